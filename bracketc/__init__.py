@@ -1,0 +1,1 @@
+"""bracketc compiles derivations to optimised kernels."""

@@ -1,0 +1,1 @@
+"""The tensor IR: sizes, nodes, programs, and the interpreter that is everyone's oracle."""

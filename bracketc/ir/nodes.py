@@ -1,0 +1,603 @@
+"""The tensor IR: one algebra of labelled products, and the few node kinds around it.
+
+Nodes are frozen and interned: building the same node twice gives the same object, so that ``==`` is ``is`` and a common
+subexpression exists once. Axes are positional (``shape``); labels are local to one :class:`Einsum`, integers in the order of
+their first appearance (output first), so that brackets which differ only in the names of labels are one node.
+
+The classes check nothing beyond their types and fold nothing; use the constructors of :mod:`bracketc.ir.build`, which
+fold zeros, ones and empty sums, and :mod:`bracketc.ir.verify`, which checks every invariant stated here.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from hashlib import blake2b
+from typing import Any, ClassVar, Literal as OneOf
+from weakref import WeakValueDictionary
+
+from bracketc.ir.dims import Dim
+
+Number = Fraction | float
+Shape = tuple[Dim, ...]
+Labels = tuple[int, ...]
+DType = OneOf["real", "integer", "boolean"]
+
+REAL: DType = "real"
+INTEGER: DType = "integer"
+BOOLEAN: DType = "boolean"
+
+
+class _Interned(type):
+    """Gives the existing object for fields that were seen before."""
+
+    _table: ClassVar[WeakValueDictionary[Any, Node]] = WeakValueDictionary()
+
+    def __call__(cls, *args: Any, **named: Any) -> Any:
+        node = super().__call__(*args, **named)
+        key = (cls, *(_key(getattr(node, f.name)) for f in fields(node)))
+        return _Interned._table.setdefault(key, node)
+
+
+def _key(value: Any) -> Any:
+    """A hashable stand-in that tells 1, 1.0, 0.0, -0.0 and Fraction(1) apart.
+
+    Nodes enter by identity: the interned object holds its operands, so their addresses stay taken while it lives.
+    """
+    if isinstance(value, Node | Dim):
+        return id(value)
+    if isinstance(value, float):
+        return (float, struct.pack("<d", value))
+    if isinstance(value, tuple):
+        return tuple(_key(item) for item in value)
+    if isinstance(value, Body):
+        return (Body, _key(value.parameters), _key(value.results))
+    return (type(value), value)
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
+class Node(metaclass=_Interned):
+    """Base of every node of the tensor IR."""
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        """The nodes that this one is computed from."""
+        return ()
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        """The same node over other operands of the same shapes (no folding)."""
+        assert not operands
+        return self
+
+    @property
+    def shape(self) -> Shape:
+        """Extents of the positional axes."""
+        raise AssertionError(type(self))
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> DType:
+        return REAL
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'×'.join(map(str, self.shape)) or 'scalar'}>"
+
+
+# --------------------------------------------------------------------------------------------------- leaves
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Tensor(Node):
+    """An argument, or a bound placeholder (its name starts with ``%``, which no source name can).
+
+    ``traits`` are facts that simplification may use: ``"onehot rows"``, ``"symmetric"``, ``"positive"``, … (sorted).
+    ``bound`` is the C of ``integer in C``: entries lie in 0..C-1.
+    """
+
+    name: str
+    extents: Shape
+    kind: DType = REAL
+    traits: tuple[str, ...] = ()
+    bound: Dim | None = None
+
+    @property
+    def shape(self) -> Shape:
+        return self.extents
+
+    @property
+    def dtype(self) -> DType:
+        return self.kind
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Literal(Node):
+    """A rank-0 number: exact (``Fraction``) or a float."""
+
+    value: Number
+
+    @property
+    def shape(self) -> Shape:
+        return ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Size(Node):
+    """A size as a rank-0 real number."""
+
+    dim: Dim
+
+    @property
+    def shape(self) -> Shape:
+        return ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Range(Node):
+    """The real vector 1, 2, …, extent: a label used as a number."""
+
+    extent: Dim
+
+    @property
+    def shape(self) -> Shape:
+        return (self.extent,)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Delta(Node):
+    """The Kronecker delta of one extent, ``(δ_ij | ij)``: a factor that simplification makes vanish or keeps as structure."""
+
+    extent: Dim
+
+    @property
+    def shape(self) -> Shape:
+        return (self.extent, self.extent)
+
+
+# --------------------------------------------------------------------------------------------------- the bracket
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Einsum(Node):
+    """The bracket: ``coefficient`` times labelled factors, summed over every label outside ``output``.
+
+    ``factors`` are ``(node, labels)`` with one label an axis (a repeated label takes a diagonal); ``extents[l]`` is the size of
+    label ``l``. An output label that no factor carries broadcasts; output labels are distinct; every summed label
+    is carried by a factor. Labels are numbered by first appearance in ``output``, then in the factors in order.
+    Factors are real, or boolean counted as 0 and 1.
+
+        (2 A_ij B_jk | ik)   ->   Einsum(2, ((A, (0, 2)), (B, (2, 1))), (0, 1), (I, K, J))
+    """
+
+    coefficient: Number
+    factors: tuple[tuple[Node, Labels], ...]
+    output: Labels
+    extents: Shape
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return tuple(node for node, _ in self.factors)
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        return Einsum(
+            self.coefficient,
+            tuple((new, labels) for new, (_, labels) in zip(operands, self.factors, strict=True)),
+            self.output,
+            self.extents,
+        )
+
+    @property
+    def shape(self) -> Shape:
+        return tuple(self.extents[label] for label in self.output)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Add(Node):
+    """Sum of two or more real terms of one shape. A difference is a term with coefficient -1."""
+
+    terms: tuple[Node, ...]
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return self.terms
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        return Add(operands)
+
+    @property
+    def shape(self) -> Shape:
+        return self.terms[0].shape
+
+
+# --------------------------------------------------------------------------------------------------- element-wise
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Pointwise(Node):
+    """An element-wise function of arguments of one shape; :mod:`bracketc.ir.functions` lists the functions.
+
+    ``exponent`` belongs to ``power`` alone: ``x ** exponent`` for a constant exponent (a reciprocal is ``power`` with -1).
+    Scalars are broadcast by an :class:`Einsum` without factors on the labels.
+    """
+
+    function: str
+    args: tuple[Node, ...]
+    exponent: Number | None = None
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return self.args
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        return Pointwise(self.function, operands, self.exponent)
+
+    @property
+    def shape(self) -> Shape:
+        return self.args[0].shape
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Compare(Node):
+    """Element-wise comparison of two nodes of one shape: ``< <= > >= == !=``; boolean."""
+
+    operator: str
+    left: Node
+    right: Node
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return (self.left, self.right)
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        return Compare(self.operator, *operands)
+
+    @property
+    def shape(self) -> Shape:
+        return self.left.shape
+
+    @property
+    def dtype(self) -> DType:
+        return BOOLEAN
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Select(Node):
+    """``yes`` where ``condition`` holds, else ``no``; all of one shape. The branch not taken never shows, NaN included."""
+
+    condition: Node
+    yes: Node
+    no: Node
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return (self.condition, self.yes, self.no)
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        return Select(*operands)
+
+    @property
+    def shape(self) -> Shape:
+        return self.yes.shape
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Reduce(Node):
+    """``max``, ``min``, ``prod`` or ``logsumexp`` over ``axes`` (sorted, counted from 0). Sums are brackets.
+
+    Over an empty extent: prod is 1, logsumexp and max are -inf, min is inf.
+    """
+
+    operator: str
+    arg: Node
+    axes: tuple[int, ...]
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return (self.arg,)
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        return Reduce(self.operator, operands[0], self.axes)
+
+    @property
+    def shape(self) -> Shape:
+        return tuple(extent for axis, extent in enumerate(self.arg.shape) if axis not in self.axes)
+
+
+# --------------------------------------------------------------------------------------------------- rearrangements
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Window(Node):
+    """Affine indexing of one axis: slices, single entries, shifted and sliding windows. Adjoint of :class:`Overlap`.
+
+    Axis ``axis`` of ``arg`` is replaced by axes of ``extents``, counted l1, l2, … from 0:
+
+        out[…, l1, …, lk, …] = arg[…, offset + steps[0] l1 + … + steps[k-1] lk, …]
+
+    No axis (``extents == ()``) picks the entry at ``offset``; one axis is a slice; two are a sliding window. Every index is
+    in range: ``verify`` checks it where the sizes decide it, generated code checks it otherwise.
+    """
+
+    arg: Node
+    axis: int
+    offset: Dim
+    steps: tuple[int, ...]
+    extents: Shape
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return (self.arg,)
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        return Window(operands[0], self.axis, self.offset, self.steps, self.extents)
+
+    @property
+    def shape(self) -> Shape:
+        base = self.arg.shape
+        return (*base[: self.axis], *self.extents, *base[self.axis + 1 :])
+
+    @property
+    def dtype(self) -> DType:
+        return self.arg.dtype
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Overlap(Node):
+    """Adjoint of :class:`Window`: axes ``axis .. axis + len(steps) - 1`` of ``arg`` are added into one axis of ``extent``.
+
+        out[…, p, …] = sum of arg[…, l1, …, lk, …] over all l with offset + Σ steps[i] l_i = p      (0 where there is none)
+    """
+
+    arg: Node
+    axis: int
+    offset: Dim
+    steps: tuple[int, ...]
+    extent: Dim
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return (self.arg,)
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        return Overlap(operands[0], self.axis, self.offset, self.steps, self.extent)
+
+    @property
+    def shape(self) -> Shape:
+        base = self.arg.shape
+        return (*base[: self.axis], self.extent, *base[self.axis + len(self.steps) :])
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Gather(Node):
+    """Rows of ``arg`` by integer labels counted from 0: ``out[i…, …] = arg[index[i…], …]`` (leading axis of ``arg``)."""
+
+    arg: Node
+    index: Node
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return (self.arg, self.index)
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        return Gather(*operands)
+
+    @property
+    def shape(self) -> Shape:
+        return (*self.index.shape, *self.arg.shape[1:])
+
+    @property
+    def dtype(self) -> DType:
+        return self.arg.dtype
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Scatter(Node):
+    """Adjoint of :class:`Gather`: ``out[index[i…], …] += arg[i…, …]`` into ``extent`` rows of zeros."""
+
+    arg: Node
+    index: Node
+    extent: Dim
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return (self.arg, self.index)
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        return Scatter(operands[0], operands[1], self.extent)
+
+    @property
+    def shape(self) -> Shape:
+        return (self.extent, *self.arg.shape[self.index.rank :])
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Stack(Node):
+    """Terms of one shape along a new leading axis."""
+
+    terms: tuple[Node, ...]
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return self.terms
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        return Stack(operands)
+
+    @property
+    def shape(self) -> Shape:
+        return (Dim.of(len(self.terms)), *self.terms[0].shape)
+
+
+# --------------------------------------------------------------------------------------------------- several results
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Linalg(Node):
+    """A linear-algebra operation on matrices in the last two axes, batched over the leading ones.
+
+    ``inv`` (A), ``solve`` (A, B with matching last-but-one axis), ``cholesky`` (A, lower factor), ``det`` (A),
+    ``logdet`` (A, log |det A|), ``solve_lower``, ``solve_upper`` (triangular).
+    """
+
+    operator: str
+    args: tuple[Node, ...]
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return self.args
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        return Linalg(self.operator, operands)
+
+    @property
+    def shape(self) -> Shape:
+        if self.operator in ("det", "logdet"):
+            return self.args[0].shape[:-2]
+        return self.args[-1].shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """The closed step of a recurrence: ``results`` refer to ``parameters`` and to nothing else outside.
+
+    Parameters are placeholders named ``%0``, ``%1``, … in order: carries, then xs, then consts.
+    """
+
+    parameters: tuple[Tensor, ...]
+    results: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Recurrence(Node):
+    """``length`` steps of ``body``; several results, taken by :class:`Project`; never unrolled.
+
+    ``carries`` are the states before the first step; ``xs`` have a leading axis of ``length``, of which a step sees its slice;
+    ``consts`` are the same in each step. A step maps (carries, x slices, consts) to (new carries, ys). Results are the final
+    carries, then the ys stacked along a leading axis of ``length`` (slice t belongs to step t also when ``reverse``, where the
+    steps run from the last to the first).
+    """
+
+    body: Body
+    length: Dim
+    carries: tuple[Node, ...]
+    xs: tuple[Node, ...]
+    consts: tuple[Node, ...]
+    reverse: bool = False
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return (*self.carries, *self.xs, *self.consts)
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        first, second = len(self.carries), len(self.carries) + len(self.xs)
+        return Recurrence(
+            self.body, self.length, operands[:first], operands[first:second], operands[second:], self.reverse
+        )
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Shapes of all results: final carries, then stacked ys."""
+        count = len(self.carries)
+        finals = tuple(node.shape for node in self.body.results[:count])
+        return (*finals, *((self.length, *node.shape) for node in self.body.results[count:]))
+
+    @property
+    def shape(self) -> Shape:
+        raise AssertionError("a recurrence has several results: use Project")
+
+    def __repr__(self) -> str:
+        return f"<Recurrence of {self.length} steps>"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Project(Node):
+    """Result number ``index`` of a node with several results."""
+
+    arg: Recurrence
+    index: int
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return (self.arg,)
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        (arg,) = operands
+        assert isinstance(arg, Recurrence)
+        return Project(arg, self.index)
+
+    @property
+    def shape(self) -> Shape:
+        return self.arg.shapes[self.index]
+
+
+# --------------------------------------------------------------------------------------------------- derivatives, expanded by calculus
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Derivative(Node):
+    """All partial derivatives of ``output`` by the bound placeholder ``wrt``, taken at ``point`` (of its shape).
+
+    ``layout`` ``"jacobian"``: axes of output, then of wrt; ``"gradient"``: axes of wrt, then of output. ``wrt`` occurs in
+    ``output`` only; the whole stands for the derivative with ``wrt`` replaced by ``point``.
+    """
+
+    output: Node
+    wrt: Tensor
+    point: Node
+    layout: str = "jacobian"
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return (self.output, self.point)
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        return Derivative(operands[0], self.wrt, operands[1], self.layout)
+
+    @property
+    def shape(self) -> Shape:
+        first, second = self.output.shape, self.wrt.shape
+        return (*first, *second) if self.layout == "jacobian" else (*second, *first)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Differential(Node):
+    """The differential of ``output`` for increments ``tangents`` of the bound placeholders ``wrt``, taken at ``points``.
+
+    ``f'(A)`` of an element-wise ``f`` is ``Differential(f(%1), (%1,), (A,), (ones,))``.
+    """
+
+    output: Node
+    wrt: tuple[Tensor, ...]
+    points: tuple[Node, ...]
+    tangents: tuple[Node, ...]
+
+    @property
+    def operands(self) -> tuple[Node, ...]:
+        return (self.output, *self.points, *self.tangents)
+
+    def rebuild(self, operands: tuple[Node, ...]) -> Node:
+        count = len(self.wrt)
+        return Differential(operands[0], self.wrt, operands[1 : 1 + count], operands[1 + count :])
+
+    @property
+    def shape(self) -> Shape:
+        return self.output.shape
+
+
+def digest(node: Node, known: dict[Node, bytes]) -> bytes:
+    """Structural fingerprint, the same in every process; ``known`` holds those of the operands.
+
+    Use :func:`bracketc.ir.rewrite.digests`, which walks a whole graph.
+    """
+    hasher = blake2b(digest_size=12)
+
+    def feed(value: Any) -> None:
+        if isinstance(value, Node):
+            hasher.update(known[value])
+        elif isinstance(value, tuple):
+            hasher.update(b"(%d" % len(value))
+            for item in value:
+                feed(item)
+        elif isinstance(value, Body):
+            feed(value.parameters)
+            feed(value.results)
+        elif isinstance(value, float):
+            hasher.update(b"f" + struct.pack("<d", value))
+        else:
+            hasher.update(f"{type(value).__name__}:{value};".encode())
+
+    hasher.update(type(node).__name__.encode())
+    for f in fields(node):
+        feed(getattr(node, f.name))
+    return hasher.digest()

@@ -1,0 +1,159 @@
+"""Walking and rebuilding graphs without Python recursion.
+
+A pass is a pure function from :class:`Roots` to :class:`Roots`; :func:`rewrite` gives it the walk, the memo and the names of
+what it rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from bracketc.errors import Span
+from bracketc.ir.nodes import Body, Node, Recurrence, Tensor, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a node comes from: its name in the source, if it has one, and the place that wrote it."""
+
+    name: str | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """The nodes that a pass must keep the meaning of, and the origins known for nodes below them."""
+
+    nodes: tuple[Node, ...]
+    origins: Mapping[Node, Origin] = field(default_factory=dict)
+
+
+Rule = Callable[[Node], Node]
+"""A local rewrite: gives its argument back when it does not apply."""
+
+
+def topological(roots: Iterable[Node]) -> list[Node]:
+    """Every node below ``roots``, operands first, in an order fixed by the graph alone.
+
+    Bodies of recurrences are not entered: they are closed.
+    """
+    order: list[Node] = []
+    done: set[Node] = set()
+    for root in roots:
+        if root in done:
+            continue
+        stack: list[tuple[Node, Iterator[Node]]] = [(root, iter(root.operands))]
+        done.add(root)
+        while stack:
+            node, rest = stack[-1]
+            for operand in rest:
+                if operand not in done:
+                    done.add(operand)
+                    stack.append((operand, iter(operand.operands)))
+                    break
+            else:
+                order.append(node)
+                stack.pop()
+    return order
+
+
+def map_nodes(
+    roots: Roots, visit: Callable[[Node, tuple[Node, ...]], Node], start: Mapping[Node, Node] | None = None
+) -> tuple[Roots, dict[Node, Node]]:
+    """Replace each node by ``visit(node, new operands)``, operands first; also gives old -> new.
+
+    ``start`` gives replacements that hold before the walk; what stands only below a replaced node is not visited.
+    """
+    memo: dict[Node, Node] = dict(start or {})
+    pending: list[Node] = []
+    for root in roots.nodes:
+        pending.append(root)
+        while pending:
+            node = pending[-1]
+            if node in memo:
+                pending.pop()
+                continue
+            missing = [operand for operand in node.operands if operand not in memo]
+            if missing:
+                pending.extend(reversed(missing))
+                continue
+            pending.pop()
+            memo[node] = visit(node, tuple(memo[operand] for operand in node.operands))
+    origins = dict(roots.origins)
+    for old, new in memo.items():
+        if old is not new and old in roots.origins:
+            origins.setdefault(new, roots.origins[old])
+    return Roots(tuple(memo[root] for root in roots.nodes), origins), memo
+
+
+def rewrite(roots: Roots, rule: Rule, *, bodies: bool = True) -> Roots:
+    """Apply ``rule`` once to every node, operands first, each over its already rewritten operands.
+
+    A node whose operands did not change is reused. With ``bodies`` the steps of recurrences are rewritten, too.
+    """
+
+    def visit(node: Node, operands: tuple[Node, ...]) -> Node:
+        new = node if operands == node.operands else node.rebuild(operands)
+        if bodies and isinstance(new, Recurrence):
+            new = _rewrite_body(new, rule)
+        return rule(new)
+
+    return map_nodes(roots, visit)[0]
+
+
+def _rewrite_body(node: Recurrence, rule: Rule) -> Recurrence:
+    results = rewrite(Roots(node.body.results), rule).nodes
+    if results == node.body.results:
+        return node
+    body = Body(node.body.parameters, results)
+    return Recurrence(body, node.length, node.carries, node.xs, node.consts, node.reverse)
+
+
+def substitute(nodes: tuple[Node, ...], values: Mapping[Node, Node]) -> tuple[Node, ...]:
+    """``nodes`` with each key of ``values`` replaced by its value (of the same shape and dtype), all at once."""
+
+    def visit(node: Node, operands: tuple[Node, ...]) -> Node:
+        return node if operands == node.operands else node.rebuild(operands)
+
+    return map_nodes(Roots(nodes), visit, values)[0].nodes
+
+
+def tensors(roots: Iterable[Node]) -> tuple[Tensor, ...]:
+    """Every argument and placeholder below ``roots``, in order of first appearance."""
+    return tuple(node for node in topological(roots) if isinstance(node, Tensor))
+
+
+def depends_on(roots: Iterable[Node], sources: Iterable[Node]) -> set[Node]:
+    """The nodes below ``roots`` (sources included) whose value depends on one of ``sources``. For membership tests only."""
+    tainted: set[Node] = set(sources)
+    for node in topological(roots):
+        if any(operand in tainted for operand in node.operands):
+            tainted.add(node)
+    return tainted
+
+
+def use_counts(roots: Iterable[Node]) -> dict[Node, int]:
+    """How often each node is used: by operands of other nodes (each place counts) and as a root."""
+    roots = tuple(roots)
+    counts: dict[Node, int] = {}
+    for node in topological(roots):
+        for operand in node.operands:
+            counts[operand] = counts.get(operand, 0) + 1
+    for root in roots:
+        counts[root] = counts.get(root, 0) + 1
+    return counts
+
+
+def digests(roots: Iterable[Node]) -> dict[Node, bytes]:
+    """Structural fingerprints of every node below ``roots``, the same in every process: what order may be sorted by."""
+    known: dict[Node, bytes] = {}
+    for node in topological(roots):
+        if isinstance(node, Recurrence):
+            for inner, value in digests((*node.body.parameters, *node.body.results)).items():
+                known.setdefault(inner, value)
+        bound = getattr(node, "wrt", ())
+        for placeholder in bound if isinstance(bound, tuple) else (bound,):
+            known.setdefault(placeholder, digest(placeholder, known))
+        known[node] = digest(node, known)
+    return known
