@@ -1,0 +1,153 @@
+"""Views of the contraction kernels, and the text of their templates.
+
+A view holds finished names and numbers for one real type at one level; the templates only place them:
+
+    kernel_view(TARGETS["v4"], "float32").s  ->  "f32_v4"
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from bracketc.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffle:
+    """One ``target = shufflevector(x, y, indices)`` of the block transposition."""
+
+    target: str
+    x: str
+    y: str
+    indices: str
+
+
+@dataclass(frozen=True, slots=True)
+class KernelView:
+    """What the kernel templates know of a real type at a level; fields as their headers describe them."""
+
+    s: str
+    real: str
+    bits: str
+    unsigned_bits: str
+    width: int
+    bytes: int
+    lanes: tuple[int, ...]
+    masking: str
+    load_masked: str
+    store_masked: str
+    mask_type: str
+    mr: int
+    nr: int
+    vectors: int
+    mc: int
+    kc: int
+    nc: int
+    quad: int
+    quad_rows: tuple[int, ...]
+    quad_transpose: tuple[Shuffle, ...]
+    small_rows: int
+    small_vectors: int
+    small_columns: int
+    small_row_counts: tuple[int, ...]
+    small_vector_counts: tuple[int, ...]
+    libm: str
+    double: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DriverView:
+    """One instance of the packed or small driver; ``epilogue`` is empty where the contraction has none."""
+
+    name: str
+    epilogue: str = ""
+    epilogue_type: str = ""
+
+
+_TRANSPOSE_4 = (
+    Shuffle("u0", "q0", "q1", "0, 4, 1, 5"),
+    Shuffle("u1", "q2", "q3", "0, 4, 1, 5"),
+    Shuffle("u2", "q0", "q1", "2, 6, 3, 7"),
+    Shuffle("u3", "q2", "q3", "2, 6, 3, 7"),
+    Shuffle("t0", "u0", "u1", "0, 1, 4, 5"),
+    Shuffle("t1", "u0", "u1", "2, 3, 6, 7"),
+    Shuffle("t2", "u2", "u3", "0, 1, 4, 5"),
+    Shuffle("t3", "u2", "u3", "2, 3, 6, 7"),
+)
+_TRANSPOSE_2 = (Shuffle("t0", "q0", "q1", "0, 2"), Shuffle("t1", "q0", "q1", "1, 3"))
+
+_MASKED = {
+    ("avx512", "float32"): ("_mm512_maskz_loadu_ps", "_mm512_mask_storeu_ps", "__mmask16"),
+    ("avx512", "float64"): ("_mm512_maskz_loadu_pd", "_mm512_mask_storeu_pd", "__mmask8"),
+    ("avx", "float32"): ("_mm256_maskload_ps", "_mm256_maskstore_ps", "__m256i"),
+    ("avx", "float64"): ("_mm256_maskload_pd", "_mm256_maskstore_pd", "__m256i"),
+    ("lanes", "float32"): ("", "", "int64_t"),
+    ("lanes", "float64"): ("", "", "int64_t"),
+}
+
+
+def kernel_view(target: Target, dtype: str) -> KernelView:
+    """The view of ``dtype`` (``"float32"`` or ``"float64"``) at the level ``target``."""
+    tiling = target.tiling(dtype)
+    double = dtype == "float64"
+    size = 8 if double else 4
+    width = tiling.vector_bytes // size
+    quad = 16 // size
+    load_masked, store_masked, mask_type = _MASKED[target.masking, dtype]
+    return KernelView(
+        s=f"f{size * 8}_{target.suffix}",
+        real="double" if double else "float",
+        bits=f"int{size * 8}_t",
+        unsigned_bits=f"uint{size * 8}_t",
+        width=width,
+        bytes=tiling.vector_bytes,
+        lanes=tuple(range(width)),
+        masking=target.masking,
+        load_masked=load_masked,
+        store_masked=store_masked,
+        mask_type=mask_type,
+        mr=tiling.mr,
+        nr=tiling.nr,
+        vectors=tiling.nr // width,
+        mc=tiling.mc,
+        kc=tiling.kc,
+        nc=tiling.nc,
+        quad=quad,
+        quad_rows=tuple(range(quad)),
+        quad_transpose=_TRANSPOSE_2 if double else _TRANSPOSE_4,
+        small_rows=tiling.small_rows,
+        small_vectors=tiling.small_vectors,
+        small_columns=tiling.small_vectors * width,
+        small_row_counts=tuple(range(1, tiling.small_rows)),
+        small_vector_counts=tuple(range(1, tiling.small_vectors + 1)),
+        libm="" if double else "f",
+        double=double,
+    )
+
+
+def template_directory() -> Path:
+    """``templates/c`` beside the package in a checkout, inside it in an installed wheel."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "templates" / "c"
+    return inside if inside.is_dir() else package.parent / "templates" / "c"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template_directory()),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def render(template: str, **views: object) -> str:
+    """Text of ``templates/c/<template>`` with the given views."""
+    return _environment().get_template(template).render(**views)
