@@ -1,0 +1,1 @@
+"""Schedules: contraction order, sharing, fusion, and what forward saves for backward."""

@@ -1,0 +1,276 @@
+"""The schedule IR: named records in single assignment that say what is computed in which order and what is stored.
+
+``plan`` makes one :class:`Schedule` of each entry; the NumPy backend and the loop IR read it. Each buffer is written by exactly one
+step (``Contract``, ``Map``, …) and dense in C order. Labels are local to a record; ``extents[l]`` is the size of label l.
+
+What may be computed where is decided here and nowhere below: which products are contracted pairwise and in which order, which element-wise
+work rides on a contraction as its epilogue or shares one pass over memory, what forward saves for backward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal as OneOf
+
+from bracketc.ir.dims import Dim
+from bracketc.ir.nodes import REAL, DType, Labels, Number, Shape
+
+Mode = OneOf["store", "sum", "max", "min", "prod"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Buffer:
+    """A tensor in memory. Identity is what counts; names are unique within a schedule and close to those of the source."""
+
+    name: str
+    shape: Shape
+    dtype: DType = REAL
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    def __repr__(self) -> str:
+        return f"{self.name}[{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A buffer read under labels, one an axis; a repeated label takes a diagonal."""
+
+    buffer: Buffer
+    labels: Labels
+
+
+# ----------------------------------------------------------------------------------------------- scalar programs
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One scalar operation on earlier instructions (``args`` are their numbers).
+
+    ======================  ================================================================================
+    operation               meaning
+    ======================  ================================================================================
+    ``load``                entry of ``operands[operand]`` of the record at the current labels
+    ``accumulator``         the finished sum of products of the enclosing :class:`Contract`
+    ``constant``            ``number``
+    ``size``                ``dim`` as a real number
+    ``index``               the current value of ``label``, counted from 1, as a real number
+    ``delta``               1 where ``label`` and ``label2`` are equal, else 0
+    ``add multiply``        two or more arguments, in order
+    ``subtract divide``     two arguments
+    ``negate square``       one argument
+    ``power``               one argument, constant exponent ``number`` (1/2 is the square root, -1 the reciprocal)
+    ``compare``             two arguments, ``function`` is ``< <= > >= == !=``; a boolean
+    ``select``              condition, yes, no
+    ``finite_or_zero``      the argument where it is finite, else 0 (the shift of a log-sum-exp)
+    ``call``                ``function`` of :mod:`bracketc.ir.functions` applied to the arguments
+    ======================  ================================================================================
+    """
+
+    operation: str
+    args: tuple[int, ...] = ()
+    operand: int = -1
+    number: Number | None = None
+    dim: Dim | None = None
+    label: int = -1
+    label2: int = -1
+    function: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Writes instruction ``value`` to ``target`` under ``labels`` (distinct, one an axis, in axis order).
+
+    ``store`` needs every label of the record; the other modes reduce over the labels that ``labels`` lacks
+    (empty: 0, -inf, inf, 1).
+    """
+
+    target: Buffer
+    labels: Labels
+    value: int
+    mode: Mode = "store"
+
+
+# ----------------------------------------------------------------------------------------------- steps
+@dataclass(frozen=True, slots=True)
+class Product:
+    """``coefficient · left · right``, summed over every label outside the output of the record."""
+
+    coefficient: Number
+    left: Access
+    right: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """Products contracted into one tile, then an epilogue on the finished tile while it is hot.
+
+    ``output`` are the labels of the tile. Each product sums at least one label or is an outer product; a label of ``output`` is carried by
+    each product (by left, right or both). The epilogue is a scalar program over ``accumulator`` and ``operands`` (labels within ``output``);
+    ``stores`` may reduce (``sum``) its values over labels of ``output``, so that a bias gradient falls out of the pass that makes its operand.
+    Without an epilogue the program is the one instruction ``accumulator``.
+    """
+
+    products: tuple[Product, ...]
+    output: Labels
+    operands: tuple[Access, ...]
+    program: tuple[Instruction, ...]
+    stores: tuple[Store, ...]
+    extents: Shape
+    bracket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A scalar program at every point of ``labels``, outermost first, with any number of stores and reductions.
+
+    Everything element-wise, every broadcast, transposition, diagonal and every sum, max, min or product of one operand is a Map.
+    """
+
+    labels: Labels
+    operands: tuple[Access, ...]
+    program: tuple[Instruction, ...]
+    stores: tuple[Store, ...]
+    extents: Shape
+    bracket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """``Window`` of the tensor IR: ``target[…, l1…, …] = source[…, offset + Σ steps l, …]`` on ``axis``; a range error if out of bounds."""
+
+    target: Buffer
+    source: Buffer
+    axis: int
+    offset: Dim
+    steps: tuple[int, ...]
+    extents: Shape
+    bracket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """``Overlap`` of the tensor IR, the adjoint of :class:`Take`: adds into zeros."""
+
+    target: Buffer
+    source: Buffer
+    axis: int
+    offset: Dim
+    steps: tuple[int, ...]
+    bracket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """``target[i…, …] = source[index[i…], …]``, labels counted from 0 and checked."""
+
+    target: Buffer
+    source: Buffer
+    index: Buffer
+    bracket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """``target[index[i…], …] += source[i…, …]`` into zeros, labels checked."""
+
+    target: Buffer
+    source: Buffer
+    index: Buffer
+    bracket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Sources of one shape along a new leading axis."""
+
+    target: Buffer
+    sources: tuple[Buffer, ...]
+    bracket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Factorise:
+    """A linear-algebra operation, named as in the tensor IR (``inv solve cholesky det logdet solve_lower solve_upper``)."""
+
+    target: Buffer
+    operator: str
+    args: tuple[Buffer, ...]
+    bracket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """A state of a loop: steps read ``before`` and compute ``after``; ``initial`` is outside. ``final`` receives the last ``after``
+    (``initial`` when there is no step); ``None`` when nobody needs it. ``after`` may be the ``before`` of another carry (a shifted state)."""
+
+    before: Buffer
+    after: Buffer
+    initial: Buffer
+    final: Buffer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """``length`` times ``steps``, from the last to the first when ``reverse``.
+
+    ``slices`` are (inner, outer): inner is ``outer[t]``. ``stacks`` are (inner, outer): ``outer[t]`` receives inner, which a step of the loop
+    computes (or which is a ``before``). Buffers of the surrounding schedule may be read as they are.
+    """
+
+    length: Dim
+    reverse: bool
+    carries: tuple[Carry, ...]
+    slices: tuple[tuple[Buffer, Buffer], ...]
+    stacks: tuple[tuple[Buffer, Buffer], ...]
+    steps: tuple[Step, ...]
+    bracket: str = ""
+
+
+Step = Contract | Map | Take | Place | Gather | Scatter | Join | Factorise | Loop
+
+
+# ----------------------------------------------------------------------------------------------- schedules
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Steps for the sizes that satisfy ``guard``: pairs (dim, smallest value); the last variant of a schedule has no guard."""
+
+    guard: tuple[tuple[Dim, int], ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One entry point, planned.
+
+    ``arguments`` are the program's arguments and the entry's extras that it reads or not, in the order of its signature. ``residuals`` are
+    buffers that ``forward`` writes and ``backward`` reads, in the same order in both. ``results`` are distinct buffers, none an argument. ``notes``
+    say what was decided and why, for ``explain``. ``baseline`` is the cost of plain reverse mode with sharing at the hints.
+    """
+
+    entry: str
+    arguments: tuple[Buffer, ...]
+    residuals: tuple[Buffer, ...]
+    results: tuple[tuple[str, Buffer], ...]
+    variants: tuple[Variant, ...]
+    flops: Dim
+    bytes: Dim
+    notes: tuple[str, ...] = ()
+    baseline: int = 0
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Steps of the unguarded variant."""
+        return self.variants[-1].steps
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All entry points of a program, planned together so that forward and backward agree on the residuals."""
+
+    schedules: tuple[Schedule, ...]
+    sizes: tuple[str, ...]
+    hints: dict[str, int] = field(default_factory=dict)
+
+    def schedule(self, entry: str) -> Schedule:
+        return next(s for s in self.schedules if s.entry == entry)
