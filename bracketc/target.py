@@ -23,8 +23,8 @@ class Tiling:
 
     ``mr`` x ``nr`` is the register tile of packed contractions, ``nr`` a multiple of the vector width;
     ``mc`` x ``kc`` is the packed block of A that stays in the second-level cache, ``kc`` x ``nr`` the panel of
-    B in the first, ``kc`` x ``nc`` the block of B in the last.  ``small_rows`` rows by ``small_vectors``
-    vectors is the register tile of contractions that run without packing A.
+    B in the first, ``kc`` x ``nc`` the block of B in the last.  ``small_rows`` x ``nr`` is the register tile of
+    contractions that run without packing A.
     """
 
     vector_bytes: int
@@ -34,7 +34,6 @@ class Tiling:
     kc: int
     nc: int
     small_rows: int
-    small_vectors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,8 @@ GENERIC128 = Target(
     features=(),
     masking="lanes",
     dispatch_test="1",
-    float32=Tiling(16, mr=6, nr=8, mc=96, kc=256, nc=4096, small_rows=4, small_vectors=2),
-    float64=Tiling(16, mr=6, nr=4, mc=96, kc=256, nc=4096, small_rows=4, small_vectors=2),
+    float32=Tiling(16, mr=6, nr=8, mc=96, kc=256, nc=4096, small_rows=4),
+    float64=Tiling(16, mr=6, nr=4, mc=96, kc=256, nc=4096, small_rows=4),
 )
 
 X86_64_V2 = Target(
@@ -87,8 +86,8 @@ X86_64_V2 = Target(
     features=_V2_FEATURES,
     masking="lanes",
     dispatch_test='__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt")',
-    float32=Tiling(16, mr=6, nr=8, mc=96, kc=256, nc=4096, small_rows=4, small_vectors=2),
-    float64=Tiling(16, mr=6, nr=4, mc=96, kc=256, nc=4096, small_rows=4, small_vectors=2),
+    float32=Tiling(16, mr=6, nr=8, mc=96, kc=256, nc=4096, small_rows=4),
+    float64=Tiling(16, mr=6, nr=4, mc=96, kc=256, nc=4096, small_rows=4),
 )
 
 X86_64_V3 = Target(
@@ -99,8 +98,8 @@ X86_64_V3 = Target(
     features=_V3_FEATURES,
     masking="avx",
     dispatch_test='__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")',
-    float32=Tiling(32, mr=6, nr=16, mc=144, kc=256, nc=4096, small_rows=6, small_vectors=2),
-    float64=Tiling(32, mr=6, nr=8, mc=144, kc=256, nc=4096, small_rows=6, small_vectors=2),
+    float32=Tiling(32, mr=6, nr=16, mc=144, kc=256, nc=4096, small_rows=6),
+    float64=Tiling(32, mr=6, nr=8, mc=144, kc=256, nc=4096, small_rows=6),
 )
 
 X86_64_V4 = Target(
@@ -112,8 +111,8 @@ X86_64_V4 = Target(
     masking="avx512",
     dispatch_test='__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")'
     ' && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")',
-    float32=Tiling(64, mr=14, nr=32, mc=224, kc=256, nc=4096, small_rows=8, small_vectors=2),
-    float64=Tiling(64, mr=14, nr=16, mc=224, kc=256, nc=4096, small_rows=8, small_vectors=2),
+    float32=Tiling(64, mr=14, nr=32, mc=224, kc=256, nc=4096, small_rows=8),
+    float64=Tiling(64, mr=14, nr=16, mc=224, kc=256, nc=4096, small_rows=8),
 )
 
 LEVELS: tuple[Target, ...] = (GENERIC128, X86_64_V2, X86_64_V3, X86_64_V4)

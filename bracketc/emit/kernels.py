@@ -51,10 +51,9 @@ class KernelView:
     quad_rows: tuple[int, ...]
     quad_transpose: tuple[Shuffle, ...]
     small_rows: int
-    small_vectors: int
-    small_columns: int
     small_row_counts: tuple[int, ...]
-    small_vector_counts: tuple[int, ...]
+    vector_counts: tuple[int, ...]
+    pack_tails: int
     libm: str
     double: bool
 
@@ -120,10 +119,9 @@ def kernel_view(target: Target, dtype: str) -> KernelView:
         quad_rows=tuple(range(quad)),
         quad_transpose=_TRANSPOSE_2 if double else _TRANSPOSE_4,
         small_rows=tiling.small_rows,
-        small_vectors=tiling.small_vectors,
-        small_columns=tiling.small_vectors * width,
-        small_row_counts=tuple(range(1, tiling.small_rows)),
-        small_vector_counts=tuple(range(1, tiling.small_vectors + 1)),
+        small_row_counts=tuple(range(1, tiling.small_rows + 1)),
+        vector_counts=tuple(range(1, tiling.nr // width + 1)),
+        pack_tails=int(target.masking == "lanes"),
         libm="" if double else "f",
         double=double,
     )
