@@ -1,0 +1,56 @@
+# Everything a newcomer needs: `make demo` and `make test` do all of their set-up by themselves.
+
+PYTHON  ?= python3
+VENV    ?= .venv
+# Two cores are what a small machine has; `make test WORKERS=8` uses more.
+WORKERS ?= 2
+ARGS    ?=
+
+BIN     := $(VENV)/bin
+STAMPS  := $(VENV)/.stamps
+SETUP   := pyproject.toml tools/environment.py
+CODE    := bracketc tests examples benchmarks tools
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo test lint format bench fuzz goldens wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMPS)/demo $(STAMPS)/test $(STAMPS)/dev ## create .venv with everything but the peers of the benchmarks
+
+demo: $(STAMPS)/demo ## compile a network, train it on handwritten digits, compare speeds, draw a plot
+	@$(BIN)/python examples/digits/run.py $(ARGS)
+
+test: $(STAMPS)/test ## run the tests
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+lint: $(STAMPS)/dev ## ruff and mypy --strict
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/mypy
+
+format: $(STAMPS)/dev ## let ruff mend what it can
+	@$(BIN)/ruff check --fix $(CODE)
+
+bench: $(STAMPS)/bench ## compare every model with NumPy, JAX and PyTorch on one core
+	@for script in $(sort $(wildcard benchmarks/bench_*.py)); do $(BIN)/python $$script $(ARGS) || exit 1; done
+
+fuzz: $(STAMPS)/test ## random programs against the interpreter, many more than `make test` tries
+	@$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile fuzz -k "fuzz or random" $(ARGS)
+
+goldens: $(STAMPS)/test ## rewrite generated/ from models/ (review the diff)
+	@$(BIN)/python -m pytest -q tests/test_generated.py --update-golden $(ARGS)
+
+wheel: $(STAMPS)/test ## build a wheel into dist/
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+clean: ## remove .venv and everything that was built
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# One stamp per extra, so that a second run installs nothing.
+$(STAMPS)/%: $(SETUP)
+	@$(PYTHON) tools/environment.py $(VENV) $*
+	@mkdir -p $(STAMPS)
+	@touch $@

@@ -1,0 +1,57 @@
+"""Two layers, softmax and cross-entropy: the small one is bound by the cost of calls, the large one by the products."""
+
+from __future__ import annotations
+
+import numpy as np
+from harness import Workload, main, one_hot
+
+
+def data(rng, sizes):
+    """Standard normal arguments, weights scaled by the width, random labels."""
+    samples, width, hidden, classes = (sizes[name] for name in "NDHK")
+    return {
+        "X": rng.standard_normal((samples, width)),
+        "Y": one_hot(rng, samples, classes),
+        "W1": rng.standard_normal((width, hidden)) / np.sqrt(width),
+        "b1": np.zeros(hidden),
+        "W2": rng.standard_normal((hidden, classes)) / np.sqrt(hidden),
+        "b2": np.zeros(classes),
+    }
+
+
+def by_hand(X, Y, W1, b1, W2, b2):
+    """Rows of Y sum to one, so E = (softmax(A2) - Y) / N."""
+    z = X @ W1
+    z += b1
+    np.tanh(z, out=z)
+    a = z @ W2
+    a += b2
+    a -= a.max(1, keepdims=True)
+    e = np.exp(a)
+    total = e.sum(1, keepdims=True)
+    count = len(X)
+    value = (np.log(total).sum() - np.vdot(Y, a)) / count
+    e /= total
+    e -= Y
+    e /= count
+    s = e @ W2.T
+    s *= 1 - z * z
+    return value, (X.T @ s, s.sum(0), z.T @ e, e.sum(0))
+
+
+def torch_loss(torch, X, Y, W1, b1, W2, b2):
+    """The loss in PyTorch."""
+    a = torch.addmm(b2, torch.tanh(torch.addmm(b1, X, W1)), W2)
+    return -(Y * torch.log_softmax(a, 1)).sum() / len(X)
+
+
+def jax_loss(jax, X, Y, W1, b1, W2, b2):
+    """The loss in JAX."""
+    a = jax.numpy.tanh(X @ W1 + b1) @ W2 + b2
+    return -(Y * jax.nn.log_softmax(a, 1)).sum() / len(X)
+
+
+SIZES = ({"N": 32, "D": 64, "H": 64, "K": 10}, {"N": 128, "D": 784, "H": 256, "K": 10})
+
+if __name__ == "__main__":
+    main(Workload("classifier", ("W1", "b1", "W2", "b2"), SIZES, data, by_hand, torch_loss, jax_loss))

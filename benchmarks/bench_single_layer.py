@@ -1,0 +1,48 @@
+"""One fully connected layer for regression."""
+
+from __future__ import annotations
+
+import numpy as np
+from harness import Workload, main
+
+
+def data(rng, sizes):
+    """Standard normal arguments, weights scaled by the width."""
+    samples, width, outputs = sizes["N"], sizes["D"], sizes["H"]
+    return {
+        "X": rng.standard_normal((samples, width)),
+        "Y": rng.standard_normal((samples, outputs)),
+        "W": rng.standard_normal((width, outputs)) / np.sqrt(width),
+        "b": rng.standard_normal(outputs),
+    }
+
+
+def by_hand(X, Y, W, b):
+    """∇W = X^T (Z ⊙ C), ∇b = column sums of Z ⊙ C."""
+    h = X @ W
+    h += b
+    np.tanh(h, out=h)
+    z = h - Y
+    value = 0.5 * np.vdot(z, z)
+    h *= h
+    np.subtract(1, h, out=h)
+    z *= h
+    return value, (X.T @ z, z.sum(0))
+
+
+def torch_loss(torch, X, Y, W, b):
+    """The loss in PyTorch."""
+    z = torch.tanh(torch.addmm(b, X, W)) - Y
+    return 0.5 * (z * z).sum()
+
+
+def jax_loss(jax, X, Y, W, b):
+    """The loss in JAX."""
+    z = jax.numpy.tanh(X @ W + b) - Y
+    return 0.5 * (z * z).sum()
+
+
+SIZES = ({"N": 32, "D": 64, "H": 32}, {"N": 1024, "D": 512, "H": 256})
+
+if __name__ == "__main__":
+    main(Workload("single_layer", ("W", "b"), SIZES, data, by_hand, torch_loss, jax_loss))

@@ -1,0 +1,82 @@
+"""Time several calls against each other.
+
+A machine is never quiet: it changes its clock, other processes come and go.  Timing one contender after the other hands such a
+change to one of them; here every round times each contender once, so that a slow moment hits all of them, and the figure is
+the median over rounds with the quartiles as its spread.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds a call took: median, lower and upper quartile over rounds."""
+
+    median: float
+    lower: float
+    upper: float
+    rounds: int
+
+    @property
+    def spread(self) -> float:
+        """Distance of the quartiles relative to the median: 0.05 means that half of the rounds lie within 5 %."""
+        return (self.upper - self.lower) / self.median if self.median else 0.0
+
+
+def summarise(seconds: list[float]) -> Timing:
+    """Median and quartiles of the rounds of one contender.
+
+    >>> summarise([4.0, 1.0, 2.0, 3.0, 5.0])
+    Timing(median=3.0, lower=2.0, upper=4.0, rounds=5)
+    """
+    if len(seconds) == 1:
+        return Timing(seconds[0], seconds[0], seconds[0], 1)
+    lower, median, upper = statistics.quantiles(seconds, n=4, method="inclusive")
+    return Timing(median, lower, upper, len(seconds))
+
+
+def interleave(
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int = 15,
+    seconds: float = 0.03,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Timing]:
+    """Time every call in every round, each repeated until a round takes about ``seconds``; calls run twice to warm up."""
+    repeats = {name: _repeats(call, seconds, clock) for name, call in calls.items()}
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            count = repeats[name]
+            start = clock()
+            for _ in range(count):
+                call()
+            samples[name].append((clock() - start) / count)
+    return {name: summarise(values) for name, values in samples.items()}
+
+
+def _repeats(call: Callable[[], object], seconds: float, clock: Callable[[], float]) -> int:
+    """How often to run a call so that one round takes about ``seconds``."""
+    call()
+    call()
+    start = clock()
+    call()
+    once = max(clock() - start, 1e-7)
+    return max(1, min(20_000, round(seconds / once)))
+
+
+def human(seconds: float) -> str:
+    """A duration with three figures and its unit.
+
+    >>> human(0.0000123), human(0.0456)
+    ('12.3 µs', '45.6 ms')
+    """
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
