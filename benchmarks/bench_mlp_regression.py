@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from harness import Workload, main
 
@@ -15,7 +17,7 @@ OFFSETS = tuple(f"b{j}" for j in range(1, LAYERS + 1))
 def data(rng, sizes):
     """Standard normal arguments, weights scaled by the width."""
     samples = sizes["N"]
-    pairs = list(zip(WIDTHS, WIDTHS[1:], strict=False))
+    pairs = list(pairwise(WIDTHS))
     return {
         "X": rng.standard_normal((samples, WIDTHS[0])),
         "Y": rng.standard_normal((samples, WIDTHS[-1])),

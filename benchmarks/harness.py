@@ -1,9 +1,10 @@
 """What every benchmark of a model shares: contenders, the check of their results, interleaved timing, the table.
 
-A script describes its model by a `Workload`: data, the value and gradients by hand in NumPy, the loss in PyTorch and in JAX.
-Results are compared with the hand-written NumPy in float64 before anything is timed; a contender that is wrong ends the run.
+A script describes its model by a `Workload`: data, the value and gradients by hand in NumPy, the loss in PyTorch and in
+JAX.  Results are compared with the hand-written NumPy in float64 before anything is timed; a contender that is wrong
+ends the run.
 
-    python benchmarks/bench_classifier.py [--dtype float32] [--size N=32 D=64 ...] [--against numpy,torch,jax] [--json FILE]
+    python benchmarks/bench_classifier.py [--dtype float32] [--size N=32 D=64 ...] [--against numpy,torch,jax]
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 import bracketc as bc
 from bracketc.bench.pinning import restart_on_one_core
-from bracketc.bench.timing import Timing, human, interleave
+from bracketc.bench.report import timing_table
+from bracketc.bench.timing import interleave
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 TOLERANCE = {"float32": 2e-4, "float64": 1e-10}
@@ -37,8 +38,8 @@ Sizes = Mapping[str, int]
 class Workload:
     """A model with data and with the programs that a good programmer would write for it elsewhere.
 
-    `data` draws the arguments in float64, in the order of the declarations; `by_hand` returns the value and the gradients of
-    `params`; the two losses get the library and the arguments by name.
+    `data` draws the arguments in float64, in the order of the declarations; `by_hand` returns the value and the
+    gradients of `params`; the two losses get the library and the arguments by name.
     """
 
     model: str
@@ -193,17 +194,6 @@ def check(found: list[Contender], reference: tuple[np.ndarray, ...], dtype: str)
             raise SystemExit(f"{contender.name} is wrong: it differs from float64 NumPy by {worst:.2g} (relative)")
 
 
-def table(title: str, timings: Mapping[str, Timing], unit: str) -> Table:
-    """Medians, spreads, and the time of each contender as a multiple of `unit`'s."""
-    result = Table(title=title, title_justify="left", title_style="bold")
-    for name in ("contender", "median", "spread", f"times {unit}"):
-        result.add_column(name, justify="left" if name == "contender" else "right")
-    for name, timing in timings.items():
-        ratio = timing.median / timings[unit].median
-        result.add_row(name, human(timing.median), f"± {50 * timing.spread:.0f} %", f"{ratio:.2f}")
-    return result
-
-
 def parse_sizes(words: list[str]) -> dict[str, int]:
     """`["N=32", "D=64"]` as a mapping."""
     pairs = [word.partition("=") for word in words]
@@ -217,7 +207,7 @@ def main(workload: Workload) -> None:
     """Run a benchmark from its command line, pinned to one core."""
     parser = argparse.ArgumentParser(description=f"value and gradients of models/{workload.model}.brk, one core")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    parser.add_argument("--size", nargs="+", default=[], metavar="N=32", help="one set of sizes instead of the script's")
+    parser.add_argument("--size", nargs="+", default=[], metavar="N=32", help="other sizes than the script's")
     parser.add_argument("--against", default=",".join(PEERS), help="peers, separated by commas: numpy, torch, jax")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", metavar="FILE", help="write the medians (seconds) there, too")
@@ -234,12 +224,12 @@ def main(workload: Workload) -> None:
         exact = workload.data(np.random.default_rng(0), sizes)
         value, gradients = workload.by_hand(**exact)
         reference = (np.asarray(value), *map(np.asarray, gradients))
-        arrays = {name: np.ascontiguousarray(array, arguments.dtype) for name, array in exact.items()}
+        arrays = {name: np.array(array, arguments.dtype, order="C") for name, array in exact.items()}
         found = contenders(workload, arrays, arguments.dtype, against)
         check(found, reference, arguments.dtype)
         timings = interleave({each.name: each.call for each in found}, rounds=arguments.rounds)
         caption = ", ".join(f"{name}={size}" for name, size in sizes.items())
-        console.print(table(f"{workload.model}  {caption}  {arguments.dtype}", timings, found[0].name))
+        console.print(timing_table(f"{workload.model}  {caption}  {arguments.dtype}", timings, found[0].name))
         records.append(
             {"model": workload.model, "sizes": sizes, "dtype": arguments.dtype}
             | {"seconds": {name: timing.median for name, timing in timings.items()}}

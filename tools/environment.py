@@ -3,8 +3,8 @@
 
     python3 tools/environment.py .venv test,demo,dev
 
-The Makefile calls this with whatever `python3` there is, so the file runs on old interpreters too: it must live long enough to
-say that they are too old.  Nothing outside the folder of the environment is touched.
+The Makefile calls this with whatever `python3` there is, so the file runs on old interpreters too: it must live
+long enough to say that they are too old.  Nothing outside the folder of the environment is touched.
 """
 
 import os
@@ -20,9 +20,8 @@ def missing_python(version):
     """The sentence for an interpreter that is too old, or None."""
     if tuple(version[:2]) >= MINIMUM:
         return None
-    return "bracketc needs Python %d.%d or newer, this is %d.%d: install python3.11, or run `make PYTHON=/path/to/python3`" % (
-        MINIMUM + tuple(version[:2])
-    )
+    needed, found = (".".join(map(str, numbers[:2])) for numbers in (MINIMUM, version))
+    return f"bracketc needs Python {needed} or newer, this is {found}: try `make PYTHON=python3.11`"
 
 
 def missing_venv(modules):
@@ -30,21 +29,21 @@ def missing_venv(modules):
     absent = [name for name in ("venv", "ensurepip") if not modules.get(name)]
     if not absent:
         return None
-    return "Python has no %s module: install it (Debian, Ubuntu: `apt install python3-venv`)" % " and no ".join(absent)
+    return f"Python has no module {' and no module '.join(absent)}: install it (`apt install python3-venv`)"
 
 
 def missing_compiler(compiler):
     """The sentence for a machine without a C compiler; the NumPy backend needs none, so it is a note only."""
     if compiler:
         return None
-    return "no C compiler: the NumPy backend is used (Debian, Ubuntu: `apt install gcc`; macOS: `xcode-select --install`)"
+    return "no C compiler, the NumPy backend is used: install one (`apt install gcc`, or `xcode-select --install`)"
 
 
 def missing_headers(folder):
     """The sentence for a Python without its C headers; kernels are then loaded as plain shared libraries."""
     if folder and os.path.exists(os.path.join(folder, "Python.h")):
         return None
-    return "no Python.h: kernels are loaded without an extension module (Debian, Ubuntu: `apt install python3-dev`)"
+    return "no Python.h, kernels are loaded as plain shared libraries: install the headers (`apt install python3-dev`)"
 
 
 def find_compiler(environ):
@@ -71,7 +70,7 @@ def run(command):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
         sys.stderr.write(done.stdout.decode(errors="replace"))
-        sys.stderr.write("failed: %s\n" % " ".join(command))
+        sys.stderr.write(f"failed: {' '.join(command)}\n")
         raise SystemExit(done.returncode)
 
 
@@ -82,20 +81,20 @@ def main(argv):
     if fatal is None and not os.path.exists(os.path.join(folder, "bin", "python")):
         fatal = missing_venv({name: importable(name) for name in ("venv", "ensurepip")})
     if fatal:
-        sys.stderr.write("error: %s\n" % fatal)
+        sys.stderr.write(f"error: {fatal}\n")
         return 1
     compiler = find_compiler(os.environ)
     notes = [missing_compiler(compiler), missing_headers(sysconfig.get_paths().get("include")) if compiler else None]
     for note in notes:
         if note:
-            sys.stderr.write("note: %s\n" % note)
+            sys.stderr.write(f"note: {note}\n")
     python = os.path.join(folder, "bin", "python")
     if not os.path.exists(python):
-        print("creating %s" % folder, flush=True)
+        print(f"creating {folder}", flush=True)
         run([sys.executable, "-m", "venv", folder])
-    print("installing bracketc[%s] into %s" % (extras, folder), flush=True)
-    quiet = ["--quiet", "--disable-pip-version-check"]
-    run([python, "-m", "pip", "install"] + quiet + ["--editable", ".[%s]" % extras])
+    print(f"installing bracketc[{extras}] into {folder}", flush=True)
+    quiet = ("--quiet", "--disable-pip-version-check")
+    run([python, "-m", "pip", "install", *quiet, "--editable", f".[{extras}]"])
     return 0
 
 

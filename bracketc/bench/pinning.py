@@ -1,7 +1,7 @@
 """Run on one core, with one thread in every library.
 
-Libraries read their thread counts when they are loaded and size their pools by the cores they may use, so a process cannot pin
-itself once numpy is there: it starts again with the settings in place.
+Libraries read their thread counts when they are loaded and size their pools by the cores they may use, so a process
+cannot pin itself once numpy is there: it starts again with the settings in place.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import os
 import sys
 from collections.abc import Mapping, Set
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "BRACKETC_NUM_THREADS")
+_LIBRARIES = ("OMP", "OPENBLAS", "MKL", "BRACKETC")
+_THREADS = ("VECLIB_MAXIMUM_THREADS", *(f"{library}_NUM_THREADS" for library in _LIBRARIES))
 _XLA = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 

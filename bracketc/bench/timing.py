@@ -1,8 +1,8 @@
 """Time several calls against each other.
 
-A machine is never quiet: it changes its clock, other processes come and go.  Timing one contender after the other hands such a
-change to one of them; here every round times each contender once, so that a slow moment hits all of them, and the figure is
-the median over rounds with the quartiles as its spread.
+A machine is never quiet: it changes its clock, other processes come and go.  Timing one contender after the other hands
+such a change to one of them; here every round times each contender once, so that a slow moment hits all of them, and
+the figure is the median over rounds with the quartiles as its spread.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def interleave(
     seconds: float = 0.03,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Timing]:
-    """Time every call in every round, each repeated until a round takes about ``seconds``; calls run twice to warm up."""
+    """Time every call in every round, repeated so that a round takes about ``seconds``, after two calls to warm up."""
     repeats = {name: _repeats(call, seconds, clock) for name, call in calls.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
@@ -68,15 +68,3 @@ def _repeats(call: Callable[[], object], seconds: float, clock: Callable[[], flo
     call()
     once = max(clock() - start, 1e-7)
     return max(1, min(20_000, round(seconds / once)))
-
-
-def human(seconds: float) -> str:
-    """A duration with three figures and its unit.
-
-    >>> human(0.0000123), human(0.0456)
-    ('12.3 µs', '45.6 ms')
-    """
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
