@@ -27,6 +27,15 @@ class Shuffle:
 
 
 @dataclass(frozen=True, slots=True)
+class HalfSum:
+    """``x[target] = pairs of x[left] then pairs of x[right]``, one step of summing the lanes of several vectors."""
+
+    target: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True, slots=True)
 class KernelView:
     """What the kernel templates know of a real type at a level; fields as their headers describe them."""
 
@@ -43,6 +52,7 @@ class KernelView:
     mask_type: str
     mr: int
     nr: int
+    panel_max: int
     vectors: int
     mc: int
     kc: int
@@ -54,6 +64,10 @@ class KernelView:
     small_row_counts: tuple[int, ...]
     vector_counts: tuple[int, ...]
     pack_tails: int
+    dot_rows: int
+    half_sums: tuple[HalfSum, ...]
+    even_lanes: str
+    odd_lanes: str
     libm: str
     double: bool
 
@@ -89,6 +103,16 @@ _MASKED = {
 }
 
 
+def _half_sums(width: int) -> tuple[HalfSum, ...]:
+    """Steps that leave in vector 0 the lane sums of ``width`` vectors: 4 -> (0,0,1) (1,2,3) (0,0,1)."""
+    steps: list[HalfSum] = []
+    count = width
+    while count > 1:
+        count //= 2
+        steps.extend(HalfSum(i, 2 * i, 2 * i + 1) for i in range(count))
+    return tuple(steps)
+
+
 def kernel_view(target: Target, dtype: str) -> KernelView:
     """The view of ``dtype`` (``"float32"`` or ``"float64"``) at the level ``target``."""
     tiling = target.tiling(dtype)
@@ -111,6 +135,7 @@ def kernel_view(target: Target, dtype: str) -> KernelView:
         mask_type=mask_type,
         mr=tiling.mr,
         nr=tiling.nr,
+        panel_max=max(tiling.mr, tiling.nr),
         vectors=tiling.nr // width,
         mc=tiling.mc,
         kc=tiling.kc,
@@ -122,6 +147,10 @@ def kernel_view(target: Target, dtype: str) -> KernelView:
         small_row_counts=tuple(range(1, tiling.small_rows + 1)),
         vector_counts=tuple(range(1, tiling.nr // width + 1)),
         pack_tails=int(target.masking == "lanes"),
+        dot_rows=min(4, width),
+        half_sums=_half_sums(width),
+        even_lanes=", ".join(str(lane) for lane in range(0, 2 * width, 2)),
+        odd_lanes=", ".join(str(lane) for lane in range(1, 2 * width, 2)),
         libm="" if double else "f",
         double=double,
     )
