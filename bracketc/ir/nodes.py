@@ -11,10 +11,12 @@ fold zeros, ones and empty sums, and :mod:`bracketc.ir.verify`, which checks eve
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from hashlib import blake2b
-from typing import Any, ClassVar, Literal as OneOf
+from typing import Any, ClassVar, Literal as OneOf, TypeVar
 from weakref import WeakValueDictionary
 
 from bracketc.ir.dims import Dim
@@ -29,6 +31,31 @@ INTEGER: DType = "integer"
 BOOLEAN: DType = "boolean"
 
 
+_Owner = TypeVar("_Owner")
+_Fact = TypeVar("_Fact")
+
+
+class _Facts:
+    """Room for what :func:`_stored` remembers of a node."""
+
+    __slots__ = ("_dtype", "_shape")
+
+
+def _stored(compute: Callable[[_Owner], _Fact]) -> Callable[[_Owner], _Fact]:
+    """``compute`` run once for each node, so that the shape at the end of a long chain does not ask all of it again."""
+    slot = f"_{compute.__name__}"
+
+    def read(node: _Owner) -> _Fact:
+        try:
+            return getattr(node, slot)  # type: ignore[no-any-return]
+        except AttributeError:
+            value = compute(node)
+            object.__setattr__(node, slot, value)
+            return value
+
+    return read
+
+
 class _Interned(type):
     """Gives the existing object for fields that were seen before."""
 
@@ -37,7 +64,12 @@ class _Interned(type):
     def __call__(cls, *args: Any, **named: Any) -> Any:
         node = super().__call__(*args, **named)
         key = (cls, *(_key(getattr(node, f.name)) for f in fields(node)))
-        return _Interned._table.setdefault(key, node)
+        found = _Interned._table.setdefault(key, node)
+        if found is node:
+            # Operands know theirs by now: no recursion. A malformed node is for `verify` to report.
+            with suppress(IndexError, AttributeError, AssertionError):
+                _ = (node.shape, node.dtype)
+        return found
 
 
 def _key(value: Any) -> Any:
@@ -57,7 +89,7 @@ def _key(value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
-class Node(metaclass=_Interned):
+class Node(_Facts, metaclass=_Interned):
     """Base of every node of the tensor IR."""
 
     @property
@@ -71,6 +103,7 @@ class Node(metaclass=_Interned):
         return self
 
     @property
+    @_stored
     def shape(self) -> Shape:
         """Extents of the positional axes."""
         raise AssertionError(type(self))
@@ -103,6 +136,7 @@ class Tensor(Node):
     bound: Dim | None = None
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return self.extents
 
@@ -118,6 +152,7 @@ class Literal(Node):
     value: Number
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return ()
 
@@ -129,6 +164,7 @@ class Size(Node):
     dim: Dim
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return ()
 
@@ -140,6 +176,7 @@ class Range(Node):
     extent: Dim
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return (self.extent,)
 
@@ -151,6 +188,7 @@ class Delta(Node):
     extent: Dim
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return (self.extent, self.extent)
 
@@ -186,6 +224,7 @@ class Einsum(Node):
         )
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return tuple(self.extents[label] for label in self.output)
 
@@ -204,6 +243,7 @@ class Add(Node):
         return Add(operands)
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return self.terms[0].shape
 
@@ -229,6 +269,7 @@ class Pointwise(Node):
         return Pointwise(self.function, operands, self.exponent)
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return self.args[0].shape
 
@@ -249,6 +290,7 @@ class Compare(Node):
         return Compare(self.operator, *operands)
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return self.left.shape
 
@@ -273,6 +315,7 @@ class Select(Node):
         return Select(*operands)
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return self.yes.shape
 
@@ -296,6 +339,7 @@ class Reduce(Node):
         return Reduce(self.operator, operands[0], self.axes)
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return tuple(extent for axis, extent in enumerate(self.arg.shape) if axis not in self.axes)
 
@@ -327,11 +371,13 @@ class Window(Node):
         return Window(operands[0], self.axis, self.offset, self.steps, self.extents)
 
     @property
+    @_stored
     def shape(self) -> Shape:
         base = self.arg.shape
         return (*base[: self.axis], *self.extents, *base[self.axis + 1 :])
 
     @property
+    @_stored
     def dtype(self) -> DType:
         return self.arg.dtype
 
@@ -357,6 +403,7 @@ class Overlap(Node):
         return Overlap(operands[0], self.axis, self.offset, self.steps, self.extent)
 
     @property
+    @_stored
     def shape(self) -> Shape:
         base = self.arg.shape
         return (*base[: self.axis], self.extent, *base[self.axis + len(self.steps) :])
@@ -377,10 +424,12 @@ class Gather(Node):
         return Gather(*operands)
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return (*self.index.shape, *self.arg.shape[1:])
 
     @property
+    @_stored
     def dtype(self) -> DType:
         return self.arg.dtype
 
@@ -401,6 +450,7 @@ class Scatter(Node):
         return Scatter(operands[0], operands[1], self.extent)
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return (self.extent, *self.arg.shape[self.index.rank :])
 
@@ -419,8 +469,14 @@ class Stack(Node):
         return Stack(operands)
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return (Dim.of(len(self.terms)), *self.terms[0].shape)
+
+    @property
+    @_stored
+    def dtype(self) -> DType:
+        return self.terms[0].dtype
 
 
 # --------------------------------------------------------------------------------------------------- several results
@@ -443,6 +499,7 @@ class Linalg(Node):
         return Linalg(self.operator, operands)
 
     @property
+    @_stored
     def shape(self) -> Shape:
         if self.operator in ("det", "logdet"):
             return self.args[0].shape[:-2]
@@ -495,6 +552,7 @@ class Recurrence(Node):
         return (*finals, *((self.length, *node.shape) for node in self.body.results[count:]))
 
     @property
+    @_stored
     def shape(self) -> Shape:
         raise AssertionError("a recurrence has several results: use Project")
 
@@ -519,6 +577,7 @@ class Project(Node):
         return Project(arg, self.index)
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return self.arg.shapes[self.index]
 
@@ -545,6 +604,7 @@ class Derivative(Node):
         return Derivative(operands[0], self.wrt, operands[1], self.layout)
 
     @property
+    @_stored
     def shape(self) -> Shape:
         first, second = self.output.shape, self.wrt.shape
         return (*first, *second) if self.layout == "jacobian" else (*second, *first)
@@ -571,6 +631,7 @@ class Differential(Node):
         return Differential(operands[0], self.wrt, operands[1 : 1 + count], operands[1 + count :])
 
     @property
+    @_stored
     def shape(self) -> Shape:
         return self.output.shape
 
