@@ -1,0 +1,1 @@
+"""The loop IR: every step as loops over addresses, register-tiled contractions, and one arena."""

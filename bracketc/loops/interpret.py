@@ -1,0 +1,252 @@
+"""The meaning of the loop IR on flat NumPy arrays: the oracle that the emitted C is compared with, and that lowering is tested by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bracketc.ir.dims import Dim
+from bracketc.ir.functions import FUNCTIONS
+from bracketc.loops.kernel import (
+    Address,
+    Axis,
+    Contraction,
+    Copy,
+    EpilogueOperand,
+    Factorise,
+    Fill,
+    Group,
+    Kernel,
+    Nest,
+    Reference,
+    Statement,
+    Steps,
+    Storage,
+)
+from bracketc.plan.schedule import Instruction
+
+Array = np.ndarray[Any, Any]
+_DTYPES = {"real": np.float64, "integer": np.int64, "boolean": np.bool_}
+_COMBINE = {"add": np.add, "sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.multiply}
+_COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal}
+
+
+def interpret(kernel: Kernel, given: Mapping[str, Any], sizes: Mapping[str, int]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Results and residuals of a kernel in float64 by name; ``given`` holds arguments, and residuals where they are read."""
+    machine = _Machine(sizes)
+    for storage in (*kernel.arguments, *kernel.residuals, *kernel.results):
+        shape = tuple(d.evaluate(sizes) for d in storage.shape)
+        if storage.name in given:
+            value: Array = np.array(given[storage.name], _DTYPES[storage.dtype])
+            assert value.shape == shape, (storage, value.shape)
+        else:
+            value = np.full(shape, np.nan) if storage.dtype == "real" else np.zeros(shape, _DTYPES[storage.dtype])
+        machine.blocks[storage] = (value.reshape(-1), 0)
+    # NaN everywhere, so that a read of what was never written shows.
+    machine.slots = [
+        np.full(size.evaluate(sizes), np.nan) if dtype == "real" else np.zeros(size.evaluate(sizes), _DTYPES[dtype])
+        for size, dtype in zip(kernel.slots, kernel.slot_dtypes, strict=True)
+    ]
+    with np.errstate(all="ignore"):
+        machine.run(kernel.body)
+
+    def read(storages: Sequence[Storage]) -> dict[str, Array]:
+        return {s.name: machine.blocks[s][0].reshape(tuple(d.evaluate(sizes) for d in s.shape)) for s in storages}
+
+    return read(kernel.results), read(kernel.residuals)
+
+
+class _Machine:
+    """Blocks of memory by storage: (flat array, first element)."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self.sizes = sizes
+        self.blocks: dict[Storage, tuple[Array, int]] = {}
+        self.slots: list[Array] = []
+
+    def number(self, dim: Dim) -> int:
+        return dim.evaluate(self.sizes)
+
+    def block(self, storage: Storage) -> tuple[Array, int]:
+        if storage not in self.blocks and storage.kind == "arena":
+            return self.slots[storage.slot], 0
+        return self.blocks[storage]
+
+    # ------------------------------------------------------------------------------------------- statements
+    def run(self, body: Sequence[Statement]) -> None:
+        for statement in body:
+            match statement:
+                case Nest():
+                    self.nest(statement)
+                case Fill():
+                    flat, first = self.block(statement.target)
+                    flat[first : first + self.number(statement.target.size)] = statement.value
+                case Copy():
+                    self.copy(statement)
+                case Contraction():
+                    self.contraction(statement)
+                case Steps():
+                    self.steps(statement)
+                case Factorise():
+                    raise ValueError(f"no interpretation of {statement.operator}")
+
+    def copy(self, statement: Copy) -> None:
+        count = self.number(statement.source.size)
+        target, to = self.block(statement.target)
+        source, start = self.block(statement.source)
+        target[to : to + count] = source[start : start + count].copy()
+
+    def steps(self, statement: Steps) -> None:
+        length = self.number(statement.length)
+        for carried, _ in statement.carried:
+            assert carried.base is not None
+            self.blocks[carried] = self.block(carried.base)
+        for count, t in enumerate(reversed(range(length)) if statement.reverse else range(length)):
+            for moving in statement.moving:
+                assert moving.base is not None and moving.stride is not None
+                flat, first = self.block(moving.base)
+                self.blocks[moving] = (flat, first + t * self.number(moving.stride))
+            for ring in statement.rings:
+                self.blocks[ring] = (self.slots[ring.slot], count % ring.count * self.number(ring.size))
+            self.run(statement.body)
+            following = [self.block(source) for _, source in statement.carried]
+            for (carried, _), block in zip(statement.carried, following, strict=True):
+                self.blocks[carried] = block
+        for final in statement.finals:
+            self.copy(final)
+
+    # ------------------------------------------------------------------------------------------- addresses
+    def grids(self, axes: Sequence[Axis]) -> tuple[tuple[int, ...], dict[int, Array]]:
+        shape = tuple(self.number(axis.extent) for axis in axes)
+        return shape, {
+            axis.label: np.arange(extent).reshape([-1 if k == place else 1 for k in range(len(axes))])
+            for place, (axis, extent) in enumerate(zip(axes, shape, strict=True))
+        }
+
+    def address(self, address: Address, grids: Mapping[int, Array]) -> Array:
+        total = np.asarray(self.number(address.offset))
+        for label, stride in address.terms:
+            total = total + self.number(stride) * grids[label]
+        for indirect in address.indirect:
+            rows = self.read(indirect.index, grids)
+            if rows.size and not (rows.min() >= 0 and rows.max() < self.number(indirect.bound)):
+                raise ValueError("an integer label is out of range")
+            total = total + rows * self.number(indirect.stride)
+        return total
+
+    def read(self, reference: Reference, grids: Mapping[int, Array]) -> Array:
+        flat, first = self.block(reference.storage)
+        positions = first + self.address(reference.address, grids)
+        assert not positions.size or positions.min() >= 0
+        return np.asarray(flat[positions])
+
+    # ------------------------------------------------------------------------------------------- nests
+    def nest(self, nest: Nest) -> None:
+        shape, grids = self.grids(nest.axes)
+        loads = [self.read(reference, grids) for reference in nest.loads]
+        values = evaluate(nest.program, loads, None, grids, self.sizes)
+        for write in nest.writes:
+            flat, first = self.block(write.target.storage)
+            positions = np.broadcast_to(first + self.address(write.target.address, grids), shape)
+            value = np.broadcast_to(values[write.value], shape)
+            if write.mode == "store":
+                flat[positions] = value
+            else:
+                _COMBINE[write.mode].at(flat, positions, value)
+
+    def contraction(self, statement: Contraction) -> None:
+        shape, grids = self.grids(statement.batch)
+        for place in np.ndindex(*shape):
+            here = {axis.label: np.asarray(p) for axis, p in zip(statement.batch, place, strict=True)}
+            a, b, c = (self.start(r, here) for r in (statement.a, statement.b, statement.c))
+            m, n, k = (self.offsets(g) for g in (statement.m, statement.n, statement.k))
+            left = a[0][a[1] + m[0][:, None] + k[0][None, :]]
+            right = b[0][b[1] + k[1][:, None] + n[0][None, :]]
+            target = c[1] + m[1][:, None] + n[1][None, :]
+            tile = float(statement.alpha) * (left @ right)
+            if statement.accumulate:
+                tile = tile + c[0][target]
+            if statement.epilogue is not None:
+                rows, columns = np.arange(tile.shape[0])[:, None], np.arange(tile.shape[1])[None, :]
+
+                def positions(operand: EpilogueOperand, rows: Array = rows, columns: Array = columns) -> tuple[Array, Array]:
+                    flat, first = self.start(operand.reference, here)
+                    return flat, first + rows * self.number(operand.row) + columns * self.number(operand.column)
+
+                loads = [flat[at] for flat, at in (positions(o) for o in statement.epilogue.operands)]
+                values = evaluate(statement.epilogue.program, loads, tile, {}, self.sizes)
+                for operand, value in statement.epilogue.stores:
+                    flat, at = positions(operand)
+                    flat[at] = np.broadcast_to(values[value], tile.shape)
+                tile = np.broadcast_to(values[statement.epilogue.value], tile.shape)
+            c[0][target] = tile
+
+    def start(self, reference: Reference, here: Mapping[int, Array]) -> tuple[Array, int]:
+        flat, first = self.block(reference.storage)
+        return flat, first + int(self.address(reference.address, here))
+
+    def offsets(self, group: Group) -> list[Array]:
+        """Offsets of each operand for every position of the group."""
+        count = len(group.strides[0]) if group.strides else 2
+        totals = [np.zeros(1, np.int64) for _ in range(count)]
+        for extent, strides in zip(group.extents, group.strides, strict=True):
+            line = np.arange(self.number(extent))
+            totals = [(t[:, None] + line[None, :] * self.number(s)).reshape(-1) for t, s in zip(totals, strides, strict=True)]
+        return totals
+
+
+def evaluate(
+    program: Sequence[Instruction],
+    loads: Sequence[Any],
+    accumulator: Any,
+    labels: Mapping[int, Array],
+    sizes: Mapping[str, int],
+) -> list[Any]:
+    """Values of all instructions; see :class:`bracketc.plan.schedule.Instruction`."""
+    values: list[Any] = []
+    for i in program:
+        args = [values[a] for a in i.args]
+        match i.operation:
+            case "load":
+                value = loads[i.operand]
+            case "accumulator":
+                value = accumulator
+            case "constant":
+                assert i.number is not None
+                value = float(i.number)
+            case "size":
+                assert i.dim is not None
+                value = float(i.dim.evaluate(sizes))
+            case "index":
+                value = labels[i.label] + 1.0
+            case "delta":
+                value = (labels[i.label] == labels[i.label2]).astype(np.float64)
+            case "add" | "multiply":
+                value = args[0]
+                for other in args[1:]:
+                    value = value + other if i.operation == "add" else value * other
+            case "subtract":
+                value = args[0] - args[1]
+            case "divide":
+                value = args[0] / args[1]
+            case "negate":
+                value = -args[0]
+            case "square":
+                value = args[0] * args[0]
+            case "power":
+                assert i.number is not None
+                value = np.power(args[0], float(i.number))
+            case "compare":
+                value = _COMPARE[i.function](*args)
+            case "select":
+                value = np.where(*args)
+            case "finite_or_zero":
+                value = np.where(np.isfinite(args[0]), args[0], 0.0)
+            case "call":
+                value = FUNCTIONS[i.function].evaluate(*args)
+            case other:
+                raise AssertionError(other)
+        values.append(value)
+    return values

@@ -1,0 +1,245 @@
+"""The loop IR: what the C backend prints, close to the machine and still free of its text.
+
+A :class:`Kernel` is one entry point. Storage is flat, addresses are affine in the loop labels with sizes as coefficients, so that
+slices, diagonals, transpositions and broadcasts are all strides. Labels are numbers, unique within a kernel. Four kinds of statement do
+all the work:
+
+* :class:`Nest`: loops over labels around a scalar program; the innermost label is the vector label,
+* :class:`Contraction`: a (batched) product of two operands under grouped labels, with an epilogue on the finished tile,
+* :class:`Fill`: a constant over a whole storage,
+* :class:`Steps`: the loop of a recurrence, whose pointers move.
+
+and :class:`Factorise` calls a linear-algebra routine. Nothing here allocates: the arena is laid out by :mod:`bracketc.loops.arena`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal as OneOf
+
+from bracketc.ir.dims import Dim
+from bracketc.ir.nodes import DType, Number, Shape
+from bracketc.plan.schedule import Instruction, Mode
+
+StorageKind = OneOf["argument", "result", "residual", "arena", "moving", "carried", "ring"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Storage:
+    """A dense block of memory, or a pointer that walks over one.
+
+    ``argument`` (read only), ``result``, ``residual``: given by the caller. ``arena``: slot ``slot`` of the workspace.
+    ``moving``: ``base`` + t · ``stride`` elements in step t of its loop. ``carried``: a pointer that a loop sets, first to ``base``.
+    ``ring``: one of ``count`` blocks of the arena slot, a different one in each of ``count`` successive steps.
+    """
+
+    name: str
+    kind: StorageKind
+    shape: Shape
+    dtype: DType
+    slot: int = -1
+    base: Storage | None = None
+    stride: Dim | None = None
+    count: int = 1
+
+    @property
+    def size(self) -> Dim:
+        """Number of elements."""
+        total = Dim.of(1)
+        for extent in self.shape:
+            total = total * extent
+        return total
+
+    def __repr__(self) -> str:
+        return f"{self.name}:{self.kind}[{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """``offset + Σ stride · label`` in elements; ``indirect`` adds ``stride · (entry of an integer storage)``, checked against a bound."""
+
+    offset: Dim
+    terms: tuple[tuple[int, Dim], ...]
+    indirect: tuple[Indirect, ...] = ()
+
+    def stride(self, label: int) -> Dim:
+        """Elements between neighbours along ``label``; 0 where it does not occur."""
+        for other, stride in self.terms:
+            if other == label:
+                return stride
+        return Dim.of(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An element of a storage under the current labels."""
+
+    storage: Storage
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Indirect:
+    """``stride`` times an integer label read from ``index``, which must lie in 0 .. ``bound`` - 1."""
+
+    index: Reference
+    stride: Dim
+    bound: Dim
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A loop over ``label`` from 0 to ``extent`` - 1."""
+
+    label: int
+    extent: Dim
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Instruction ``value`` goes to ``target``. ``store`` overwrites, ``add`` adds to what is there; ``sum max min prod`` reduce
+    over the axes of the nest that the address lacks (the target holds their neutral element before the nest)."""
+
+    target: Reference
+    value: int
+    mode: Mode | OneOf["add"]
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """Loops over ``axes``, outermost first, around a scalar program. ``loads`` are the operands of its ``load`` instructions.
+
+    The last axis is the vector axis when ``vector``: every reference has stride 0 or 1 along it there, and no store is at stride 0.
+    """
+
+    axes: tuple[Axis, ...]
+    loads: tuple[Reference, ...]
+    program: tuple[Instruction, ...]
+    writes: tuple[Write, ...]
+    vector: bool
+    bracket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """``value`` in every element of a storage."""
+
+    target: Storage
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Labels that act as one index of a contraction, outermost first, merged where strides allow.
+
+    ``extents[i]`` and the strides of each operand at i; one entry is a plain stride, several need an offset table. An operand that
+    the group does not touch has strides 0.
+    """
+
+    extents: tuple[Dim, ...]
+    strides: tuple[tuple[Dim, ...], ...]
+
+    @property
+    def extent(self) -> Dim:
+        total = Dim.of(1)
+        for extent in self.extents:
+            total = total * extent
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class EpilogueOperand:
+    """An operand or result of an epilogue at tile position (i, j): ``reference`` + i · ``row`` + j · ``column``."""
+
+    reference: Reference
+    row: Dim
+    column: Dim
+
+
+@dataclass(frozen=True, slots=True)
+class Epilogue:
+    """A scalar program on each element of the finished tile (``accumulator``); instruction ``value`` is what the result gets,
+    ``stores`` go elsewhere as well."""
+
+    operands: tuple[EpilogueOperand, ...]
+    program: tuple[Instruction, ...]
+    value: int
+    stores: tuple[tuple[EpilogueOperand, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """c(i, j) (+)= alpha Σ_p a(i, p) b(p, j) for every position of ``batch``, then the epilogue.
+
+    ``m.strides`` are those of (a, c), ``n.strides`` of (b, c), ``k.strides`` of (a, b). The references hold the part of the addresses that
+    depends on the batch labels.
+    """
+
+    batch: tuple[Axis, ...]
+    a: Reference
+    b: Reference
+    c: Reference
+    m: Group
+    n: Group
+    k: Group
+    alpha: Number
+    accumulate: bool
+    epilogue: Epilogue | None
+    bracket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """All elements of ``source`` to ``target``, of equal size."""
+
+    target: Storage
+    source: Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Factorise:
+    """A linear-algebra routine on dense operands, batched over leading axes."""
+
+    operator: str
+    target: Storage
+    args: tuple[Storage, ...]
+    bracket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """``length`` times ``body``, from the last step to the first when ``reverse``.
+
+    After each step the pointers of ``carried`` are set, all at once: (carried storage, the storage it points at next). After the
+    loop ``finals`` copies (target, carried storage).
+    """
+
+    length: Dim
+    reverse: bool
+    carried: tuple[tuple[Storage, Storage], ...]
+    moving: tuple[Storage, ...]
+    rings: tuple[Storage, ...]
+    body: tuple[Statement, ...]
+    finals: tuple[Copy, ...]
+    bracket: str = ""
+
+
+Statement = Nest | Fill | Contraction | Copy | Factorise | Steps
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One entry point. ``slots`` are the sizes of the arena's slots in elements (real unless ``slot_dtypes`` says otherwise).
+
+    ``arguments``, ``residuals`` and ``results`` stand in the order of the C interface; ``labels`` is the number of labels in use.
+    """
+
+    entry: str
+    arguments: tuple[Storage, ...]
+    residuals: tuple[Storage, ...]
+    results: tuple[Storage, ...]
+    slots: tuple[Dim, ...]
+    slot_dtypes: tuple[DType, ...]
+    body: tuple[Statement, ...]
+    flops: Dim
+    bytes: Dim
