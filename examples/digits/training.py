@@ -1,7 +1,7 @@
 """Stochastic gradient descent with momentum on a generated module.
 
-All parameters live in one vector and the module gets views of it, its gradients likewise.  A step of the optimiser is then
-four NumPy operations, whatever the number of parameters, and the kernel writes into memory that is always the same.
+All parameters live in one vector and the module gets views of it, its gradients likewise.  A step of the optimiser is
+then four NumPy operations, whatever the number of parameters, and the kernel writes into the same memory every time.
 """
 
 from __future__ import annotations

@@ -1,0 +1,98 @@
+"""Timings: every contender is timed in every round, and the summary is what it says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bracketc.bench.pinning import one_core_environment, quiet_core
+from bracketc.bench.report import human, timing_table
+from bracketc.bench.timing import Timing, interleave, summarise
+
+
+class Clock:
+    """A clock that moves only when a call says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def work(self, seconds: float) -> Callable[[], None]:
+        def call() -> None:
+            self.now += seconds
+
+        return call
+
+
+def test_medians_are_the_time_of_one_call() -> None:
+    clock = Clock()
+    timings = interleave({"slow": clock.work(0.5), "fast": clock.work(0.01)}, rounds=3, seconds=0.1, clock=clock)
+    assert timings["slow"].median == pytest.approx(0.5)
+    assert timings["fast"].median == pytest.approx(0.01)
+    assert timings["fast"].rounds == 3
+
+
+def test_rounds_alternate_between_contenders() -> None:
+    clock, order = Clock(), []
+
+    def contender(name: str) -> Callable[[], None]:
+        def call() -> None:
+            order.append(name)
+            clock.now += 1.0
+
+        return call
+
+    interleave({"a": contender("a"), "b": contender("b")}, rounds=3, seconds=1.0, clock=clock)
+    assert order == ["a"] * 3 + ["b"] * 3 + ["a", "b"] * 3
+
+
+def test_a_single_round_has_no_spread() -> None:
+    assert summarise([2.0]) == Timing(2.0, 2.0, 2.0, 1)
+    assert summarise([2.0]).spread == 0.0
+
+
+def test_quartiles_show_an_unquiet_machine() -> None:
+    assert summarise([1.0, 2.0, 3.0, 4.0, 5.0]) == Timing(3.0, 2.0, 4.0, 5)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(2.5, "2.5 s"), (0.0456, "45.6 ms"), (1.23e-5, "12.3 µs"), (5e-8, "50 ns")]
+)
+def test_durations_carry_their_unit(seconds: float, text: str) -> None:
+    assert human(seconds) == text
+
+
+def test_the_table_shows_ratios_to_its_unit() -> None:
+    table = timing_table("t", {"a": Timing(1.0, 1.0, 1.0, 1), "b": Timing(2.5, 2.5, 2.5, 1)}, "a")
+    assert list(table.columns[3].cells) == ["1.00", "2.50"]
+
+
+def test_pinning_is_reached_in_one_restart() -> None:
+    once = one_core_environment({"PATH": "p", "XLA_FLAGS": "--mine"})
+    assert once["OMP_NUM_THREADS"] == once["BRACKETC_NUM_THREADS"] == "1"
+    assert once["XLA_FLAGS"].startswith("--mine ")
+    assert one_core_environment(once) == once
+
+
+def test_the_last_core_is_the_quiet_one() -> None:
+    assert quiet_core({0, 2, 5}) == 5
+
+
+def test_a_program_restarts_itself_on_one_core(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys\n"
+        "from bracketc.bench.pinning import restart_on_one_core\n"
+        "restart_on_one_core()\n"
+        "cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 1\n"
+        "print(cores, os.environ['OMP_NUM_THREADS'], *sys.argv[1:])\n"
+    )
+    command = [sys.executable, str(script), "an argument"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    assert done.stdout.split("\n")[0] == "1 1 an argument"
