@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from harness import Workload, main, one_hot
 
 
@@ -53,5 +54,7 @@ def jax_loss(jax, X, Y, W1, b1, W2, b2):
 
 SIZES = ({"N": 32, "D": 64, "H": 64, "K": 10}, {"N": 128, "D": 784, "H": 256, "K": 10})
 
+WORKLOAD = Workload("classifier", ("W1", "b1", "W2", "b2"), SIZES, data, by_hand, torch_loss, jax_loss)
+
 if __name__ == "__main__":
-    main(Workload("classifier", ("W1", "b1", "W2", "b2"), SIZES, data, by_hand, torch_loss, jax_loss))
+    main(WORKLOAD)

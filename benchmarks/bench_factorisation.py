@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from harness import Workload, main
 
 LAM = 1e-1
@@ -43,5 +44,7 @@ def jax_loss(jax, R, M, U, V):
 
 SIZES = ({"N": 50, "P": 40, "K": 5}, {"N": 1000, "P": 800, "K": 16})
 
+WORKLOAD = Workload("factorisation", ("U", "V"), SIZES, data, by_hand, torch_loss, jax_loss)
+
 if __name__ == "__main__":
-    main(Workload("factorisation", ("U", "V"), SIZES, data, by_hand, torch_loss, jax_loss))
+    main(WORKLOAD)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from harness import Workload, main
 
 LAM = 1e-2
@@ -44,5 +45,7 @@ def jax_loss(jax, X, y, w, b):
 
 SIZES = ({"N": 200, "D": 20}, {"N": 100_000, "D": 50})
 
+WORKLOAD = Workload("linear", ("w", "b"), SIZES, data, by_hand, torch_loss, jax_loss)
+
 if __name__ == "__main__":
-    main(Workload("linear", ("w", "b"), SIZES, data, by_hand, torch_loss, jax_loss))
+    main(WORKLOAD)

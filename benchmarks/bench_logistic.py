@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from harness import Workload, main
 
 
@@ -39,5 +40,7 @@ def jax_loss(jax, X, y, w):
 
 SIZES = ({"N": 200, "D": 20}, {"N": 100_000, "D": 50})
 
+WORKLOAD = Workload("logistic", ("w",), SIZES, data, by_hand, torch_loss, jax_loss)
+
 if __name__ == "__main__":
-    main(Workload("logistic", ("w",), SIZES, data, by_hand, torch_loss, jax_loss))
+    main(WORKLOAD)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+
 from harness import Workload, main
 
 LAM = 1e-3
@@ -66,5 +67,7 @@ def jax_loss(jax, X, Y, **params):
 
 SIZES = ({"N": 32}, {"N": 4096})
 
+WORKLOAD = Workload("mlp_regression", WEIGHTS + OFFSETS, SIZES, data, by_hand, torch_loss, jax_loss)
+
 if __name__ == "__main__":
-    main(Workload("mlp_regression", WEIGHTS + OFFSETS, SIZES, data, by_hand, torch_loss, jax_loss))
+    main(WORKLOAD)

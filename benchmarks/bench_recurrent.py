@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from harness import Workload, main, one_hot
 
 
@@ -78,5 +79,7 @@ def jax_loss(jax, X, Y, Z0, W, U, b, V, c):
 
 SIZES = ({"T": 10, "N": 8, "D": 16, "H": 32, "K": 10}, {"T": 20, "N": 32, "D": 64, "H": 128, "K": 10})
 
+WORKLOAD = Workload("recurrent", ("W", "U", "b", "V", "c"), SIZES, data, by_hand, torch_loss, jax_loss)
+
 if __name__ == "__main__":
-    main(Workload("recurrent", ("W", "U", "b", "V", "c"), SIZES, data, by_hand, torch_loss, jax_loss))
+    main(WORKLOAD)

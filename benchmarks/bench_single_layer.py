@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from harness import Workload, main
 
 
@@ -44,5 +45,7 @@ def jax_loss(jax, X, Y, W, b):
 
 SIZES = ({"N": 32, "D": 64, "H": 32}, {"N": 1024, "D": 512, "H": 256})
 
+WORKLOAD = Workload("single_layer", ("W", "b"), SIZES, data, by_hand, torch_loss, jax_loss)
+
 if __name__ == "__main__":
-    main(Workload("single_layer", ("W", "b"), SIZES, data, by_hand, torch_loss, jax_loss))
+    main(WORKLOAD)

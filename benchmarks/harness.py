@@ -177,13 +177,13 @@ def difference(got: tuple[np.ndarray, ...], want: tuple[np.ndarray, ...]) -> flo
     >>> difference((np.array([1.0, 2.0]),), (np.array([1.0, 4.0]),))
     0.5
     """
-    worst = 0.0
+    found = [0.0]
     for ours, theirs in zip(got, want, strict=True):
         if ours.shape != theirs.shape:
             return float("inf")
         scale = float(np.max(np.abs(theirs), initial=0.0)) or 1.0
-        worst = max(worst, float(np.max(np.abs(ours.astype(float) - theirs), initial=0.0)) / scale)
-    return worst
+        found.append(float(np.max(np.abs(ours.astype(float) - theirs), initial=0.0)) / scale)
+    return float(np.max(found))  # NaN wins, which the built-in max would drop
 
 
 def check(found: list[Contender], reference: tuple[np.ndarray, ...], dtype: str) -> None:

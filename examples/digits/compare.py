@@ -192,9 +192,8 @@ def contenders(folder: Path) -> list[Contender]:
 
 def difference(got: Params, want: Params) -> float:
     """The largest difference of two sets of parameters, relative to the largest entry of its array."""
-    return max(
-        float(np.abs(got[name].astype(float) - want[name]).max() / (np.abs(want[name]).max() or 1.0)) for name in want
-    )
+    found = [np.abs(got[name].astype(float) - want[name]).max() / (np.abs(want[name]).max() or 1.0) for name in want]
+    return float(np.max(found))  # NaN wins, which the built-in max would drop
 
 
 def check(found: list[Contender]) -> float:

@@ -1,0 +1,108 @@
+"""The programs that bracketc is measured against are right, and the harness notices one that is not."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
+MODELS = FOLDER.parent / "models"
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("bench_*.py"))
+SMALL = {"N": 5, "D": 4, "H": 3, "K": 3, "P": 6, "T": 3}
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[None]:
+    """The benchmarks are scripts beside their harness, and no package."""
+    sys.path.insert(0, str(FOLDER))
+    yield
+    sys.path.remove(str(FOLDER))
+
+
+@pytest.fixture(scope="module")
+def harness(folder: None) -> ModuleType:
+    return importlib.import_module("harness")
+
+
+def workload_of(script: str) -> Any:
+    return importlib.import_module(script).WORKLOAD
+
+
+def small_data(workload: Any) -> dict[str, np.ndarray]:
+    arrays = workload.data(np.random.default_rng(7), {name: SMALL[name] for name in workload.sizes[0]})
+    return {name: np.array(array, float) for name, array in arrays.items()}
+
+
+def test_every_model_has_a_benchmark() -> None:
+    models = {path.stem for path in MODELS.glob("*.brk")} - {"digits"}  # digits is timed by the demonstration
+    assert {name.removeprefix("bench_") for name in SCRIPTS} == models
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_hand_written_gradient_agrees_with_central_differences(folder: None, script: str) -> None:
+    workload = workload_of(script)
+    arrays = small_data(workload)
+    _, gradients = workload.by_hand(**arrays)
+    for name, gradient in zip(workload.params, gradients, strict=True):
+        array = arrays[name]
+        numeric = np.empty_like(array)
+        for index in np.ndindex(*array.shape):
+            before, values = array[index], []
+            for change in (1e-5, -1e-5):
+                array[index] = before + change
+                values.append(float(workload.by_hand(**arrays)[0]))
+            array[index] = before
+            numeric[index] = (values[0] - values[1]) / 2e-5
+        np.testing.assert_allclose(gradient, numeric, rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_hand_written_program_leaves_its_arguments_alone(folder: None, script: str) -> None:
+    workload = workload_of(script)
+    arrays = small_data(workload)
+    before = {name: array.copy() for name, array in arrays.items()}
+    workload.by_hand(**arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
+
+
+@pytest.mark.parametrize("library", ["torch", "jax"])
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_peers_compute_the_same(harness: ModuleType, script: str, library: str) -> None:
+    pytest.importorskip(library, reason=f"{library} is installed by `make bench` only")
+    workload = workload_of(script)
+    arrays = small_data(workload)
+    value, gradients = workload.by_hand(**arrays)
+    if library == "torch":
+        found = next(harness.torch_contenders(workload, arrays))
+    else:
+        found = harness.jax_contender(workload, arrays, "float64")
+    want = (np.asarray(value), *map(np.asarray, gradients))
+    assert harness.difference(found.results(), want) < 1e-12
+
+
+def test_a_wrong_contender_ends_the_run(harness: ModuleType) -> None:
+    right = (np.array(1.0), np.array([1.0, 2.0]))
+    wrong = (np.array(1.0), np.array([1.0, 2.1]))
+    found = [harness.Contender("liar", lambda: None, lambda: wrong)]
+    with pytest.raises(SystemExit, match="liar is wrong"):
+        harness.check(found, right, "float32")
+    harness.check([harness.Contender("honest", lambda: None, lambda: right)], right, "float64")
+
+
+@pytest.mark.parametrize("bad", [np.array([np.nan, 2.0]), np.array([[1.0, 2.0]])])
+def test_nan_and_wrong_shapes_are_differences(harness: ModuleType, bad: np.ndarray) -> None:
+    assert not harness.difference((bad,), (np.array([1.0, 2.0]),)) <= 1.0
+
+
+def test_sizes_are_read_from_words(harness: ModuleType) -> None:
+    assert harness.parse_sizes(["N=32", "D=64"]) == {"N": 32, "D": 64}
+    with pytest.raises(SystemExit, match="NAME=NUMBER"):
+        harness.parse_sizes(["N:32"])
