@@ -65,6 +65,8 @@ class KernelView:
     vector_counts: tuple[int, ...]
     pack_tails: int
     dot_rows: int
+    narrow_vectors: int
+    narrow_counts: tuple[int, ...]
     half_sums: tuple[HalfSum, ...]
     even_lanes: str
     odd_lanes: str
@@ -120,6 +122,9 @@ def kernel_view(target: Target, dtype: str) -> KernelView:
     size = 8 if double else 4
     width = tiling.vector_bytes // size
     quad = 16 // size
+    # Four chains a vector beside the operands must fit the vector registers.
+    registers = 32 if target.masking == "avx512" else 16
+    narrow = 4 if registers == 32 else 3
     load_masked, store_masked, mask_type = _MASKED[target.masking, dtype]
     return KernelView(
         s=f"f{size * 8}_{target.suffix}",
@@ -147,7 +152,9 @@ def kernel_view(target: Target, dtype: str) -> KernelView:
         small_row_counts=tuple(range(1, tiling.small_rows + 1)),
         vector_counts=tuple(range(1, tiling.nr // width + 1)),
         pack_tails=int(target.masking == "lanes"),
-        dot_rows=min(4, width),
+        dot_rows=min(8 if registers == 32 else 4, width),
+        narrow_vectors=narrow,
+        narrow_counts=tuple(range(1, narrow + 1)),
         half_sums=_half_sums(width),
         even_lanes=", ".join(str(lane) for lane in range(0, 2 * width, 2)),
         odd_lanes=", ".join(str(lane) for lane in range(1, 2 * width, 2)),
