@@ -56,7 +56,7 @@ def test_the_committed_text_is_what_the_compiler_writes(
             (golden / name).write_text(text, encoding="utf-8")
     assert sorted(written) == sorted(read(golden)), "run pytest tests/test_generated.py --update-golden"
     for name, text in read(golden).items():
-        assert written[name] == text, f"{name} changed: run pytest tests/test_generated.py --update-golden, review the diff"
+        assert written[name] == text, f"{name}: run pytest tests/test_generated.py --update-golden, review the diff"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -53,10 +53,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = folder / "source"
     hidden = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "output", "*.so")
     shutil.copytree(ROOT, source, ignore=hidden)
-    run(
-        sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ".",
-        cwd=source,
-    )  # fmt: skip
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
+    run(*pip, "--wheel-dir", folder, ".", cwd=source)
     (built,) = folder.glob("bracketc-*.whl")
     return built
 
