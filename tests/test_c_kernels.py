@@ -1,0 +1,261 @@
+"""Every form of contraction agrees with NumPy in float64, at every level that the machine runs."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ckernels import build, host_levels, needs_compiler
+
+from bracketc.emit.kernels import DriverView, kernel_view, render
+from bracketc.target import Target
+
+pytestmark = needs_compiler
+
+SHARED = ("contraction", "pack", "contract_packed", "contract_small", "contract_vector")
+DRIVERS = ("contract_packed", "contract_small", "contract_vector", "contract")
+
+BIAS = """
+typedef struct {{ const {real} *row, *column; }} bias_arguments;
+
+static inline void add_bias(
+    const bias_arguments *e, int64_t i0, int64_t rows, int64_t j0, int64_t cols, {real} *restrict tile, int64_t stride)
+{{
+    for (int64_t r = 0; r < rows; ++r)
+        for (int64_t j = 0; j < cols; ++j)
+            tile[r * stride + j] = 2 * tile[r * stride + j] + e->row[j0 + j] + e->column[i0 + r];
+}}
+"""
+
+ENTRY = """
+static contraction_{s} record(const int64_t *q, const {real} *a, const {real} *b, {real} *c, {real} alpha, int accumulate)
+{{
+    return (contraction_{s}){{
+        .m = q[0], .n = q[1], .k = q[2], .a = a, .a_m = {{q[3], 0}}, .a_k = {{q[4], 0}}, .b = b, .b_k = {{q[5], 0}},
+        .b_n = {{q[6], 0}}, .c = c, .c_m = {{q[7], 0}}, .c_n = {{q[8], 0}}, .alpha = alpha, .accumulate = accumulate}};
+}}
+
+int64_t bytes(const int64_t *q) {{ return contract_bytes_{s}(q[0], q[1], q[2]); }}
+
+void run(int form, const int64_t *q, const int64_t *range, const {real} *a, const {real} *b, {real} *c, {real} alpha, int accumulate,
+    void *workspace)
+{{
+    contraction_{s} t = record(q, a, b, c, alpha, accumulate);
+    if (form == 0)
+        contract_packed_{s}(&t, range[0], range[1], range[2], range[3], workspace);
+    else if (form == 1)
+        contract_small_{s}(&t, range[0], range[1], range[2], range[3], workspace);
+    else
+        contract_{s}(&t, range[0], range[1], range[2], range[3], workspace);
+}}
+
+void run_bias(int form, const int64_t *q, const {real} *a, const {real} *b, {real} *c, {real} alpha, int accumulate,
+    const {real} *row, const {real} *column, void *workspace)
+{{
+    contraction_{s} t = record(q, a, b, c, alpha, accumulate);
+    bias_arguments e = {{row, column}};
+    if (form == 0)
+        contract_packed_bias(&t, 0, t.m, 0, t.n, &e, workspace);
+    else if (form == 1)
+        contract_small_bias(&t, 0, t.m, 0, t.n, &e, workspace);
+    else
+        contract_bias(&t, 0, t.m, 0, t.n, &e, workspace);
+}}
+
+/* Labels m = (m0, m1), n = (n0, n1), k = (k0, k1) with one stride each, by tables. */
+void run_grouped(int form, const int64_t *extent, const int64_t *stride, const {real} *a, const {real} *b, {real} *c,
+    int64_t *tables, void *workspace)
+{{
+    const int64_t m = extent[0] * extent[1], n = extent[2] * extent[3], k = extent[4] * extent[5];
+    int64_t *at[6] = {{tables, tables + m, tables + m + k, tables + m + 2 * k, tables + m + 2 * k + n, tables + 2 * m + 2 * k + n}};
+    const int group[6] = {{0, 4, 4, 2, 0, 2}};
+    for (int i = 0; i < 6; ++i)
+        brk_fill_table(at[i], 2, extent + group[i], stride + 2 * i);
+    contraction_{s} t = {{
+        .m = m, .n = n, .k = k, .a = a, .a_m = {{0, at[0]}}, .a_k = {{0, at[1]}}, .b = b, .b_k = {{0, at[2]}}, .b_n = {{0, at[3]}},
+        .c = c, .c_m = {{0, at[4]}}, .c_n = {{0, at[5]}}, .alpha = 1}};
+    if (form == 0)
+        contract_packed_{s}(&t, 0, m, 0, n, workspace);
+    else
+        contract_{s}(&t, 0, m, 0, n, workspace);
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Kernels:
+    library: ctypes.CDLL
+    dtype: np.dtype
+    real: type
+
+    def pointer(self, array: np.ndarray) -> ctypes.c_void_p:
+        return ctypes.c_void_p(array.__array_interface__["data"][0])
+
+    def workspace(self, m: int, n: int, k: int) -> np.ndarray:
+        sizes = np.array([m, n, k], dtype=np.int64)
+        self.library.bytes.restype = ctypes.c_int64
+        raw = np.full(self.library.bytes(self.pointer(sizes)) + 128, 0xFF, dtype=np.uint8)  # NaN wherever it is read unwritten
+        return raw[-raw.ctypes.data % 64 :]
+
+    def contract(
+        self, form: int, a: np.ndarray, b: np.ndarray, c: np.ndarray, alpha: float = 1.0, accumulate: int = 0,
+        bias: tuple[np.ndarray, np.ndarray] | None = None, ranges: tuple[tuple[int, int, int, int], ...] = (),
+    ) -> None:  # fmt: skip
+        size = self.dtype.itemsize
+        (m, k), n = a.shape, b.shape[1]
+        strides = [stride // size for array in (a, b, c) for stride in array.strides]
+        q = np.array([m, n, k, *strides], dtype=np.int64)
+        workspace = self.workspace(m, n, k)
+        common = (self.pointer(a), self.pointer(b), self.pointer(c), self.real(alpha), accumulate)
+        if bias is not None:
+            extra = (self.pointer(bias[0]), self.pointer(bias[1]))
+            self.library.run_bias(form, self.pointer(q), *common, *extra, self.pointer(workspace))
+            return
+        for part in ranges or ((0, m, 0, n),):
+            span = np.array(part, dtype=np.int64)
+            self.library.run(form, self.pointer(q), self.pointer(span), *common, self.pointer(workspace))
+
+
+def _source(target: Target, dtype: str) -> str:
+    view = kernel_view(target, dtype)
+    plain, bias = DriverView(view.s), DriverView("bias", "add_bias", "bias_arguments")
+    parts = [render("prelude.h.j2"), render("vector.h.j2", v=view)]
+    parts += [render(f"{name}.h.j2", v=view) for name in SHARED]
+    parts += [render(f"{name}.c.j2", v=view, d=plain) for name in DRIVERS]
+    parts.append(BIAS.format(real=view.real))
+    parts += [render(f"{name}.c.j2", v=view, d=bias) for name in DRIVERS]
+    parts.append(ENTRY.format(s=view.s, real=view.real))
+    return "\n".join(parts)
+
+
+@pytest.fixture(scope="module", params=list(itertools.product(host_levels(), ("float32", "float64"))), ids=lambda p: f"{p[0].suffix}-{p[1]}")
+def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kernels:
+    target, dtype = request.param
+    library = build(_source(target, dtype), target, tmp_path_factory.mktemp(f"{target.suffix}{dtype}"))
+    return Kernels(library, np.dtype(dtype), ctypes.c_double if dtype == "float64" else ctypes.c_float)
+
+
+def _laid_out(values: np.ndarray, layout: str) -> np.ndarray:
+    """The same matrix with other strides, surrounded by NaN so that reads and writes outside show."""
+    rows, cols = values.shape
+    if layout == "C":
+        store = np.full((rows + 2, cols), np.nan, values.dtype)
+        view = store[1:-1]
+    elif layout == "F":
+        store = np.full((cols + 2, rows), np.nan, values.dtype)
+        view = store[1:-1].T
+    elif layout == "strided":
+        store = np.full((2 * rows + 1, 3 * cols + 1), np.nan, values.dtype)
+        view = store[1::2, 1::3][:rows, :cols]
+    else:
+        store = np.full((rows, cols + 2), np.nan, values.dtype)
+        view = store[::-1, 1:-1][:, ::-1]
+    view[...] = values
+    return view
+
+
+def _assert_close(got: np.ndarray, want: np.ndarray, scale: np.ndarray) -> None:
+    eps = np.finfo(got.dtype).eps
+    assert np.all(np.abs(got - want) <= 8 * eps * scale + np.finfo(got.dtype).tiny), np.max(np.abs(got - want) / (scale + 1e-300))
+
+
+def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    return rng.normal(size=shape).astype(dtype)
+
+
+SIZES = [(1, 1, 1), (1, 7, 5), (3, 1, 9), (2, 3, 1), (5, 17, 33), (8, 32, 16), (14, 31, 4), (15, 33, 70), (33, 10, 64), (61, 65, 7), (70, 70, 70)]
+
+
+@pytest.mark.parametrize("form", [0, 1, 2], ids=["packed", "in-place", "chosen"])
+@pytest.mark.parametrize("layouts", ["C C C", "F C C", "C F C", "F F F", "strided strided strided", "reversed reversed reversed"])
+def test_product_agrees_with_numpy(kernels: Kernels, form: int, layouts: str) -> None:
+    rng = np.random.default_rng(1)
+    for m, n, k in SIZES:
+        a0, b0, c0 = (_random(rng, shape, kernels.dtype) for shape in ((m, k), (k, n), (m, n)))
+        a, b, c = (_laid_out(array, layout) for array, layout in zip((a0, b0, c0), layouts.split(), strict=True))
+        want = a0.astype(np.float64) @ b0.astype(np.float64)
+        scale = np.abs(a0).astype(np.float64) @ np.abs(b0).astype(np.float64)
+        kernels.contract(form, a, b, c, alpha=-1.5)
+        _assert_close(c, -1.5 * want, 1.5 * scale)
+        c[...] = c0
+        kernels.contract(form, a, b, c, alpha=0.5, accumulate=1)
+        _assert_close(c, c0 + 0.5 * want, np.abs(c0) + scale)
+        base = c.base
+        while base.base is not None:
+            base = base.base
+        assert np.count_nonzero(~np.isnan(base)) == c.size, "written outside the result"
+
+
+@pytest.mark.parametrize("form", [0, 2], ids=["packed", "chosen"])
+def test_long_sums_and_many_blocks(kernels: Kernels, form: int) -> None:
+    rng = np.random.default_rng(2)
+    for m, n, k in ((250, 130, 600), (3, 50, 5000), (1, 3000, 1100), (1, 20, 3000), (1, 1, 9000), (2, 5000, 3)):
+        a, b, c = (_random(rng, shape, kernels.dtype) for shape in ((m, k), (k, n), (m, n)))
+        for left, right in ((a, b), (np.asfortranarray(a), b), (a, np.asfortranarray(b))):
+            kernels.contract(form, left, right, c)
+            _assert_close(c, a.astype(np.float64) @ b.astype(np.float64), np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64))
+
+
+@pytest.mark.parametrize("form", [0, 1, 2], ids=["packed", "in-place", "chosen"])
+def test_empty_extents(kernels: Kernels, form: int) -> None:
+    for m, n, k in ((3, 4, 0), (0, 4, 2), (3, 0, 2), (1, 4, 0), (1, 1, 0)):
+        a, b = np.ones((m, k), kernels.dtype), np.ones((k, n), kernels.dtype)
+        c = np.full((m, n), 7, kernels.dtype)
+        kernels.contract(form, a, b, c, accumulate=1)
+        assert np.all(c == 7)
+        kernels.contract(form, a, b, c)
+        assert np.all(c == 0)
+
+
+@pytest.mark.parametrize("form", [0, 1, 2], ids=["packed", "in-place", "chosen"])
+def test_epilogue_sees_the_finished_tile_once(kernels: Kernels, form: int) -> None:
+    rng = np.random.default_rng(3)
+    for m, n, k in ((1, 45, 20), (9, 37, 20), (20, 40, 1300), (40, 64, 700)):
+        a, b, c0 = (_random(rng, shape, kernels.dtype) for shape in ((m, k), (k, n), (m, n)))
+        row, column = _random(rng, (n,), kernels.dtype), _random(rng, (m,), kernels.dtype)
+        product = a.astype(np.float64) @ b.astype(np.float64)
+        scale = 4 * (np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64) + np.abs(c0) + np.abs(row) + np.abs(column)[:, None])
+        for layout, accumulate in itertools.product(("C", "F"), (0, 1)):
+            c = _laid_out(c0, layout)
+            kernels.contract(form, a, b, c, accumulate=accumulate, bias=(row, column))
+            _assert_close(c, 2 * (product + accumulate * c0) + row + column[:, None], scale)
+
+
+@pytest.mark.parametrize("form", [0, 1, 2], ids=["packed", "in-place", "chosen"])
+def test_result_does_not_depend_on_how_rows_and_columns_are_divided(kernels: Kernels, form: int) -> None:
+    rng = np.random.default_rng(4)
+    for m, n, k in ((67, 71, 530), (1, 5000, 40), (130, 90, 33)):
+        a, b = _random(rng, (m, k), kernels.dtype), _random(rng, (k, n), kernels.dtype)
+        for order, accumulate in itertools.product("CF", (0, 1)):
+            whole, parts = np.ones((m, n), kernels.dtype, order=order), np.ones((m, n), kernels.dtype, order=order)
+            kernels.contract(form, a, b, whole, alpha=0.3, accumulate=accumulate)
+            i, j = (m + 2) // 3, n // 2 + 3
+            cuts = tuple((r0, r1, s0, s1) for r0, r1 in ((0, i), (i, m)) for s0, s1 in ((0, j), (j, n)) if r0 < r1)
+            kernels.contract(form, a, b, parts, alpha=0.3, accumulate=accumulate, ranges=cuts)
+            assert whole.tobytes(order) == parts.tobytes(order)
+
+
+@pytest.mark.parametrize("form", [0, 2], ids=["packed", "chosen"])
+def test_grouped_labels_that_do_not_merge(kernels: Kernels, form: int) -> None:
+    # (A_{m0 k0 m1 k1} B_{n1 k1 n0 k0} | m1 n0 n1 m0)
+    rng = np.random.default_rng(5)
+    m0, m1, n0, n1, k0, k1 = 3, 9, 5, 8, 4, 7
+    a, b = _random(rng, (m0, k0, m1, k1), kernels.dtype), _random(rng, (n1, k1, n0, k0), kernels.dtype)
+    c = np.zeros((m1, n0, n1, m0), kernels.dtype)
+    size = kernels.dtype.itemsize
+    extent = np.array([m0, m1, n0, n1, k0, k1], dtype=np.int64)
+    (am0, ak0, am1, ak1), (bn1, bk1, bn0, bk0), (cm1, cn0, cn1, cm0) = (
+        [stride // size for stride in array.strides] for array in (a, b, c)
+    )
+    stride = np.array([am0, am1, ak0, ak1, bk0, bk1, bn0, bn1, cm0, cm1, cn0, cn1], dtype=np.int64)
+    m, n, k = m0 * m1, n0 * n1, k0 * k1
+    tables = np.empty(2 * (m + n + k), dtype=np.int64)
+    workspace = kernels.workspace(m, n, k)
+    kernels.library.run_grouped(form, *(kernels.pointer(x) for x in (extent, stride, a, b, c, tables, workspace)))
+    want = np.einsum("akbl,dlck->bcda", a.astype(np.float64), b.astype(np.float64))
+    scale = np.einsum("akbl,dlck->bcda", np.abs(a).astype(np.float64), np.abs(b).astype(np.float64))
+    _assert_close(c, want, scale)

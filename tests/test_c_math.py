@@ -1,0 +1,127 @@
+"""Vectorised elementary functions: at most 4 units in the last place, and IEEE behaviour at the edges."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from ckernels import build, host_levels, needs_compiler
+
+from bracketc.emit.kernels import kernel_view, render
+from bracketc.emit.vectormath import BINARY_FUNCTIONS, UNARY_FUNCTIONS, functions_text
+
+pytestmark = needs_compiler
+
+OWN = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "sin", "cos", "sqrt")
+
+RUN = """
+void run_{f}(int64_t n, const {real} *x, {real} *y)
+{{
+    for (int64_t i = 0; i < n; i += {width}) {{
+        const mask_{s} mask = mask_first_{s}(brk_min(n - i, {width}));
+        store_masked_{s}(y + i, mask, v{f}_{s}(load_masked_{s}(x + i, mask)));
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Functions:
+    library: ctypes.CDLL
+    dtype: np.dtype
+
+    def __call__(self, name: str, x: np.ndarray) -> np.ndarray:
+        y = np.empty_like(x)
+        run = getattr(self.library, f"run_{name}")
+        run(ctypes.c_int64(x.size), ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data))
+        return y
+
+
+@pytest.fixture(scope="module", params=list(itertools.product(host_levels(), ("float32", "float64"))), ids=lambda p: f"{p[0].suffix}-{p[1]}")
+def functions(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Functions:
+    target, dtype = request.param
+    view = kernel_view(target, dtype)
+    parts = [render("prelude.h.j2"), render("vector.h.j2", v=view), functions_text(view, dtype, (*UNARY_FUNCTIONS, *BINARY_FUNCTIONS))]
+    parts += [RUN.format(f=f, real=view.real, width=view.width, s=view.s) for f in UNARY_FUNCTIONS]
+    library = build("\n".join(parts), target, tmp_path_factory.mktemp(f"{target.suffix}{dtype}"))
+    return Functions(library, np.dtype(dtype))
+
+
+def _reference(name: str, x: np.ndarray) -> np.ndarray:
+    """In extended precision."""
+    with np.errstate(all="ignore"):
+        wide = x.astype(np.longdouble)
+        if name == "sigmoid":
+            e = np.exp(-np.abs(wide))
+            return np.where(wide < 0, e, 1) / (1 + e)
+        if name == "softplus":
+            return np.log1p(np.exp(-np.abs(wide))) + np.where(wide < 0, 0, wide)
+        return getattr(np, name)(wide)
+
+
+def _samples(dtype: np.dtype, name: str) -> np.ndarray:
+    rng = np.random.default_rng(7)
+    info = np.finfo(dtype)
+    edge = 110.0 if dtype == np.float32 else 760.0
+    pattern = np.uint32 if dtype == np.float32 else np.uint64
+    any_bits = rng.integers(0, np.iinfo(pattern).max, 20001, dtype=pattern, endpoint=True).view(dtype)
+    if name in ("sin", "cos"):
+        any_bits = any_bits[~(np.abs(any_bits) > 1e4)]  # the reference itself is inexact beyond
+    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, info.tiny, -info.tiny, info.smallest_subnormal, -info.smallest_subnormal]
+    parts = [
+        any_bits, rng.normal(size=20000), 10 * rng.normal(size=20000), rng.uniform(-edge, edge, 20000), 1 + 0.01 * rng.normal(size=5000),
+        np.abs(rng.normal(size=5000)), np.array(special),
+    ]  # fmt: skip
+    if name not in ("sin", "cos"):
+        parts.append(np.array([info.max, -info.max]))
+    return np.concatenate([part.astype(dtype) for part in parts])
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_within_four_units_in_the_last_place(functions: Functions, name: str) -> None:
+    x = _samples(functions.dtype, name)
+    got, exact = functions(name, x), _reference(name, x)
+    want = exact.astype(functions.dtype)
+    finite = np.isfinite(want)
+    assert np.array_equal(got[~finite], want[~finite], equal_nan=True)
+    # The largest finite numbers may round to infinity.
+    overflowed = finite & np.isinf(got) & (np.abs(want) >= np.finfo(functions.dtype).max * (1 - 1e-6))
+    finite &= ~overflowed
+    units = np.abs(got[finite].astype(np.longdouble) - exact[finite]) / np.spacing(np.abs(want[finite]))
+    worst = int(np.argmax(units))
+    assert units[worst] <= 4, (x[finite][worst], got[finite][worst], want[finite][worst])
+    zero = want == 0
+    assert np.array_equal(np.signbit(got[zero]), np.signbit(want[zero]))
+
+
+def test_erf_against_libm(functions: Functions) -> None:
+    erf = np.vectorize(__import__("math").erf)
+    x = np.concatenate([np.linspace(-7, 7, 20001), 10.0 ** np.linspace(-40, 0, 500), [0.0, -0.0, np.inf, -np.inf]]).astype(functions.dtype)
+    got, want = functions("erf", x), erf(x.astype(np.float64))
+    units = np.abs(got - want) / np.spacing(np.abs(want.astype(functions.dtype)))
+    assert np.max(units) <= 4
+    assert np.array_equal(np.signbit(got), np.signbit(x))
+    assert np.isnan(functions("erf", np.array([np.nan], functions.dtype))[0])
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_large_angles_are_reduced_exactly(functions: Functions, name: str) -> None:
+    # Against libm in float64, whose reduction is exact for every argument.
+    x = (10.0 ** np.random.default_rng(8).uniform(3, 37, 5000)).astype(functions.dtype)
+    want = getattr(np, name)(x.astype(np.float64)).astype(functions.dtype)
+    got = functions(name, x)
+    assert np.max(np.abs(got - want) / np.spacing(np.abs(want))) <= 4
+
+
+@pytest.mark.parametrize("name", [*OWN, "erf", "tan", "cbrt"])
+def test_equal_inputs_give_equal_bits_in_every_lane_and_tail(functions: Functions, name: str) -> None:
+    values = np.array([0.3, 1.7, 88.0, 1e6, 1e-30, -0.4], functions.dtype)
+    for value in values:
+        results = {functions(name, np.full(n, value, functions.dtype)).tobytes()[: functions.dtype.itemsize] for n in range(1, 40)}
+        block = functions(name, np.full(39, value, functions.dtype))
+        assert len(results) == 1
+        assert len({entry.tobytes() for entry in block}) == 1
