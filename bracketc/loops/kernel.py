@@ -228,6 +228,14 @@ Statement = Nest | Fill | Contraction | Copy | Factorise | Steps
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """``value`` >= 0 must hold whenever every size of ``nonempty`` is positive: the positions of a window lie in their axis."""
+
+    nonempty: tuple[Dim, ...]
+    value: Dim
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """One entry point. ``slots`` are the sizes of the arena's slots in elements (real unless ``slot_dtypes`` says otherwise).
 
@@ -241,5 +249,6 @@ class Kernel:
     slots: tuple[Dim, ...]
     slot_dtypes: tuple[DType, ...]
     body: tuple[Statement, ...]
+    checks: tuple[Check, ...]
     flops: Dim
     bytes: Dim

@@ -12,6 +12,7 @@ from bracketc.loops.arena import Arena
 from bracketc.loops.kernel import (
     Address,
     Axis,
+    Check,
     Contraction,
     Copy,
     Epilogue,
@@ -55,6 +56,7 @@ def lower(schedule: Schedule) -> Kernel:
         tuple(lowering.arena.sizes),
         tuple(lowering.arena.dtypes),
         body,
+        tuple(dict.fromkeys(lowering.checks)),
         schedule.flops,
         schedule.bytes,
     )
@@ -75,7 +77,7 @@ class _Lowering:
     arena: Arena
     storage: dict[Buffer, Storage]
     labels: int = 0
-    pinned: set[Buffer] = field(default_factory=set)
+    checks: list[Check] = field(default_factory=list)
 
     def given(self, buffer: Buffer, kind: str) -> Storage:
         found = Storage(buffer.name, kind, buffer.shape, buffer.dtype)  # type: ignore[arg-type]
@@ -170,7 +172,8 @@ class _Lowering:
         order = loop_order(order, extents, loads, program, writes)
         order, extents, loads, writes = merge_loops(order, extents, loads, program, writes)
         references = (*loads, *(w.target for w in writes))
-        vector = bool(order) and vectorisable(order[-1], references, writes)
+        lanes = {label for i in program if i.operation == "delta" for label in (i.label, i.label2)}
+        vector = bool(order) and order[-1] not in lanes and vectorisable(order[-1], references, writes)
         axes = tuple(Axis(label, extents[label]) for label in order)
         yield Nest(axes, loads, program, writes, vector, bracket)
 
@@ -182,24 +185,38 @@ class _Lowering:
         vector = vector and vectorisable(axes[-1].label, (source, target), (write,))
         return Nest(axes, (source,), (Instruction("load", operand=0),), (write,), vector, bracket)
 
-    def windowed(self, buffer: Buffer, axis: int, offset: Dim, steps: tuple[int, ...], names: tuple[int, ...]) -> Reference:
+    def windowed(self, buffer: Buffer, axis: int, offset: Dim, steps: tuple[int, ...], extents: Shape, names: tuple[int, ...]) -> Reference:
         """``buffer`` with axis ``axis`` addressed as offset + Σ steps · labels ``names[axis : axis + len(steps)]``."""
         strides = row_major(buffer.shape)
         count = len(steps)
         outer = [*names[:axis], *names[axis + count :]]
         terms = [(n, s) for n, s in zip(outer, (*strides[:axis], *strides[axis + 1 :]), strict=True)]
         terms += [(n, strides[axis] * s) for n, s in zip(names[axis : axis + count], steps, strict=True)]
+        self.check(buffer.shape[axis], offset, steps, extents)
         return Reference(self.storage[buffer], Address(strides[axis] * offset, tuple(terms)))
+
+    def check(self, extent: Dim, offset: Dim, steps: tuple[int, ...], extents: Shape) -> None:
+        """Note what must hold for every position of a window to lie in 0 .. extent - 1, unless the sizes decide it."""
+        low = high = offset
+        for step, count in zip(steps, extents, strict=True):
+            if step >= 0:
+                high = high + step * (count - 1)
+            else:
+                low = low + step * (count - 1)
+        for value in (low, extent - 1 - high):
+            if value.constant is None or value.constant < 0:
+                self.checks.append(Check(extents, value))
 
     def take(self, step: plan.Take) -> Statement:
         names = self.fresh(step.target.rank)
-        source = self.windowed(step.source, step.axis, step.offset, step.steps, names)
+        source = self.windowed(step.source, step.axis, step.offset, step.steps, step.extents, names)
         target = self.reference(step.target, names, {n: n for n in names})
         return self.copy_nest(step.target.shape, target, source, names, False, step.bracket)
 
     def place(self, step: plan.Place) -> Iterable[Statement]:
         names = self.fresh(step.source.rank)
-        target = self.windowed(step.target, step.axis, step.offset, step.steps, names)
+        inner = step.source.shape[step.axis : step.axis + len(step.steps)]
+        target = self.windowed(step.target, step.axis, step.offset, step.steps, inner, names)
         source = self.reference(step.source, names, {n: n for n in names})
         yield Fill(self.storage[step.target], 0.0)
         # Two labels may meet at one place, so vector stores would lose additions: the innermost label runs alone then.
@@ -514,8 +531,6 @@ class _ProductShape:
         self, c: Reference, extents: Mapping[int, Dim], accumulate: bool, epilogue: Epilogue | None, bracket: str
     ) -> Contraction:
         a, b = self.a.address, self.b.address
-        touched = [] if epilogue is None else [o for o in (*epilogue.operands, *(s for s, _ in epilogue.stores))]
-        del touched  # their strides were taken from groups merged over all operands
         return Contraction(
             tuple(Axis(x, extents[x]) for x in self.batch),
             Reference(self.a.storage, _only(a, self.batch)),

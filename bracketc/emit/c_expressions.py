@@ -1,0 +1,204 @@
+"""Scalar programs as C expressions, one line an instruction, on single numbers or on vectors.
+
+    call tanh v2   ->   vtanh_f32(v2)                                    (vector)
+                        vtanh_f32(splat_f32(v2))[0]                      (scalar: the same function, so the same bits)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from bracketc.emit.c_names import dim_text
+from bracketc.ir.nodes import Number
+from bracketc.plan.schedule import Instruction
+
+
+@dataclass(frozen=True, slots=True)
+class CType:
+    """The real type of a module: ``suffix`` ends the names of its functions and types."""
+
+    real: str
+    suffix: str
+    double: bool
+
+
+FLOAT32 = CType("float", "f32", False)
+FLOAT64 = CType("double", "f64", True)
+
+
+def number_text(value: Number, ctype: CType) -> str:
+    """The number nearest to ``value`` as a C constant: ``0.5f``, ``-1e-3``, ``INFINITY``."""
+    if isinstance(value, Fraction):
+        try:
+            value = float(value)
+        except OverflowError:
+            value = math.inf if value > 0 else -math.inf
+    if math.isnan(value):
+        return "NAN"
+    if math.isinf(value):
+        return "INFINITY" if value > 0 else "-INFINITY"
+    text = repr(value)
+    if "e" not in text and "." not in text:
+        text += ".0"
+    return text if ctype.double else f"{text}f"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One declaration: ``const <type> <name> = <text>;``. ``invariant``: it does not change along the vector label."""
+
+    type: str
+    name: str
+    text: str
+    invariant: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How loads and labels are written where the program stands.
+
+    ``load(operand, name)`` gives the text of a load and whether it is invariant; ``label(l)`` the loop variable of a label;
+    ``vector_label`` is the label that runs over lanes (-1: none).
+    """
+
+    ctype: CType
+    vector: bool
+    load: Callable[[int], tuple[str, bool]]
+    label: Callable[[int], str]
+    boolean_loads: frozenset[int]
+    vector_label: int = -1
+    accumulator: str = "accumulator"
+    sizes: dict[str, str] | None = None
+
+
+def lines(program: Sequence[Instruction], needed: Sequence[int], dialect: Dialect) -> list[Line]:
+    """Declarations of all instructions that ``needed`` ones use, in order; instruction k is called ``vk``."""
+    used = set(needed)
+    for number in reversed(range(len(program))):
+        if number in used:
+            used.update(program[number].args)
+    found: list[Line] = []
+    invariant: list[bool] = []
+    boolean: list[bool] = []
+    for number, i in enumerate(program):
+        fixed = all(invariant[a] for a in i.args)
+        text, fixed = _text(i, dialect, boolean, fixed)
+        truth = i.operation == "compare" or (i.operation == "load" and i.operand in dialect.boolean_loads)
+        truth = truth or (i.operation == "select" and all(boolean[a] for a in i.args[1:]))
+        invariant.append(fixed)
+        boolean.append(truth)
+        if number in used:
+            s = dialect.ctype.suffix
+            kind = (f"ivec_{s}" if truth else f"vec_{s}") if dialect.vector else ("int" if truth else dialect.ctype.real)
+            found.append(Line(kind, f"v{number}", text, fixed))
+    return found
+
+
+def functions_of(program: Sequence[Instruction]) -> set[str]:
+    """Names of the element-wise functions that a program calls, ``sqrt`` and ``pow`` of constant powers included."""
+    names: set[str] = set()
+    for i in program:
+        if i.operation == "call":
+            names.add(C_FUNCTIONS.get(i.function, i.function))
+        elif i.operation == "power":
+            assert i.number is not None
+            exponent = Fraction(i.number).limit_denominator(10**6) if math.isfinite(float(i.number)) else Fraction(0)
+            if exponent in _SIMPLE_POWERS and exponent == i.number:
+                names |= _SIMPLE_POWERS[exponent][1]
+            else:
+                names.add("pow")
+    return names
+
+
+C_FUNCTIONS = {"ln": "log"}
+"""Functions of the tensor IR that the vector library calls otherwise."""
+
+_SIMPLE_POWERS: dict[Fraction, tuple[str, set[str]]] = {
+    Fraction(2): ("{x} * {x}", set()),
+    Fraction(3): ("{x} * {x} * {x}", set()),
+    Fraction(4): ("({x} * {x}) * ({x} * {x})", set()),
+    Fraction(-1): ("1 / {x}", set()),
+    Fraction(-2): ("1 / ({x} * {x})", set()),
+    Fraction(-3): ("1 / ({x} * {x} * {x})", set()),
+    Fraction(1, 2): ("{sqrt}", {"sqrt"}),
+    Fraction(-1, 2): ("1 / {sqrt}", {"sqrt"}),
+    Fraction(3, 2): ("{x} * {sqrt}", {"sqrt"}),
+    Fraction(-3, 2): ("1 / ({x} * {sqrt})", {"sqrt"}),
+}
+
+
+def _apply(function: str, args: Sequence[str], d: Dialect) -> str:
+    s = d.ctype.suffix
+    name = f"v{C_FUNCTIONS.get(function, function)}_{s}"
+    if d.vector:
+        return f"{name}({', '.join(args)})"
+    return f"{name}({', '.join(f'splat_{s}({a})' for a in args)})[0]"
+
+
+def _text(i: Instruction, d: Dialect, boolean: Sequence[bool], fixed: bool) -> tuple[str, bool]:
+    s = d.ctype.suffix
+
+    def real(argument: int) -> str:
+        if boolean[argument]:
+            return f"truth_{s}(v{argument})" if d.vector else f"({d.ctype.real})v{argument}"
+        return f"v{argument}"
+
+    def spread(text: str) -> str:
+        return f"splat_{s}({text})" if d.vector else text
+
+    match i.operation:
+        case "load":
+            return d.load(i.operand)
+        case "accumulator":
+            return d.accumulator, False
+        case "constant":
+            assert i.number is not None
+            return spread(number_text(i.number, d.ctype)), True
+        case "size":
+            assert i.dim is not None
+            return spread(f"({d.ctype.real})({dim_text(i.dim, d.sizes)})"), True
+        case "index":
+            if i.label == d.vector_label:
+                return f"index_{s}({d.label(i.label)})", False
+            return spread(f"({d.ctype.real})({d.label(i.label)} + 1)"), True
+        case "delta":
+            assert d.vector_label not in (i.label, i.label2)
+            return spread(f"({d.ctype.real})({d.label(i.label)} == {d.label(i.label2)})"), True
+        case "add":
+            return " + ".join(real(a) for a in i.args), fixed
+        case "multiply":
+            return " * ".join(real(a) for a in i.args), fixed
+        case "subtract":
+            return f"{real(i.args[0])} - {real(i.args[1])}", fixed
+        case "divide":
+            return f"{real(i.args[0])} / {real(i.args[1])}", fixed
+        case "negate":
+            return f"-{real(i.args[0])}", fixed
+        case "square":
+            return f"{real(i.args[0])} * {real(i.args[0])}", fixed
+        case "power":
+            assert i.number is not None
+            x = real(i.args[0])
+            simple = _SIMPLE_POWERS.get(Fraction(i.number)) if math.isfinite(float(i.number)) else None
+            if simple is None:
+                return _apply("pow", [x, spread(number_text(i.number, d.ctype))], d), fixed
+            return simple[0].format(x=x, sqrt=_apply("sqrt", [x], d)), fixed
+        case "compare":
+            return f"{real(i.args[0])} {i.function} {real(i.args[1])}", fixed
+        case "select":
+            condition, yes, no = i.args
+            if all(boolean[a] for a in (yes, no)):
+                c = f"v{condition}"
+                return (f"({c} & v{yes}) | (~{c} & v{no})" if d.vector else f"{c} ? v{yes} : v{no}"), fixed
+            if d.vector:
+                return f"vselect_{s}(v{condition}, {real(yes)}, {real(no)})", fixed
+            return f"v{condition} ? {real(yes)} : {real(no)}", fixed
+        case "finite_or_zero":
+            return _apply("finite_or_zero", [real(i.args[0])], d), fixed
+        case "call":
+            return _apply(i.function, [real(a) for a in i.args], d), fixed
+        case other:
+            raise AssertionError(other)
