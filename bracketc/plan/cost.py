@@ -1,0 +1,192 @@
+"""Flops and bytes of steps, as polynomials in the sizes.
+
+A multiplication and an addition are a flop each, and so is every other scalar operation, a function included. An instruction counts
+once for every combination of the labels that it depends on: what does not depend on a label is computed outside of its loop.
+
+A step moves each buffer that it reads and each that it writes once.
+
+>>> flops((Contract for (X_nd W_dh | nh),))
+2 D H N
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bracketc.ir.dims import Dim
+from bracketc.ir.nodes import Shape
+from bracketc.plan.schedule import (
+    Access,
+    Buffer,
+    Contract,
+    Factorise,
+    Gather,
+    Instruction,
+    Join,
+    Loop,
+    Map,
+    Place,
+    Scatter,
+    Step,
+    Store,
+    Take,
+)
+from bracketc.plan.steps import reads, writes
+
+WIDTHS = {"real": 8, "integer": 8, "boolean": 1}
+"""Bytes of an entry; reals count as float64."""
+
+Counts = dict[tuple[Dim, ...], int]
+"""How often something is done: a number for each product of sizes (sorted by text), to be summed."""
+
+
+def flops(steps: Iterable[Step]) -> Dim:
+    """Scalar operations of all steps."""
+    counts: Counts = {}
+    for step in steps:
+        for shape, number in step_counts(step).items():
+            counts[shape] = counts.get(shape, 0) + number
+    return total(counts)
+
+
+def moved(steps: Iterable[Step]) -> Dim:
+    """Bytes that all steps read and write, each on its own: nothing stays in a cache between two steps."""
+    counts: Counts = {}
+    for step in steps:
+        for shape, number in step_bytes(step).items():
+            counts[shape] = counts.get(shape, 0) + number
+    return total(counts)
+
+
+def total(counts: Counts) -> Dim:
+    """The polynomial that ``counts`` stands for."""
+    result = Dim.of(0)
+    for shape, number in counts.items():
+        result = result + number * entries(shape)
+    return result
+
+
+def entries(shape: Iterable[Dim]) -> Dim:
+    """Number of entries of a tensor of ``shape``."""
+    result = Dim.of(1)
+    for extent in shape:
+        result = result * extent
+    return result
+
+
+def step_counts(step: Step) -> Counts:
+    """Flops of one step."""
+    counts: Counts = {}
+
+    def count(shape: Iterable[Dim], number: int = 1) -> None:
+        key = tuple(sorted(shape, key=str))
+        counts[key] = counts.get(key, 0) + number
+
+    match step:
+        case Map():
+            _program_counts(step.program, step.operands, step.labels, step.extents, step.stores, count)
+        case Contract():
+            for product in step.products:
+                union = dict.fromkeys((*step.output, *product.left.labels, *product.right.labels))
+                count((step.extents[label] for label in union), 2 if len(union) > len(step.output) else 1)
+                if product.coefficient not in (1, -1):
+                    count(step.extents[label] for label in step.output)
+            _program_counts(step.program, step.operands, step.output, step.extents, step.stores, count)
+        case Place() | Scatter():
+            count(step.source.shape)
+        case Factorise():
+            shape, number = _factorise_counts(step)
+            count(shape, number)
+        case Loop():
+            for inner in step.steps:
+                for shape, number in step_counts(inner).items():
+                    count((*shape, step.length), number)
+        case Take() | Gather() | Join():
+            pass
+    return counts
+
+
+def _factorise_counts(step: Factorise) -> tuple[Shape, int]:
+    """Leading terms for dense matrices, rounded to whole multiples of n³ (Golub and Van Loan, Matrix Computations, ch. 3 and 4)."""
+    matrix = step.args[0].shape
+    right = step.args[-1].shape
+    match step.operator:
+        case "inv":
+            return matrix + matrix[-1:], 2
+        case "solve":
+            return matrix + matrix[-1:] + (right[-1:] if len(right) == len(matrix) else ()), 1
+        case "solve_lower" | "solve_upper":
+            return matrix + (right[-1:] if len(right) == len(matrix) else ()), 1
+        case _:
+            return matrix + matrix[-1:], 1
+
+
+def _program_counts(
+    program: Sequence[Instruction],
+    operands: Sequence[Access],
+    labels: Sequence[int],
+    extents: Shape,
+    stores: Sequence[Store],
+    count: object,
+) -> None:
+    assert callable(count)
+    bits = {label: 1 << place for place, label in enumerate(labels)}
+    everything = (1 << len(labels)) - 1
+    masks: list[int] = []
+
+    def shape(mask: int) -> Shape:
+        return tuple(extents[label] for label in labels if bits[label] & mask)
+
+    for instruction in program:
+        mask = 0
+        match instruction.operation:
+            case "load":
+                for label in operands[instruction.operand].labels:
+                    mask |= bits[label]
+            case "accumulator":
+                mask = everything
+            case "index":
+                mask = bits[instruction.label]
+            case "delta":
+                mask = bits[instruction.label] | bits[instruction.label2]
+            case "constant" | "size":
+                pass
+            case "add" | "multiply":
+                mask = masks[instruction.args[0]]
+                for arg in instruction.args[1:]:
+                    mask |= masks[arg]
+                    count(shape(mask))
+            case _:
+                for arg in instruction.args:
+                    mask |= masks[arg]
+                count(shape(mask))
+        masks.append(mask)
+    for store in stores:
+        if store.mode != "store":
+            count(extents[label] for label in labels)
+
+
+def step_bytes(step: Step) -> Counts:
+    """Bytes that one step reads and writes."""
+    counts: Counts = {}
+
+    def count(shape: Iterable[Dim], number: int) -> None:
+        key = tuple(sorted(shape, key=str))
+        counts[key] = counts.get(key, 0) + number
+
+    if isinstance(step, Loop):
+        for inner in step.steps:
+            for shape, number in step_bytes(inner).items():
+                count((*shape, step.length), number)
+        for _, outer in (*step.slices, *step.stacks):
+            count(outer.shape, 2 * WIDTHS[outer.dtype])
+        for carry in step.carries:
+            count((*carry.before.shape, step.length), 2 * WIDTHS[carry.before.dtype])
+        return counts
+    for buffer in _touched(step):
+        count(buffer.shape, WIDTHS[buffer.dtype])
+    return counts
+
+
+def _touched(step: Step) -> tuple[Buffer, ...]:
+    return (*reads(step), *writes(step))
