@@ -29,7 +29,8 @@ def build(source: str, target: Target, directory: Path) -> ctypes.CDLL:
     path.write_text(source, encoding="utf-8")
     library = directory / "kernels.so"
     warnings = ("-Wall", "-Wextra", "-Werror", "-Wno-psabi")
-    command = (COMPILER, *BASE_CFLAGS, *target.cflags, *warnings, "-fPIC", "-shared", str(path), "-o", str(library), "-lm")
+    flags = (*BASE_CFLAGS, *target.cflags, *warnings, "-fPIC", "-shared")
+    command = (COMPILER, *flags, str(path), "-o", str(library), "-lm")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return ctypes.CDLL(str(library))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import itertools
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from bracketc.target import Target
 pytestmark = needs_compiler
 
 SHARED = ("contraction", "pack", "contract_packed", "contract_small", "contract_vector")
+INSTANCES = list(itertools.product(host_levels(), ("float32", "float64")))
 DRIVERS = ("contract_packed", "contract_small", "contract_vector", "contract")
 
 BIAS = """
@@ -32,7 +32,8 @@ static inline void add_bias(
 """
 
 ENTRY = """
-static contraction_{s} record(const int64_t *q, const {real} *a, const {real} *b, {real} *c, {real} alpha, int accumulate)
+static contraction_{s} record(
+    const int64_t *q, const {real} *a, const {real} *b, {real} *c, {real} alpha, int accumulate)
 {{
     return (contraction_{s}){{
         .m = q[0], .n = q[1], .k = q[2], .a = a, .a_m = {{q[3], 0}}, .a_k = {{q[4], 0}}, .b = b, .b_k = {{q[5], 0}},
@@ -41,8 +42,8 @@ static contraction_{s} record(const int64_t *q, const {real} *a, const {real} *b
 
 int64_t bytes(const int64_t *q) {{ return contract_bytes_{s}(q[0], q[1], q[2]); }}
 
-void run(int form, const int64_t *q, const int64_t *range, const {real} *a, const {real} *b, {real} *c, {real} alpha, int accumulate,
-    void *workspace)
+void run(int form, const int64_t *q, const int64_t *range, const {real} *a, const {real} *b, {real} *c, {real} alpha,
+    int accumulate, void *workspace)
 {{
     contraction_{s} t = record(q, a, b, c, alpha, accumulate);
     if (form == 0)
@@ -71,13 +72,14 @@ void run_grouped(int form, const int64_t *extent, const int64_t *stride, const {
     int64_t *tables, void *workspace)
 {{
     const int64_t m = extent[0] * extent[1], n = extent[2] * extent[3], k = extent[4] * extent[5];
-    int64_t *at[6] = {{tables, tables + m, tables + m + k, tables + m + 2 * k, tables + m + 2 * k + n, tables + 2 * m + 2 * k + n}};
+    int64_t *a_k = tables + m, *b_k = a_k + k, *b_n = b_k + k, *c_m = b_n + n, *c_n = c_m + m;
+    int64_t *at[6] = {{tables, a_k, b_k, b_n, c_m, c_n}};
     const int group[6] = {{0, 4, 4, 2, 0, 2}};
     for (int i = 0; i < 6; ++i)
         brk_fill_table(at[i], 2, extent + group[i], stride + 2 * i);
     contraction_{s} t = {{
-        .m = m, .n = n, .k = k, .a = a, .a_m = {{0, at[0]}}, .a_k = {{0, at[1]}}, .b = b, .b_k = {{0, at[2]}}, .b_n = {{0, at[3]}},
-        .c = c, .c_m = {{0, at[4]}}, .c_n = {{0, at[5]}}, .alpha = 1}};
+        .m = m, .n = n, .k = k, .a = a, .a_m = {{0, tables}}, .a_k = {{0, a_k}}, .b = b, .b_k = {{0, b_k}},
+        .b_n = {{0, b_n}}, .c = c, .c_m = {{0, c_m}}, .c_n = {{0, c_n}}, .alpha = 1}};
     if (form == 0)
         contract_packed_{s}(&t, 0, m, 0, n, workspace);
     else
@@ -98,7 +100,8 @@ class Kernels:
     def workspace(self, m: int, n: int, k: int) -> np.ndarray:
         sizes = np.array([m, n, k], dtype=np.int64)
         self.library.bytes.restype = ctypes.c_int64
-        raw = np.full(self.library.bytes(self.pointer(sizes)) + 128, 0xFF, dtype=np.uint8)  # NaN wherever it is read unwritten
+        # All bits set is NaN: a read of what was never written shows.
+        raw = np.full(self.library.bytes(self.pointer(sizes)) + 128, 0xFF, dtype=np.uint8)
         return raw[-raw.ctypes.data % 64 :]
 
     def contract(
@@ -132,7 +135,7 @@ def _source(target: Target, dtype: str) -> str:
     return "\n".join(parts)
 
 
-@pytest.fixture(scope="module", params=list(itertools.product(host_levels(), ("float32", "float64"))), ids=lambda p: f"{p[0].suffix}-{p[1]}")
+@pytest.fixture(scope="module", params=INSTANCES, ids=lambda instance: f"{instance[0].suffix}-{instance[1]}")
 def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kernels:
     target, dtype = request.param
     library = build(_source(target, dtype), target, tmp_path_factory.mktemp(f"{target.suffix}{dtype}"))
@@ -160,25 +163,33 @@ def _laid_out(values: np.ndarray, layout: str) -> np.ndarray:
 
 def _assert_close(got: np.ndarray, want: np.ndarray, scale: np.ndarray) -> None:
     eps = np.finfo(got.dtype).eps
-    assert np.all(np.abs(got - want) <= 8 * eps * scale + np.finfo(got.dtype).tiny), np.max(np.abs(got - want) / (scale + 1e-300))
+    assert np.all(np.abs(got - want) <= 8 * eps * scale + np.finfo(got.dtype).tiny), (got, want)
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """a b in float64, and the same of the absolute values: the scale of its rounding errors."""
+    return a.astype(np.float64) @ b.astype(np.float64), np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)
 
 
 def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return rng.normal(size=shape).astype(dtype)
 
 
-SIZES = [(1, 1, 1), (1, 7, 5), (3, 1, 9), (2, 3, 1), (5, 17, 33), (8, 32, 16), (14, 31, 4), (15, 33, 70), (33, 10, 64), (61, 65, 7), (70, 70, 70)]
+SIZES = [
+    (1, 1, 1), (1, 7, 5), (3, 1, 9), (2, 3, 1), (5, 17, 33), (8, 32, 16), (14, 31, 4), (15, 33, 70), (33, 10, 64),
+    (61, 65, 7), (70, 70, 70),
+]  # fmt: skip
+LAYOUTS = ["C C C", "F C C", "C F C", "F F F", "strided strided strided", "reversed reversed reversed"]
 
 
 @pytest.mark.parametrize("form", [0, 1, 2], ids=["packed", "in-place", "chosen"])
-@pytest.mark.parametrize("layouts", ["C C C", "F C C", "C F C", "F F F", "strided strided strided", "reversed reversed reversed"])
+@pytest.mark.parametrize("layouts", LAYOUTS)
 def test_product_agrees_with_numpy(kernels: Kernels, form: int, layouts: str) -> None:
     rng = np.random.default_rng(1)
     for m, n, k in SIZES:
         a0, b0, c0 = (_random(rng, shape, kernels.dtype) for shape in ((m, k), (k, n), (m, n)))
         a, b, c = (_laid_out(array, layout) for array, layout in zip((a0, b0, c0), layouts.split(), strict=True))
-        want = a0.astype(np.float64) @ b0.astype(np.float64)
-        scale = np.abs(a0).astype(np.float64) @ np.abs(b0).astype(np.float64)
+        want, scale = _product(a0, b0)
         kernels.contract(form, a, b, c, alpha=-1.5)
         _assert_close(c, -1.5 * want, 1.5 * scale)
         c[...] = c0
@@ -197,7 +208,7 @@ def test_long_sums_and_many_blocks(kernels: Kernels, form: int) -> None:
         a, b, c = (_random(rng, shape, kernels.dtype) for shape in ((m, k), (k, n), (m, n)))
         for left, right in ((a, b), (np.asfortranarray(a), b), (a, np.asfortranarray(b))):
             kernels.contract(form, left, right, c)
-            _assert_close(c, a.astype(np.float64) @ b.astype(np.float64), np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64))
+            _assert_close(c, *_product(a, b))
 
 
 @pytest.mark.parametrize("form", [0, 1, 2], ids=["packed", "in-place", "chosen"])
@@ -217,8 +228,8 @@ def test_epilogue_sees_the_finished_tile_once(kernels: Kernels, form: int) -> No
     for m, n, k in ((1, 45, 20), (9, 37, 20), (20, 40, 1300), (40, 64, 700)):
         a, b, c0 = (_random(rng, shape, kernels.dtype) for shape in ((m, k), (k, n), (m, n)))
         row, column = _random(rng, (n,), kernels.dtype), _random(rng, (m,), kernels.dtype)
-        product = a.astype(np.float64) @ b.astype(np.float64)
-        scale = 4 * (np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64) + np.abs(c0) + np.abs(row) + np.abs(column)[:, None])
+        product, scale = _product(a, b)
+        scale = 4 * (scale + np.abs(c0) + np.abs(row) + np.abs(column)[:, None])
         for layout, accumulate in itertools.product(("C", "F"), (0, 1)):
             c = _laid_out(c0, layout)
             kernels.contract(form, a, b, c, accumulate=accumulate, bias=(row, column))

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from bracketc.target import BASE_CFLAGS, GENERIC128, LEVELS, X86_64_V3, X86_64_V4, Target, detect_host, find_target, supported_levels
+from bracketc.target import (
+    BASE_CFLAGS,
+    GENERIC128,
+    LEVELS,
+    X86_64_V3,
+    X86_64_V4,
+    Target,
+    detect_host,
+    find_target,
+    supported_levels,
+)
 
 
 @pytest.mark.parametrize("target", LEVELS, ids=lambda target: target.name)

@@ -40,7 +40,7 @@ _LIBM_2 = ("atan2", "fmod", "hypot", "pow")
 UNARY_FUNCTIONS: tuple[str, ...] = (
     "cos", "erf", "exp", "expm1", "log", "log1p", "sigmoid", "sin", "softplus", "sqrt", "tanh", *_LIBM_1,
 )  # fmt: skip
-"""Names that take one register; ``core`` (always emitted) adds ``vabs``, ``vcopysign``, ``vmax``, ``vmin``, ``vselect``."""
+"""Names that take one register; ``core``, always emitted, adds vabs, vcopysign, vmax, vmin and vselect."""
 
 BINARY_FUNCTIONS: tuple[str, ...] = _LIBM_2
 """Names that take two registers."""
