@@ -225,18 +225,21 @@ def _subscript(source: Source, raw: str, at: int, found: Lexed) -> tuple[str, st
 
 def _checked_letters(source: Source, raw: str, at: int, found: Lexed) -> str | None:
     """``raw`` in normal form C, or None after reporting the first character that no name may hold."""
+    base = ""  # the last letter, with the accents behind it so far
+    start = 0
     for index, char in enumerate(raw):
-        if char.isascii() or characters.is_letter(char):
-            continue
-        start = index
-        if unicodedata.combining(char):
-            if char not in characters.OVERBARS and len(unicodedata.normalize("NFC", raw[: index + 1])) <= index:
-                continue  # an accent that composes with its letter
-            while start and unicodedata.combining(raw[start]):
-                start -= 1
-        message, help = characters.advice(char)
         if unicodedata.combining(char) and char not in characters.OVERBARS:
-            message, help = f"{message[: message.index(')') + 1]} makes no letter with {raw[start]}", "use another name"
+            joined = unicodedata.normalize("NFC", base + char)
+            if len(joined) == 1:
+                base = joined
+                continue
+            message, help = f"the combining mark {characters.described(char)} makes no letter with {raw[start]}", "use another name"
+        elif char.isascii() or characters.is_letter(char):
+            base, start = char, index
+            continue
+        else:
+            start = start if char in characters.OVERBARS else index
+            message, help = characters.advice(char)
         found.problems.append(Diagnostic(message, Span(source, at + start, at + index + 1), help))
         return None
     return unicodedata.normalize("NFC", raw)

@@ -11,7 +11,8 @@ from bracketc.errors import Diagnostic, Source, SourceError, Span
 from bracketc.lang.clauses import finish, where_clause
 from bracketc.lang.cursor import Cursor, Problem
 from bracketc.lang.derivations import header, step
-from bracketc.lang.expressions import expression, too_deep
+from bracketc.lang.expressions import expression
+from bracketc.lang.frames import too_deep
 from bracketc.lang.lexer import lex
 from bracketc.lang.lines import Line, logical_lines
 from bracketc.lang.statements import is_derivation, statement
