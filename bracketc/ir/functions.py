@@ -55,6 +55,23 @@ def _digamma(x: float) -> float:
     return total + math.log(x) - 0.5 / x - series
 
 
+def _trigamma(x: float) -> float:
+    """Recurrence up to 8, then the asymptotic series; reflection for x < 0 (Abramowitz and Stegun 6.4.6, 6.4.7, 6.4.12)."""
+    if math.isnan(x) or x == -math.inf:
+        return math.nan
+    if x <= 0:
+        if x == math.floor(x):
+            return math.inf
+        return (math.pi / math.sin(math.pi * x)) ** 2 - _trigamma(1 - x)
+    total = 0.0
+    while x < 8:
+        total += 1 / (x * x)
+        x += 1
+    inverse = 1 / (x * x)
+    series = inverse * (1 / 6 - inverse * (1 / 30 - inverse * (1 / 42 - inverse * (1 / 30 - inverse * (5 / 66 - inverse * 691 / 2730)))))
+    return total + (1 + 0.5 / x + series) / x
+
+
 def _lgamma(x: float) -> float:
     if x <= 0 and x == math.floor(x):
         return math.inf
@@ -92,6 +109,7 @@ FUNCTIONS: dict[str, Function] = {
         Function("erf", 1, _scalarwise(math.erf)),
         Function("lgamma", 1, _scalarwise(_lgamma)),
         Function("digamma", 1, _scalarwise(_digamma)),
+        Function("trigamma", 1, _scalarwise(_trigamma)),
         Function("max", 2, np.maximum),
         Function("min", 2, np.minimum),
         Function("pow", 2, np.power),

@@ -1,0 +1,146 @@
+"""Derivatives as graphs: products with a tangent or a cotangent, Jacobians, Hessians, and the expansion of written derivatives.
+
+A vector-Jacobian product is linearise, then transpose. A Jacobian is the product with every basis tensor at once: with Kronecker deltas, batched
+over their first axes; simplification makes the deltas vanish and planning chooses the order of the product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal as OneOf
+
+from bracketc.calculus.forward import linearise
+from bracketc.calculus.reverse import transpose
+from bracketc.calculus.walk import Origins
+from bracketc.errors import BracketError
+from bracketc.ir.batch import batch
+from bracketc.ir.build import delta, einsum, literal, permute, zeros
+from bracketc.ir.nodes import Body, Derivative, Differential, Node, Recurrence, Shape, Tensor
+from bracketc.ir.recurrence import merge_recurrences
+from bracketc.ir.rewrite import Roots, map_nodes, substitute
+
+Layout = OneOf["jacobian", "gradient"]
+
+
+def jvp(
+    outputs: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[Node | None], origins: Origins | None = None
+) -> tuple[Node, ...]:
+    """Tangents of ``outputs`` for tangents of the nodes ``wrt``, where the graph is cut; ``None`` is zero.
+
+    x_i x_i | , wrt x, tangent t   ->   2 x_i t_i |
+    """
+    found = linearise(outputs, wrt, tangents, origins)
+    return tuple(_whole(tangent, node.shape) for tangent, node in zip(found, outputs, strict=True))
+
+
+def vjp(
+    outputs: Sequence[Node], wrt: Sequence[Node], cotangents: Sequence[Node | None], origins: Origins | None = None
+) -> tuple[Node, ...]:
+    """Cotangents of the nodes ``wrt``, where the graph is cut, for cotangents of ``outputs``; ``None`` is zero.
+
+    x_i x_i | , wrt x, cotangent c   ->   2 c x_i | i
+    """
+    placeholders = [Tensor(f"%tangent{k}", node.shape) for k, node in enumerate(wrt)]
+    tangents = linearise(outputs, wrt, placeholders, origins)
+    found = transpose(tangents, placeholders, cotangents, origins)
+    return tuple(_whole(cotangent, node.shape) for cotangent, node in zip(found, wrt, strict=True))
+
+
+def _whole(node: Node | None, shape: Shape) -> Node:
+    return zeros(shape) if node is None else node
+
+
+def gradient(output: Node, wrt: Sequence[Node], origins: Origins | None = None) -> tuple[Node, ...]:
+    """Gradients of a scalar by each of the nodes ``wrt``, of their shapes."""
+    assert output.rank == 0, output
+    return vjp((output,), wrt, (literal(1),), origins)
+
+
+def jacobian(output: Node, wrt: Node, layout: Layout = "jacobian", origins: Origins | None = None) -> Node:
+    """All partial derivatives: axes of ``output`` then of ``wrt`` (``"jacobian"``), or of ``wrt`` then of ``output``.
+
+    Transposed products for each entry of ``output``; where ``output`` surely has more entries than ``wrt``, products for each entry of ``wrt``.
+
+        A_ij x_j | i, wrt x   ->   δ_ik A_kj | ij
+    """
+    first = output.rank
+    if _has_fewer_entries(wrt, output):
+        placeholder = Tensor("%direction", wrt.shape)
+        (column,) = jvp((output,), (wrt,), (placeholder,), origins)
+        (columns,) = batch((column,), {placeholder: identity(wrt.shape)}, wrt.shape)
+        result = permute(columns, [*range(wrt.rank, wrt.rank + first), *range(wrt.rank)])
+    else:
+        placeholder = Tensor("%cotangent", output.shape)
+        (row,) = vjp((output,), (wrt,), (placeholder,), origins)
+        (result,) = batch((row,), {placeholder: identity(output.shape)}, output.shape)
+    if layout == "gradient":
+        result = permute(result, [*range(first, result.rank), *range(first)])
+    return result
+
+
+def _has_fewer_entries(left: Node, right: Node) -> bool:
+    """Whether that is certain: named sizes count as unknown."""
+    if left.rank == 0:
+        return right.rank > 0
+    sizes = [[extent.constant for extent in node.shape] for node in (left, right)]
+    counts = [math.prod(extent for extent in extents if extent is not None) for extents in sizes]
+    return None not in [*sizes[0], *sizes[1]] and counts[0] < counts[1]
+
+
+def identity(shape: Shape) -> Node:
+    """Every basis tensor of ``shape``: (δ_ac δ_bd | abcd)."""
+    count = len(shape)
+    factors = [(delta(extent), (axis, count + axis)) for axis, extent in enumerate(shape)]
+    return einsum(1, factors, range(2 * count))
+
+
+def hessian(output: Node, first: Node, second: Node | None = None, origins: Origins | None = None) -> Node:
+    """Second derivatives of a scalar: axes of ``first``, then of ``second`` (``first`` again when it is not given)."""
+    (slope,) = gradient(output, (first,), origins)
+    return jacobian(slope, first if second is None else second, origins=origins)
+
+
+def hvp(output: Node, wrt: Node, direction: Node, origins: Origins | None = None) -> Node:
+    """The Hessian of a scalar by ``wrt`` times ``direction``: the tangent of the gradient."""
+    (slope,) = gradient(output, (wrt,), origins)
+    return jvp((slope,), (wrt,), (direction,), origins)[0]
+
+
+def expand_derivatives(roots: Roots) -> Roots:
+    """Replace every ``Derivative`` and ``Differential``, innermost first, in the steps of recurrences too.
+
+    ∂(u_i u_i | ) / ∂u at A   ->   (2 A_i | i)
+    """
+    bodies: dict[Body, Body] = {}
+    found = False
+
+    def visit(node: Node, operands: tuple[Node, ...]) -> Node:
+        nonlocal found
+        new = node if operands == node.operands else node.rebuild(operands)
+        if isinstance(new, Recurrence):
+            body = new.body
+            if body not in bodies:
+                results = expand_derivatives(Roots(body.results, roots.origins)).nodes
+                bodies[body] = body if results == body.results else Body(body.parameters, results)
+            if bodies[body] is not body:
+                new = Recurrence(bodies[body], new.length, new.carries, new.xs, new.consts, new.reverse)
+        elif isinstance(new, Derivative | Differential):
+            found = True
+            new = _expand(new, roots.origins)
+        return new
+
+    expanded = map_nodes(roots, visit)[0]
+    return merge_recurrences(expanded) if found else expanded
+
+
+def _expand(node: Derivative | Differential, origins: Origins) -> Node:
+    """A derivative whose operands are free of derivatives; the placeholders are replaced last."""
+    if isinstance(node, Derivative):
+        if node.layout not in ("jacobian", "gradient"):
+            raise BracketError(f"no layout {node.layout!r}")
+        layout: Layout = "jacobian" if node.layout == "jacobian" else "gradient"
+        result = jacobian(node.output, node.wrt, layout, origins)
+        return substitute((result,), {node.wrt: node.point})[0]
+    (result,) = jvp((node.output,), node.wrt, node.tangents, origins)
+    return substitute((result,), dict(zip(node.wrt, node.points, strict=True)))[0]

@@ -1,0 +1,38 @@
+"""What both directions of differentiation share: the order of a graph that is cut at some nodes, and the error for a missing rule."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from bracketc.errors import Diagnostic, UnsupportedError
+from bracketc.ir.nodes import Node
+from bracketc.ir.rewrite import Origin
+
+Origins = Mapping[Node, Origin]
+
+
+def order(roots: Iterable[Node], cuts: Collection[Node]) -> list[Node]:
+    """Every node below ``roots``, operands first, without those that stand only below ``cuts``."""
+    done: set[Node] = set()
+    found: list[Node] = []
+    for root in roots:
+        pending = [(root, False)]
+        while pending:
+            node, ready = pending.pop()
+            if ready:
+                found.append(node)
+                continue
+            if node in done:
+                continue
+            done.add(node)
+            pending.append((node, True))
+            if node not in cuts:
+                pending.extend((operand, False) for operand in reversed(node.operands) if operand not in done)
+    return found
+
+
+def no_rule(node: Node, what: str, origins: Origins) -> UnsupportedError:
+    """The error for ``what`` (such as "the derivative of lgamma"), at the place in the source that wrote ``node`` if it is known."""
+    origin = origins.get(node, Origin())
+    name = f", in {origin.name}" if origin.name else ""
+    return UnsupportedError(Diagnostic(f"no rule for {what}{name}: {node!r}", origin.span))
