@@ -142,3 +142,82 @@ def is_costly(instruction: Instruction) -> bool:
 def costly_exponent(exponent: Number | None) -> bool:
     """Whether ``x ** exponent`` takes more than a few multiplications and a division."""
     return not (isinstance(exponent, Fraction) and exponent.denominator == 1 and abs(exponent.numerator) <= 4)
+
+
+def tidy(
+    operands: tuple[Access, ...], program: tuple[Instruction, ...], stores: tuple[Store, ...], labels: tuple[int, ...]
+) -> tuple[tuple[Access, ...], tuple[Instruction, ...], tuple[Store, ...]]:
+    """The program with fewer operations, in one walk; what it no longer needs stays for :func:`prune`.
+
+    x + (-y)  ->  x - y          x · x  ->  x²          x · y⁻¹  ->  x / y, unless the reciprocal leaves the inner loop
+    """
+    uses = [0] * len(program)
+    for instruction in program:
+        for arg in instruction.args:
+            uses[arg] += 1
+    for store in stores:
+        uses[store.value] += 1
+    scalars = Scalars()
+    numbers: list[int] = []
+    depends: list[frozenset[int]] = []
+    for instruction in program:
+        depends.append(_depends(instruction, operands, labels, depends))
+        if instruction.operation == "load":
+            numbers.append(scalars.load(operands[instruction.operand]))
+            continue
+        args = instruction.args
+        moved = replace(instruction, args=tuple(numbers[arg] for arg in args))
+        if instruction.operation == "add":
+            negated = [arg for arg in args if program[arg].operation == "negate" and uses[arg] == 1]
+            if negated:
+                moved = _difference(scalars, args, negated, program, numbers)
+        elif instruction.operation == "multiply":
+            inner = [arg for arg in args if _is_reciprocal(program[arg]) and uses[arg] == 1]
+            inner = [arg for arg in inner if depends[arg] == depends[-1]][:1]
+            if len(args) == 2 and args[0] == args[1]:
+                moved = Instruction("square", (numbers[args[0]],))
+            elif inner:
+                rest = scalars.multiply(numbers[arg] for arg in args if arg != inner[0])
+                moved = Instruction("divide", (rest, numbers[program[inner[0]].args[0]]))
+        numbers.append(scalars.add(moved))
+    tidied = tuple(replace(store, value=numbers[store.value]) for store in stores)
+    return tuple(scalars.operands), tuple(scalars.program), tidied
+
+
+def _is_reciprocal(instruction: Instruction) -> bool:
+    return instruction.operation == "power" and instruction.number == -1
+
+
+def _difference(
+    scalars: Scalars,
+    args: tuple[int, ...],
+    negated: list[int],
+    program: tuple[Instruction, ...],
+    numbers: list[int],
+) -> Instruction:
+    """A sum some terms of which are negated: they are subtracted from the sum of the others."""
+    positive = [numbers[arg] for arg in args if arg not in negated]
+    negative = [numbers[program[arg].args[0]] for arg in negated]
+    if not positive:
+        return Instruction("negate", (scalars.emit("add", *negative),))
+    result = positive[0] if len(positive) == 1 else scalars.emit("add", *positive)
+    for number in negative[:-1]:
+        result = scalars.emit("subtract", result, number)
+    return Instruction("subtract", (result, negative[-1]))
+
+
+def _depends(
+    instruction: Instruction, operands: tuple[Access, ...], labels: tuple[int, ...], known: list[frozenset[int]]
+) -> frozenset[int]:
+    """Labels that the value of an instruction depends on."""
+    match instruction.operation:
+        case "load":
+            return frozenset(operands[instruction.operand].labels)
+        case "accumulator":
+            return frozenset(labels)
+        case "index":
+            return frozenset((instruction.label,))
+        case "delta":
+            return frozenset((instruction.label, instruction.label2))
+        case _:
+            return frozenset().union(*(known[arg] for arg in instruction.args))
