@@ -16,6 +16,7 @@ from bracketc.plan.fusion import fuse, without_dead
 from bracketc.plan.hints import Hints, choose_hints
 from bracketc.plan.lower import Lowering, Origins
 from bracketc.plan.names import unique_names
+from bracketc.plan.notation import with_brackets
 from bracketc.plan.schedule import Buffer, Plan, Schedule, Step, Variant
 from bracketc.plan.steps import writes
 from bracketc.plan.values import Value, View, whole
@@ -106,4 +107,4 @@ def _named(
         renamed[buffer] = Buffer(wish, buffer.shape, buffer.dtype)
     steps = tuple(rename(step, lambda buffer: renamed.get(buffer, buffer)) for step in steps)
     outputs = list(renamed.values())
-    return unique_names(steps, (*fixed, *outputs)), outputs
+    return with_brackets(unique_names(steps, (*fixed, *outputs))), outputs
