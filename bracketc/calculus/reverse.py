@@ -135,8 +135,10 @@ def _weigh(
         c_i = where(m, g, 0)_i,  (c_i w_i | )   ->   (where(m, g w, 0)_i | )
     """
     sizes: dict[Hashable, Dim] = dict(enumerate(extents))
-    weights = {label for node, labels in rest if not isinstance(node, Size) for label in labels}
-    elementwise = any(not isinstance(node, Size) for node, _ in rest) and weights <= set(own)
+    weights = [labels for node, labels in rest if not isinstance(node, Size)]
+    elementwise = all(label in own for labels in weights for label in labels)
+    if not weights:  # a sum or another order alone: nothing infinite can come in
+        elementwise = tuple(target) == own
     if elementwise and _is_masked(cotangent):
         assert isinstance(cotangent, Select)
         yes, no = (

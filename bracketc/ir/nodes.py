@@ -63,7 +63,7 @@ class _Interned(type):
 
     def __call__(cls, *args: Any, **named: Any) -> Any:
         node = super().__call__(*args, **named)
-        key = (cls, *(_key(getattr(node, f.name)) for f in fields(node)))
+        key = (cls, *[_key(getattr(node, name)) for name in cls.__match_args__])  # type: ignore[attr-defined]
         found = _Interned._table.setdefault(key, node)
         if found is node:
             # Operands know theirs by now: no recursion. A malformed node is for `verify` to report.
@@ -77,15 +77,16 @@ def _key(value: Any) -> Any:
 
     Nodes enter by identity: the interned object holds its operands, so their addresses stay taken while it lives.
     """
-    if isinstance(value, Node | Dim):
+    kind = type(value)
+    if kind is tuple:
+        return tuple([_key(item) for item in value])
+    if kind is Dim or isinstance(value, Node):
         return id(value)
-    if isinstance(value, float):
+    if kind is float:
         return (float, struct.pack("<d", value))
-    if isinstance(value, tuple):
-        return tuple(_key(item) for item in value)
-    if isinstance(value, Body):
+    if kind is Body:
         return (Body, _key(value.parameters), _key(value.results))
-    return (type(value), value)
+    return (kind, value)
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
