@@ -1,0 +1,1 @@
+"""Text in the target languages: formatters make expressions, names and views, templates place them."""
