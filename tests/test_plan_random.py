@@ -12,6 +12,7 @@ from bracketc.ir.program import Entry
 from bracketc.ir.rewrite import tensors
 from bracketc.plan.interpret import run
 from bracketc.plan.plan import PlanOptions, plan
+from bracketc.plan.verify import verify
 
 PLANS = {
     "as written": PlanOptions(fuse=False, reassociate=False),
@@ -31,6 +32,7 @@ def test_schedule_computes_what_the_nodes_mean(seed: int, way: str) -> None:
     roots, values = random_graph(seed, count=14, roots=4)
     used = {node: values[node] for node in tensors(roots)}
     schedule = plan([entry_of(roots)], {}, (), PLANS[way]).schedule("evaluate")
+    verify(schedule)
     expected = interpret(roots, used, SIZES)
     actual = run(schedule, {node.name: value for node, value in used.items()}, SIZES).results
     for (name, array), reference in zip(actual.items(), expected, strict=True):
