@@ -233,7 +233,10 @@ def _checked_letters(source: Source, raw: str, at: int, found: Lexed) -> str | N
             if len(joined) == 1:
                 base = joined
                 continue
-            message, help = f"the combining mark {characters.described(char)} makes no letter with {raw[start]}", "use another name"
+            message, help = (
+                f"the combining mark {characters.described(char)} makes no letter with {raw[start]}",
+                "use another name",
+            )
         elif char.isascii() or characters.is_letter(char):
             base, start = char, index
             continue

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bracketc.lang.chain import COMPARISONS, LEVELS
+from bracketc.lang.chain import LEVELS
 from bracketc.lang.cursor import CLOSERS, OPENERS
 from bracketc.lang.lexer import Token
 
-_CONTINUING = frozenset((*LEVELS, *COMPARISONS, "~", "**", "=", ",", "|", "..", "⇝", "⟹", "_<", "_>", ":"))
+# `>` ends `ones<N>`, and a comparison stands inside of `where( )` anyway
+_CONTINUING = frozenset((*LEVELS, "~", "**", "=", ",", "|", "..", "⇝", "⟹", "_<", "_>", ":"))
 _ANNOTATED = frozenset("⊙⊘·")
 
 
@@ -24,7 +25,7 @@ class Line:
 
     tokens: tuple[Token, ...]
     block: tuple[Line, ...] | None = None
-    closed: bool = True  # whether the block has its }
+    closed: Token | None = None  # the } of the block
 
 
 def matching(tokens: Sequence[Token]) -> dict[int, int]:
@@ -65,14 +66,14 @@ def _lines(tokens: Sequence[Token], partner: dict[int, int], at: int, stop: int,
             while at < stop and tokens[at].kind == "newline":
                 at += 1
             if line and not _goes_on(line, tokens, at, stop):
-                found.append(_finished(line, token))
+                found.append(_finished(line))
                 line = []
             continue
         if top and token.is_op("{") and _is_derivation(line):
             line.append(token)
             end = partner.get(at, stop)
             block = _lines(tokens, partner, at + 1, end, False)
-            found.append(_finished(line, tokens[end], block, end < stop))
+            found.append(_finished(line, block, tokens[end] if end < stop else None))
             line = []
             at = end + 1
             continue
@@ -84,13 +85,13 @@ def _lines(tokens: Sequence[Token], partner: dict[int, int], at: int, stop: int,
         line.append(token)
         at += 1
     if line:
-        found.append(_finished(line, tokens[stop]))
+        found.append(_finished(line))
     return tuple(found)
 
 
-def _finished(line: list[Token], end: Token, block: tuple[Line, ...] | None = None, closed: bool = True) -> Line:
-    last = line[-1].end
-    return Line((*line, Token("end", "", last, max(last, min(end.start, last)), True)), block, closed)
+def _finished(line: list[Token], block: tuple[Line, ...] | None = None, closed: Token | None = None) -> Line:
+    end = line[-1].end
+    return Line((*line, Token("end", "", end, end, True)), block, closed)
 
 
 def _is_derivation(line: list[Token]) -> bool:

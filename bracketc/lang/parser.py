@@ -47,7 +47,7 @@ def parse_file(source: Source, nesting: int = NESTING) -> SyntaxFile:
         head = _attempt(source, line, nesting, problems, header)
         steps = _steps(source, line, nesting, problems)
         if head is not None:
-            end = steps[-1].span.end if steps else head.span.end
+            end = line.closed.end if line.closed is not None else head.span.end
             found.append(replace(head, steps=steps, span=Span(source, head.span.start, end)))
     _raise(problems)
     return SyntaxFile(tuple(found), tuple(lexed.comments), Span(source, 0, len(source.text)))
@@ -85,7 +85,7 @@ def _statement(cursor: Cursor) -> Statement:
 
 def _steps(source: Source, line: Line, nesting: int, problems: list[Diagnostic]) -> tuple[Step, ...]:
     assert line.block is not None
-    if not line.closed:
+    if line.closed is None:
         brace = line.tokens[-2]
         problems.append(
             Diagnostic("{ of a derivation is not closed", Span(source, brace.start, brace.end), "close it with }")

@@ -180,38 +180,44 @@ def _mixed(cursor: Cursor, token: Token, body: str) -> Exception:
 def bracket_labels(cursor: Cursor) -> tuple[Label, ...]:
     """The labels between the bar and the ``)`` of an index bracket; stops at the ``)``.
 
-    ``im`` -> i, m;  ``i1,k`` -> i1, k;  ``{i1}`` -> i1;  nothing -> ().
+    ``im`` -> i, m;  ``i1,k`` -> i1, k;  ``{i1}`` -> i1;  ``row,`` -> row;  nothing -> ().
     """
-    first = cursor.at
-    runs: list[tuple[Token, bool]] = []  # a name, and whether it stood in braces
-    commas = False
+    runs: list[tuple[Token, str, bool]] = []  # with its text, and whether it stood in braces
+    commas = braced = False
     while not cursor.token.is_op(")"):
-        braced = cursor.accept("{") is not None
         token = cursor.take()
-        if token.kind != "name":
+        text = _label_run(cursor, token)
+        if text:
+            runs.append((token, text, braced))
+        elif token.is_op(",") and runs:
+            commas = True
+        elif token.is_op("{") and not braced:
+            braced = True
+        elif token.is_op("}") and braced and runs:
+            braced = False
+        else:
             help = "right of the bar stand labels: ij, or i1,k, or {i1}"
             raise cursor.unexpected(token, "labels and a )", help)
-        while braced and cursor.token.kind == "name":
-            runs.append((token, True))
-            token = cursor.take()
-        runs.append((token, braced))
-        if braced:
-            while cursor.accept(","):
-                commas = True
-                if cursor.token.kind == "name":
-                    runs.append((cursor.take(), True))
-            cursor.expect("}", "to close the labels")
-        comma = cursor.accept(",") is not None
-        commas = commas or comma
-    if not runs and cursor.at > first:
-        raise cursor.problem("a comma without labels", cursor.tokens[first])
+    if braced:
+        raise cursor.unexpected(cursor.token, "} to close the labels")
     found: list[Label] = []
-    for token, braced in runs:
-        if commas or (braced and not token.text.isalpha()) or token.text.endswith("'"):
-            found.append(Label(token.text, cursor.span(token, token)))
-        elif not token.text.isalpha():
-            help = f"one long label is {{{token.text[:40]}}}; several are listed with commas: i1,k"
+    for token, text, inside in runs:
+        if commas or (inside and not text.isalpha()) or text.endswith("'"):
+            found.append(Label(text, cursor.span(token, token)))
+        elif not text.isalpha():
+            help = f"one long label is {{{text[:40]}}}; several are listed with commas: i1,k"
             raise cursor.problem("letters and digits run together right of the bar", token, help)
         else:
-            found.extend(_letters(cursor, token.text, token.start))
+            found.extend(_letters(cursor, text, token.start))
+    if len({label.text for label in found}) < len(found):
+        twice = next(label for i, label in enumerate(found) if label in found[:i])
+        raise cursor.problem(f"label {twice.text} occurs twice right of the bar", twice.span, "every dimension once")
     return tuple(found)
+
+
+def _label_run(cursor: Cursor, token: Token) -> str:
+    """The text of a token that is made of labels; `ox`, `ones` and ι are labels here, too."""
+    text = cursor.source.text[token.start : token.end]
+    if token.kind == "name" or text == "ox" or (token.kind == "symbol" and text.isalpha()):
+        return unicodedata.normalize("NFC", text)
+    return ""
