@@ -10,21 +10,22 @@ import numpy as np
 import pytest
 from ckernels import build, host_levels, needs_compiler
 
-from bracketc.emit.kernels import DriverView, kernel_view, render
-from bracketc.target import Target
+from bracketc.emit.kernels import kernel_view
+from bracketc.emit.resources import render
 
 pytestmark = needs_compiler
 
-SHARED = ("contraction", "pack", "contract_packed", "contract_small", "contract_vector")
+SHARED = ("prelude", "levels", "vector", "contraction", "pack", "contract_packed", "contract_small", "contract_vector")
 INSTANCES = list(itertools.product(host_levels(), ("float32", "float64")))
 DRIVERS = ("contract_packed", "contract_small", "contract_vector", "contract")
 
 BIAS = """
 typedef struct {{ const {real} *row, *column; }} bias_arguments;
 
-static inline void add_bias(
-    const bias_arguments *e, int64_t i0, int64_t rows, int64_t j0, int64_t cols, {real} *restrict tile, int64_t stride)
+static void add_bias(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, {real} *restrict tile, int64_t stride)
 {{
+    const bias_arguments *e = operands;
     for (int64_t r = 0; r < rows; ++r)
         for (int64_t j = 0; j < cols; ++j)
             tile[r * stride + j] = 2 * tile[r * stride + j] + e->row[j0 + j] + e->column[i0 + r];
@@ -47,11 +48,11 @@ void run(int form, const int64_t *q, const int64_t *range, const {real} *a, cons
 {{
     contraction_{s} t = record(q, a, b, c, alpha, accumulate);
     if (form == 0)
-        contract_packed_{s}(&t, range[0], range[1], range[2], range[3], workspace);
+        contract_packed_{s}(&t, range[0], range[1], range[2], range[3], NULL, NULL, workspace);
     else if (form == 1)
-        contract_small_{s}(&t, range[0], range[1], range[2], range[3], workspace);
+        contract_small_{s}(&t, range[0], range[1], range[2], range[3], NULL, NULL, workspace);
     else
-        contract_{s}(&t, range[0], range[1], range[2], range[3], workspace);
+        contract_{s}(&t, range[0], range[1], range[2], range[3], NULL, NULL, workspace);
 }}
 
 void run_bias(int form, const int64_t *q, const {real} *a, const {real} *b, {real} *c, {real} alpha, int accumulate,
@@ -60,11 +61,11 @@ void run_bias(int form, const int64_t *q, const {real} *a, const {real} *b, {rea
     contraction_{s} t = record(q, a, b, c, alpha, accumulate);
     bias_arguments e = {{row, column}};
     if (form == 0)
-        contract_packed_bias(&t, 0, t.m, 0, t.n, &e, workspace);
+        contract_packed_{s}(&t, 0, t.m, 0, t.n, add_bias, &e, workspace);
     else if (form == 1)
-        contract_small_bias(&t, 0, t.m, 0, t.n, &e, workspace);
+        contract_small_{s}(&t, 0, t.m, 0, t.n, add_bias, &e, workspace);
     else
-        contract_bias(&t, 0, t.m, 0, t.n, &e, workspace);
+        contract_{s}(&t, 0, t.m, 0, t.n, add_bias, &e, workspace);
 }}
 
 /* Labels m = (m0, m1), n = (n0, n1), k = (k0, k1) with one stride each, by tables. */
@@ -81,9 +82,9 @@ void run_grouped(int form, const int64_t *extent, const int64_t *stride, const {
         .m = m, .n = n, .k = k, .a = a, .a_m = {{0, tables}}, .a_k = {{0, a_k}}, .b = b, .b_k = {{0, b_k}},
         .b_n = {{0, b_n}}, .c = c, .c_m = {{0, c_m}}, .c_n = {{0, c_n}}, .alpha = 1}};
     if (form == 0)
-        contract_packed_{s}(&t, 0, m, 0, n, workspace);
+        contract_packed_{s}(&t, 0, m, 0, n, NULL, NULL, workspace);
     else
-        contract_{s}(&t, 0, m, 0, n, workspace);
+        contract_{s}(&t, 0, m, 0, n, NULL, NULL, workspace);
 }}
 """
 
@@ -123,14 +124,11 @@ class Kernels:
             self.library.run(form, self.pointer(q), self.pointer(span), *common, self.pointer(workspace))
 
 
-def _source(target: Target, dtype: str) -> str:
-    view = kernel_view(target, dtype)
-    plain, bias = DriverView(view.s), DriverView("bias", "add_bias", "bias_arguments")
-    parts = [render("prelude.h.j2"), render("vector.h.j2", v=view)]
-    parts += [render(f"{name}.h.j2", v=view) for name in SHARED]
-    parts += [render(f"{name}.c.j2", v=view, d=plain) for name in DRIVERS]
+def _source(dtype: str) -> str:
+    view = kernel_view(dtype)
+    parts = [render(f"c/{name}.h.j2", v=view) for name in SHARED]
+    parts += [render(f"c/{name}.c.j2", v=view) for name in DRIVERS]
     parts.append(BIAS.format(real=view.real))
-    parts += [render(f"{name}.c.j2", v=view, d=bias) for name in DRIVERS]
     parts.append(ENTRY.format(s=view.s, real=view.real))
     return "\n".join(parts)
 
@@ -138,7 +136,7 @@ def _source(target: Target, dtype: str) -> str:
 @pytest.fixture(scope="module", params=INSTANCES, ids=lambda instance: f"{instance[0].suffix}-{instance[1]}")
 def kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kernels:
     target, dtype = request.param
-    library = build(_source(target, dtype), target, tmp_path_factory.mktemp(f"{target.suffix}{dtype}"))
+    library = build(_source(dtype), target, tmp_path_factory.mktemp(f"{target.suffix}{dtype}"))
     return Kernels(library, np.dtype(dtype), ctypes.c_double if dtype == "float64" else ctypes.c_float)
 
 

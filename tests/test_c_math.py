@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from ckernels import build, host_levels, needs_compiler
 
-from bracketc.emit.kernels import kernel_view, render
+from bracketc.emit.kernels import kernel_view
+from bracketc.emit.resources import render
 from bracketc.emit.vectormath import BINARY_FUNCTIONS, UNARY_FUNCTIONS, functions_text
 
 pytestmark = needs_compiler
@@ -45,10 +46,10 @@ class Functions:
 @pytest.fixture(scope="module", params=INSTANCES, ids=lambda instance: f"{instance[0].suffix}-{instance[1]}")
 def functions(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Functions:
     target, dtype = request.param
-    view = kernel_view(target, dtype)
-    parts = [render("prelude.h.j2"), render("vector.h.j2", v=view)]
+    view = kernel_view(dtype)
+    parts = [render(f"c/{name}.h.j2", v=view) for name in ("prelude", "levels", "vector")]
     parts.append(functions_text(view, dtype, (*UNARY_FUNCTIONS, *BINARY_FUNCTIONS)))
-    parts += [RUN.format(f=f, real=view.real, width=view.width, s=view.s) for f in UNARY_FUNCTIONS]
+    parts += [RUN.format(f=f, real=view.real, width=f"WIDTH_{view.s}", s=view.s) for f in UNARY_FUNCTIONS]
     library = build("\n".join(parts), target, tmp_path_factory.mktemp(f"{target.suffix}{dtype}"))
     return Functions(library, np.dtype(dtype))
 

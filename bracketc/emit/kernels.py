@@ -1,19 +1,16 @@
-"""Views of the contraction kernels, and the text of their templates.
+"""Views of the contraction kernels: one text for all instruction sets, whose numbers the preprocessor chooses.
 
-A view holds finished names and numbers for one real type at one level; the templates only place them:
+A view holds finished names for one real type, and a table of levels that becomes ``#if .. #elif .. #else``:
 
-    kernel_view(TARGETS["v4"], "float32").s  ->  "f32_v4"
+    kernel_view("float32").s  ->  "f32"
+    [l.directive for l in kernel_view("float32").levels]  ->  ["#if defined(__AVX512F__) && ..", "#elif ..", "#else"]
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
-import jinja2
-
-from bracketc.target import Target
+from bracketc.target import LEVELS, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,60 +24,66 @@ class Shuffle:
 
 
 @dataclass(frozen=True, slots=True)
-class HalfSum:
-    """``x[target] = pairs of x[left] then pairs of x[right]``, one step of summing the lanes of several vectors."""
+class LevelView:
+    """A row of the level table: sizes in elements, ``bytes`` of a vector, lane lists of two neighbouring vectors."""
 
-    target: int
-    left: int
-    right: int
+    name: str
+    directive: str
+    masking: str
+    bytes: int
+    width: int
+    mr: int
+    nr: int
+    mc: int
+    kc: int
+    nc: int
+    panel: int
+    vectors: int
+    small_rows: int
+    dot_rows: int
+    narrow: int
+    even_lanes: str
+    odd_lanes: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """Cases of the small tile that exist when ``small_rows`` is at least ``least``."""
+
+    least: int
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Masking:
+    """Intrinsics of masked loads and stores for one real type."""
+
+    type: str
+    load: str
+    store: str
 
 
 @dataclass(frozen=True, slots=True)
 class KernelView:
-    """What the kernel templates know of a real type at a level; fields as their headers describe them."""
+    """What the kernel templates know of a real type."""
 
     s: str
     real: str
     bits: str
-    unsigned_bits: str
-    width: int
-    bytes: int
-    lanes: tuple[int, ...]
-    masking: str
-    load_masked: str
-    store_masked: str
-    mask_type: str
-    mr: int
-    nr: int
-    panel_max: int
-    vectors: int
-    mc: int
-    kc: int
-    nc: int
+    libm: str
+    double: bool
+    levels: tuple[LevelView, ...]
+    avx512: Masking
+    avx: Masking
+    avx_window: str
     quad: int
     quad_rows: tuple[int, ...]
     quad_transpose: tuple[Shuffle, ...]
-    small_rows: int
-    small_row_counts: tuple[int, ...]
+    row_counts: tuple[RowCounts, ...]
     vector_counts: tuple[int, ...]
-    pack_tails: int
-    dot_rows: int
-    narrow_vectors: int
     narrow_counts: tuple[int, ...]
-    half_sums: tuple[HalfSum, ...]
-    even_lanes: str
-    odd_lanes: str
-    libm: str
-    double: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DriverView:
-    """One instance of the packed or small driver; ``epilogue`` is empty where the contraction has none."""
-
-    name: str
-    epilogue: str = ""
-    epilogue_type: str = ""
+    least_narrow: int
+    pair_widths: tuple[int, ...]
 
 
 _TRANSPOSE_4 = (
@@ -95,93 +98,90 @@ _TRANSPOSE_4 = (
 )
 _TRANSPOSE_2 = (Shuffle("t0", "q0", "q1", "0, 2"), Shuffle("t1", "q0", "q1", "1, 3"))
 
-_MASKED = {
-    ("avx512", "float32"): ("_mm512_maskz_loadu_ps", "_mm512_mask_storeu_ps", "__mmask16"),
-    ("avx512", "float64"): ("_mm512_maskz_loadu_pd", "_mm512_mask_storeu_pd", "__mmask8"),
-    ("avx", "float32"): ("_mm256_maskload_ps", "_mm256_maskstore_ps", "__m256i"),
-    ("avx", "float64"): ("_mm256_maskload_pd", "_mm256_maskstore_pd", "__m256i"),
-    ("lanes", "float32"): ("", "", "int64_t"),
-    ("lanes", "float64"): ("", "", "int64_t"),
+_AVX512 = {
+    "float32": Masking("__mmask16", "_mm512_maskz_loadu_ps", "_mm512_mask_storeu_ps"),
+    "float64": Masking("__mmask8", "_mm512_maskz_loadu_pd", "_mm512_mask_storeu_pd"),
 }
+_AVX = {
+    "float32": Masking("__m256i", "_mm256_maskload_ps", "_mm256_maskstore_ps"),
+    "float64": Masking("__m256i", "_mm256_maskload_pd", "_mm256_maskstore_pd"),
+}
+_MASKING = {"avx512": "BRK_PREDICATES", "avx": "BRK_MASK_VECTORS", "lanes": "BRK_SINGLE_LANES"}
 
 
-def _half_sums(width: int) -> tuple[HalfSum, ...]:
-    """Steps that leave in vector 0 the lane sums of ``width`` vectors: 4 -> (0,0,1) (1,2,3) (0,0,1)."""
-    steps: list[HalfSum] = []
-    count = width
-    while count > 1:
-        count //= 2
-        steps.extend(HalfSum(i, 2 * i, 2 * i + 1) for i in range(count))
-    return tuple(steps)
-
-
-def kernel_view(target: Target, dtype: str) -> KernelView:
-    """The view of ``dtype`` (``"float32"`` or ``"float64"``) at the level ``target``."""
+def _level(target: Target, dtype: str, directive: str) -> LevelView:
     tiling = target.tiling(dtype)
-    double = dtype == "float64"
-    size = 8 if double else 4
-    width = tiling.vector_bytes // size
-    quad = 16 // size
+    width = tiling.vector_bytes // (8 if dtype == "float64" else 4)
     # Four chains a vector beside the operands must fit the vector registers.
     registers = 32 if target.masking == "avx512" else 16
-    narrow = 4 if registers == 32 else 3
-    load_masked, store_masked, mask_type = _MASKED[target.masking, dtype]
-    return KernelView(
-        s=f"f{size * 8}_{target.suffix}",
-        real="double" if double else "float",
-        bits=f"int{size * 8}_t",
-        unsigned_bits=f"uint{size * 8}_t",
-        width=width,
+    return LevelView(
+        name=target.name,
+        directive=directive,
+        masking=_MASKING[target.masking],
         bytes=tiling.vector_bytes,
-        lanes=tuple(range(width)),
-        masking=target.masking,
-        load_masked=load_masked,
-        store_masked=store_masked,
-        mask_type=mask_type,
+        width=width,
         mr=tiling.mr,
         nr=tiling.nr,
-        panel_max=max(tiling.mr, tiling.nr),
-        vectors=tiling.nr // width,
         mc=tiling.mc,
         kc=tiling.kc,
         nc=tiling.nc,
+        panel=max(tiling.mr, tiling.nr),
+        vectors=tiling.nr // width,
+        small_rows=tiling.small_rows,
+        dot_rows=min(8 if registers == 32 else 4, width),
+        narrow=4 if registers == 32 else 3,
+        even_lanes=", ".join(str(lane) for lane in range(0, 2 * width, 2)),
+        odd_lanes=", ".join(str(lane) for lane in range(1, 2 * width, 2)),
+    )
+
+
+def _levels(dtype: str) -> tuple[LevelView, ...]:
+    """Levels from the highest to the generic one; those with the numbers of the next lower one are left to it."""
+    distinct: list[Target] = []
+    for target in LEVELS:
+        lower = distinct[-1] if distinct else None
+        if lower is None or (target.masking, target.tiling(dtype)) != (lower.masking, lower.tiling(dtype)):
+            distinct.append(target)
+    distinct.reverse()
+    last = len(distinct) - 1
+    return tuple(
+        _level(target, dtype, "#else" if k == last else f"#{'if' if k == 0 else 'elif'} {target.guard}")
+        for k, target in enumerate(distinct)
+    )
+
+
+def _row_counts(levels: tuple[LevelView, ...]) -> tuple[RowCounts, ...]:
+    """Row counts 1 .. small_rows of every level, grouped by the levels that have them: 4, 6 -> (0: 1-4) (6: 5, 6)."""
+    steps = sorted({level.small_rows for level in levels})
+    return tuple(
+        RowCounts(0 if low == 0 else high, tuple(range(low + 1, high + 1)))
+        for low, high in zip([0, *steps], steps, strict=False)
+    )
+
+
+def kernel_view(dtype: str) -> KernelView:
+    """The view of ``dtype``: ``"float32"`` or ``"float64"``."""
+    double = dtype == "float64"
+    size = 8 if double else 4
+    quad = 16 // size
+    levels = _levels(dtype)
+    narrow = [level.narrow for level in levels]
+    return KernelView(
+        s=f"f{size * 8}",
+        real="double" if double else "float",
+        bits=f"int{size * 8}_t",
+        libm="" if double else "f",
+        double=double,
+        levels=levels,
+        avx512=_AVX512[dtype],
+        avx=_AVX[dtype],
+        avx_window=", ".join(["-1"] * (32 // size)),
         quad=quad,
         quad_rows=tuple(range(quad)),
         quad_transpose=_TRANSPOSE_2 if double else _TRANSPOSE_4,
-        small_rows=tiling.small_rows,
-        small_row_counts=tuple(range(1, tiling.small_rows + 1)),
-        vector_counts=tuple(range(1, tiling.nr // width + 1)),
-        pack_tails=int(target.masking == "lanes"),
-        dot_rows=min(8 if registers == 32 else 4, width),
-        narrow_vectors=narrow,
-        narrow_counts=tuple(range(1, narrow + 1)),
-        half_sums=_half_sums(width),
-        even_lanes=", ".join(str(lane) for lane in range(0, 2 * width, 2)),
-        odd_lanes=", ".join(str(lane) for lane in range(1, 2 * width, 2)),
-        libm="" if double else "f",
-        double=double,
+        row_counts=_row_counts(levels),
+        vector_counts=tuple(range(1, max(level.vectors for level in levels) + 1)),
+        narrow_counts=tuple(range(1, max(narrow) + 1)),
+        least_narrow=min(narrow),
+        pair_widths=tuple(w for w in (16, 8, 4) if w <= max(level.width for level in levels)),
     )
-
-
-def template_directory() -> Path:
-    """``templates/c`` beside the package in a checkout, inside it in an installed wheel."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "templates" / "c"
-    return inside if inside.is_dir() else package.parent / "templates" / "c"
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(template_directory()),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-
-
-def render(template: str, **views: object) -> str:
-    """Text of ``templates/c/<template>`` with the given views."""
-    return _environment().get_template(template).render(**views)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bracketc.emit.kernels import KernelView, render
+from bracketc.emit.kernels import KernelView
 from bracketc.emit.mathconstants import MATH_CONSTANTS
+from bracketc.emit.resources import render
 
 _NEEDS: dict[str, tuple[str, ...]] = {
     "core": (),
@@ -56,9 +57,9 @@ def functions_text(view: KernelView, dtype: str, used: Iterable[str]) -> str:
             wanted.add(name)
             pending.extend(_NEEDS.get(name, ()))
     constants = MATH_CONSTANTS[dtype]
-    parts = [render(f"math/{name}.h.j2", v=view, m=constants) for name in _NEEDS if name in wanted]
-    parts += [render("math/libm1.h.j2", v=view, f=name) for name in _LIBM_1 if name in wanted]
-    parts += [render("math/libm2.h.j2", v=view, f=name) for name in _LIBM_2 if name in wanted]
+    parts = [render(f"c/math/{name}.h.j2", v=view, m=constants) for name in _NEEDS if name in wanted]
+    parts += [render("c/math/libm1.h.j2", v=view, f=name) for name in _LIBM_1 if name in wanted]
+    parts += [render("c/math/libm2.h.j2", v=view, f=name) for name in _LIBM_2 if name in wanted]
     unknown = wanted.difference(_NEEDS, _LIBM_1, _LIBM_2)
     assert not unknown, f"no vector function {sorted(unknown)}"
     return "\n".join(parts)
