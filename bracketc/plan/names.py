@@ -8,6 +8,16 @@ from bracketc.plan.schedule import Buffer, Loop, Step
 from bracketc.plan.steps import rename, writes
 
 
+def distinct(wish: str, taken: set[str]) -> str:
+    """``wish``, or the first of ``wish_2``, ``wish_3``, … that is not ``taken``; it is taken then."""
+    name, number = wish, 1
+    while name in taken:
+        number += 1
+        name = f"{wish}_{number}"
+    taken.add(name)
+    return name
+
+
 def unique_names(steps: Iterable[Step], fixed: Iterable[Buffer]) -> tuple[Step, ...]:
     """``steps`` with every buffer that they make, but ``fixed``, under a name of its own: ``Z1``, ``Z1_2``, … in order of writing.
 

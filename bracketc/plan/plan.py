@@ -1,28 +1,37 @@
 """Planning: entries of tensor nodes become schedules of records.
 
-    nodes ──lower──▶ one record a node ──fuse──▶ few records ──names──▶ Schedule
+    nodes ──reassociate──▶ nodes ──lower──▶ one record a node ──fuse──▶ few records ──names──▶ Schedule
+
+>>> plan(entries, program.origins, program.sizes).schedule("value_and_grad").steps
+(Contract(…), Map(…), …)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from bracketc.errors import LimitError
 from bracketc.ir.nodes import Node, Tensor
 from bracketc.ir.program import Entry, SizeSpec
+from bracketc.ir.rewrite import Origin, Roots, topological
+from bracketc.plan.association import Reassociated, reassociate
 from bracketc.plan.cost import flops, moved
 from bracketc.plan.fusion import fuse, without_dead
 from bracketc.plan.hints import Hints, choose_hints
-from bracketc.plan.lower import Lowering, Origins
-from bracketc.plan.names import unique_names
+from bracketc.plan.lower import Lowering
+from bracketc.plan.names import distinct, unique_names
 from bracketc.plan.notation import with_brackets
+from bracketc.plan.residuals import Residuals, choose_residuals
 from bracketc.plan.schedule import Buffer, Plan, Schedule, Step, Variant
-from bracketc.plan.steps import writes
+from bracketc.plan.steps import rename, writes
 from bracketc.plan.values import Value, View, whole
 
-MAX_RECORDS = 1_000_000
-"""More records than this in one entry is taken for a mistake."""
+MAX_NODES = 5_000_000
+"""More nodes than this in one entry is taken for a mistake."""
+
+Origins = Mapping[Node, Origin]
+NO_RESIDUALS = Residuals((), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,77 +43,148 @@ class PlanOptions:
 
 
 def plan(
-    entries: Iterable[Entry],
-    origins: Origins,
-    sizes: Sequence[SizeSpec] = (),
-    options: PlanOptions | None = None,
+    entries: Iterable[Entry], origins: Origins, sizes: Sequence[SizeSpec] = (), options: PlanOptions | None = None
 ) -> Plan:
     """One schedule an entry, planned at hints; ``forward`` and ``backward`` agree on the residuals.
 
-    A :class:`LimitError` is raised for graphs beyond :data:`MAX_RECORDS` records.
+    The flops of a schedule are never more than those of its nodes taken one by one. A :class:`LimitError` is raised
+    for graphs of more than :data:`MAX_NODES` nodes.
     """
     entries = tuple(entries)
     options = options or PlanOptions()
-    arguments = dict.fromkeys(node for entry in entries for node in (*entry.arguments, *entry.extras))
-    hints = choose_hints(sizes, arguments)
-    schedules = tuple(_schedule(entry, origins, hints, options) for entry in entries)
-    return Plan(schedules, tuple(hints.numbers), dict(hints.numbers))
+    hints = choose_hints(sizes, dict.fromkeys(node for e in entries for node in (*e.arguments, *e.extras)))
+    residuals = _residuals(entries, hints)
+    names = _residual_names(entries, residuals, origins)
+    planned = []
+    for entry in entries:
+        task = _task(entry, residuals if entry.name in ("forward", "backward") else NO_RESIDUALS, names)
+        if len(topological(task.wanted)) > MAX_NODES:
+            raise LimitError(f"{entry.name} has more than {MAX_NODES} nodes; split the program")
+        schedule = _schedule(task, origins, hints, options)
+        planned.append(replace(schedule, notes=(*schedule.notes, *_residual_notes(task, residuals))))
+    return Plan(tuple(planned), tuple(hints.numbers), dict(hints.numbers))
 
 
-def _schedule(entry: Entry, origins: Origins, hints: Hints, options: PlanOptions) -> Schedule:
-    arguments: dict[Tensor, Buffer] = {
-        node: Buffer(node.name, node.shape, node.dtype) for node in (*entry.arguments, *entry.extras)
-    }
-    values: dict[Node, Value] = {node: whole(buffer) for node, buffer in arguments.items()}
-    lowering = Lowering(hints, origins, values)
-    lowering.lower(node for _, node in entry.results)
-    if len(lowering.steps) > MAX_RECORDS:
-        raise LimitError(f"{entry.name} takes {len(lowering.steps)} records, more than {MAX_RECORDS}")
-    results = _results(lowering, entry)
-    steps = without_dead(lowering.steps, results)
+# ------------------------------------------------------------------------------------------------ residuals
+def _residuals(entries: Sequence[Entry], hints: Hints) -> Residuals:
+    """What ``forward`` saves, if there is a ``backward``."""
+    roots = {entry.name: tuple(node for _, node in entry.results) for entry in entries}
+    if "forward" not in roots or "backward" not in roots:
+        return NO_RESIDUALS
+    cotangents = next(entry.extras for entry in entries if entry.name == "backward")
+    return choose_residuals(roots["forward"], roots["backward"], cotangents, hints)
+
+
+def _residual_names(entries: Sequence[Entry], residuals: Residuals, origins: Origins) -> tuple[str, ...]:
+    """One name a residual, the same in both entries, that nothing else in them has."""
+    taken = {t.name for e in entries for t in (*e.arguments, *e.extras)}
+    taken |= {f"{prefix}{name}" for e in entries for name, _ in e.results for prefix in ("", "d_")}
+    names = []
+    for node in residuals.saved:
+        origin = origins.get(node)
+        names.append(distinct((origin.name if origin else None) or "saved", taken))
+    return tuple(names)
+
+
+def _residual_notes(task: _Task, residuals: Residuals) -> tuple[str, ...]:
+    if not task.residuals:
+        return ()
+    verb = "saves" if task.entry.name == "forward" else "reads"
+    saved = ", ".join(f"{name} ({' × '.join(map(str, node.shape)) or 'scalar'})" for name, node in task.residuals)
+    notes = [f"saves {saved} for backward" if verb == "saves" else f"reads {saved}, which forward saved"]
+    if verb == "reads" and residuals.recomputed:
+        notes.append(f"computes {len(residuals.recomputed)} cheap element-wise values again rather than reading them")
+    return tuple(notes)
+
+
+# ------------------------------------------------------------------------------------------------ one entry
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """An entry with its arguments, what each given node is, and the buffers to be made: (name, node)."""
+
+    entry: Entry
+    arguments: tuple[Buffer, ...]
+    residuals: tuple[tuple[str, Node], ...]
+    loaded: tuple[Buffer, ...]
+    given: dict[Node, Value]
+    outputs: tuple[tuple[str, Node], ...]
+
+    @property
+    def wanted(self) -> tuple[Node, ...]:
+        return tuple(node for _, node in self.outputs)
+
+
+def _task(entry: Entry, residuals: Residuals, names: Sequence[str]) -> _Task:
+    tensors: tuple[Tensor, ...] = (*entry.arguments, *entry.extras)
+    arguments = tuple(Buffer(node.name, node.shape, node.dtype) for node in tensors)
+    given: dict[Node, Value] = {node: whole(buffer) for node, buffer in zip(tensors, arguments, strict=True)}
+    saved = tuple(zip(names, residuals.saved, strict=True)) if residuals.saved else ()
+    taken = {buffer.name for buffer in arguments} | {name for name, _ in saved}
+    outputs = tuple((distinct(f"d_{n}" if n in taken else n, taken), node) for n, node in entry.results)
+    if entry.name == "forward":
+        return _Task(entry, arguments, saved, (), given, (*outputs, *saved))
+    loaded = tuple(Buffer(name, node.shape, node.dtype) for name, node in saved)
+    given.update((node, whole(buffer)) for (_, node), buffer in zip(saved, loaded, strict=True))
+    return _Task(entry, arguments, saved, loaded, given, outputs)
+
+
+def _schedule(task: _Task, origins: Origins, hints: Hints, options: PlanOptions) -> Schedule:
+    roots = Roots(task.wanted, origins)
+    steps, outputs = _records(task, roots, hints)
     baseline = hints.of(flops(steps))
+    notes: tuple[str, ...] = ()
+    if options.reassociate:
+        better = reassociate(roots, hints, task.given)
+        if better.gains:
+            candidate, made = _records(task, better.roots, hints)
+            if hints.of(flops(candidate)) < baseline:
+                steps, outputs, notes = candidate, made, _gain_notes(better, origins)
     if options.fuse:
-        steps = fuse(steps, results)
-    steps, buffers = _named(steps, entry, results, arguments.values())
+        steps = fuse(steps, outputs)
+    steps, outputs = _named(steps, outputs, task)
+    count = len(task.entry.results)
     return Schedule(
-        entry.name,
-        tuple(arguments.values()),
-        (),
-        tuple(zip((name for name, _ in entry.results), buffers, strict=True)),
+        task.entry.name,
+        task.arguments,
+        task.loaded or tuple(outputs[count:]),
+        tuple((name, buffer) for (name, _), buffer in zip(task.entry.results, outputs, strict=False)),
         (Variant((), steps),),
         flops(steps),
         moved(steps),
-        (),
+        notes,
         baseline,
     )
 
 
-def _results(lowering: Lowering, entry: Entry) -> list[Buffer]:
-    """Distinct buffers of the results, none of them read from outside; copies are made where needed."""
-    results: list[Buffer] = []
+def _gain_notes(better: Reassociated, origins: Origins) -> tuple[str, ...]:
+    notes = []
+    for node, before, after in better.gains:
+        origin = origins.get(node)
+        name = f"{origin.name}: " if origin and origin.name else ""
+        notes.append(f"{name}a chain of products in another order takes {after} flops at the hints instead of {before}")
+    return tuple(notes)
+
+
+def _records(task: _Task, roots: Roots, hints: Hints) -> tuple[tuple[Step, ...], tuple[Buffer, ...]]:
+    """One record a node, and the buffers of the outputs: distinct ones that no argument is; copies where needed."""
+    lowering = Lowering(hints, roots.origins, task.given)
+    values = lowering.lower(roots.nodes)
     made = {buffer for step in lowering.steps for buffer in writes(step)}
-    for name, node in entry.results:
-        value = lowering.values[node]
-        own = isinstance(value, View) and value.is_whole and value.buffer in made and value.buffer not in results
-        results.append(value.buffer if own and isinstance(value, View) else lowering.copy(value, name))
-    return results
+    outputs: dict[Buffer, None] = {}
+    for (name, _), value in zip(task.outputs, values, strict=True):
+        own = isinstance(value, View) and value.is_whole and value.buffer in made and value.buffer not in outputs
+        outputs.setdefault(value.buffer if own and isinstance(value, View) else lowering.copy(value, name))
+    return without_dead(lowering.steps, outputs), tuple(outputs)
 
 
 def _named(
-    steps: tuple[Step, ...], entry: Entry, results: Sequence[Buffer], arguments: Iterable[Buffer]
-) -> tuple[tuple[Step, ...], list[Buffer]]:
-    """Results under names of their own, everything else under unique ones."""
-    from bracketc.plan.steps import rename
-
-    fixed = list(arguments)
-    taken = {buffer.name for buffer in fixed}
-    renamed: dict[Buffer, Buffer] = {}
-    for buffer, (name, _) in zip(results, entry.results, strict=True):
-        wish = f"d_{name}" if name in taken else name
-        while wish in taken:
-            wish += "_"
-        taken.add(wish)
-        renamed[buffer] = Buffer(wish, buffer.shape, buffer.dtype)
+    steps: tuple[Step, ...], outputs: Sequence[Buffer], task: _Task
+) -> tuple[tuple[Step, ...], tuple[Buffer, ...]]:
+    """Outputs under the names that the task gives them, all else under unique ones, and each record with its bracket."""
+    renamed = {
+        buffer: Buffer(name, buffer.shape, buffer.dtype)
+        for buffer, (name, _) in zip(outputs, task.outputs, strict=True)
+    }
     steps = tuple(rename(step, lambda buffer: renamed.get(buffer, buffer)) for step in steps)
-    outputs = list(renamed.values())
-    return with_brackets(unique_names(steps, (*fixed, *outputs))), outputs
+    fixed = (*task.arguments, *task.loaded, *renamed.values())
+    return with_brackets(unique_names(steps, fixed)), tuple(renamed.values())
