@@ -55,6 +55,7 @@ from bracketc.ir.nodes import (
     Tensor,
 )
 from bracketc.ir.rewrite import Origin, Roots, tensors, topological
+from bracketc.ir.verify import verify
 
 Array = np.ndarray[Any, Any]
 N, M, T = Dim.named("N"), Dim.named("M"), Dim.named("T")
@@ -198,10 +199,12 @@ def test_first_and_second_derivative_of_every_node_kind(name: str) -> None:
     slopes = gradient(loss, leaves)
     for leaf, slope in zip(leaves, slopes, strict=True):
         assert slope.shape == leaf.shape
+        verify([slope])
         (got,) = interpret([slope], values, SIZES)
         np.testing.assert_allclose(got, _central(loss, leaf, values), rtol=2e-7, atol=2e-7)
         for other in leaves:
             curvature = hessian(loss, leaf, other)
+            verify([curvature])
             (second,) = interpret([curvature], values, SIZES)
             np.testing.assert_allclose(second, _central(slope, other, values), rtol=1e-6, atol=1e-6)
 

@@ -1,0 +1,301 @@
+"""From the requests of a program to the functions of its module: every derivative that was asked for, as a graph.
+
+    gradient J wrt W, b        ->   backward, value_and_grad
+    jacobian y wrt x           ->   jacobian_y_x
+    hessian J wrt x, s as H    ->   H
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bracketc.calculus.derivatives import expand_derivatives, gradient, hessian, hvp, jacobian, jvp, vjp
+from bracketc.errors import Diagnostic, SourceError, UnsupportedError
+from bracketc.ir.build import broadcast, fill_value, permute
+from bracketc.ir.dims import Dim
+from bracketc.ir.nodes import Node, Tensor
+from bracketc.ir.program import Entry, Program, Request
+from bracketc.ir.recurrence import merge_recurrences
+from bracketc.ir.rewrite import Roots
+
+Named = tuple[tuple[str, Node], ...]
+
+LAYOUTS = ("jacobian", "gradient", "row", "column")
+
+
+def entries(program: Program) -> tuple[Entry, ...]:
+    """The functions that a module of ``program`` offers, free of derivatives: see :class:`~bracketc.ir.program.Entry`.
+
+    Everything that is wrong with requests is raised as one :class:`~bracketc.errors.SourceError`: unknown names, targets that are
+    no scalars, arguments that hold integers, two functions of one name.
+    """
+    checked = _check(program)
+    graph = _expand(program, checked)
+    functions = [_evaluate("evaluate", graph), _evaluate("forward", graph)]
+    for request in checked:
+        functions.extend(_ANSWERS[request.kind](graph, request))
+    _check_names(functions)
+    # What forward saves is what backward reads: the two run one loop.
+    joint = [f for f in functions if f.name in ("forward", "backward")]
+    found = {f.name: f for f in _merged(joint, program)}
+    return tuple(found.get(f.name) or _merged([f], program)[0] for f in functions)
+
+
+def _merged(functions: Sequence[Entry], program: Program) -> list[Entry]:
+    """The functions with their recurrences merged across them."""
+    roots = tuple(node for function in functions for _, node in function.results)
+    nodes = iter(merge_recurrences(Roots(roots, program.origins)).nodes)
+    return [
+        replace(function, results=tuple((name, next(nodes)) for name, _ in function.results)) for function in functions
+    ]
+
+
+# --------------------------------------------------------------------------------------------------- checks
+def _check(program: Program) -> tuple[Request, ...]:
+    """The requests, or one error with every mistake in them."""
+    outputs = _outputs(program)
+    sources = _sources(program)
+    found: list[Diagnostic] = []
+    unnamed = None
+    for request in program.requests:
+        found.extend(_check_request(request, outputs, sources))
+        if request.kind == "gradient" and request.name is None:
+            if unnamed is not None:
+                note = (("the first one", unnamed.span),)
+                help_text = "give it a name: `as NAME` makes a function of that name"
+                found.append(Diagnostic("a second gradient request without a name", request.span, help_text, note))
+            unnamed = unnamed or request
+    if found:
+        raise SourceError(found)
+    return program.requests
+
+
+def _outputs(program: Program) -> dict[str, Node]:
+    """What may be differentiated, by name."""
+    return {**dict(program.definitions), **dict(program.results)}
+
+
+def _sources(program: Program) -> dict[str, Node]:
+    """What may be differentiated by: arguments and definitions."""
+    return {**dict(program.definitions), **{argument.name: argument for argument in program.arguments}}
+
+
+def _check_request(
+    request: Request, outputs: Mapping[str, Node], sources: Mapping[str, Node]
+) -> Iterable[Diagnostic]:
+    span = request.span
+    target = outputs.get(request.output)
+    if request.derived:
+        raise UnsupportedError(Diagnostic("`as derived` is not supported yet", span))
+    if target is None:
+        if request.output in sources:
+            yield Diagnostic(f"{request.output} is an argument, not an output", span, "define what to differentiate")
+        else:
+            yield _unknown(request, request.output, "output", outputs)
+    elif target.dtype != "real":
+        yield Diagnostic(f"{request.output} does not hold real numbers: it has no derivative", span)
+    elif target.rank and request.kind in ("gradient", "hessian", "hvp"):
+        shape = ", ".join(map(str, target.shape))
+        wrt = ", ".join(request.wrt)
+        yield Diagnostic(
+            f"{request.kind} of {request.output}, which is no scalar but has the shape ({shape})",
+            span,
+            f"`jacobian {request.output} wrt {wrt}` gives all its derivatives",
+        )
+    for position, name in enumerate(request.wrt):
+        if name in request.wrt[:position] and request.kind != "hessian":
+            yield Diagnostic(f"{name} stands twice behind wrt", span)
+            continue
+        source = sources.get(name)
+        if source is None:
+            yield _unknown(request, name, "argument or definition", sources)
+        elif source.dtype != "real":
+            yield Diagnostic(f"{name} does not hold real numbers: there is no derivative by it", span)
+        elif fill_value(source) is not None:
+            help_text = f"declare it as an argument: `param {name} : scalar`"
+            yield Diagnostic(f"{name} is a constant: there is no derivative by it", span, help_text)
+        elif name == request.output:
+            yield Diagnostic(f"the derivative of {name} by itself", span)
+        elif target is not None:
+            yield from _check_layout(request, target, source)
+    if request.kind == "hessian" and len(request.wrt) > 2:
+        yield Diagnostic("a hessian takes one name, or two for the mixed derivative", span)
+
+
+def _check_layout(request: Request, target: Node, source: Node) -> Iterable[Diagnostic]:
+    layout = request.layout
+    if layout is None:
+        return
+    if layout not in LAYOUTS:
+        raise UnsupportedError(
+            Diagnostic(f"layout {layout} is not supported yet", request.span, f"there are: {', '.join(LAYOUTS)}")
+        )
+    if request.kind != "jacobian":
+        yield Diagnostic(f"a {request.kind} has no layout: only a jacobian has", request.span)
+    elif layout in ("row", "column") and max(target.rank, source.rank) > 1:
+        yield Diagnostic(
+            f"layout {layout} is about scalars and vectors", request.span, "use layout jacobian or layout gradient"
+        )
+
+
+def _unknown(request: Request, name: str, what: str, known: Mapping[str, Node]) -> Diagnostic:
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    if near:
+        help_text = f"did you mean {near[0]}?"
+    else:
+        help_text = f"there are: {', '.join(known)}" if known else ""
+    return Diagnostic(f"{name} is no {what}", request.span, help_text)
+
+
+def _check_names(functions: Sequence[Entry]) -> None:
+    first: dict[str, Entry] = {}
+    for function in functions:
+        other = first.setdefault(function.name, function)
+        if other is not function:
+            span = None if function.request is None else function.request.span
+            note = () if other.request is None else (("the first one", other.request.span),)
+            raise SourceError(
+                Diagnostic(f"two functions would be called {function.name}", span, "`as NAME` gives another name", note)
+            )
+
+
+# --------------------------------------------------------------------------------------------------- answers
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    """A program whose written derivatives are expanded, and the nodes behind its names."""
+
+    program: Program
+    results: Named
+    outputs: Mapping[str, Node]
+    sources: Mapping[str, Node]
+
+    def wrt(self, request: Request) -> tuple[Node, ...]:
+        return tuple(self.sources[name] for name in request.wrt)
+
+
+def _expand(program: Program, requests: Iterable[Request]) -> _Graph:
+    """Expand what the results and the requests mention; unused definitions are left alone."""
+    outputs, sources = _outputs(program), _sources(program)
+    wanted: dict[Node, None] = dict.fromkeys(node for _, node in program.results)
+    for request in requests:
+        wanted.setdefault(outputs[request.output])
+        wanted.update(dict.fromkeys(sources[name] for name in request.wrt))
+    nodes = tuple(wanted)
+    expanded = dict(zip(nodes, expand_derivatives(Roots(nodes, program.origins)).nodes, strict=True))
+    return _Graph(
+        program,
+        tuple((name, expanded[node]) for name, node in program.results),
+        {name: expanded.get(node, node) for name, node in outputs.items()},
+        {name: expanded.get(node, node) for name, node in sources.items()},
+    )
+
+
+def _evaluate(name: str, graph: _Graph) -> Entry:
+    return Entry(name, graph.program.arguments, (), graph.results)
+
+
+def _entry(graph: _Graph, name: str, extras: Sequence[Tensor], results: Named, request: Request) -> Entry:
+    return Entry(name, graph.program.arguments, tuple(extras), results, request)
+
+
+def _gradient(graph: _Graph, request: Request) -> list[Entry]:
+    origins = graph.program.origins
+    target, wrt = graph.outputs[request.output], graph.wrt(request)
+    slopes = tuple(zip(request.wrt, gradient(target, wrt, origins), strict=True))
+    value = ((request.output, target), *slopes)
+    if request.name is not None:
+        return [_entry(graph, request.name, (), value, request)]
+    named = dict(graph.results)
+    if request.output not in named:
+        named[request.output] = target
+    real = {name: node for name, node in named.items() if node.dtype == "real"}
+    bars = tuple(Tensor(f"bar_{name}", node.shape) for name, node in real.items())
+    back = tuple(zip(request.wrt, vjp(tuple(real.values()), wrt, bars, origins), strict=True))
+    return [
+        _entry(graph, "backward", bars, back, request),
+        _entry(graph, "value_and_grad", (), value, request),
+    ]
+
+
+def _each(
+    graph: _Graph, request: Request, answer: Callable[[str, Node], tuple[Node, tuple[Tensor, ...]]]
+) -> list[Entry]:
+    """One function a ``wrt`` name; under a name of its own, one function with a result for each."""
+    answers = [(name, *answer(name, node)) for name, node in zip(request.wrt, graph.wrt(request), strict=True)]
+    if request.name is None:
+        return [
+            _entry(graph, f"{request.kind}_{request.output}_{name}", extras, ((name, node),), request)
+            for name, node, extras in answers
+        ]
+    extras = tuple(dict.fromkeys(extra for _, _, own in answers for extra in own))
+    return [_entry(graph, request.name, extras, tuple((name, node) for name, node, _ in answers), request)]
+
+
+def _jacobian(graph: _Graph, request: Request) -> list[Entry]:
+    target, origins = graph.outputs[request.output], graph.program.origins
+
+    def answer(name: str, node: Node) -> tuple[Node, tuple[Tensor, ...]]:
+        if request.layout == "gradient":
+            return jacobian(target, node, "gradient", origins), ()
+        result = jacobian(target, node, origins=origins)
+        return _dressed(result, target.rank, node.rank, request.layout), ()
+
+    return _each(graph, request, answer)
+
+
+def _dressed(result: Node, first: int, second: int, layout: str | None) -> Node:
+    """Scalars and vectors as matrices: ``row`` has outputs down and inputs along, ``column`` is its transpose."""
+    if layout not in ("row", "column"):
+        return result
+    one = Dim.of(1)
+    shape = (result.shape[0] if first else one, result.shape[-1] if second else one)
+    axes = ([0] if first else []) + ([1] if second else [])
+    matrix = broadcast(result, shape, axes)
+    return matrix if layout == "row" else permute(matrix, (1, 0))
+
+
+def _hessian(graph: _Graph, request: Request) -> list[Entry]:
+    target, origins = graph.outputs[request.output], graph.program.origins
+    nodes = graph.wrt(request)
+    name = request.name or f"hessian_{request.output}_{'_'.join(request.wrt)}"
+    result = ("_".join(request.wrt), hessian(target, nodes[0], nodes[-1], origins))
+    return [_entry(graph, name, (), (result,), request)]
+
+
+def _jvp(graph: _Graph, request: Request) -> list[Entry]:
+    target, origins = graph.outputs[request.output], graph.program.origins
+
+    def answer(name: str, node: Node) -> tuple[Node, tuple[Tensor, ...]]:
+        direction = Tensor(f"d_{name}", node.shape)
+        return jvp((target,), (node,), (direction,), origins)[0], (direction,)
+
+    return _each(graph, request, answer)
+
+
+def _vjp(graph: _Graph, request: Request) -> list[Entry]:
+    target, origins = graph.outputs[request.output], graph.program.origins
+    bar = Tensor(f"bar_{request.output}", target.shape)
+    found = dict(zip(request.wrt, vjp((target,), graph.wrt(request), (bar,), origins), strict=True))
+    return _each(graph, request, lambda name, node: (found[name], (bar,)))
+
+
+def _hvp(graph: _Graph, request: Request) -> list[Entry]:
+    target, origins = graph.outputs[request.output], graph.program.origins
+
+    def answer(name: str, node: Node) -> tuple[Node, tuple[Tensor, ...]]:
+        direction = Tensor(f"d_{name}", node.shape)
+        return hvp(target, node, direction, origins), (direction,)
+
+    return _each(graph, request, answer)
+
+
+_ANSWERS: Mapping[str, Callable[[_Graph, Request], list[Entry]]] = {
+    "gradient": _gradient,
+    "jacobian": _jacobian,
+    "hessian": _hessian,
+    "jvp": _jvp,
+    "vjp": _vjp,
+    "hvp": _hvp,
+}
