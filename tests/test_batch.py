@@ -45,7 +45,7 @@ SIZES = {"N": 3, "B": 2, "C": 4, "T": 5}
 x = tensor("x", "N")
 A = tensor("A", "N", "N")
 M = tensor("M", "N", "C")
-I = Tensor("I", (T,), "integer", bound=N)  # noqa: E741
+I = Tensor("I", (T,), "integer", bound=N)
 J = Tensor("J", (T, T), "integer", bound=N)
 
 

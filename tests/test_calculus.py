@@ -63,7 +63,7 @@ SIZES = {"N": 3, "M": 2, "T": 4}
 x, y = tensor("x", "N"), tensor("y", "N")
 A, B = tensor("A", "N", "N"), tensor("B", "N", "M")
 P = tensor("P", "T", "N")
-I = Tensor("I", (T,), "integer", bound=N)  # noqa: E741
+I = Tensor("I", (T,), "integer", bound=N)
 
 
 def _dot(left: Node, right: Node) -> Node:
@@ -86,7 +86,8 @@ def _nested() -> Node:
     """A loop within the step of a loop."""
     z, p, w = (Tensor(f"%{k}", s) for k, s in enumerate([(N,), (N,), (N, N)]))
     u, v = Tensor("%0", (N,)), Tensor("%1", (N, N))
-    inner = Recurrence(Body((u, v), (pointwise("sin", einsum(Fraction(1, 4), [(v, "ij"), (u, "j")], "i")),)), M, (z,), (), (w,))
+    turned = pointwise("sin", einsum(Fraction(1, 4), [(v, "ij"), (u, "j")], "i"))
+    inner = Recurrence(Body((u, v), (turned,)), M, (z,), (), (w,))
     step = add([project(inner, 0), p])
     return project(Recurrence(Body((z, p, w), (step,)), T, (x,), (P,), (A,)), 0)
 

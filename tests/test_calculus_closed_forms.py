@@ -61,9 +61,7 @@ def _mapped(vector_function: Any, rows: Node) -> Node:
 
 def _values(roots: tuple[Node, ...], **sizes: int) -> dict[str, Array]:
     rng = np.random.default_rng(6)
-    return {
-        leaf.name: rng.uniform(-0.8, 0.8, tuple(d.evaluate(sizes) for d in leaf.shape)) for leaf in tensors(roots)
-    }
+    return {leaf.name: rng.uniform(-0.8, 0.8, tuple(d.evaluate(sizes) for d in leaf.shape)) for leaf in tensors(roots)}
 
 
 def _check(loss: Node, wrt: dict[str, Node], expected: dict[str, Array], values: dict[str, Array]) -> None:
@@ -152,7 +150,8 @@ def test_softmax_with_cross_entropy(targets: str) -> None:
 
 
 def test_the_general_formula_for_softmax() -> None:
-    """(40): E = -(1/N) (Y ⊘ Z_L) contracted with ∇s^1(A_L), where ∇s = s 1ᵀ ⊙ I - s sᵀ is a derivative as an expression."""
+    """(40): E = -(1/N) (Y ⊘ Z_L) contracted with ∇s^1(A_L), where ∇s = s 1ᵀ ⊙ I - s sᵀ is a derivative as an
+    expression."""
     A, Y, u = tensor("A", "N", "C"), tensor("Y", "N", "C"), Tensor("%u", (C,))
     slopes = _mapped(lambda row: Derivative(_softmax(u), u, row, "gradient"), A)
     ratio = multiply(Y, reciprocal(_mapped(_softmax, A)))
@@ -181,7 +180,8 @@ def test_the_derivative_of_an_activation_as_an_expression() -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 50])
 def test_recurrent_network(steps: int) -> None:
-    """6.4: ∇_{A_t} J = (11ᵀ - tanh²(A_t)) ⊙ (∇_{A_{t+1}} J Wᵀ + ∇_{O_t} J Vᵀ), and the sums over t of the parameters."""
+    """6.4: ∇_{A_t} J = (11ᵀ - tanh²(A_t)) ⊙ (∇_{A_{t+1}} J Wᵀ + ∇_{O_t} J Vᵀ), and the sums over t of the
+    parameters."""
     T = Dim.named("T")
     X, Y, Z0 = tensor("X", "T", "N", "D"), tensor("Y", "T", "N", "C"), tensor("Z0", "N", "H")
     W, U, b, V, c = (tensor(n, *s) for n, s in zip("WUbVc", ["HH", "DH", "H", "HC", "C"], strict=True))

@@ -1,4 +1,5 @@
-"""Recurrences differentiated as loops: values, second derivatives, what is saved, and how many loops and nodes there are."""
+"""Recurrences differentiated as loops: values, second derivatives, what is saved, and how many loops and nodes there
+are."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ from bracketc.ir.build import (
 )
 from bracketc.ir.dims import Dim
 from bracketc.ir.interpret import interpret
-from bracketc.ir.nodes import Add, Body, Gather, Node, Project, Recurrence, Reduce, Select, Tensor
+from bracketc.ir.nodes import Add, Gather, Node, Project, Recurrence, Reduce, Select, Tensor
 from bracketc.ir.recurrence import merge_recurrences, recurrence
 from bracketc.ir.rewrite import Roots, substitute, tensors, topological
 from bracketc.ir.verify import verify
@@ -61,7 +62,7 @@ def rnn() -> tuple[Node, list[Tensor]]:
     (step,) = substitute((step,), {W: w, U: u, b: beta})
     loop = recurrence(T, [(z, Z0, step)], [(x, X)], [(w, W), (u, U), (beta, b)], [step])
     Z = project(loop, 1)
-    O = add([einsum(1, [(Z, "tnh"), (V, "hc")], "tnc"), einsum(1, [(c, "c")], "tnc", {"t": T, "n": N})])  # noqa: E741
+    O = add([einsum(1, [(Z, "tnh"), (V, "hc")], "tnc"), einsum(1, [(c, "c")], "tnc", {"t": T, "n": N})])
     lse = Reduce("logsumexp", O, (2,))
     log_softmax = add([O, scale(-1, einsum(1, [(lse, "tn")], "tnc", {"c": C}))])
     return einsum(Fraction(-1, 3), [(log_softmax, "tnc"), (Y, "tnc")], ""), [W, U, b, V, c, Z0, X]
@@ -208,7 +209,7 @@ def test_a_derivative_by_the_states_of_a_recurrence_cuts_it() -> None:
     loss, leaves = rnn()
     states = next(node for node in topological([loss]) if isinstance(node, Project))
     slope, by_weight = gradient(loss, [states, leaves[0]])
-    assert slope.shape == (T, N, H) and not _loops([slope]) or _loops([slope]) == _loops([loss])
+    assert (slope.shape == (T, N, H) and not _loops([slope])) or _loops([slope]) == _loops([loss])
     (found,) = _run([by_weight], _values([loss], 2), 2)
     assert not found.any()
 
@@ -235,7 +236,8 @@ def test_cotangents_of_constants_accumulate_in_plain_sums() -> None:
 
 
 def test_the_network_saves_its_states_and_no_more() -> None:
-    """tanh' is computed again from the states, which the loop puts out anyway; besides, the state before each step is kept."""
+    """tanh' is computed again from the states, which the loop puts out anyway; besides, the state before each step is
+    kept."""
     loss, leaves = rnn()
     forward = _loops(merge_recurrences(Roots((loss, *gradient(loss, leaves)))).nodes)[0]
     assert len(forward.body.results) == 3

@@ -225,7 +225,7 @@ def test_forward_and_backward_run_one_loop() -> None:
         ([_request("gradient", "J", "W", "W")], "W stands twice behind wrt"),
         ([_request("gradient", "J", "J")], "the derivative of J by itself"),
         ([_request("gradient", "J", "W"), _request("gradient", "J", "x")], "a second gradient request without a name"),
-        ([_request("jacobian", "y", "x"), _request("jacobian", "y", "x")], "two functions would be called jacobian_y_x"),
+        ([_request("jacobian", "y", "x")] * 2, "two functions would be called jacobian_y_x"),
         ([_request("hessian", "J", "x", "W", "y")], "a hessian takes one name, or two"),
         ([_request("jacobian", "y", "W", layout="row")], "layout row is about scalars and vectors"),
         ([_request("jvp", "y", "x", layout="gradient")], "a jvp has no layout"),

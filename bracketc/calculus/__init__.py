@@ -1,1 +1,1 @@
-"""Differentiation: forward and transpose rules, products, Jacobians, Hessians, and the entry points that requests ask for."""
+"""Differentiation: forward and transpose rules, products, Jacobians, and the functions that requests ask for."""

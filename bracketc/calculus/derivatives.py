@@ -1,7 +1,8 @@
-"""Derivatives as graphs: products with a tangent or a cotangent, Jacobians, Hessians, and the expansion of written derivatives.
+"""Derivatives as graphs: products with tangents and cotangents, Jacobians, Hessians, and those written in a source.
 
-A vector-Jacobian product is linearise, then transpose. A Jacobian is the product with every basis tensor at once: with Kronecker deltas, batched
-over their first axes; simplification makes the deltas vanish and planning chooses the order of the product.
+A vector-Jacobian product is linearise, then transpose. A Jacobian is the product with every basis tensor at once: with
+Kronecker deltas, batched over their first axes; simplification makes the deltas vanish and planning chooses the order
+of the product.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def gradient(output: Node, wrt: Sequence[Node], origins: Origins | None = None) 
 def jacobian(output: Node, wrt: Node, layout: Layout = "jacobian", origins: Origins | None = None) -> Node:
     """All partial derivatives: axes of ``output`` then of ``wrt`` (``"jacobian"``), or of ``wrt`` then of ``output``.
 
-    Transposed products for each entry of ``output``; where ``output`` surely has more entries than ``wrt``, products for each entry of ``wrt``.
+    Transposed products for each entry of ``output``; where ``output`` surely has more entries than ``wrt``, products
+    for each entry of ``wrt``.
 
         A_ij x_j | i, wrt x   ->   δ_ik A_kj | ij
     """

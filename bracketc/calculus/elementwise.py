@@ -1,9 +1,9 @@
-"""Derivatives of the element-wise functions: one entry a function, over nodes, so that they can be differentiated again.
+"""Derivatives of the element-wise functions: one entry a function, made of nodes and so differentiable again.
 
-Formulas are those of Abramowitz and Stegun, *Handbook of Mathematical Functions*, chapters 4 (elementary functions), 6.3 and 6.4 (digamma
-and trigamma) and 7.1.19 (erf). Conventions at kinks: the derivatives of ``step`` and ``sign`` are 0; ``abs' = sign``; ``relu' = step``, so
-``relu'(0) = 0``; ``max(x, y)`` passes to ``x`` only where it is strictly the greater, ``min(x, y)`` only where strictly the smaller, and
-to ``y`` at ties.
+Formulas are those of Abramowitz and Stegun, *Handbook of Mathematical Functions*, chapters 4 (elementary functions),
+6.3 and 6.4 (digamma and trigamma) and 7.1.19 (erf). Conventions at kinks: the derivatives of ``step`` and ``sign`` are
+0; ``abs' = sign``; ``relu' = step``, so ``relu'(0) = 0``; ``max(x, y)`` passes to ``x`` only where it is strictly the
+greater, ``min(x, y)`` only where strictly the smaller, and to ``y`` at ties.
 """
 
 from __future__ import annotations
@@ -56,8 +56,12 @@ def _erf(node: Pointwise) -> Node:
     return scale(2 / math.sqrt(math.pi), pointwise("exp", _square(node.args[0], -1)))
 
 
+def _itself(node: Pointwise) -> Node:
+    return node
+
+
 DERIVATIVES: dict[str, Callable[[Pointwise], Node | None]] = {
-    "exp": lambda n: n,
+    "exp": _itself,
     "ln": lambda n: reciprocal(n.args[0]),
     "log10": lambda n: scale(1 / math.log(10), reciprocal(n.args[0])),
     "log1p": lambda n: reciprocal(add([ones(n.shape), n.args[0]])),
@@ -73,7 +77,7 @@ DERIVATIVES: dict[str, Callable[[Pointwise], Node | None]] = {
     "atan": lambda n: reciprocal(add([ones(n.shape), _square(n.args[0])])),
     "sinh": lambda n: pointwise("cosh", n.args[0]),
     "cosh": lambda n: pointwise("sinh", n.args[0]),
-    "tanh": lambda n: _one_minus_square(n),
+    "tanh": _one_minus_square,
     "sigmoid": lambda n: multiply(n, add([ones(n.shape), scale(-1, n)])),
     "softplus": lambda n: pointwise("sigmoid", n.args[0]),
     "relu": lambda n: pointwise("step", n.args[0]),
@@ -82,8 +86,8 @@ DERIVATIVES: dict[str, Callable[[Pointwise], Node | None]] = {
     "digamma": lambda n: pointwise("trigamma", n.args[0]),
     "power": _power,
 }
-"""Derivative of each function of one argument, from its node (so that ``tanh``, ``exp``, ``sigmoid`` use their own value);
-``None`` is zero everywhere."""
+"""Derivative of each function of one argument, from its node (so that ``tanh``, ``exp``, ``sigmoid`` use their own
+value); ``None`` is zero everywhere."""
 
 
 def _extremum(operator: str) -> Callable[[Pointwise, tuple[Tangent, ...]], Tangent]:
@@ -125,5 +129,3 @@ def tangent(node: Pointwise, tangents: tuple[Tangent, ...]) -> Tangent:
     assert given is not None
     derivative = DERIVATIVES[node.function](node)
     return None if derivative is None else multiply(derivative, given)
-
-

@@ -1,7 +1,8 @@
 """Forward rules: the tangent of a node from the tangents of its operands.
 
-A tangent is linear in the tangents that it is made of, so that :mod:`bracketc.calculus.reverse` can transpose it. ``None`` is a zero that was
-never built. Kinks of reductions: the tangent of a maximum or minimum over axes is the mean of the tangents of all entries that attain it.
+A tangent is linear in the tangents that it is made of, so that :mod:`bracketc.calculus.reverse` can transpose it.
+``None`` is a zero that was never built. Kinks of reductions: the tangent of a maximum or minimum over axes is the mean
+of the tangents of all entries that attain it.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ def linearise(
 ) -> tuple[Tangent, ...]:
     """Tangents of ``outputs`` when the nodes ``wrt`` vary by ``tangents`` (of their shapes) and nothing else does.
 
-    The graph is cut at ``wrt``: they may be any nodes, and are not differentiated themselves. Each node gets one tangent, so that
-    shared nodes stay shared. A node without a rule raises :class:`~bracketc.errors.UnsupportedError` with its place in the source.
+    The graph is cut at ``wrt``: they may be any nodes, and are not differentiated themselves. Each node gets one
+    tangent, so that shared nodes stay shared. A node without a rule raises :class:`~bracketc.errors.UnsupportedError`
+    with its place in the source.
 
         x_i x_i | , wrt x, tangent t   ->   2 x_i t_i |
     """
@@ -212,5 +214,6 @@ jvp_rules: Mapping[type[Node], Callable[[Any, Given, Origins], Any]] = {
     Recurrence: _recurrence,
     Project: _project,
 }
-"""By node type; a rule is called when at least one operand has a tangent. Element-wise functions: :mod:`.elementwise`; linear algebra:
-:mod:`.matrices`; recurrences: :mod:`.recurrences`. Leaves have no operands; ``Derivative`` and ``Differential`` are expanded before."""
+"""By node type; a rule is called when at least one operand has a tangent. Element-wise functions: :mod:`.elementwise`;
+linear algebra: :mod:`.matrices`; recurrences: :mod:`.recurrences`. Leaves have no operands; ``Derivative`` and
+``Differential`` are expanded before."""

@@ -1,7 +1,8 @@
 """Differentials of inverse, solve, Cholesky factor and determinants, over matrices in the last two axes.
 
-Formulas: M. Giles, *Collected matrix derivative results for forward and reverse mode algorithmic differentiation* (2008), sections 2.2 and
-2.3; the Cholesky factor after I. Murray, *Differentiation of the Cholesky decomposition* (2016), equation 8.
+Formulas: M. Giles, *Collected matrix derivative results for forward and reverse mode algorithmic differentiation*
+(2008), sections 2.2 and 2.3; the Cholesky factor after I. Murray, *Differentiation of the Cholesky decomposition*
+(2016), equation 8.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Recurrences, differentiated as loops: nothing is unrolled, the number of nodes does not depend on the number of steps.
+"""Recurrences, differentiated as loops: nothing is unrolled, so that the number of steps does not matter.
 
-The tangent of a recurrence is a linear loop over what the primal loop puts out besides (its residuals); the transpose of a linear loop
-is a linear loop in the other direction, whose constants' cotangents accumulate in carries:
+The tangent of a recurrence is a linear loop over what the primal loop puts out besides (its residuals); the transpose
+of a linear loop is a linear loop in the other direction, whose constants' cotangents accumulate in carries:
 
-    z_t = tanh(z_{t-1} W)        tangent:    dz_t = (1 - z_t²) (dz_{t-1} W + z_{t-1} dW)          over stacks of z_t, z_{t-1}
-                                 transpose:  c_{t-1} = s_t Wᵀ,  acc = acc + z_{t-1}ᵀ s_t,  s_t = (1 - z_t²) (c_t + c^y_t)
+    z_t = tanh(z_{t-1} W)      tangent:    dz_t = (1 - z_t²) (dz_{t-1} W + z_{t-1} dW), over stacks of z_t and z_{t-1}
+                               transpose:  s = (1 - z_t²) (c_t + bar z_t),  c_{t-1} = s Wᵀ,  acc = acc + z_{t-1}ᵀ s
 """
 
 from __future__ import annotations
@@ -83,8 +83,9 @@ def _varying(body: Body, flags: Sequence[bool], states: int) -> list[bool]:
 # --------------------------------------------------------------------------------------------------- residuals
 @dataclass(frozen=True, slots=True)
 class _Residuals:
-    """What a linear step reads of its primal step: ``replaced`` gives placeholders for nodes of the primal step, ``xs`` and ``consts``
-    the stacks and values behind them."""
+    """What a linear step reads of its primal step: placeholders for nodes of that step in ``replaced``, and the stacks
+    and values behind them in ``xs`` and ``consts``.
+    """
 
     replaced: dict[Node, Node]
     xs: list[tuple[Tensor, Node]]
@@ -96,7 +97,7 @@ CHEAP = frozenset({"abs", "sign", "step", "relu", "max", "min"})
 
 
 def _is_cheap(node: Node) -> bool:
-    """Whether recomputing ``node`` from its operands costs no more than reading a stack: element-wise arithmetic and views."""
+    """Whether computing ``node`` again costs no more than reading a stack: element-wise arithmetic and views."""
     if isinstance(node, Einsum):
         return all(label in node.output for _, labels in node.factors for label in labels)
     if isinstance(node, Pointwise):
@@ -109,8 +110,9 @@ def _is_cheap(node: Node) -> bool:
 def _residuals(node: Recurrence, roots: tuple[Node, ...], tangents: tuple[Tensor, ...]) -> _Residuals:
     """Choose what the primal loop saves for a linear step ``roots``.
 
-    Free of charge are xs, consts, what depends on consts alone (computed once, before the loop), and ys that the loop puts out anyway.
-    Anything else that the step reads is stacked, or computed again when it is cheap and at most one stack serves it.
+    Free of charge are xs, consts, what depends on consts alone (computed once, before the loop), and ys that the loop
+    puts out anyway. Anything else that the step reads is stacked, or computed again when it is cheap and at most one
+    stack serves it.
     """
     body, states = node.body, len(node.carries)
     split = states + len(node.xs)
@@ -249,7 +251,8 @@ def transpose_recurrence(
             accumulated = Tensor(f"%a{k}", parameter.extents)
             finals[k] = len(carries)
             carries.append((accumulated, zeros(parameter.shape), add([accumulated, part])))
-    plain = [(p, operand) for k, (p, operand) in enumerate(zip(body.parameters, node.operands, strict=True)) if not linear[k]]
+    pairs = zip(body.parameters, node.operands, linear, strict=True)
+    plain = [(parameter, operand) for parameter, operand, flag in pairs if not flag]
     xs = [pair for pair in plain if pair[0] in body.parameters[states:split]]
     consts = [pair for pair in plain if pair[0] in body.parameters[split:]]
     for placeholder, stack in zip(given[states:], cotangents[states:], strict=True):

@@ -1,8 +1,8 @@
 """From the requests of a program to the functions of its module: every derivative that was asked for, as a graph.
 
-    gradient J wrt W, b        ->   backward, value_and_grad
-    jacobian y wrt x           ->   jacobian_y_x
-    hessian J wrt x, s as H    ->   H
+gradient J wrt W, b        ->   backward, value_and_grad
+jacobian y wrt x           ->   jacobian_y_x
+hessian J wrt x, s as H    ->   H
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ LAYOUTS = ("jacobian", "gradient", "row", "column")
 def entries(program: Program) -> tuple[Entry, ...]:
     """The functions that a module of ``program`` offers, free of derivatives: see :class:`~bracketc.ir.program.Entry`.
 
-    Everything that is wrong with requests is raised as one :class:`~bracketc.errors.SourceError`: unknown names, targets that are
-    no scalars, arguments that hold integers, two functions of one name.
+    Everything that is wrong with requests is raised as one :class:`~bracketc.errors.SourceError`: unknown names,
+    targets that are no scalars, arguments that hold integers, two functions of one name.
     """
     checked = _check(program)
     graph = _expand(program, checked)
@@ -82,9 +82,7 @@ def _sources(program: Program) -> dict[str, Node]:
     return {**dict(program.definitions), **{argument.name: argument for argument in program.arguments}}
 
 
-def _check_request(
-    request: Request, outputs: Mapping[str, Node], sources: Mapping[str, Node]
-) -> Iterable[Diagnostic]:
+def _check_request(request: Request, outputs: Mapping[str, Node], sources: Mapping[str, Node]) -> Iterable[Diagnostic]:
     span = request.span
     target = outputs.get(request.output)
     if request.derived:
@@ -142,11 +140,8 @@ def _check_layout(request: Request, target: Node, source: Node) -> Iterable[Diag
 
 def _unknown(request: Request, name: str, what: str, known: Mapping[str, Node]) -> Diagnostic:
     near = difflib.get_close_matches(name, known, 1, 0.5)
-    if near:
-        help_text = f"did you mean {near[0]}?"
-    else:
-        help_text = f"there are: {', '.join(known)}" if known else ""
-    return Diagnostic(f"{name} is no {what}", request.span, help_text)
+    offer = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+    return Diagnostic(f"{name} is no {what}", request.span, offer)
 
 
 def _check_names(functions: Sequence[Entry]) -> None:

@@ -45,7 +45,7 @@ def transpose(
 ) -> tuple[Tangent, ...]:
     """Cotangents of ``inputs`` (leaves), of which ``outputs`` are linear functions, from cotangents of ``outputs``.
 
-        outputs A_ij t_j | i, inputs t, cotangents c   ->   A_ij c_i | j
+    outputs A_ij t_j | i, inputs t, cotangents c   ->   A_ij c_i | j
     """
     used = [(node, c) for node, c in zip(outputs, cotangents, strict=True) if node is not None and c is not None]
     roots = [node for node, _ in used]
@@ -214,5 +214,5 @@ transpose_rules: Mapping[type[Node], Callable[[Any, Flags, Any, Origins], tuple[
     Linalg: _linalg,
     Recurrence: _recurrence,
 }
-"""By node type, for nodes that are linear in the flagged operands; gives one contribution an operand. Other kinds never stand in what
-:func:`~bracketc.calculus.forward.linearise` makes."""
+"""By node type, for nodes that are linear in the flagged operands; gives one contribution an operand. Other kinds never
+stand in what :func:`~bracketc.calculus.forward.linearise` makes."""

@@ -1,4 +1,4 @@
-"""What both directions of differentiation share: the order of a graph that is cut at some nodes, and the error for a missing rule."""
+"""What both directions of differentiation share: the order of a cut graph, and the error for a missing rule."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def order(roots: Iterable[Node], cuts: Collection[Node]) -> list[Node]:
 
 
 def no_rule(node: Node, what: str, origins: Origins) -> UnsupportedError:
-    """The error for ``what`` (such as "the derivative of lgamma"), at the place in the source that wrote ``node`` if it is known."""
+    """The error for ``what``, such as "the derivative of lgamma", at the place that wrote ``node`` if it is known."""
     origin = origins.get(node, Origin())
     name = f", in {origin.name}" if origin.name else ""
     return UnsupportedError(Diagnostic(f"no rule for {what}{name}: {node!r}", origin.span))

@@ -56,7 +56,7 @@ def _digamma(x: float) -> float:
 
 
 def _trigamma(x: float) -> float:
-    """Recurrence up to 8, then the asymptotic series; reflection for x < 0 (Abramowitz and Stegun 6.4.6, 6.4.7, 6.4.12)."""
+    """Recurrence up to 8, then the asymptotic series; reflection for x < 0 (Abramowitz and Stegun 6.4.6, .7, .12)."""
     if math.isnan(x) or x == -math.inf:
         return math.nan
     if x <= 0:
@@ -68,7 +68,9 @@ def _trigamma(x: float) -> float:
         total += 1 / (x * x)
         x += 1
     inverse = 1 / (x * x)
-    series = inverse * (1 / 6 - inverse * (1 / 30 - inverse * (1 / 42 - inverse * (1 / 30 - inverse * (5 / 66 - inverse * 691 / 2730)))))
+    series = 0.0
+    for coefficient in (691 / 2730, 5 / 66, 1 / 30, 1 / 42, 1 / 30, 1 / 6):
+        series = inverse * (coefficient - series)
     return total + (1 + 0.5 / x + series) / x
 
 

@@ -16,7 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from hashlib import blake2b
-from typing import Any, ClassVar, Literal as OneOf, TypeVar
+from typing import Any, ClassVar, TypeVar
+from typing import Literal as OneOf
 from weakref import WeakValueDictionary
 
 from bracketc.ir.dims import Dim

@@ -17,8 +17,8 @@ def recurrence(
     ys: Sequence[Node],
     reverse: bool = False,
 ) -> Recurrence:
-    """A loop whose step is written over any placeholders: carries are ``(placeholder, start, next)``, xs ``(placeholder, stack)``,
-    consts ``(placeholder, value)``; ys are what each step puts out.
+    """A loop whose step is written over any placeholders: carries are ``(placeholder, start, next)``, xs
+    ``(placeholder, stack)``, consts ``(placeholder, value)``; ys are what each step puts out.
 
     Placeholders are renamed to ``%0, %1, …``; xs and consts that no result needs are left out.
     """
@@ -43,8 +43,8 @@ def recurrence(
 def merge_recurrences(roots: Roots) -> Roots:
     """Loops that step the same states over the same operands become one that puts out what all of them do.
 
-    What no node reads is no longer put out. Differentiation relies on this: the loop that saves residuals is the one that the
-    function itself runs.
+    What no node reads is no longer put out. Differentiation relies on this: the loop that saves residuals is the one
+    that the function itself runs.
 
         for t: z = f(z, x_t); out z        for t: z = f(z, x_t); out f'      ->      for t: z = f(z, x_t); out z, f'
     """
@@ -90,6 +90,4 @@ def merge_recurrences(roots: Roots) -> Roots:
 def _with(node: Recurrence, operands: tuple[Node, ...], body: Body) -> Recurrence:
     """The loop over other operands, with another step."""
     first, second = len(node.carries), len(node.carries) + len(node.xs)
-    return Recurrence(
-        body, node.length, operands[:first], operands[first:second], operands[second:], node.reverse
-    )
+    return Recurrence(body, node.length, operands[:first], operands[first:second], operands[second:], node.reverse)
