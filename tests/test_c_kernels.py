@@ -12,10 +12,11 @@ from ckernels import build, host_levels, needs_compiler
 
 from bracketc.emit.kernels import kernel_view
 from bracketc.emit.resources import render
+from bracketc.emit.vectormath import functions_text
 
 pytestmark = needs_compiler
 
-SHARED = ("prelude", "levels", "vector", "contraction", "pack", "contract_packed", "contract_small", "contract_vector")
+SHARED = ("contraction", "pack", "contract_packed", "contract_small", "contract_vector")
 INSTANCES = list(itertools.product(host_levels(), ("float32", "float64")))
 DRIVERS = ("contract_packed", "contract_small", "contract_vector", "contract")
 
@@ -126,7 +127,10 @@ class Kernels:
 
 def _source(dtype: str) -> str:
     view = kernel_view(dtype)
-    parts = [render(f"c/{name}.h.j2", v=view) for name in SHARED]
+    before = ("prelude", "levels", "vector")
+    parts = [render(f"c/{name}.h.j2", v=view) for name in before]
+    parts.append(functions_text(view, dtype, ("sum_lanes",)))
+    parts += [render(f"c/{name}.h.j2", v=view) for name in SHARED]
     parts += [render(f"c/{name}.c.j2", v=view) for name in DRIVERS]
     parts.append(BIAS.format(real=view.real))
     parts.append(ENTRY.format(s=view.s, real=view.real))

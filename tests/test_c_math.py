@@ -13,12 +13,23 @@ from ckernels import build, host_levels, needs_compiler
 
 from bracketc.emit.kernels import kernel_view
 from bracketc.emit.resources import render
-from bracketc.emit.vectormath import BINARY_FUNCTIONS, UNARY_FUNCTIONS, functions_text
+from bracketc.emit.vectormath import BINARY_FUNCTIONS, UNARY_FUNCTIONS, functions_text, vector_name
+from bracketc.ir.functions import FUNCTIONS
 
 pytestmark = needs_compiler
 
 INSTANCES = list(itertools.product(host_levels(), ("float32", "float64")))
 OWN = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "softplus", "sin", "cos", "sqrt")
+
+RUN_2 = """
+void run_{f}(int64_t n, const {real} *x, const {real} *y, {real} *z)
+{{
+    for (int64_t i = 0; i < n; i += {width}) {{
+        const mask_{s} mask = mask_first_{s}(brk_min(n - i, {width}));
+        store_masked_{s}(z + i, mask, v{f}_{s}(load_masked_{s}(x + i, mask), load_masked_{s}(y + i, mask)));
+    }}
+}}
+"""
 
 RUN = """
 void run_{f}(int64_t n, const {real} *x, {real} *y)
@@ -42,6 +53,12 @@ class Functions:
         run(ctypes.c_int64(x.size), ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data))
         return y
 
+    def of_two(self, name: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        z = np.empty_like(x)
+        run = getattr(self.library, f"run_{name}")
+        run(ctypes.c_int64(x.size), *(ctypes.c_void_p(a.ctypes.data) for a in (x, y, z)))
+        return z
+
 
 @pytest.fixture(scope="module", params=INSTANCES, ids=lambda instance: f"{instance[0].suffix}-{instance[1]}")
 def functions(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Functions:
@@ -50,6 +67,7 @@ def functions(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     parts = [render(f"c/{name}.h.j2", v=view) for name in ("prelude", "levels", "vector")]
     parts.append(functions_text(view, dtype, (*UNARY_FUNCTIONS, *BINARY_FUNCTIONS)))
     parts += [RUN.format(f=f, real=view.real, width=f"WIDTH_{view.s}", s=view.s) for f in UNARY_FUNCTIONS]
+    parts += [RUN_2.format(f=f, real=view.real, width=f"WIDTH_{view.s}", s=view.s) for f in BINARY_FUNCTIONS]
     library = build("\n".join(parts), target, tmp_path_factory.mktemp(f"{target.suffix}{dtype}"))
     return Functions(library, np.dtype(dtype))
 
@@ -134,3 +152,20 @@ def test_equal_inputs_give_equal_bits_in_every_lane_and_tail(functions: Function
     for value in values:
         arrays = [functions(name, np.full(n, value, functions.dtype)) for n in range(1, 40)]
         assert len({entry.tobytes() for array in arrays for entry in array}) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "power"])
+def test_every_function_of_the_tensor_ir_means_the_same_here(functions: Functions, name: str) -> None:
+    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, 1e-3, 20.25, -7.75]
+    rng = np.random.default_rng(9)
+    x = np.concatenate([special, rng.normal(size=200), 5 * rng.normal(size=200)]).astype(functions.dtype)
+    rtol = 2e-5 if functions.dtype == np.float32 else 1e-12
+    with np.errstate(all="ignore"):
+        if FUNCTIONS[name].arity == 1:
+            x = x[np.isfinite(x)] if name == "lgamma" else x
+            got, want = functions(vector_name(name), x), FUNCTIONS[name].evaluate(x.astype(np.float64))
+        else:
+            a, b = (grid.ravel() for grid in np.meshgrid(x[:60], x[:60]))
+            got = functions.of_two(name, a.copy(), b.copy())
+            want = FUNCTIONS[name].evaluate(a.astype(np.float64), b.astype(np.float64)).astype(functions.dtype)
+    np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol / 10)

@@ -13,53 +13,89 @@ from bracketc.emit.kernels import KernelView
 from bracketc.emit.mathconstants import MATH_CONSTANTS
 from bracketc.emit.resources import render
 
+_LANES: dict[str, tuple[str, ...]] = {
+    "select": (),
+    "any": (),
+    "numbers": (),
+    "index": (),
+    "truth": (),
+    "keep_first": ("select", "numbers"),
+    "sum_lanes": (),
+    "prod_lanes": (),
+    "max_lanes": (),
+    "min_lanes": (),
+    "load_strided": (),
+    "store_strided": (),
+}
+"""What works on lanes of any kind, each after what it needs."""
+
 _NEEDS: dict[str, tuple[str, ...]] = {
-    "core": (),
-    "exp_reduce": ("core",),
-    "exp": ("exp_reduce",),
-    "expm1": ("exp_reduce",),
-    "log_reduce": ("core",),
-    "log": ("log_reduce",),
-    "log1p": ("log_reduce",),
-    "tanh": ("expm1",),
-    "sigmoid": ("exp",),
-    "softplus": ("exp", "log1p"),
-    "trig_reduce": ("core",),
-    "sin": ("trig_reduce",),
-    "cos": ("trig_reduce",),
-    "erf": ("exp",),
+    "abs": (),
+    "copysign": (),
+    "max": ("select",),
+    "min": ("select",),
+    "relu": ("select",),
+    "step": ("select",),
+    "sign": ("select",),
+    "finite_or_zero": ("select",),
+    "power_of_two": (),
+    "exp_reduce": (),
+    "exp": ("select", "power_of_two", "exp_reduce"),
+    "expm1": ("select", "power_of_two", "exp_reduce"),
+    "log_reduce": (),
+    "log": ("select", "log_reduce"),
+    "log1p": ("select", "log_reduce"),
+    "tanh": ("abs", "copysign", "expm1"),
+    "sigmoid": ("abs", "exp"),
+    "softplus": ("abs", "exp", "log1p"),
+    "trig_reduce": ("select",),
+    "sin": ("abs", "any", "trig_reduce"),
+    "cos": ("abs", "any", "trig_reduce"),
+    "erf": ("abs", "copysign", "exp"),
     "sqrt": (),
+    "digamma": (),
+    "trigamma": (),
 }
 """Own versions, helpers among them, each after what it needs."""
 
-_LIBM_1 = (
+LIBM_1 = (
     "acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "ceil", "cosh", "erfc", "exp2", "floor",
     "lgamma", "log10", "log2", "rint", "round", "sinh", "tan", "tgamma", "trunc",
 )  # fmt: skip
-_LIBM_2 = ("atan2", "fmod", "hypot", "pow")
+LIBM_2 = ("atan2", "fmod", "hypot", "pow")
 
 UNARY_FUNCTIONS: tuple[str, ...] = (
-    "cos", "erf", "exp", "expm1", "log", "log1p", "sigmoid", "sin", "softplus", "sqrt", "tanh", *_LIBM_1,
+    "abs", "cos", "digamma", "erf", "exp", "expm1", "finite_or_zero", "log", "log1p", "relu", "sigmoid", "sign", "sin",
+    "softplus", "sqrt", "step", "tanh", "trigamma", *LIBM_1,
 )  # fmt: skip
-"""Names that take one register; ``core``, always emitted, adds vabs, vcopysign, vmax, vmin and vselect."""
+"""Names that take one register."""
 
-BINARY_FUNCTIONS: tuple[str, ...] = _LIBM_2
+BINARY_FUNCTIONS: tuple[str, ...] = ("max", "min", *LIBM_2)
 """Names that take two registers."""
+
+C_NAMES = {"ln": "log"}
+"""Functions of the tensor IR that are called otherwise here."""
+
+
+def vector_name(function: str) -> str:
+    """The name here of a function of the tensor IR: ``ln`` is ``log``."""
+    return C_NAMES.get(function, function)
 
 
 def functions_text(view: KernelView, dtype: str, used: Iterable[str]) -> str:
-    """C text of ``core`` and of the functions ``used``, each after what it needs, in an order fixed by the names."""
-    wanted = {"core"}
+    """C text of the pieces ``used``, each after what it needs, in an order fixed by the tables."""
+    wanted: set[str] = set()
     pending = sorted(set(used))
     while pending:
         name = pending.pop()
         if name not in wanted:
             wanted.add(name)
-            pending.extend(_NEEDS.get(name, ()))
+            pending.extend((*_LANES.get(name, ()), *_NEEDS.get(name, ())))
     constants = MATH_CONSTANTS[dtype]
-    parts = [render(f"c/math/{name}.h.j2", v=view, m=constants) for name in _NEEDS if name in wanted]
-    parts += [render("c/math/libm1.h.j2", v=view, f=name) for name in _LIBM_1 if name in wanted]
-    parts += [render("c/math/libm2.h.j2", v=view, f=name) for name in _LIBM_2 if name in wanted]
-    unknown = wanted.difference(_NEEDS, _LIBM_1, _LIBM_2)
+    parts = [render(f"c/lanes/{name}.h.j2", v=view) for name in _LANES if name in wanted]
+    parts += [render(f"c/math/{name}.h.j2", v=view, m=constants) for name in _NEEDS if name in wanted]
+    parts += [render("c/math/libm1.h.j2", v=view, f=name) for name in LIBM_1 if name in wanted]
+    parts += [render("c/math/libm2.h.j2", v=view, f=name) for name in LIBM_2 if name in wanted]
+    unknown = wanted.difference(_LANES, _NEEDS, LIBM_1, LIBM_2)
     assert not unknown, f"no vector function {sorted(unknown)}"
     return "\n".join(parts)
