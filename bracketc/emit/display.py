@@ -1,0 +1,453 @@
+"""The text of every kind of node, and the equations in which it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from bracketc.emit.forms import form_of
+from bracketc.emit.naming import Naming
+from bracketc.emit.notation import Notation, Text
+from bracketc.emit.products import ONE, Writer, bracket_form, is_spread, scalar_factor, split, tensor_part
+from bracketc.ir.dims import Dim
+from bracketc.ir.nodes import (
+    Add,
+    Compare,
+    Delta,
+    Derivative,
+    Differential,
+    Einsum,
+    Gather,
+    Linalg,
+    Literal,
+    Node,
+    Overlap,
+    Pointwise,
+    Project,
+    Range,
+    Recurrence,
+    Reduce,
+    Scatter,
+    Select,
+    Size,
+    Stack,
+    Tensor,
+    Window,
+)
+from bracketc.ir.printer import label_text
+
+Line = tuple[str, str, str]
+
+_VARIABLES = "tsrkmnijl"
+
+
+class Display:
+    """Texts of nodes under one notation and one choice of names."""
+
+    def __init__(
+        self,
+        notation: Notation,
+        naming: Naming,
+        matrix: bool = True,
+        step: str | None = None,
+        texts: Mapping[Node, Text] | None = None,
+    ) -> None:
+        self.notation = notation
+        self.naming = naming
+        self.matrix = matrix
+        self.step = step  # the variable of the loop that the nodes belong to
+        self._given: dict[Node, Text] = dict(texts or {})
+        self._texts: dict[Node, Text] = {}
+        self.wanted: list[tuple[str, Node]] = []
+        self._sized = False
+
+    # ------------------------------------------------------------------------------------------ equations
+    def define(self, left: str, node: Node) -> None:
+        """Ask for the equation ``left = node``."""
+        self.wanted.append((left, node))
+
+    def lines(self, roots: Sequence[Node], condition: str = "") -> list[Line]:
+        """All equations, in the order in which they can be read."""
+        lines: list[Line] = []
+        pending: dict[Node, list[str]] = {}
+        for left, node in self.wanted:
+            pending.setdefault(node, []).append(left)
+        for node in self.naming.choose(roots):
+            if isinstance(node, Recurrence):
+                lines.extend(self._loop(node))
+            if node in self.naming.chosen:
+                lines.append((self._symbol(node), self._defined(node), condition))
+            for number, left in enumerate(pending.get(node, ())):
+                if node in self.naming.chosen or (number and left):
+                    right = self._symbol(node) if node in self.naming.chosen else pending[node][0]
+                elif isinstance(node, Project) and left == self.text(node).text:
+                    continue  # the recurrence said it
+                else:
+                    right = self._defined(node)
+                lines.append((left, right, condition))
+        return lines
+
+    def _symbol(self, node: Node) -> str:
+        name = self.notation.name(self.naming.names[node])
+        return (name if self.step is None else self.notation.index(name, [self.step])).text
+
+    def _defined(self, node: Node) -> str:
+        """The right side for a node, which itself may have a name. Ones at the outside need their sizes there."""
+        self._sized = is_spread(node) or (isinstance(node, Einsum) and len(split(node)[1]) < 2 and node.rank > 0)
+        text = self._compute(node).text
+        self._sized = False
+        return text
+
+    # ------------------------------------------------------------------------------------------ texts
+    def text(self, node: Node) -> Text:
+        """The text of ``node`` where it is used: its name if it has one."""
+        found = self._given.get(node) or self._texts.get(node)
+        if found is None:
+            if self.naming.is_named(node) and not isinstance(node, Tensor):
+                found = Text(self._symbol(node))
+            else:
+                sized, self._sized = self._sized, False
+                found = self._compute(node)
+                self._sized = sized
+            self._texts[node] = found
+        return found
+
+    def _compute(self, node: Node) -> Text:
+        form = form_of(node)
+        if form is not None:
+            text = self.notation.call(form.function, [self.text(form.arg)], form.kept)
+            return self.notation.call("ln", [text]) if form.logarithm else text
+        return _RULES[type(node)](self, node)
+
+    def writer(self) -> Writer:
+        return Writer(self.notation, self.text, self.naming.is_named, self.matrix, self._sized)
+
+    def entry(self, dim: Dim) -> str:
+        """A number counted from 1 as an entry of an index."""
+        return str(dim).replace(" + ", "+").replace(" - ", "-")
+
+    def on_axis(self, text: Text, rank: int, axis: int, entry: str) -> Text:
+        """``text`` indexed on one axis, whole along the others."""
+        entries = [self.notation.whole] * rank
+        entries[axis] = entry
+        while axis == 0 and len(entries) > 1:
+            entries.pop()
+        return self.notation.index(text, entries)
+
+    # ------------------------------------------------------------------------------------------ loops
+    def _loop(self, node: Recurrence) -> list[Line]:
+        """The equations of a loop: starts, shared parts of a step, steps."""
+        variable = self._variable()
+        before = f"{variable}+1" if node.reverse else f"{variable}-1"
+        length = self.entry(node.length)
+        outside = self.entry(node.length + 1) if node.reverse else "0"
+        first, last = (length, "1") if node.reverse else ("1", length)
+        names = self._result_names(node)
+        count = len(node.carries)
+        parameters = node.body.parameters
+        lines: list[Line] = []
+        inner: dict[Node, Text] = {}
+        for name, parameter, start in zip(names, parameters, node.carries, strict=False):
+            state = self.notation.name(name)
+            lines.append((self.notation.index(state, [outside]).text, self.text(start).text, ""))
+            inner[parameter] = self.notation.index(state, [before])
+        for parameter, stack in zip(parameters[count:], node.xs, strict=False):
+            inner[parameter] = self._slice(stack, Dim.named(variable))
+        for parameter, value in zip(parameters[count + len(node.xs) :], node.consts, strict=True):
+            inner[parameter] = self.text(value)
+        naming = Naming(dict(self.naming.names), self.naming.fresh, loops=self.naming.loops)
+        body = Display(self.notation, naming, self.matrix, variable, inner)
+        for number, (name, result) in enumerate(zip(names, node.body.results, strict=True)):
+            shown = result in inner or result in node.body.results[:count]
+            if number >= count and shown:
+                continue
+            body.define(self.notation.index(self.notation.name(name), [variable]).text, result)
+            if result not in inner:
+                naming.names.setdefault(result, name)
+        condition = self.notation.range(variable, first, last)
+        return [*lines, *body.lines([result for _, result in body.wanted], condition)]
+
+    def _variable(self) -> str:
+        taken = set(self.naming.names.values()) | ({self.step} if self.step else set())
+        return next(v for v in _VARIABLES if v not in taken)
+
+    def _result_names(self, node: Recurrence) -> list[str]:
+        """A name for each result: of the state for a carry, of the stack for the others."""
+        found = self.naming.loops.get(node)
+        if found is not None:
+            return found
+        count = len(node.carries)
+        results = node.body.results
+        known = {p.index: name for p, name in self.naming.names.items() if isinstance(p, Project) and p.arg is node}
+        names: list[str] = []
+        for number, result in enumerate(results):
+            same = [m for m, other in enumerate(results) if other is result and (m >= count or m == number)]
+            given = [known[m] for m in same if m in known]
+            if number >= count and result in results[:count]:
+                names.append(names[results.index(result)])
+            elif number >= count and number not in known and result in node.body.parameters[:count]:
+                names.append(names[[p is result for p in node.body.parameters].index(True)])
+            else:
+                names.append(given[-1] if given else self.naming.fresh(result.rank))
+        self.naming.loops[node] = names
+        return names
+
+    def _slice(self, node: Node, step: Dim) -> Text:
+        """Slice ``step`` (counted from 1) of a stack."""
+        if isinstance(node, Window) and node.axis == 0 and node.steps == (1,) and not self.naming.is_named(node):
+            return self._slice(node.arg, step + node.offset)
+        if isinstance(node, Project) and not self.naming.is_named(node):
+            loop = node.arg
+            name = self.notation.name(self._result_names(loop)[node.index])
+            result = loop.body.results[node.index]
+            if result in loop.body.parameters[: len(loop.carries)]:
+                step = step + 1 if loop.reverse else step - 1
+            return self.notation.index(name, [self.entry(step)])
+        return self.notation.index(self.text(node), [self.entry(step)])
+
+
+# --------------------------------------------------------------------------------------------------- one rule a node
+def _tensor(d: Display, node: Tensor) -> Text:
+    return d.notation.name(d.naming.names.get(node, node.name))
+
+
+def _literal(d: Display, node: Literal) -> Text:
+    return d.notation.number(node.value)
+
+
+def _size(d: Display, node: Size) -> Text:
+    return d.notation.size(node.dim)
+
+
+def _range(d: Display, node: Range) -> Text:
+    return d.notation.call("range", [d.notation.size(node.extent)])
+
+
+def _delta(d: Display, node: Delta) -> Text:
+    return d.notation.bracket(d.notation.delta(["i", "j"]), ["i", "j"])
+
+
+def _einsum(d: Display, node: Einsum) -> Text:
+    return bracket_form(node, d.writer())
+
+
+def _common(d: Display, terms: Sequence[Node]) -> tuple[Text, list[Text]] | None:
+    """A scalar that stands in front of every term, and the terms without it: (1/N) (Y - Z)."""
+    first = terms[0]
+    if not isinstance(first, Einsum) or d.naming.is_named(first):
+        return None
+    scalars = split(first)[0]
+    size = abs(first.coefficient)
+    if not scalars and size == 1:
+        return None
+    rest: list[Text] = []
+    for term in terms:
+        if not isinstance(term, Einsum) or d.naming.is_named(term) or is_spread(term):
+            return None
+        front, tensors = split(term)
+        if abs(term.coefficient) != size or front != scalars or (not tensors and not term.rank):
+            return None
+        body = tensor_part(term, tensors, d.writer())
+        rest.append(d.notation.negative(body) if term.coefficient < 0 else body)
+    return scalar_factor(size, scalars, d.writer()), rest
+
+
+def _add(d: Display, node: Add) -> Text:
+    spread = [term for term in node.terms if is_spread(term)]
+    terms = [term for term in node.terms if not is_spread(term)]
+    if not terms:
+        total = d.notation.sum([_spread_scalar(d, term) for term in spread])
+        return d.notation.scaled(total, d.notation.ones(node.shape, sized=True))
+    common = None if spread else _common(d, terms)
+    if common is not None:
+        front, rest = common
+        ordered = sorted(rest, key=lambda text: text.negative)
+        if all(text.negative for text in ordered):
+            front, ordered = d.notation.negative(front), [d.notation.negative(text) for text in ordered]
+        elif rest[0].negative and len(rest) == 2:  # -(1/N) (Y - Z) for a sum that begins with -Y
+            front, ordered = d.notation.negative(front), [d.notation.negative(text) for text in rest]
+        return d.notation.scaled(front, d.notation.sum(ordered))
+    texts = sorted((d.text(term) for term in terms), key=lambda text: text.negative)
+    return d.notation.sum(texts, [_spread_scalar(d, term) for term in spread])
+
+
+def _spread_scalar(d: Display, node: Node) -> Text:
+    assert isinstance(node, Einsum)
+    return scalar_factor(node.coefficient, split(node)[0], d.writer())
+
+
+def _scalar_or_text(d: Display, node: Node) -> Text:
+    return _spread_scalar(d, node) if is_spread(node) and not d.naming.is_named(node) else d.text(node)
+
+
+def _pointwise(d: Display, node: Pointwise) -> Text:
+    if node.function == "power":
+        assert node.exponent is not None
+        if node.exponent == Fraction(1, 2):
+            return d.notation.call("sqrt", [d.text(node.args[0])])
+        if node.rank == 0 and node.exponent == -1:
+            return d.notation.quotient(ONE, d.text(node.args[0]))
+        return d.notation.power(d.text(node.args[0]), node.exponent)
+    if len(node.args) > 1 and not all(is_spread(arg) for arg in node.args):
+        return d.notation.call(node.function, [_scalar_or_text(d, arg) for arg in node.args])
+    return d.notation.call(node.function, [d.text(arg) for arg in node.args])
+
+
+def _compare(d: Display, node: Compare) -> Text:
+    return d.notation.condition(node.operator, _scalar_or_text(d, node.left), _scalar_or_text(d, node.right))
+
+
+def _number_label(node: Node) -> int | None:
+    """The axis whose label ``node`` shows as a number at every entry."""
+    if isinstance(node, Range):
+        return 0
+    if isinstance(node, Einsum) and node.coefficient == 1 and len(node.factors) == 1:
+        factor, labels = node.factors[0]
+        if isinstance(factor, Range) and labels[0] in node.output:
+            return node.output.index(labels[0])
+    return None
+
+
+def _select(d: Display, node: Select) -> Text:
+    condition = node.condition
+    if isinstance(condition, Compare) and not d.naming.is_named(condition):
+        sides = (condition.left, condition.right)
+        if any(_number_label(side) is not None for side in sides):
+            labels = [label_text(axis) for axis in range(node.rank)]
+
+            def entry(part: Node) -> Text:
+                axis = _number_label(part)
+                if axis is not None:
+                    return Text(labels[axis])
+                if is_spread(part):
+                    return _spread_scalar(d, part)
+                return Text(d.notation.labelled(d.text(part), labels))
+
+            test = d.notation.condition(condition.operator, entry(sides[0]), entry(sides[1]))
+            body = d.notation.where(test, entry(node.yes), entry(node.no))
+            return d.notation.bracket(body.text, labels)
+    yes, no = (_scalar_or_text(d, part) for part in (node.yes, node.no))
+    return d.notation.where(d.text(condition), yes, no)
+
+
+def _reduce(d: Display, node: Reduce) -> Text:
+    operand = d.text(node.arg)
+    kept = [axis for axis in range(node.arg.rank) if axis not in node.axes]
+    if not kept and (node.operator != "logsumexp" or node.arg.rank == 1):
+        return d.notation.call(node.operator, [operand])
+    if len(node.axes) == 1:
+        return d.notation.call(node.operator, [operand], [axis + 1 for axis in kept])
+    labels = [label_text(axis) for axis in range(node.arg.rank)]
+    inner = d.notation.labelled(operand, labels)
+    body = d.notation.reduction(node.operator, [labels[axis] for axis in node.axes], inner)
+    return d.notation.bracket(body, [labels[axis] for axis in kept])
+
+
+def _window(d: Display, node: Window) -> Text:
+    operand, rank = d.text(node.arg), node.arg.rank
+    if isinstance(node.arg, Project) and not d.naming.is_named(node.arg) and node.axis == 0 and not node.extents:
+        return d._slice(node.arg, node.offset + 1)
+    if not node.extents:
+        return d.on_axis(operand, rank, node.axis, d.entry(node.offset + 1))
+    if len(node.extents) == 1 and node.steps == (1,):
+        first, last = node.offset + 1, node.offset + node.extents[0]
+        entries = [d.notation.whole] * rank
+        entries[node.axis] = d.notation.slice(d.entry(first), d.entry(last))
+        return d.notation.index(operand, entries)
+    labels = [label_text(axis) for axis in range(node.rank)]
+    own = labels[node.axis : node.axis + len(node.steps)]
+    position = node.offset + 1 - sum(node.steps)
+    for label, step in zip(own, node.steps, strict=True):
+        position = position + Dim.named(label) * step
+    entries = [*labels[: node.axis], d.entry(position), *labels[node.axis + len(node.steps) :]]
+    return d.notation.bracket(d.notation.index(operand, entries).text, labels)
+
+
+def _overlap(d: Display, node: Overlap) -> Text:
+    """There is no spelling for the adjoint of an index: the formula says what it is the adjoint of."""
+    entries = [d.notation.whole] * node.rank
+    if not node.steps:
+        entries[node.axis] = d.entry(node.offset + 1)
+    elif node.steps == (1,):
+        last = node.offset + node.arg.shape[node.axis]
+        entries[node.axis] = d.notation.slice(d.entry(node.offset + 1), d.entry(last))
+    else:
+        labels = [label_text(axis) for axis in range(len(node.steps))]
+        position = node.offset + 1 - sum(node.steps)
+        for label, step in zip(labels, node.steps, strict=True):
+            position = position + Dim.named(label) * step
+        entries[node.axis] = d.entry(position)
+    operand = d.text(node.arg)
+    return replace(d.notation.index(Text("place"), entries), body=_called(d, "place", entries, operand))
+
+
+def _called(d: Display, function: str, entries: Sequence[str], operand: Text) -> str:
+    return f"{d.notation.index(Text(function), entries).body}{d.notation.group(operand.text)}"
+
+
+def _gather(d: Display, node: Gather) -> Text:
+    return d.notation.index(d.text(node.arg), [d.text(node.index).text])
+
+
+def _scatter(d: Display, node: Scatter) -> Text:
+    return Text(_called(d, "place", [d.text(node.index).text], d.text(node.arg)))
+
+
+def _stack(d: Display, node: Stack) -> Text:
+    return d.notation.call("stack", [d.text(term) for term in node.terms])
+
+
+_LINALG = {"cholesky": "chol"}
+
+
+def _linalg(d: Display, node: Linalg) -> Text:
+    kept = list(range(1, node.args[0].rank - 1))
+    return d.notation.call(_LINALG.get(node.operator, node.operator), [d.text(arg) for arg in node.args], kept)
+
+
+def _project(d: Display, node: Project) -> Text:
+    loop = node.arg
+    count = len(loop.carries)
+    name = d.notation.name(d._result_names(loop)[node.index])
+    if node.index < count:
+        return d.notation.index(name, ["1" if loop.reverse else d.entry(loop.length)])
+    if loop.body.results[node.index] in loop.body.parameters[:count]:
+        first, last = (Dim.of(2), loop.length + 1) if loop.reverse else (Dim.of(0), loop.length - 1)
+        return d.notation.index(name, [d.notation.slice(d.entry(first), d.entry(last))])
+    return name
+
+
+def _derivative(d: Display, node: Derivative) -> Text:
+    kind = "jacobian" if node.layout == "jacobian" else "gradient"
+    return Text(d.notation.derivative(kind, d.text(node.output).text, [d.text(node.point).text]))
+
+
+def _differential(d: Display, node: Differential) -> Text:
+    points = [d.text(point).text for point in node.points]
+    return Text(f"d[{','.join(points)}]({d.text(node.output).text})")
+
+
+_RULES: dict[type[Node], Callable[[Display, Any], Text]] = {
+    Tensor: _tensor,
+    Literal: _literal,
+    Size: _size,
+    Range: _range,
+    Delta: _delta,
+    Einsum: _einsum,
+    Add: _add,
+    Pointwise: _pointwise,
+    Compare: _compare,
+    Select: _select,
+    Reduce: _reduce,
+    Window: _window,
+    Overlap: _overlap,
+    Gather: _gather,
+    Scatter: _scatter,
+    Stack: _stack,
+    Linalg: _linalg,
+    Project: _project,
+    Derivative: _derivative,
+    Differential: _differential,
+}

@@ -1,0 +1,66 @@
+"""Nodes that people call by one name although several compute them: softmax and its logarithm.
+
+    exp(A_ij - logsumexp_i(A))   ->   softmax^1(A)          A_ij - logsumexp_i(A)   ->   ln(softmax^1(A))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bracketc.ir.nodes import Add, Einsum, Node, Pointwise, Reduce
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """``function`` of ``arg``, mapped over the positions ``kept`` (counted from 1); its logarithm with ``logarithm``."""
+
+    function: str
+    arg: Node
+    kept: tuple[int, ...]
+    logarithm: bool = False
+
+
+def form_of(node: Node) -> Form | None:
+    """The named function that ``node`` is, if it is one."""
+    if isinstance(node, Pointwise) and node.function == "exp":
+        found = _log_softmax(node.args[0])
+        return None if found is None else Form("softmax", found.arg, found.kept)
+    if isinstance(node, Add):
+        return _log_softmax(node)
+    return _quotient(node) if isinstance(node, Einsum) else None
+
+
+def _log_softmax(node: Node) -> Form | None:
+    if not isinstance(node, Add) or len(node.terms) != 2:
+        return None
+    for arg, shift in (node.terms, node.terms[::-1]):
+        if not isinstance(shift, Einsum) or shift.coefficient != -1 or len(shift.factors) != 1:
+            continue
+        (reduced, labels), *_ = shift.factors
+        if not isinstance(reduced, Reduce) or reduced.operator != "logsumexp" or reduced.arg is not arg:
+            continue
+        kept = tuple(axis for axis in range(arg.rank) if axis not in reduced.axes)
+        if len(reduced.axes) == 1 and labels == tuple(shift.output[axis] for axis in kept):
+            return Form("softmax", arg, tuple(axis + 1 for axis in kept), logarithm=True)
+    return None
+
+
+def _quotient(node: Einsum) -> Form | None:
+    """exp(A)_ij / s_i with s = Σ_j exp(A)_ij."""
+    if node.coefficient != 1 or len(node.factors) != 2:
+        return None
+    for (top, labels), (bottom, kept_labels) in (node.factors, node.factors[::-1]):
+        if not (isinstance(top, Pointwise) and top.function == "exp" and labels == node.output):
+            continue
+        if not (isinstance(bottom, Pointwise) and bottom.function == "power" and bottom.exponent == -1):
+            continue
+        total = bottom.args[0]
+        if not (isinstance(total, Einsum) and total.coefficient == 1 and len(total.factors) == 1):
+            continue
+        inner, inner_labels = total.factors[0]
+        kept = tuple(axis for axis, label in enumerate(inner_labels) if label in total.output)
+        if inner is not top or len(kept) != top.rank - 1 or total.output != tuple(inner_labels[a] for a in kept):
+            continue
+        if kept_labels == tuple(labels[axis] for axis in kept):
+            return Form("softmax", top.args[0], tuple(axis + 1 for axis in kept))
+    return None

@@ -1,0 +1,110 @@
+"""The tensor IR as formulas that people read: matrix notation where there is one, index brackets elsewhere.
+
+A node that the source names is called by its name; what is long or used more than once gets a name of its own, defined by an equation before
+its first use; a loop is written as its recurrence. In the Unicode and ASCII styles the formulas are in the language of source files.
+
+    show((-1/N  X_ij E_ik | jk))   ->   "-(1/N) X^T @ E"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal as OneOf
+
+from bracketc.emit.display import Display
+from bracketc.emit.naming import Naming, fresh_names
+from bracketc.emit.notation import Notation, StyleName, notation
+from bracketc.ir.nodes import Node, Tensor
+from bracketc.ir.program import Entry, Program
+from bracketc.ir.rewrite import Origin, topological
+
+FormName = OneOf["auto", "index", "matrix"]
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """``left = right``, and the range of a recurrence behind it."""
+
+    left: str
+    right: str
+    condition: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.left} = {self.right}{self.condition}"
+
+
+def show(
+    node: Node, names: Mapping[Node, str] | None = None, style: StyleName = "unicode", form: FormName = "auto"
+) -> str:
+    """One node as a formula on one line; ``names`` are called by name below it.
+
+    ``Z1^T @ E where E = -(1/N) (Y - Z2)``
+    """
+    *helpers, last = equations([("", node)], names or {}, style, form)
+    spelling = notation(style)
+    if not helpers:
+        return last.right
+    if style == "latex":
+        bodies = [f"{e.left} = {e.right}{e.condition}" for e in helpers]
+        return rf"{last.right} \quad \text{{where }} {', '.join(bodies)}"
+    return f"{last.right} where {', '.join(spelling.equation(e.left, e.right, e.condition) for e in helpers)}"
+
+
+def equations(
+    roots: Sequence[tuple[str, Node]],
+    names: Mapping[Node, str],
+    style: StyleName = "unicode",
+    form: FormName = "auto",
+    taken: Iterable[str] = (),
+) -> tuple[Equation, ...]:
+    """Formulas of ``roots``, each under its left side, after the equations of what they share.
+
+    ``names`` are nodes that need no equation; ``taken`` are names that no new one may have.
+    """
+    nodes = [node for _, node in roots]
+    used = {*taken, *names.values()}
+    used.update(node.name for node in topological(nodes) if isinstance(node, Tensor))
+    naming = Naming(dict(names), fresh_names(used))
+    display = Display(notation(style), naming, matrix=form != "index")
+    for left, node in roots:
+        display.define(left, node)
+    return tuple(Equation(*line) for line in display.lines(nodes))
+
+
+def typeset(formulas: Iterable[Equation], style: StyleName = "unicode") -> str:
+    """Equations below each other; in LaTeX an ``align*`` environment."""
+    spelling: Notation = notation(style)
+    return spelling.lines([spelling.equation(e.left, e.right, e.condition) for e in formulas])
+
+
+def names_of(program: Program, origins: Mapping[Node, Origin] | None = None) -> dict[Node, str]:
+    """The names that formulas of ``program`` may use: its arguments, its definitions and what passes made of them."""
+    names: dict[Node, str] = {}
+    for node, origin in (origins or program.origins).items():
+        if origin.name is not None:
+            names.setdefault(node, origin.name)
+    for name, node in program.definitions:
+        names[node] = names.get(node, name)
+    for tensor in program.arguments:
+        names[tensor] = tensor.name
+    return names
+
+
+def heading(entry: Entry, result: str, style: StyleName = "unicode") -> str:
+    """The left side for a result of an entry point: ``∇[W1](J)``, ``Jac[x](y)``, ``J``."""
+    spelling = notation(style)
+    request = entry.request
+    if request is None or result == request.output:
+        return spelling.name(result).text
+    wrt = [name for name in request.wrt if result == name or result.endswith(f"_{name}")] or list(request.wrt[:1])
+    if request.kind in ("gradient", "jacobian"):
+        return spelling.derivative(request.kind, request.output, wrt[:1])
+    if request.kind == "hessian":
+        pair = list(request.wrt) if len(request.wrt) == 2 and request.wrt[0] != request.wrt[1] else wrt[:1] * 2
+        return spelling.derivative(request.kind, request.output, pair)
+    return spelling.name(result).text
+
+
+__all__ = ["Equation", "FormName", "StyleName", "equations", "heading", "names_of", "show", "typeset"]

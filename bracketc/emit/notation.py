@@ -1,0 +1,443 @@
+"""How formulas are spelt: the notation of source files (Unicode or ASCII), and LaTeX under plain amsmath.
+
+Every method takes finished operands and gives a :class:`Text`, which knows how tightly its outermost operator binds. Parentheses come from
+that alone. Levels follow the precedence of the language, except that a product is parenthesised in some places where the language
+would not need it and a reader would.
+
+>>> n = notation("unicode")
+>>> n.matrix_product([n.transpose(n.name("X")), n.sum([n.name("A"), n.negative(n.name("B"))])]).text
+'X^T @ (A - B)'
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Literal as OneOf
+
+from bracketc.ir.dims import Dim
+from bracketc.ir.nodes import Number
+from bracketc.lang.spelling import spelled
+
+StyleName = OneOf["unicode", "ascii", "latex"]
+
+SUM, DOT, ELEMENTWISE, MATRIX, FORMAL, POWER, POSTFIX = range(10, 80, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of a formula. ``negative`` is a minus sign in front of ``body``, which a sum turns into its operator."""
+
+    body: str
+    level: int = POSTFIX
+    negative: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"-{self.body}" if self.negative else self.body
+
+
+class Notation:
+    """The notation of source files; what it prints reads back."""
+
+    def __init__(self, style: StyleName) -> None:
+        self.style: StyleName = style
+
+    # ------------------------------------------------------------------------------------------ parts
+    def at(self, operand: Text, level: int) -> str:
+        """The operand where one of at least ``level`` is needed."""
+        if operand.level >= level and not operand.negative:
+            return operand.body
+        return self.group(operand.text)
+
+    def group(self, text: str) -> str:
+        return f"({text})"
+
+    def symbol(self, char: str) -> str:
+        """An operator or symbol, given in Unicode."""
+        return spelled(char, self.style)
+
+    def name(self, name: str) -> Text:
+        return Text(name)
+
+    def number(self, value: Number) -> Text:
+        """An exact decimal where the number has a short one, else a quotient."""
+        if isinstance(value, Fraction):
+            size = abs(value)
+            if size.denominator == 1:
+                return Text(str(size), POSTFIX, value < 0)
+            short = decimal(size)
+            if short is not None:
+                return Text(short, POSTFIX, value < 0)
+            return replace(self.quotient(Text(str(size.numerator)), Text(str(size.denominator))), negative=value < 0)
+        if math.isnan(value) or math.isinf(value):
+            return Text("nan" if math.isnan(value) else "inf", POSTFIX, value < 0)
+        return Text(repr(abs(value)), POSTFIX, math.copysign(1.0, value) < 0)
+
+    def size(self, dim: Dim) -> Text:
+        text = str(dim)
+        if dim.constant is not None or text.isalnum():
+            return Text(text)
+        return Text(text, SUM if " + " in text or " - " in text or text.startswith("-") else FORMAL)
+
+    def ones(self, extents: Sequence[Dim], sized: bool) -> Text:
+        """The tensor of ones; its sizes are written where nothing else gives them."""
+        symbol = self.symbol("𝟏")
+        if sized:
+            left, right = self.symbol("⟨"), self.symbol("⟩")
+            return Text(f"{symbol}{left}{','.join(map(str, extents))}{right}")
+        if len(extents) == 1:
+            return Text(symbol)
+        return Text(f"{symbol}{self._positions(range(1, len(extents) + 1))}")
+
+    def delta(self, labels: Sequence[str]) -> str:
+        return f"{self.symbol('δ')}{self._labels(labels)}"
+
+    # ------------------------------------------------------------------------------------------ products
+    def matrix_product(self, operands: Sequence[Text]) -> Text:
+        return Text(" @ ".join(self.at(o, POWER) for o in operands), MATRIX)
+
+    def formal_product(self, operands: Sequence[Text], ranks: Sequence[int]) -> Text:
+        """Operands of ``ranks`` side by side: the axes of each in turn."""
+        return Text(" ".join(self.at(o, POWER) for o in operands), FORMAL)
+
+    def elementwise(self, operands: Sequence[Text]) -> Text:
+        return Text(f" {self.symbol('⊙')} ".join(self.at(o, FORMAL) for o in operands), ELEMENTWISE)
+
+    def divide(self, left: Text, right: Text, scalar: bool) -> Text:
+        """``left`` by ``right``, element by element or by a scalar."""
+        operator = "/" if scalar else self.symbol("⊘")
+        return Text(f"{self.at(left, FORMAL)} {operator} {self.at(right, POWER)}", ELEMENTWISE, left.negative)
+
+    def quotient(self, left: Text, right: Text) -> Text:
+        """A quotient of short scalars: ``1/N``, ``1/(2 N)``."""
+        return Text(f"{self.at(left, POWER)}/{self.at(right, POWER)}", ELEMENTWISE)
+
+    def dot(self, left: Text, right: Text) -> Text:
+        return Text(f"{self.at(left, FORMAL)} {self.symbol('·')} {self.at(right, FORMAL)}", DOT)
+
+    def scaled(self, coefficient: Text, operand: Text) -> Text:
+        """A scalar in front of a term: ``-(1/N) X^T @ r``."""
+        body = operand.body if operand.level > DOT else self.group(operand.body)
+        sign = coefficient.negative != operand.negative
+        if coefficient.body == "1":
+            return replace(operand, negative=sign)
+        front = self.at(replace(coefficient, negative=False), POWER)
+        return Text(f"{front} {body}", min(operand.level, FORMAL) if operand.level > DOT else FORMAL, sign)
+
+    def scalars(self, operands: Sequence[Text]) -> Text:
+        """A product of scalars."""
+        return operands[0] if len(operands) == 1 else Text(" ".join(self.at(o, POWER) for o in operands), FORMAL)
+
+    # ------------------------------------------------------------------------------------------ sums
+    def negative(self, operand: Text) -> Text:
+        if operand.level <= SUM and not operand.negative:
+            return Text(self.group(operand.body), POSTFIX, True)
+        return replace(operand, negative=not operand.negative)
+
+    def sum(self, terms: Sequence[Text], spread: Sequence[Text] = ()) -> Text:
+        """Terms of one shape, and scalars that are added to each entry. One term at least is no scalar."""
+        first, *rest = terms
+        spread = list(spread)
+        plus, minus = self.symbol("⊕"), self.symbol("⊖")
+        if first.negative and len(terms) == 1 and spread and not spread[0].negative:  # 1 ⊖ Z rather than -Z ⊕ 1
+            scalar = spread.pop(0)
+            out = f"{self._term(scalar)} {minus} {self._term(first)}"
+        else:
+            out = ("-" if first.negative else "") + self._term(first)
+        for term in rest:
+            out += f" {'-' if term.negative else '+'} {self._term(term)}"
+        for term in spread:
+            out += f" {minus if term.negative else plus} {self._term(term)}"
+        return Text(out, SUM)
+
+    def _term(self, term: Text) -> str:
+        return term.body if term.level > SUM else self.group(term.body)
+
+    # ------------------------------------------------------------------------------------------ postfixes, functions
+    def transpose(self, operand: Text) -> Text:
+        return Text(f"{self.at(operand, POSTFIX)}^T")
+
+    def permuted(self, operand: Text, positions: Sequence[int]) -> Text:
+        """Axis t of the result is axis ``positions[t]``, counted from 1."""
+        return Text(f"{self.at(operand, POSTFIX)}{self._positions(positions)}")
+
+    def diagonal(self, operand: Text) -> Text:
+        return Text(f"{self.at(operand, POSTFIX)}_{{[12]}}")
+
+    def power(self, operand: Text, exponent: Number) -> Text:
+        body = self.at(operand, POSTFIX)
+        text = self.number(exponent)
+        if text.level < POSTFIX:
+            return Text(f"{body}**({text.text})", POWER)
+        return Text(f"{body}**{text.text}", POWER)
+
+    def call(self, function: str, arguments: Sequence[Text], kept: Sequence[int] = ()) -> Text:
+        """A function; of tensors, mapped over the positions ``kept`` (counted from 1)."""
+        power = f"^{self._list(kept)}" if kept else ""
+        return Text(f"{function}{power}({', '.join(a.text for a in arguments)})")
+
+    def reduction(self, function: str, labels: Sequence[str], operand: str) -> str:
+        return f"{function}[{','.join(labels)}]({operand})"
+
+    def condition(self, operator: str, left: Text, right: Text) -> Text:
+        return Text(f"{left.text} {operator} {right.text}", SUM)
+
+    def where(self, condition: Text, yes: Text, no: Text) -> Text:
+        return self.call("where", (condition, yes, no))
+
+    # ------------------------------------------------------------------------------------------ brackets and indices
+    def labelled(self, operand: Text, labels: Sequence[str]) -> str:
+        return f"{self.at(operand, POSTFIX)}{self._labels(labels)}"
+
+    def bracket(self, body: str, labels: Sequence[str]) -> Text:
+        return Text(f"({body} | {self._bare(labels)})".replace("| )", "| )"))
+
+    def entries(self, factors: Sequence[str], divisors: Sequence[str]) -> str:
+        """A product of labelled factors, as it stands left of the bar."""
+        return " ".join(factors) + "".join(f" / {d}" for d in divisors)
+
+    def index(self, operand: Text, entries: Sequence[str]) -> Text:
+        """An entry or sub-tensor: ``X[t]``, ``(A + B)![2,·]``."""
+        touches = re.fullmatch(r"[^\W\d_][^\W_]*'*", operand.body) is not None and not operand.negative
+        body = operand.body if touches else f"{self.at(operand, POSTFIX)}!"
+        return Text(f"{body}[{','.join(entries)}]")
+
+    @property
+    def whole(self) -> str:
+        """The entry that takes a whole axis."""
+        return self.symbol("·")
+
+    def slice(self, first: str, last: str) -> str:
+        return f"{first}..{last}"
+
+    def _labels(self, labels: Sequence[str]) -> str:
+        if all(len(label) == 1 for label in labels):
+            return f"_{''.join(labels)}"
+        return f"_{{{','.join(labels)}}}"
+
+    def _bare(self, labels: Sequence[str]) -> str:
+        if all(len(label) == 1 for label in labels):
+            return "".join(labels)
+        return ",".join(labels) if len(labels) > 1 else f"{{{labels[0]}}}"
+
+    def _list(self, positions: Sequence[int]) -> str:
+        if all(p < 10 for p in positions):
+            return "".join(map(str, positions))
+        return f"{{{','.join(map(str, positions))}{',' if len(positions) == 1 else ''}}}"
+
+    def _positions(self, positions: Sequence[int]) -> str:
+        return f"_{self._list(positions)}"
+
+    # ------------------------------------------------------------------------------------------ whole lines
+    def derivative(self, kind: str, output: str, wrt: Sequence[str]) -> str:
+        """The left side of a derivative: ``∇[W](J)``, ``Jac[x](y)``."""
+        operator = "Jac" if kind == "jacobian" else self.symbol("∇")
+        inner = f"{operator}[{wrt[-1]}]({output})"
+        for name in reversed(wrt[:-1]):
+            inner = f"{operator}[{name}]({inner})"
+        return inner
+
+    def equation(self, left: str, right: str, condition: str) -> str:
+        return f"{left} = {right}{condition}"
+
+    def range(self, variable: str, first: str, last: str) -> str:
+        return f"  for {variable} = {first}..{last}"
+
+    def lines(self, equations: Sequence[str]) -> str:
+        return "\n".join(equations)
+
+
+_GREEK = dict(zip(
+    "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ",
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split(),
+    strict=True,
+))  # fmt: skip
+_BUILT_IN = frozenset(("exp", "ln", "sin", "cos", "tan", "sinh", "cosh", "tanh", "max", "min", "det"))
+_LATEX = {
+    "⊙": r"\odot", "⊘": r"\oslash", "·": r"\cdot", "⊕": r"\oplus", "⊖": r"\ominus", "𝟏": r"\mathbf{1}",
+    "δ": r"\delta", "∇": r"\nabla", "<=": r"\le", ">=": r"\ge", "==": "=", "!=": r"\ne",
+}  # fmt: skip
+
+
+class Latex(Notation):
+    """Formulas as they are typeset: products side by side, rows as transposed columns, fractions."""
+
+    def __init__(self) -> None:
+        super().__init__("latex")
+
+    def group(self, text: str) -> str:
+        return rf"\left({text}\right)"
+
+    def symbol(self, char: str) -> str:
+        return _LATEX.get(char, char)
+
+    def name(self, name: str) -> Text:
+        return Text(latex_name(name))
+
+    def number(self, value: Number) -> Text:
+        text = super().number(value)
+        if "e" in text.body:
+            digits, _, exponent = text.body.partition("e")
+            scale = f"10^{{{int(exponent)}}}"
+            return Text(scale if digits in ("1", "1.0") else rf"{digits} \cdot {scale}", FORMAL, text.negative)
+        if text.body in ("inf", "nan"):
+            return replace(text, body=r"\infty" if text.body == "inf" else r"\mathrm{nan}")
+        return text
+
+    def size(self, dim: Dim) -> Text:
+        text = super().size(dim)
+        return replace(text, body=self._dim(dim))
+
+    def _dim(self, dim: Dim | str) -> str:
+        return re.sub(r"[^\W\d_]\w*'*", lambda m: latex_name(m[0]), str(dim)).replace("..", r",\dots,")
+
+    def ones(self, extents: Sequence[Dim], sized: bool) -> Text:
+        if sized or len(extents) > 1:
+            sizes = r" \times ".join(self._dim(extent) for extent in extents)
+            return Text(rf"\mathbf{{1}}_{{{sizes}}}")
+        return Text(r"\mathbf{1}")
+
+    def matrix_product(self, operands: Sequence[Text]) -> Text:
+        return Text(r" \, ".join(self.at(o, POWER) for o in operands), MATRIX)
+
+    def formal_product(self, operands: Sequence[Text], ranks: Sequence[int]) -> Text:
+        if list(ranks) == [1, 1]:
+            return self.matrix_product([operands[0], self.transpose(operands[1])])
+        if 0 in ranks:
+            return Text(r" \, ".join(self.at(o, POWER) for o in operands), FORMAL)
+        return Text(r" \otimes ".join(self.at(o, POWER) for o in operands), ELEMENTWISE)
+
+    def divide(self, left: Text, right: Text, scalar: bool) -> Text:
+        if scalar:
+            return Text(rf"\frac{{{left.body}}}{{{right.text}}}", POSTFIX, left.negative)
+        return super().divide(left, right, scalar)
+
+    def quotient(self, left: Text, right: Text) -> Text:
+        return Text(rf"\frac{{{left.text}}}{{{right.text}}}")
+
+    def transpose(self, operand: Text) -> Text:
+        return Text(rf"{self._base(operand)}^{{\mathsf{{T}}}}")
+
+    def _base(self, operand: Text) -> str:
+        body = self.at(operand, POSTFIX)
+        return f"{{{body}}}" if re.search(r"\^\{[^{}]*(\{[^{}]*\})?[^{}]*\}$", body) else body
+
+    def permuted(self, operand: Text, positions: Sequence[int]) -> Text:
+        order = r" \, ".join(map(str, positions))
+        return Text(rf"\left({operand.text}\right)_{{({order})}}")
+
+    def diagonal(self, operand: Text) -> Text:
+        return self.call("diag", [operand])
+
+    def power(self, operand: Text, exponent: Number) -> Text:
+        text = self.number(exponent)
+        return Text(rf"{self._base(operand)}^{{{text.text}}}", POWER)
+
+    def call(self, function: str, arguments: Sequence[Text], kept: Sequence[int] = ()) -> Text:
+        given = ", ".join(a.text for a in arguments)
+        if function == "sqrt":
+            return Text(rf"\sqrt{{{given}}}")
+        if function == "abs":
+            return Text(rf"\left|{given}\right|")
+        if function == "norm2":
+            return Text(rf"\left\lVert {given} \right\rVert^{{2}}", POWER)
+        if function == "inv" and not kept:
+            return Text(rf"{self._base(arguments[0])}^{{-1}}", POWER)
+        power = f"^{{{' '.join(map(str, kept))}}}" if kept else ""
+        return Text(rf"{self._function(function)}{power}\left({given}\right)")
+
+    def _function(self, function: str) -> str:
+        return rf"\{function}" if function in _BUILT_IN else rf"\operatorname{{{function}}}"
+
+    def reduction(self, function: str, labels: Sequence[str], operand: str) -> str:
+        below = r" \, ".join(labels)
+        head = r"\sum" if function == "sum" else r"\prod" if function == "prod" else self._function(function)
+        return rf"{head}_{{{below}}} \left({operand}\right)"
+
+    def condition(self, operator: str, left: Text, right: Text) -> Text:
+        return Text(f"{left.text} {self.symbol(operator)} {right.text}", SUM)
+
+    def where(self, condition: Text, yes: Text, no: Text) -> Text:
+        return Text(
+            rf"\begin{{cases}} {yes.text} & {condition.text} \\ {no.text} & \text{{otherwise}} \end{{cases}}", DOT
+        )
+
+    def labelled(self, operand: Text, labels: Sequence[str]) -> str:
+        body = self.at(operand, POSTFIX)
+        body = body if len(body) == 1 or re.fullmatch(r"\\[a-zA-Z]+", body) else f"{{{body}}}"
+        return f"{body}_{{{self._bare(labels)}}}"
+
+    def delta(self, labels: Sequence[str]) -> str:
+        return rf"\delta_{{{self._bare(labels)}}}"
+
+    def bracket(self, body: str, labels: Sequence[str]) -> Text:
+        return Text(rf"\left({body} \,\middle|\, {self._bare(labels)}\right)")
+
+    def entries(self, factors: Sequence[str], divisors: Sequence[str]) -> str:
+        above, below = (r" \, ".join(texts) for texts in (factors, divisors))
+        return rf"\frac{{{above}}}{{{below}}}" if divisors else above
+
+    def index(self, operand: Text, entries: Sequence[str]) -> Text:
+        body = self.at(operand, POSTFIX)
+        body = body if len(body) == 1 else f"{{{body}}}"
+        return Text(f"{body}_{{{','.join(self._dim(e) for e in entries)}}}")
+
+    def slice(self, first: str, last: str) -> str:
+        return f"{first}..{last}"
+
+    def _bare(self, labels: Sequence[str]) -> str:
+        texts = [f"{label[0]}_{{{label[1:]}}}" if len(label) > 1 else label for label in labels]
+        return "".join(texts) if texts else r"\;"
+
+    def derivative(self, kind: str, output: str, wrt: Sequence[str]) -> str:
+        operator = r"\operatorname{Jac}" if kind == "jacobian" else r"\nabla"
+        heads = " ".join(f"{operator}_{{{latex_name(name)}}}" for name in wrt)
+        return rf"{heads} {latex_name(output)}"
+
+    def equation(self, left: str, right: str, condition: str) -> str:
+        return f"{left} &= {right}{condition}"
+
+    def range(self, variable: str, first: str, last: str) -> str:
+        return rf" \qquad {variable} = {self._dim(first)}, \dots, {self._dim(last)}"
+
+    def lines(self, equations: Sequence[str]) -> str:
+        body = " \\\\\n  ".join(equations)
+        return f"\\begin{{align*}}\n  {body}\n\\end{{align*}}"
+
+
+def notation(style: StyleName) -> Notation:
+    """The notation of a style."""
+    return Latex() if style == "latex" else Notation(style)
+
+
+def decimal(value: Fraction, digits: int = 6) -> str | None:
+    """A positive fraction as a decimal with at most ``digits`` significant places, when that is exact.
+
+    >>> decimal(Fraction(1, 2)), decimal(Fraction(1, 3)), decimal(Fraction(1, 10**9))
+    ('0.5', None, '1e-09')
+    """
+    rounded = f"{float(value):.{digits}g}"
+    return rounded if Fraction(rounded) == value else None
+
+
+def latex_name(name: str) -> str:
+    """A name of the source in LaTeX: digits become a subscript, Greek letters commands, words stand upright.
+
+    >>> latex_name("W1"), latex_name("lam"), latex_name("α'")
+    ('W_{1}', '\\\\mathit{lam}', "\\\\alpha'")
+    """
+    found = re.fullmatch(r"([^\W\d_]+)(\d*)(?:\[([^\]]*)\])?('*)", name)
+    if found is None:
+        return rf"\mathit{{{''.join(c for c in name if c.isalnum())}}}"
+    word, digits, entries, primes = found.groups()
+    if len(word) == 1:
+        base = f"\\{_GREEK[word]}" if word in _GREEK else word
+    else:
+        base = rf"\mathit{{{word}}}"
+    below = ",".join(part for part in (digits, entries or "") if part)
+    return f"{base}_{{{below}}}{primes}" if below else f"{base}{primes}"

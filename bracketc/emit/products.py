@@ -1,0 +1,412 @@
+"""One bracket of the tensor IR as text: a product of matrices and vectors where it is one, else an index bracket.
+
+    (A_ij B_kj | ki)   ->   B @ A^T          (Z_ij C_ij | j)   ->   (Z ⊙ C)^T @ 𝟏          (X_tij W_jk | tik)   ->   itself
+
+The matrix form is found on the graph of labels: factors on the same labels are multiplied element by element, a summed label that joins two
+factors is a product, one that stands alone is summed by ones, and what is left must lie in the order of the result.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from bracketc.emit.notation import Notation, Text
+from bracketc.ir.dims import Dim
+from bracketc.ir.nodes import Delta, Einsum, Labels, Node, Number, Pointwise
+from bracketc.ir.printer import label_text
+
+ONE = Text("1")
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """What the text of a bracket needs from its surroundings: the text of operands, and how to spell."""
+
+    notation: Notation
+    text: Callable[[Node], Text]
+    is_named: Callable[[Node], bool]
+    matrix: bool = True
+    sized: bool = False
+
+
+def bracket_form(node: Einsum, writer: Writer) -> Text:
+    """The text of a bracket."""
+    front, tensors = split(node)
+    coefficient = scalar_factor(node.coefficient, front, writer)
+    if not tensors and not node.output:
+        return coefficient
+    body = tensor_part(node, tensors, writer)
+    return writer.notation.scaled(coefficient, body)
+
+
+def split(node: Einsum) -> tuple[list[Node], list[tuple[Node, Labels]]]:
+    """The scalar factors of a bracket, and the others with their labels."""
+    scalars = [factor for factor, labels in node.factors if not labels]
+    return scalars, [(factor, labels) for factor, labels in node.factors if labels]
+
+
+def is_spread(node: Node) -> bool:
+    """Whether ``node`` is a scalar repeated over its shape."""
+    return isinstance(node, Einsum) and node.rank > 0 and not any(labels for _, labels in node.factors)
+
+
+def scalar_factor(coefficient: Number, scalars: Sequence[Node], writer: Writer) -> Text:
+    """The scalars of a product as one factor: ``-(1/N)``, ``2/(N D)``, ``0.5``."""
+    notation = writer.notation
+    above: list[Text] = []
+    below: list[Text] = []
+    for node in scalars:
+        if isinstance(node, Pointwise) and node.function == "power" and node.exponent == -1 and not writer.is_named(node):
+            below.append(writer.text(node.args[0]))
+        else:
+            above.append(writer.text(node))
+    negative = False
+    if below and isinstance(coefficient, Fraction) and max(abs(coefficient.numerator), coefficient.denominator) < 1000:
+        negative = coefficient < 0
+        if abs(coefficient.numerator) != 1:
+            above.insert(0, Text(str(abs(coefficient.numerator))))
+        if coefficient.denominator != 1:
+            below.insert(0, Text(str(coefficient.denominator)))
+    elif not isinstance(coefficient, Fraction) or coefficient != 1:
+        number = notation.number(coefficient)
+        negative = number.negative
+        if number.body != "1":
+            above.insert(0, replace(number, negative=False))
+    top = notation.scalars(above) if above else ONE
+    if below:
+        top = notation.quotient(top, notation.scalars(below))
+    return replace(top, negative=negative != top.negative)
+
+
+def tensor_part(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text:
+    """The text of a bracket without its scalar factors and its coefficient."""
+    if not tensors:
+        return writer.notation.ones(node.shape, writer.sized or node.rank > 1)
+    if writer.matrix:
+        for rule in (_same_labels, _side_by_side, _permutation):
+            found = rule(node, tensors, writer)
+            if found is not None:
+                return found
+        found = _Graph(node, tensors, writer).text()
+        if found is not None:
+            return found
+    return _index_bracket(node, tensors, writer)
+
+
+# --------------------------------------------------------------------------------------------------- index brackets
+def _index_bracket(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text:
+    notation = writer.notation
+    factors: list[str] = []
+    divisors: list[str] = []
+    for factor, labels in tensors:
+        texts = [label_text(label) for label in labels]
+        if isinstance(factor, Delta):
+            factors.append(notation.delta(texts))
+        elif _is_reciprocal(factor, writer) and set(labels) <= set(node.output):
+            assert isinstance(factor, Pointwise)
+            divisors.append(notation.labelled(writer.text(factor.args[0]), texts))
+        else:
+            factors.append(notation.labelled(writer.text(factor), texts))
+    carried = {label for _, labels in tensors for label in labels}
+    for label in node.output:
+        if label not in carried:
+            ones = notation.ones((node.extents[label],), writer.sized)
+            factors.insert(0, notation.labelled(ones, [label_text(label)]))
+    return notation.bracket(notation.entries(factors or ["1"], divisors), [label_text(label) for label in node.output])
+
+
+def _is_reciprocal(node: Node, writer: Writer) -> bool:
+    return (
+        isinstance(node, Pointwise)
+        and node.function == "power"
+        and node.exponent == -1
+        and not writer.is_named(node)
+    )
+
+
+# --------------------------------------------------------------------------------------------------- any rank
+def _same_labels(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text | None:
+    """All factors on the labels of the result, or all on the same labels and everything summed."""
+    first = tensors[0][1]
+    if any(labels != first or isinstance(factor, Delta) for factor, labels in tensors):
+        return None
+    if len(set(first)) != len(first):
+        return None
+    nodes = [factor for factor, _ in tensors]
+    if first == node.output:
+        return hadamard([(factor, writer.text(factor)) for factor in nodes], writer)
+    if node.output or any(_is_reciprocal(factor, writer) for factor in nodes):
+        return None
+    notation = writer.notation
+    if len(nodes) == 1:
+        return notation.call("sum", [writer.text(nodes[0])])
+    texts = [(factor, writer.text(factor)) for factor in nodes]
+    return notation.dot(hadamard(texts[:-1], writer), texts[-1][1])
+
+
+def hadamard(factors: Sequence[tuple[Node, Text]], writer: Writer) -> Text:
+    """Factors of one shape, multiplied element by element; equal ones become a power, reciprocals a quotient."""
+    notation = writer.notation
+    if len(factors) == 1:
+        return factors[0][1]
+    counts: Counter[tuple[Node, Text]] = Counter(factors)
+    above: list[Text] = []
+    below: list[Text] = []
+    for (node, text), count in counts.items():
+        if count == 1 and _is_reciprocal(node, writer):
+            assert isinstance(node, Pointwise)
+            below.append(writer.text(node.args[0]))
+        else:
+            above.append(text if count == 1 else notation.power(text, Fraction(count)))
+    if not above:
+        above = [text for _, text in factors]
+        below = []
+    top = above[0] if len(above) == 1 else notation.elementwise(above)
+    for divisor in below:
+        top = notation.divide(top, divisor, scalar=False)
+    return top
+
+
+def _side_by_side(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text | None:
+    """Factors whose labels follow each other in the result, with ones where it has labels of its own."""
+    labels_of = {labels[0]: (factor, labels) for factor, labels in tensors}
+    if len(labels_of) != len(tensors) or any(isinstance(factor, Delta) for factor, _ in tensors):
+        return None
+    operands: list[Text] = []
+    ranks: list[int] = []
+    place = 0
+    used = 0
+    while place < node.rank:
+        label = node.output[place]
+        if label in labels_of:
+            factor, labels = labels_of[label]
+            if node.output[place : place + len(labels)] != labels:
+                return None
+            operands.append(writer.text(factor))
+            used += 1
+            ranks.append(len(labels))
+            place += len(labels)
+        else:
+            if any(label in labels for _, labels in tensors):
+                return None
+            operands.append(writer.notation.ones((node.extents[label],), writer.sized))
+            ranks.append(1)
+            place += 1
+    if used != len(tensors) or sum(len(labels) for _, labels in tensors) != len(
+        {label for _, labels in tensors for label in labels}
+    ):
+        return None
+    return operands[0] if len(operands) == 1 else writer.notation.formal_product(operands, ranks)
+
+
+def _permutation(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text | None:
+    if len(tensors) != 1 or isinstance(tensors[0][0], Delta):
+        return None
+    factor, labels = tensors[0]
+    if sorted(labels) != sorted(node.output) or len(set(labels)) != len(labels):
+        return None
+    text = writer.text(factor)
+    if len(labels) == 2:
+        return writer.notation.transpose(text)
+    return writer.notation.permuted(text, [labels.index(label) + 1 for label in node.output])
+
+
+# --------------------------------------------------------------------------------------------------- matrices and vectors
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """A factor of a product of matrices. ``flipped`` transposes it; a symmetric one stays."""
+
+    text: Text
+    flipped: bool = False
+    symmetric: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A product with one or two labels: that of its rows, and of its columns if it has any."""
+
+    labels: Labels
+    units: tuple[_Unit, ...]
+    node: Node | None = None
+
+    def flip(self) -> _Term:
+        units = tuple(_Unit(u.text, u.flipped != (not u.symmetric), u.symmetric) for u in reversed(self.units))
+        return _Term(self.labels[::-1], units, self.node)
+
+    def oriented(self, labels: Labels) -> _Term:
+        """With its rows and columns in the order of ``labels``."""
+        return self if self.labels == labels else self.flip()
+
+
+class _Graph:
+    """The terms of one bracket while they are joined."""
+
+    def __init__(self, node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> None:
+        self.node = node
+        self.writer = writer
+        self.notation = writer.notation
+        self.tensors = tensors
+        self.scalars: list[Text] = []
+        self.terms: list[_Term] = []
+
+    def text(self) -> Text | None:
+        """The whole bracket, or ``None`` when it is no product of matrices and vectors."""
+        if self.node.rank > 2 or not self._start():
+            return None
+        while True:
+            self._merge()
+            if not (self._contract() or self._scale() or self._sum_alone()):
+                break
+        return self._finish()
+
+    def _start(self) -> bool:
+        for factor, labels in self.tensors:
+            if isinstance(factor, Delta) or len(labels) > 2:
+                return False
+            if len(labels) == 2 and labels[0] == labels[1]:
+                if labels[0] not in self.node.output and self._uses(labels[0]) == 2:
+                    self.scalars.append(self.notation.call("tr", [self.writer.text(factor)]))
+                    continue
+                text = self.notation.diagonal(self.writer.text(factor))
+                self.terms.append(_Term(labels[:1], (_Unit(text),)))
+            else:
+                self.terms.append(_Term(labels, (_Unit(self.writer.text(factor)),), factor))
+        return True
+
+    def _uses(self, label: int) -> int:
+        return sum(labels.count(label) for _, labels in self.tensors)
+
+    def _carriers(self, label: int) -> list[_Term]:
+        return [term for term in self.terms if label in term.labels]
+
+    def _free(self, label: int) -> bool:
+        return label in self.node.output
+
+    def _merge(self) -> None:
+        """Terms on the same labels become one; of the last two that are summed completely, the dot product."""
+        groups: dict[frozenset[int], list[_Term]] = {}
+        for term in self.terms:
+            groups.setdefault(frozenset(term.labels), []).append(term)
+        if all(len(group) == 1 for group in groups.values()):
+            return
+        merged: list[_Term] = []
+        for labels, group in groups.items():
+            first = group[0].labels
+            if len(group) == 1:
+                merged.append(group[0])
+                continue
+            whole = not any(self._free(label) for label in labels) and all(
+                len(self._carriers(label)) == len(group) for label in labels
+            )
+            terms = [term.oriented(first) for term in group]
+            texts = [(term.node or self.node, self._joined(term)) for term in terms]
+            if whole and not any(term.node is not None and _is_reciprocal(term.node, self.writer) for term in terms):
+                self.scalars.append(self.notation.dot(hadamard(texts[:-1], self.writer), texts[-1][1]))
+            else:
+                merged.append(_Term(first, (_Unit(hadamard(texts, self.writer)),)))
+        self.terms = merged
+
+    def _contract(self) -> bool:
+        """Join two terms by a summed label that no other carries: (A_ij B_jk | ik) -> A @ B."""
+        for label in range(len(self.node.extents)):
+            if self._free(label):
+                continue
+            carriers = self._carriers(label)
+            if len(carriers) != 2:
+                continue
+            left, right = carriers
+            if len(left.labels) < len(right.labels):
+                left, right = right, left
+            if len(left.labels) == 1:
+                continue  # merged by now, into a dot product
+            left = left if left.labels[1] == label else left.flip()
+            right = right if right.labels[0] == label else right.flip()
+            labels = (left.labels[0], *right.labels[1:])
+            joined = _Term(labels, (*left.units, *right.units))
+            if len(labels) == 2 and self._backwards(labels):
+                joined = joined.flip()
+            self._replace((carriers[0], carriers[1]), joined)
+            return True
+        return False
+
+    def _backwards(self, labels: Labels) -> bool:
+        output = self.node.output
+        return len(output) == 2 and (labels[0] == output[1] or labels[1] == output[0])
+
+    def _scale(self) -> bool:
+        """A vector along a matrix scales its rows or columns: (r_i A_ij | ij) -> diag(r) @ A."""
+        for term in self.terms:
+            if len(term.labels) != 1:
+                continue
+            label = term.labels[0]
+            others = [other for other in self._carriers(label) if len(other.labels) == 2]
+            if not others or (not self._free(label) and len(others) < 2):
+                continue
+            other = others[0]
+            matrix = _Unit(self.notation.call("diag", [self._joined(term)]), symmetric=True)
+            units = (matrix, *other.units) if other.labels[0] == label else (*other.units, matrix)
+            self._replace((term, other), _Term(other.labels, units))
+            return True
+        return False
+
+    def _sum_alone(self) -> bool:
+        """A summed label that one term carries: (A_ij | i) -> A @ 𝟏."""
+        for label in range(len(self.node.extents)):
+            carriers = self._carriers(label)
+            if self._free(label) or len(carriers) != 1:
+                continue
+            (term,) = carriers
+            if len(term.labels) == 1 or not any(self._free(other) for other in term.labels):
+                if len(term.labels) == 2 and any(len(self._carriers(other)) > 1 for other in term.labels):
+                    pass
+                else:
+                    self.terms.remove(term)
+                    self.scalars.append(self.notation.call("sum", [self._joined(term)]))
+                    return True
+            oriented = term if term.labels[1] == label else term.flip()
+            ones = _Unit(self.notation.ones((self.node.extents[label],), sized=False))
+            self._replace((term,), _Term(oriented.labels[:1], (*oriented.units, ones)))
+            return True
+        return False
+
+    def _replace(self, old: tuple[_Term, ...], new: _Term) -> None:
+        place = min(self.terms.index(term) for term in old)
+        kept = [term for term in self.terms if not any(term is other for other in old)]
+        kept.insert(min(place, len(kept)), new)
+        self.terms = kept
+
+    def _finish(self) -> Text | None:
+        output = self.node.output
+        labels = [label for term in self.terms for label in term.labels]
+        if len(set(labels)) != len(labels) or not set(labels) <= set(output):
+            return None
+        if not self.terms and not output:
+            body: Text = ONE
+        elif len(self.terms) == 1 and set(self.terms[0].labels) == set(output):
+            body = self._joined(self.terms[0].oriented(output))
+        else:
+            by_label = {term.labels[0]: term for term in self.terms if len(term.labels) == 1}
+            if len(by_label) != len(self.terms):
+                return None
+            extents: Callable[[int], Dim] = self.node.extents.__getitem__
+            body = self.notation.formal_product(
+                [
+                    self._joined(by_label[label])
+                    if label in by_label
+                    else self.notation.ones((extents(label),), self.writer.sized)
+                    for label in output
+                ],
+                [1] * len(output),
+            )
+        if not self.scalars:
+            return body
+        scalars = self.notation.scalars(self.scalars)
+        return scalars if body is ONE else self.notation.scaled(scalars, body)
+
+    def _joined(self, term: _Term) -> Text:
+        texts = [self.notation.transpose(unit.text) if unit.flipped else unit.text for unit in term.units]
+        return texts[0] if len(texts) == 1 else self.notation.matrix_product(texts)
+
