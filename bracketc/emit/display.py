@@ -296,6 +296,13 @@ def _pointwise(d: Display, node: Pointwise) -> Text:
 
 
 def _compare(d: Display, node: Compare) -> Text:
+    """Counted as 0 and 1."""
+    return d.notation.where(_condition(d, node), ONE, Text("0"))
+
+
+def _condition(d: Display, node: Node) -> Text:
+    if not isinstance(node, Compare) or d.naming.is_named(node):
+        return d.notation.condition("!=", d.text(node), Text("0"))
     return d.notation.condition(node.operator, _scalar_or_text(d, node.left), _scalar_or_text(d, node.right))
 
 
@@ -329,7 +336,7 @@ def _select(d: Display, node: Select) -> Text:
             body = d.notation.where(test, entry(node.yes), entry(node.no))
             return d.notation.bracket(body.text, labels)
     yes, no = (_scalar_or_text(d, part) for part in (node.yes, node.no))
-    return d.notation.where(d.text(condition), yes, no)
+    return d.notation.where(_condition(d, condition), yes, no)
 
 
 def _reduce(d: Display, node: Reduce) -> Text:
@@ -399,7 +406,7 @@ def _stack(d: Display, node: Stack) -> Text:
     return d.notation.call("stack", [d.text(term) for term in node.terms])
 
 
-_LINALG = {"cholesky": "chol"}
+_LINALG = {"cholesky": "chol", "solve_lower": "solve", "solve_upper": "solve"}
 
 
 def _linalg(d: Display, node: Linalg) -> Text:

@@ -125,7 +125,7 @@ class Notation:
         sign = coefficient.negative != operand.negative
         if coefficient.body == "1":
             return replace(operand, negative=sign)
-        front = self.at(replace(coefficient, negative=False), POWER)
+        front = self.at(replace(coefficient, negative=False), FORMAL)
         return Text(f"{front} {body}", min(operand.level, FORMAL) if operand.level > DOT else FORMAL, sign)
 
     def scalars(self, operands: Sequence[Text]) -> Text:
