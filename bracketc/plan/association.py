@@ -123,6 +123,7 @@ def _chain(node: Einsum, counts: Mapping[Node, int], fixed: Container[Node], lim
 def _flatten(node: Einsum, absorbed: list[Einsum]) -> Einsum:
     """``node`` with the brackets of ``absorbed`` written into it, labels renamed apart."""
     inside = set(absorbed)
+    used: set[int] = set()
     extents: list[Dim] = list(node.extents)
     coefficient: Number = node.coefficient
     factors: list[tuple[Node, Labels]] = []
@@ -134,11 +135,15 @@ def _flatten(node: Einsum, absorbed: list[Einsum]) -> Einsum:
             continue
         coefficient = build.product(coefficient, factor.coefficient)
         names = dict(zip(factor.output, labels, strict=True))
+        used.update(labels)
         for label, extent in enumerate(factor.extents):
             if label not in names:
                 names[label] = len(extents)
                 extents.append(extent)
         pending += [(part, tuple(names[x] for x in carried)) for part, carried in reversed(factor.factors)]
+    carried = {label for _, labels in factors for label in labels}.union(node.output)
+    # what an inner bracket repeats along a label and the outer one sums is counted by a vector of ones
+    factors += [(build.ones((extents[x],)), (x,)) for x in range(len(extents)) if x not in carried and x in used]
     result = build.einsum(coefficient, factors, node.output, dict(enumerate(extents)))
     if isinstance(result, Einsum):
         return result

@@ -17,9 +17,10 @@ from bracketc.ir.nodes import Labels
 from bracketc.plan.folding import MAX_OPERANDS, MAX_PROGRAM, fold
 from bracketc.plan.groups import Group, Sequence
 from bracketc.plan.order import arrange
-from bracketc.plan.scalars import Scalars, prune, tidy
+from bracketc.plan.scalars import Scalars, prune
 from bracketc.plan.schedule import Access, Buffer, Carry, Contract, Loop, Map, Product, Step
 from bracketc.plan.steps import reads, writes
+from bracketc.plan.tidy import tidied
 
 MAX_MOVED = 48
 """Most groups that are looked at, and moved, to let one record join an earlier one."""
@@ -71,15 +72,6 @@ def _trimmed(step: Step, live: set[Buffer]) -> Step:
         trimmed = replace(step, carries=carries, stacks=stacks)
         return replace(trimmed, steps=without_dead(step.steps, _loop_needs(trimmed)))
     return step
-
-
-def tidied(step: Step) -> Step:
-    """A record with its program in the shortest form: differences, quotients and squares."""
-    if not isinstance(step, Map | Contract):
-        return step
-    labels = step.labels if isinstance(step, Map) else step.output
-    operands, program, stores = prune(*tidy(step.operands, step.program, step.stores, labels))
-    return replace(step, operands=operands, program=program, stores=stores)
 
 
 # ------------------------------------------------------------------------------------------------ joining

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from bracketc.ir.nodes import Labels, Number, Shape
+from bracketc.ir.nodes import Labels, Number
 from bracketc.plan.schedule import (
     Access,
     Contract,
@@ -22,7 +22,6 @@ from bracketc.plan.schedule import (
     Place,
     Scatter,
     Step,
-    Store,
     Take,
 )
 from bracketc.plan.steps import accesses
@@ -156,12 +155,18 @@ def _power_text(instruction: Instruction, args: list[tuple[str, int]]) -> str:
     return f"{base}**{number_text(instruction.number)}"
 
 
-def store_text(store: Store, texts: list[str], names: Names) -> str:
-    """``b_h = sum(G_nh)``."""
-    target, text = indexed(store.target.name, store.labels, names), texts[store.value]
-    if len(text) > MAX_TEXT:
-        text = text[:MAX_TEXT] + "…"
-    return f"{target} = {text}" if store.mode == "store" else f"{target} = {store.mode}({text})"
+def statements(step: Map | Contract, names: Names, accumulator: str) -> list[str]:
+    """One line a store: ``b_h = sum(G_nh)``. A value that was stored entry by entry is called by that name from then on."""
+    texts = expressions(step, names, accumulator)
+    lines = []
+    for store in step.stores:
+        target, text = indexed(store.target.name, store.labels, names), texts[store.value]
+        if len(text) > MAX_TEXT:
+            text = text[:MAX_TEXT] + "…"
+        lines.append(f"{target} = {text}" if store.mode == "store" else f"{target} = {store.mode}({text})")
+        if store.mode == "store":
+            texts[store.value] = target
+    return lines
 
 
 def bracket(step: Step) -> str:
@@ -170,15 +175,7 @@ def bracket(step: Step) -> str:
         case Map() | Contract():
             names = label_names(step)
             text = contraction_text(step, names) if isinstance(step, Contract) else ""
-            texts = expressions(step, names, text)
-            by_value: dict[int, str] = {}
-            lines = []
-            for store in step.stores:
-                line = store_text(store, [by_value.get(k, t) for k, t in enumerate(texts)], names)
-                if store.mode == "store":
-                    by_value.setdefault(store.value, indexed(store.target.name, store.labels, names))
-                lines.append(line)
-            return "; ".join(lines)
+            return "; ".join(statements(step, names, text))
         case Take():
             return f"{step.target.name} = {step.source.name}[{_axes(step.axis, step.offset, step.steps)}]"
         case Place():
@@ -212,6 +209,3 @@ def with_brackets(steps: tuple[Step, ...]) -> tuple[Step, ...]:
         named.append(replace(step, bracket=bracket(step)))
     return tuple(named)
 
-
-def shape_text(shape: Shape) -> str:
-    return ", ".join(map(str, shape))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bracketc.ir.dims import Dim
-from bracketc.plan.notation import contraction_text, expressions, label_names, store_text
+from bracketc.plan.notation import contraction_text, label_names, statements
 from bracketc.plan.schedule import (
     Buffer,
     Contract,
@@ -82,8 +82,7 @@ def _record_lines(step: Map | Contract, indent: str) -> list[str]:
     head = f"{indent}{type(step).__name__} {' '.join(f'{names[x]}:{step.extents[x]}' for x in labels) or 'scalar'}"
     if isinstance(step, Contract):
         head += f" of {contraction_text(step, names)}"
-    texts = expressions(step, names)
-    return [head, *(f"{indent}  {store_text(store, texts, names)}" for store in step.stores)]
+    return [head, *(f"{indent}  {line}" for line in statements(step, names, "acc"))]
 
 
 def _positions(offset: Dim, steps: tuple[int, ...], axis: int) -> str:
