@@ -1,1 +1,80 @@
-"""bracketc compiles derivations to optimised kernels."""
+"""bracketc compiles derivations to optimised kernels.
+
+>>> import bracketc as bc
+>>> module = bc.compile("input x : N\\nJ = x · x\\ngradient J wrt x", backend="numpy")
+>>> module.value_and_grad([3.0, 4.0]).value
+np.float64(25.0)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from bracketc.errors import (
+    ArgumentError,
+    BracketError,
+    Diagnostic,
+    LimitError,
+    Source,
+    SourceError,
+    Span,
+    ToolchainError,
+    UnsupportedError,
+)
+from bracketc.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from bracketc.compiler import Build, build, compile, load, parse
+    from bracketc.ir.program import Program, Request, TensorSpec
+    from bracketc.options import OptionError, Options
+
+__all__ = [
+    "ArgumentError",
+    "BracketError",
+    "Build",
+    "Diagnostic",
+    "LimitError",
+    "OptionError",
+    "Options",
+    "Program",
+    "Request",
+    "Source",
+    "SourceError",
+    "Span",
+    "TensorSpec",
+    "ToolchainError",
+    "UnsupportedError",
+    "__version__",
+    "build",
+    "compile",
+    "load",
+    "parse",
+]
+
+# Loaded on first use: importing bracketc takes milliseconds, its compiler and NumPy tenths of a second.
+_LATE = {
+    "Build": "bracketc.compiler",
+    "build": "bracketc.compiler",
+    "compile": "bracketc.compiler",
+    "load": "bracketc.compiler",
+    "parse": "bracketc.compiler",
+    "Program": "bracketc.ir.program",
+    "Request": "bracketc.ir.program",
+    "TensorSpec": "bracketc.ir.program",
+    "OptionError": "bracketc.options",
+    "Options": "bracketc.options",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _LATE.get(name)
+    if module is None:
+        raise AttributeError(f"module 'bracketc' has no attribute {name!r}")
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "bracketc"
 
 ROWS = {
-    "errors": 0, "options": 0, "target": 0,
+    "errors": 0, "options": 0, "target": 0, "version": 0,
     "ir": 1,
     "lang": 2, "calculus": 2, "simplify": 2,
     "proof": 3, "plan": 3,

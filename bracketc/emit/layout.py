@@ -20,16 +20,30 @@ def wrapped(line: str, width: int = WIDTH) -> list[str]:
         opening, *rest = wrapped(f"_ = {line[7:]}", width)
         return [f"return {opening[4:]}", *rest]
     head, equals, value = _split_assignment(line)
-    opening = value.find("(")
-    if value.endswith(")") and opening >= 0 and _closes_at_end(value, opening):
-        items = _split(value[opening + 1 : -1], ", ")
+    start = next((k for k, char in enumerate(value) if char in "(["), -1)
+    if value[-1] in ")]" and start >= 0 and _closes_at_end(value, start):
+        items = _split(value[start + 1 : -1], ", ")
         if len(items) > 1:
-            return [f"{head}{equals}{value[: opening + 1]}", *_packed(items, ",", width), ")"]
+            return [f"{head}{equals}{value[: start + 1]}", *_packed(items, ",", width), value[-1]]
     if equals.strip() == "=":
         terms = _split_operators(value)
         if len(terms) > 1:
             return [f"{head}{equals}(", *(f"    {term}" for term in terms), ")"]
     return [line]
+
+
+def literal(value: object) -> str:
+    """Data as Python text, strings in double quotes.
+
+    >>> literal(("N", None))
+    '("N", None)'
+    """
+    if isinstance(value, str):
+        text = repr(value)
+        return text if '"' in value else f'"{text[1:-1]}"'.replace("\\'", "'")
+    if isinstance(value, tuple):
+        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
+    return repr(value)
 
 
 def definition(name: str, parameters: Sequence[str], width: int = WIDTH) -> tuple[str, ...]:

@@ -21,12 +21,15 @@ MODULE_NAMES = frozenset({"SIGNATURE", "ArgumentError", "Outputs", "Gradients", 
 _PRIMES = {"'": 1, "′": 1, "″": 2, "‴": 3, "’": 1}
 
 
+def _spelt(name: str) -> str:
+    """NFKC, with primes as words; they go first, because NFKC takes them apart."""
+    return unicodedata.normalize("NFKC", "".join("_prime" * _PRIMES.get(char, 0) or char for char in name))
+
+
 def python_name(name: str, reserved: Iterable[str] = OPTIONS) -> str:
     """``name`` as a Python identifier: NFKC, a prime spelt out, ``_`` behind keywords and ``reserved`` names."""
-    primes = sum(_PRIMES.get(char, 0) for char in name)
-    bare = "".join(char for char in name if char not in _PRIMES)
-    text = unicodedata.normalize("NFKC", bare) + "_prime" * primes
-    if keyword.iskeyword(text) or keyword.issoftkeyword(text) and text == "_" or text in reserved:
+    text = _spelt(name)
+    if keyword.iskeyword(text) or text in reserved:
         text += "_"
     if not text.isidentifier():
         raise SourceError(f"{name!r} cannot be a Python name; rename it")
@@ -89,8 +92,7 @@ class Scope:
 
 
 def _identifier(text: str) -> str:
-    primes = sum(_PRIMES.get(char, 0) for char in text)
-    text = unicodedata.normalize("NFKC", "".join(char for char in text if char not in _PRIMES)) + "_prime" * primes
+    text = _spelt(text)
     text = "".join(char if (char == "_" or char.isalnum()) and f"a{char}".isidentifier() else "_" for char in text)
     if not text or not text.isidentifier():
         text = f"v{text}"

@@ -56,11 +56,20 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """An expression whose axes are ``labels``, a subsequence of the labels of the record in its order."""
+    """An expression whose axes are ``labels``, a subsequence of the labels of the record in its order.
+
+    ``plain`` marks arithmetic on sizes and constants alone: a Python number, which must not be divided by zero.
+    """
 
     expression: Expression
     labels: Labels
     dtype: DType = REAL
+    plain: bool = False
+
+    @property
+    def guarded(self) -> Expression:
+        """The expression with the arithmetic of NumPy."""
+        return call("_REAL", self.expression.text) if self.plain else self.expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +154,7 @@ class _Writer:
 
     # ------------------------------------------------------------------------------------------- the record
     def write(self) -> list[str]:
-        full = {}
+        full: dict[int, Store] = {}
         for store in self.step.stores:
             if store.mode == "store" and store.value not in full and self._direct(store):
                 full[store.value] = store
@@ -153,10 +162,10 @@ class _Writer:
         for k, ins in enumerate(self.program):
             level = 1 + max((depth[arg] for arg in ins.args), default=0)
             if self.reachable[k]:
-                store = full.get(k)
+                stored = full.get(k)
                 trivial = ins.operation in TRIVIAL
-                if store is not None:
-                    self._name(k, self.around.target(store.target), store.target.dtype)
+                if stored is not None:
+                    self._name(k, self.around.target(stored.target), stored.target.dtype)
                     level = 0
                 elif not trivial and (self.uses[k] > 1 or level > DEPTH):
                     self._name(k, Target(self.around.scope.fresh(self._noun(k)), False, len(self.labels[k])), None)
@@ -189,7 +198,7 @@ class _Writer:
 
     def _assign(self, target: Target, value: Value) -> None:
         if not target.given:
-            self.lines.append(f"{target.name} = {value.expression.text}")
+            self.lines.append(f"{target.name} = {value.guarded.text}")
         else:
             index = "()" if target.rank == 0 else "..."
             self.lines.append(f"{target.name}[{index}] = {value.expression.text}")
@@ -258,8 +267,7 @@ class _Writer:
             args = [held if position == main else self._aligned(arg, labels).text for position, arg in enumerate(ins.args)]
             self._call(function, (*args, *constants), out, held)
         elif ins.operation == "power":
-            function, args = _power(ins, held)
-            self._call(function, args, out, held)
+            self._call(*_power(ins, held), out, held)
         else:
             self._call({"negate": "np.negative", "square": "np.square"}[ins.operation], (held,), out, held)
 
@@ -395,10 +403,10 @@ class _Writer:
         name = ins.operation
         if name == "constant":
             assert ins.number is not None
-            return Value(number(ins.number), ())
+            return Value(number(ins.number), (), plain=True)
         if name == "size":
             assert ins.dim is not None
-            return Value(self._size(ins.dim), ())
+            return Value(self._size(ins.dim), (), plain=True)
         if name == "index":
             end = self.around.size(self.extents[ins.label] + 1)
             return Value(call("np.arange", "1", end, "dtype=_REAL"), labels)
@@ -418,18 +426,23 @@ class _Writer:
         if name in ("add", "multiply"):
             return self._chain(name, [self._value(arg) for arg in self._sorted(ins)], labels, self._sorted(ins))
         if name in ("subtract", "divide"):
-            left, right = (self._aligned(arg, labels) for arg in ins.args)
-            return Value(binary(_OPERATORS[name], left, right), labels)
-        arg = self._aligned(ins.args[0], labels)
+            first, second = (self._value(arg) for arg in ins.args)
+            plain = first.plain and second.plain
+            right = second.guarded if plain and name == "divide" else self._broadcast(second, labels)
+            both_plain = plain and name == "subtract"
+            return Value(binary(_OPERATORS[name], self._broadcast(first, labels), right), labels, plain=both_plain)
+        operand = self._value(ins.args[0])
         if name == "negate":
-            return Value(ex.negative(arg), labels)
+            return Value(ex.negative(self._broadcast(operand, labels)), labels, plain=operand.plain)
+        base = operand.guarded if operand.plain else self._broadcast(operand, labels)
         if name == "square":
-            return Value(_square(arg), labels)
+            return Value(_square(base), labels)
         if name == "power":
-            return Value(_power_expression(ins, arg), labels)
+            return Value(_power_expression(ins, base), labels)
         assert name == "call", name
         function, constants = self._function(ins.function)
-        args = (self._aligned(a, labels).text for a in ins.args)
+        values = [self._value(a) for a in ins.args]
+        args = [v.guarded.text if v.plain and not labels else self._broadcast(v, labels).text for v in values]
         return Value(call(function, *args, *constants), labels)
 
     def _sorted(self, ins: Instruction) -> list[int]:
@@ -440,12 +453,15 @@ class _Writer:
 
     def _chain(self, operation: str, values: Sequence[Value], labels: Labels, args: Sequence[int] = ()) -> Value:
         result: Expression | None = None
+        plain = all(value.plain for value in values)
         for k, value in enumerate(values):
             inner = self.program[args[k]] if args and args[k] not in self.named else None
             if result is not None and inner is not None and operation == "add" and inner.operation == "negate":
                 result = binary("-", result, self._aligned(inner.args[0], labels))
             elif result is not None and inner is not None and operation == "multiply" and _is_reciprocal(inner):
-                result = binary("/", result, self._aligned(inner.args[0], labels))
+                divisor = self._value(inner.args[0])
+                guarded = divisor.plain and all(earlier.plain for earlier in values[:k])
+                result = binary("/", result, divisor.guarded if guarded else self._broadcast(divisor, labels))
             else:
                 term = self._broadcast(value, labels)
                 if result is not None and operation == "multiply" and result.text in ("-1", "-1.0"):
@@ -453,7 +469,7 @@ class _Writer:
                 else:
                     result = term if result is None else binary(_OPERATORS[operation], result, term)
         assert result is not None
-        return Value(result, labels)
+        return Value(result, labels, plain=plain)
 
     def _select(self, ins: Instruction, labels: Labels) -> Value:
         condition = self._broadcast(self._raw(ins.args[0]), labels)

@@ -1,0 +1,191 @@
+"""The pipeline: from a source file to a module, one named call a stage.
+
+    text ──elaborate──▶ Program ──stabilise──▶ Program ──entries──▶ Entry, … ──simplify──▶ Entry, … ──plan──▶ Plan
+                                                                                              │
+                                                                     numpy_module ◀───────────┴──▶ lower ──▶ c_module
+                                                                          │                                     │
+                                                                      load_text                          build_extension
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from types import ModuleType
+
+from bracketc.calculus.requests import entries
+from bracketc.emit.module import numpy_module
+from bracketc.emit.names import module_name
+from bracketc.errors import LimitError, Source, SourceError
+from bracketc.ir.passes import over_entries, over_program
+from bracketc.ir.program import Entry, Program
+from bracketc.ir.sizes import bind_sizes
+from bracketc.ir.verify import verify
+from bracketc.lang.elaborate import elaborate
+from bracketc.options import Limits, Options, read_options
+from bracketc.plan.plan import plan
+from bracketc.plan.schedule import Plan
+from bracketc.runtime.directory import write_files
+from bracketc.runtime.memory import load_text
+from bracketc.runtime.modules import remembered
+from bracketc.simplify import simplify, stabilise
+from bracketc.version import VERSION
+
+
+# ------------------------------------------------------------------------------------------------- the pipeline
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What the stages before emission made of a source."""
+
+    program: Program
+    entries: tuple[Entry, ...]
+    plan: Plan
+
+
+def stages(program: Program, options: Options) -> Stages:
+    """Everything between a program and the text of a backend.
+
+    sizes bound → stable forms recognised → derivatives expanded into entry points → simplified → planned
+    """
+    program = bind_sizes(program, _known_sizes(program, options))
+    program = over_program(program, stabilise)
+    functions = entries(program)
+    functions, origins = over_entries(functions, program.origins, simplify)
+    if options.verify:
+        verify(node for function in functions for _, node in function.results)
+    planned = plan(functions, origins, program.sizes)
+    _check_limits(planned, options.limits)
+    return Stages(program, functions, planned)
+
+
+def emit(done: Stages, name: str, options: Options) -> dict[str, str]:
+    """The text files of the module ``name``; the one that makes it importable is the last."""
+    text = numpy_module(name, done.program, done.entries, done.plan, dtype=options.dtype, version=VERSION)
+    return {f"{name}.pyi": text.stub, f"{name}.py": text.python}
+
+
+def _known_sizes(program: Program, options: Options) -> Mapping[str, int]:
+    known = [spec.name for spec in program.sizes]
+    for name in options.size_map():
+        if name not in known:
+            there = f"there are {', '.join(known)}" if known else "it names no size"
+            raise SourceError(f"no size {name} to bind in {program.source.filename}; {there}")
+    for spec in program.sizes:
+        bound = options.size_map().get(spec.name)
+        if bound is not None and spec.value is not None and bound != spec.value:
+            raise SourceError(f"size {spec.name} is {spec.value} in {program.source.filename}, not {bound}")
+    return options.size_map()
+
+
+def _check_limits(planned: Plan, limits: Limits) -> None:
+    """Planned cost at the hints against the limits."""
+    for schedule in planned.schedules:
+        for option, dim, most in (("max_flops", schedule.flops, limits.max_flops), ("max_bytes", schedule.bytes, limits.max_bytes)):
+            cost = dim.evaluate(planned.hints)
+            if cost > most:
+                at = ", ".join(f"{name} = {planned.hints[name]}" for name in dim.names)
+                raise LimitError(
+                    f"{schedule.entry} would take {cost:.3g} {option[4:]} ({at}), more than {most:.3g}; {option} raises the limit"
+                )
+
+
+# ------------------------------------------------------------------------------------------------- what people call
+def parse(text: str, filename: str = "<string>") -> Program:
+    """The program that ``text`` means; every mistake in it is in one :class:`~bracketc.errors.SourceError`."""
+    return elaborate(Source(text, str(filename)))
+
+
+def load(path: str | os.PathLike[str]) -> Program:
+    """The program of a ``.brk`` file."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SourceError(f"cannot read {os.fspath(path)}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{os.fspath(path)} is not UTF-8 text (byte {error.start})") from None
+    return parse(text, os.fspath(path))
+
+
+def compile(
+    program: str | Program,
+    backend: str | None = None,
+    dtype: str | None = None,
+    sizes: Mapping[str, int] | None = None,
+    threads: int | None = None,
+    **settings: object,
+) -> ModuleType:
+    """A module in memory with the functions of ``program`` (or of a source text), cached.
+
+    ``backend`` is ``"c"`` (the default) or ``"numpy"``, ``dtype`` ``"float64"`` (the default) or ``"float32"``; ``sizes`` binds
+    dimensions. ``settings`` are further fields of :class:`~bracketc.options.Options`.
+    """
+    given = {"backend": backend, "dtype": dtype, "sizes": sizes, "threads": threads, **settings}
+    options = read_options(given)
+    return remembered(_key(program, options), program, lambda: _compiled(program, options))
+
+
+def _compiled(program: str | Program, options: Options) -> ModuleType:
+    if isinstance(program, str):
+        program = parse(program)
+    name = module_name(_stem(program))
+    files = emit(stages(program, options), name, options)
+    return load_text(name, files[f"{name}.py"])
+
+
+def _key(program: str | Program, options: Options) -> Hashable:
+    """Equal for equal programs: nodes are interned, so that comparing them is cheap."""
+    if isinstance(program, str):
+        return program, options
+    kinds = tuple(program.kinds.items())
+    parts = (program.arguments, program.definitions, program.results, program.requests, program.constraints)
+    return program.source, program.sizes, kinds, parts, options
+
+
+def _stem(program: Program) -> str:
+    """The name of a model: that of its file."""
+    filename = program.source.filename
+    return "model" if filename.startswith("<") else PurePath(filename).stem
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What :func:`build` wrote: the module's name, its files, and operations and bytes of each function at the planning sizes."""
+
+    name: str
+    backend: str
+    files: tuple[Path, ...]
+    stages: Stages
+
+    def cost(self, function: str) -> tuple[int, int]:
+        """Flops and bytes of one call at the hinted sizes."""
+        schedule = self.stages.plan.schedule(function)
+        hints = self.stages.plan.hints
+        return schedule.flops.evaluate(hints), schedule.bytes.evaluate(hints)
+
+
+def build(
+    program: str | Program,
+    folder: str | os.PathLike[str],
+    backend: str | None = None,
+    dtype: str | None = None,
+    sizes: Mapping[str, int] | None = None,
+    threads: int | None = None,
+    name: str | None = None,
+    compile: bool = True,
+    **settings: object,
+) -> Build:
+    """Write the module of ``program`` into ``folder``: all of its files, or none.
+
+    ``name`` replaces the name of the source file; one that is no identifier, or a keyword of Python or C, is adapted. ``compile=False``
+    writes the text of a C module without building it.
+    """
+    given = {"backend": backend, "dtype": dtype, "sizes": sizes, "threads": threads, **settings}
+    options = read_options(given)
+    if isinstance(program, str):
+        program = parse(program)
+    called = module_name(name if name is not None else _stem(program))
+    done = stages(program, options)
+    files = emit(done, called, options)
+    return Build(called, options.backend, write_files(Path(folder), files), done)

@@ -1,0 +1,35 @@
+"""Applying a pass over roots to a whole program, or to all of its entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from bracketc.ir.nodes import Node
+from bracketc.ir.program import Entry, Program
+from bracketc.ir.rewrite import Origin, Roots
+
+Pass = Callable[[Roots], Roots]
+
+
+def over_program(program: Program, apply: Pass) -> Program:
+    """``program`` with its definitions and results rewritten together, so that what they share stays shared."""
+    count = len(program.definitions)
+    nodes = (*(node for _, node in program.definitions), *(node for _, node in program.results))
+    roots = apply(Roots(nodes, program.origins))
+    names = [name for name, _ in (*program.definitions, *program.results)]
+    pairs = tuple(zip(names, roots.nodes, strict=True))
+    return replace(program, definitions=pairs[:count], results=pairs[count:], origins=roots.origins)
+
+
+def over_entries(
+    entries: Sequence[Entry], origins: Mapping[Node, Origin], apply: Pass
+) -> tuple[tuple[Entry, ...], Mapping[Node, Origin]]:
+    """``entries`` with all their results rewritten together, and the origins of the new nodes."""
+    nodes = tuple(node for entry in entries for _, node in entry.results)
+    roots = apply(Roots(nodes, origins))
+    rest = iter(roots.nodes)
+    rewritten = tuple(
+        replace(entry, results=tuple((name, next(rest)) for name, _ in entry.results)) for entry in entries
+    )
+    return rewritten, roots.origins

@@ -1,0 +1,194 @@
+"""Settings of a compilation, frozen: what the caller says, over environment variables, over ``[tool.bracketc]``.
+
+The only reader of environment variables and of ``pyproject.toml``.
+
+>>> read_options({"backend": "numpy"}, environment={}, folder=None).dtype
+'float64'
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from bracketc.errors import BracketError
+
+BACKENDS = ("c", "numpy")
+DTYPES = ("float32", "float64")
+
+
+class OptionError(BracketError):
+    """A setting that does not exist or has no such value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what one compilation may take; the message of a :class:`LimitError` names the one that was met."""
+
+    max_nodes: int = 2_000_000
+    max_flops: int = 10**16
+    max_bytes: int = 10**14
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything that a compilation depends on beside its source.
+
+    ``sizes`` are bound sizes, sorted by name. ``march`` is ``native``, ``portable`` or a level of ``target.py``. ``cc`` is the C compiler,
+    ``None`` to look for one; ``cflags`` come after the usual flags. ``verify`` checks the IR after every stage.
+    """
+
+    backend: str = "c"
+    dtype: str = "float64"
+    sizes: tuple[tuple[str, int], ...] = ()
+    threads: int = 1
+    march: str = "native"
+    cache_dir: Path | None = None
+    cc: str | None = None
+    cflags: tuple[str, ...] = ()
+    verify: bool = False
+    limits: Limits = Limits()
+
+    def size_map(self) -> dict[str, int]:
+        return dict(self.sizes)
+
+
+def read_options(
+    given: Mapping[str, object],
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = Path(),
+) -> Options:
+    """Options from ``given`` (``None`` counts as not given), the environment, then the ``pyproject.toml`` at or above ``folder``."""
+    values: dict[str, Any] = {}
+    values.update(_from_project(folder))
+    values.update(_from_environment(os.environ if environment is None else environment))
+    values.update({name: value for name, value in given.items() if value is not None})
+    return make_options(values)
+
+
+def make_options(values: Mapping[str, Any]) -> Options:
+    """Options from names and values; an unknown name or an impossible value is an :class:`OptionError`."""
+    options = Options()
+    limits = {f.name for f in fields(Limits)}
+    for name, value in values.items():
+        if name in limits:
+            options = replace(options, limits=replace(options.limits, **{name: _whole(name, value, least=1)}))
+        elif name in _READERS:
+            options = replace(options, **{name: _READERS[name](name, value)})
+        else:
+            known = ", ".join(sorted((*_READERS, *limits)))
+            raise OptionError(f"no option {name!r}; there are {known}")
+    return options
+
+
+def _choice(*choices: str) -> Callable[[str, Any], str]:
+    def read(name: str, value: Any) -> str:
+        text = value if isinstance(value, str) else getattr(value, "__name__", None) or str(value)
+        if text not in choices:
+            raise OptionError(f"{name} is {text!r}; choose {' or '.join(choices)}")
+        return text
+
+    return read
+
+
+def _whole(name: str, value: Any, least: int = 0) -> int:
+    try:
+        number = int(value) if isinstance(value, str) else value.__index__()
+    except (ValueError, AttributeError, TypeError):
+        raise OptionError(f"{name} is {value!r}, which is no whole number") from None
+    if number < least:
+        raise OptionError(f"{name} is {number}; it must be at least {least}")
+    return int(number)
+
+
+def _sizes(name: str, value: Any) -> tuple[tuple[str, int], ...]:
+    if not isinstance(value, Mapping):
+        raise OptionError(f"{name} is {value!r}; give a mapping of names to numbers")
+    return tuple(sorted((str(key), _whole(f"size {key}", number)) for key, number in value.items()))
+
+
+def _words(name: str, value: Any) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(value) if isinstance(value, str) else (str(word) for word in value))
+    except (ValueError, TypeError) as error:
+        raise OptionError(f"{name} is {value!r}: {error}") from None
+
+
+def _text(name: str, value: Any) -> str:
+    return str(value)
+
+
+def _path(name: str, value: Any) -> Path:
+    return Path(value).expanduser()
+
+
+def _flag(name: str, value: Any) -> bool:
+    if isinstance(value, str):
+        return value.lower() not in ("", "0", "no", "off", "false")
+    return bool(value)
+
+
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "backend": _choice(*BACKENDS),
+    "dtype": _choice(*DTYPES),
+    "sizes": _sizes,
+    "threads": lambda name, value: _whole(name, value, least=1),
+    "march": _text,
+    "cache_dir": _path,
+    "cc": _text,
+    "cflags": _words,
+    "verify": _flag,
+}
+
+_VARIABLES = {
+    "CC": "cc",  # before BRACKETC_CC, which replaces it
+    "BRACKETC_CACHE_DIR": "cache_dir",
+    "BRACKETC_CC": "cc",
+    "BRACKETC_CFLAGS": "cflags",
+    "BRACKETC_NUM_THREADS": "threads",
+    "BRACKETC_VERIFY": "verify",
+}
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    return {option: environment[name] for name, option in _VARIABLES.items() if environment.get(name)}
+
+
+_projects: dict[tuple[Path, int], dict[str, Any]] = {}
+
+
+def _from_project(folder: Path | None) -> dict[str, Any]:
+    """``[tool.bracketc]`` of the nearest ``pyproject.toml`` at or above ``folder``; read once while it does not change."""
+    if folder is None:
+        return {}
+    try:
+        start = folder.resolve()
+    except OSError:  # the working folder is gone
+        return {}
+    for place in (start, *start.parents):
+        path = place / "pyproject.toml"
+        try:
+            key = (path, path.stat().st_mtime_ns)
+        except OSError:
+            continue
+        if key not in _projects:
+            _projects[key] = _read_project(path)
+        return _projects[key]
+    return {}
+
+
+def _read_project(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise OptionError(f"cannot read {path}: {error}") from None
+    table = content.get("tool", {}).get("bracketc", {})
+    if not isinstance(table, dict):
+        raise OptionError(f"[tool.bracketc] of {path} is no table")
+    return {name.replace("-", "_"): value for name, value in table.items()}

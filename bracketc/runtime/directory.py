@@ -1,0 +1,79 @@
+"""Writing the files of a module into a folder: all of them, or none."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from bracketc.errors import ToolchainError
+
+
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> tuple[Path, ...]:
+    """Write ``files`` into ``folder``, made where it is missing; the last one is what makes the module importable.
+
+    Everything is written beside its place first and moved there file by file at the end, so that a full disk leaves no partial
+    module. An :class:`ToolchainError` names the folder and the cause.
+    """
+    with staging(folder) as stage:
+        for name, content in files.items():
+            stage.write(name, content)
+        return stage.publish()
+
+
+class staging:
+    """A hidden folder inside ``folder`` whose files appear there when ``publish`` is called; it is gone afterwards."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names: list[str] = []
+
+    def __enter__(self) -> staging:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.path = Path(tempfile.mkdtemp(prefix=".bracketc-", dir=self.folder))
+        except OSError as error:
+            raise folder_error(self.folder, error) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        """Write one file; it is published in the order of writing."""
+        path = self.path / name
+        try:
+            with path.open("wb") as file:
+                file.write(content.encode("utf-8") if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise folder_error(self.folder, error) from None
+        self.add(name)
+        return path
+
+    def add(self, name: str) -> None:
+        """Publish a file that something else has written here."""
+        self.names.append(name)
+
+    def publish(self) -> tuple[Path, ...]:
+        """Move every file to its place, in order."""
+        published = []
+        try:
+            for name in self.names:
+                os.replace(self.path / name, self.folder / name)
+                published.append(self.folder / name)
+        except OSError as error:
+            raise folder_error(self.folder, error) from None
+        return tuple(published)
+
+
+def folder_error(folder: Path, error: OSError) -> ToolchainError:
+    """The message for a folder that cannot be written to."""
+    if error.errno == errno.ENOSPC:
+        return ToolchainError(f"cannot write to {folder}: the disk is full; free some space or choose another folder")
+    reason = error.strerror or str(error)
+    return ToolchainError(f"cannot write to {folder}: {reason}; choose another folder or change its permissions")

@@ -1,0 +1,3 @@
+"""The version of bracketc, as generated modules quote it."""
+
+VERSION = "0.1.0"
