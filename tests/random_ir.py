@@ -71,7 +71,7 @@ class RandomGraph:
         return tuple(self.nodes[-count:])
 
     def pick(self, accept: Callable[[Node], bool] = lambda node: True) -> Node:
-        """A real node that ``accept`` accepts; a new argument when there is none in the pool.."""
+        """A real node that ``accept`` accepts; a new argument when there is none in the pool."""
         found = [node for node in self.nodes if node.dtype == "real" and accept(node)]
         if found:
             return found[max(self.rng.randrange(len(found)), self.rng.randrange(len(found)))]
@@ -211,8 +211,8 @@ def _reduce(graph: RandomGraph) -> Node:
 
 
 def _window(graph: RandomGraph) -> Node:
-    node = graph.pick(lambda n: n.rank > 0)
-    axis = graph.rng.randrange(node.rank)
+    node = graph.pick(lambda n: any(extent.evaluate(SIZES) > 1 for extent in n.shape))
+    axis = graph.rng.choice([k for k, extent in enumerate(node.shape) if extent.evaluate(SIZES) > 1])
     extent = node.shape[axis]
     kind = graph.rng.choice(("entry", "slice", "tail", "flip", "sliding"))
     match kind:

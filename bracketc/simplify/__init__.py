@@ -1,0 +1,144 @@
+"""Rewrites that leave the meaning of a program as it is: bracket algebra, stable forms, structure, recurrences.
+
+``stabilise`` runs before differentiation, so that softmax and its relatives are differentiated in the forms that do not
+overflow; ``simplify`` runs after it, and may use the traits of arguments. Both take all roots of a program at once: what
+is shared stays shared. Each pass is a function of its own, with the bracket before and after in its docstring:
+
+    room            passes
+    flatten         fold_brackets, inline_brackets, pull_scalars, flatten_products, absorb_scales
+    deltas          eliminate_deltas, split_deltas
+    powers          split_sizes, merge_powers, simplify_powers
+    canonical       canonicalise
+    sums            merge_terms, pull_common, cancel_terms, flatten_sums
+    broadcasts      fold_constants, spread_late, fold_selects
+    stable          stable_logarithms, stable_quotients, stable_powers, stable_differences, stable_exponentials,
+                    shift_logsumexp, complement_sigmoids
+    traits          sum_rows, use_diagonals, use_orthogonality, use_signs, declared_powers, canonical_under_symmetry
+    windows         compose_windows, fold_overlaps, sum_overlaps, fold_gathers, fold_stacks
+    sharing         share_transposes
+"""
+
+from __future__ import annotations
+
+from bracketc.ir.nodes import (
+    Add,
+    Einsum,
+    Gather,
+    Overlap,
+    Pointwise,
+    Reduce,
+    Scatter,
+    Select,
+    Size,
+    Stack,
+    Window,
+)
+from bracketc.ir.rewrite import Roots
+from bracketc.simplify.broadcasts import fold_constant, fold_select, spread_later
+from bracketc.simplify.canonical import canonical
+from bracketc.simplify.deltas import eliminate_delta, split_delta
+from bracketc.simplify.fixpoint import Rules, normalise
+from bracketc.simplify.flatten import (
+    absorb_scales,
+    flatten_products,
+    fold_bracket,
+    inline_bracket,
+    pull_scalar,
+)
+from bracketc.simplify.powers import merge_power, simplify_power, split_size
+from bracketc.simplify.sharing import share_transposes
+from bracketc.simplify.stable import (
+    complement_sigmoids,
+    shift_logsumexps,
+    stable_difference,
+    stable_exponential,
+    stable_logarithm,
+    stable_power,
+    stable_quotient,
+)
+from bracketc.simplify.sums import cancel_term, flatten_sums, merge_term, pull_common_scalars
+from bracketc.simplify.traits import (
+    declared_power,
+    declared_product,
+    sum_row,
+    symmetric_canonical,
+    use_diagonal,
+    use_orthogonal,
+    use_sign,
+)
+from bracketc.simplify.windows import compose_window, fold_gather, fold_overlap, fold_stack, sum_overlap
+
+ROUNDS = 6
+"""How often the rules and the passes that need to see all uses of a node take turns, at most."""
+
+ALWAYS: Rules = {
+    Size: (split_size,),
+    Einsum: (
+        fold_bracket,
+        inline_bracket,
+        eliminate_delta,
+        merge_power,
+        stable_quotient,
+        sum_overlap,
+        split_delta,
+        pull_scalar,
+        canonical,
+    ),
+    Add: (merge_term, stable_difference, spread_later, cancel_term, pull_common_scalars),
+    Pointwise: (
+        fold_constant,
+        spread_later,
+        stable_power,
+        simplify_power,
+        stable_logarithm,
+        stable_exponential,
+    ),
+    Select: (fold_select, spread_later),
+    Reduce: (shift_logsumexps,),
+    Window: (compose_window,),
+    Overlap: (fold_overlap,),
+    Scatter: (fold_overlap,),
+    Gather: (fold_gather,),
+    Stack: (fold_stack,),
+}
+"""Rules that hold whatever the arguments are."""
+
+UNDER_TRAITS: Rules = {
+    **ALWAYS,
+    Einsum: (
+        fold_bracket,
+        inline_bracket,
+        eliminate_delta,
+        use_diagonal,
+        use_orthogonal,
+        sum_row,
+        declared_product,
+        stable_quotient,
+        sum_overlap,
+        split_delta,
+        pull_scalar,
+        symmetric_canonical,
+    ),
+    Pointwise: (*ALWAYS[Pointwise], use_sign, declared_power),
+}
+"""The same with those that need the traits of arguments."""
+
+
+def stabilise(roots: Roots) -> Roots:
+    """Before differentiation: normal form and stable forms, every entry of every argument taken as free."""
+    return absorb_scales(_alternate(complement_sigmoids(normalise(roots, ALWAYS)), ALWAYS))
+
+
+def simplify(roots: Roots) -> Roots:
+    """After differentiation: normal form under the traits of the arguments, shared transposes, whole contractions."""
+    return absorb_scales(share_transposes(_alternate(roots, UNDER_TRAITS)))
+
+
+def _alternate(roots: Roots, rules: Rules) -> Roots:
+    """Rules and the joining of sums and products in turn, until nothing changes."""
+    for _ in range(ROUNDS):
+        before = roots.nodes
+        roots = flatten_sums(flatten_products(normalise(roots, rules)))
+        if roots.nodes == before:
+            break
+    return normalise(roots, rules)

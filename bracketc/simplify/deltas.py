@@ -1,0 +1,69 @@
+"""Kronecker deltas: contracted where they can be, else kept in front as structure.
+
+A delta between two output labels stays, and the other factors carry the first of the two labels only, so that what uses
+the bracket inlines it and the delta meets a sum later on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from fractions import Fraction
+
+from bracketc.ir.build import einsum
+from bracketc.ir.dims import Dim
+from bracketc.ir.nodes import Delta, Einsum, Labels, Node
+from bracketc.ir.rewrite import Roots, rewrite
+from bracketc.simplify.brackets import bracket, is_contraction
+
+
+def eliminate_deltas(roots: Roots) -> Roots:
+    """Contract every delta that carries a summed label, and drop the trace of labels that are equal already.
+
+    (δ_ij A_jk | ik)  ->  (A_ik | ik)          (δ_ii | )  ->  (I | )          (δ_ij A_jk | ijk)  ->  (δ_ij A_ik | ijk)
+    """
+    return rewrite(roots, eliminate_delta)
+
+
+def eliminate_delta(node: Node) -> Node:
+    if not isinstance(node, Einsum):
+        return node
+    for place, (factor, (*labels,)) in enumerate(node.factors):
+        if not isinstance(factor, Delta):
+            continue
+        first, second = sorted(labels)  # output labels come first, in order
+        others = [other for k, other in enumerate(node.factors) if k != place]
+        extents: dict[Hashable, Dim] = dict(enumerate(node.extents))
+        if first == second:
+            return bracket(node.coefficient, others, node.output, extents)
+        if second >= len(node.output):
+            del extents[second]
+            return bracket(node.coefficient, _renamed(others, second, first), node.output, extents)
+        if any(second in own for _, own in others):
+            factors = [(factor, (first, second)), *_renamed(others, second, first)]
+            return bracket(node.coefficient, factors, node.output, extents)
+    return node
+
+
+def _renamed(factors: list[tuple[Node, Labels]], old: int, new: int) -> list[tuple[Node, tuple[Hashable, ...]]]:
+    return [(node, tuple(new if label == old else label for label in labels)) for node, labels in factors]
+
+
+def split_deltas(roots: Roots) -> Roots:
+    """Take deltas that stay out of a contraction: what is left is smaller, and whatever uses it sees the structure.
+
+    (δ_ij A_ik B_kl | ijl)  ->  (δ_ij (A_ik B_kl | il)_il | ijl)
+    """
+    return rewrite(roots, split_delta)
+
+
+def split_delta(node: Node) -> Node:
+    if not isinstance(node, Einsum) or not is_contraction(node):
+        return node
+    outside = [(f, labels) for f, labels in node.factors if isinstance(f, Delta) and max(labels) < len(node.output)]
+    if not outside:
+        return node
+    inside = [factor for factor in node.factors if factor not in outside]
+    carried = {label for _, labels in inside for label in labels}
+    output = tuple(label for label in node.output if label in carried)
+    core = bracket(Fraction(1), inside, output, {label: node.extents[label] for label in sorted(carried)})
+    return einsum(node.coefficient, [*outside, (core, output)], node.output, dict(enumerate(node.extents)))
