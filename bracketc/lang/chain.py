@@ -151,14 +151,18 @@ class Chain:
 def missing_operand(cursor: Cursor, token: Token) -> Exception:
     """The error for an operator, a closing bracket or an end where an operand must stand."""
     help = ""
+    at = cursor.at if cursor.token is token else max(cursor.at - 1, 0)
+    before, after = cursor.tokens[max(at - 1, 0)], cursor.tokens[min(at + 1, len(cursor.tokens) - 1)]
     if token.is_op("-"):
         help = "a minus inside an expression needs parentheses: a · (-b)"
     elif token.is_op("|"):
-        help = "an absolute value is abs(x), a norm is norm(x)"
-    elif token.is_op("⊘") and cursor.at and cursor.tokens[cursor.at - 1].is_op("⊘"):
+        help = "a norm is norm(x)" if after.is_op("|") else "an absolute value is abs(x), a determinant det(X)"
+    elif token.is_op("⊘") and before.is_op("⊘"):
         help = "a comment begins with #"
-    elif token.is_op("·") and cursor.following.kind == "number" and not cursor.following.spaced:
-        help = f"a number begins with a digit: 0.{cursor.following.text}"
+    elif token.is_op("·") and after.kind == "number" and not after.spaced:
+        help = f"a number begins with a digit: 0.{after.text}"
+    elif token.is_op(")", "]", "}") and before.is_op("(", "[", "{"):
+        help = "nothing stands between the brackets"
     elif token.is_op("⊙", "**") or (token.kind == "op" and token.text in LEVELS):
         help = "an operator stands between two operands"
     return cursor.unexpected(token, "an operand", help)

@@ -131,7 +131,10 @@ def left_over(cursor: Cursor, token: Token, what: str) -> Problem:
         help = "a definition has one =; equality in a condition is ==; chains of = stand in derivations"
         return cursor.unexpected(token, f"the end of {what}", help)
     if token.is_op(":"):
-        return cursor.unexpected(token, f"the end of {what}", "sizes are declared with `input X : N, D`")
+        return cursor.unexpected(token, f"the end of {what}", "a colon stands in `input X : N, D` only")
+    if token.is_op(","):
+        help = "a comma separates names, arguments and entries; labels are A_ij or A_{i1,k}"
+        return cursor.unexpected(token, f"the end of {what}", help)
     if token.is_op("⟹", "⇝"):
         return cursor.unexpected(token, f"the end of {what}", "steps of a derivation stand in derivation … { … }")
     if token.kind == "name" and token.text == "where":

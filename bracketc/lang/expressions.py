@@ -129,10 +129,10 @@ class _Reader:
             self._stop(token)
         elif token.text not in ("where", "for"):
             operands.name(self.stack, token)
+        elif token.text == "where" and self.cursor.following.is_op("("):
+            raise self.cursor.problem("the ( of where does not touch it", token, "write where(condition, a, b)")
         elif frame.kind == "root":
             raise missing_operand(self.cursor, token)
-        elif token.text == "where" and self.cursor.following.is_op("("):
-            raise self.cursor.problem("where( must touch its parenthesis", token, "where(condition, a, b)")
         else:
             help = f"{token.text} stands after the whole expression; is a {CLOSING[frame.kind]} missing before it?"
             raise self.cursor.problem(f"{token.text} inside a bracket", token, help)

@@ -110,7 +110,8 @@ def _goes_on(line: list[Token], tokens: Sequence[Token], at: int, stop: int) -> 
         return True
     if last.kind in ("subscript", "superscript") and len(line) > 1 and not last.spaced:
         before = line[-2]
-        if before.kind == "op" and before.text in _ANNOTATED:
+        layout = len(line) > 3 and line[-4].kind == "name" and line[-4].text == "layout"  # layout ^12·^3
+        if before.kind == "op" and before.text in _ANNOTATED and not layout:
             return True
     token = tokens[at]
     if at >= stop or token.kind != "name" or token.text not in ("where", "for"):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from bracketc.lang import subscripts
 from bracketc.lang.applications import check_bare
-from bracketc.lang.chain import Chain
-from bracketc.lang.cursor import Cursor
+from bracketc.lang.chain import COMPARISONS, Chain
 from bracketc.lang.frames import Frame, Frames
 from bracketc.lang.lexer import Token
 from bracketc.lang.postfix import complete
@@ -96,7 +95,7 @@ def name(frames: Frames, token: Token) -> None:
             frame = frames.push("binder", cursor.take(), token)
             binder_name(frames, frame)
             return
-        if token.text == "e" and (after.is_op("⟨") or (after.is_op("<") and _closes(cursor))):
+        if token.text == "e" and (after.is_op("⟨") or (after.is_op("<") and _is_one_hot(frames))):
             frames.push("angle", cursor.take(), token)
             return
     if name.base in FUNCTIONS or token.text == "stop":
@@ -132,13 +131,35 @@ def bound(frames: Frames, frame: Frame, token: Token) -> None:
     frame.first = None
 
 
-def _closes(cursor: Cursor) -> bool:
-    """Whether the ``<`` at the cursor closes over plain entries, so that ``e<i,j+1>`` is a one-hot."""
-    at = cursor.at + 1
-    while True:
-        token = cursor.tokens[at]
-        if token.is_op(">"):
-            return at > cursor.at + 1
-        if not (token.kind in ("name", "number") or token.is_op(",", "+", "-")):
+_FAR = 200  # tokens between the angles of a one-hot in a condition
+
+
+def _is_one_hot(frames: Frames) -> bool:
+    """Whether the ``<`` behind ``e`` opens a one-hot: always, except in a condition where nothing closes it.
+
+    ``e<i,j+1>`` is one; ``where(e<3, a, b)`` compares.
+    """
+    cursor = frames.cursor
+    frame = frames.top
+    if frame.kind != "call" or frame.name is None or frame.name.text != "where" or frame.items:
+        return True
+    inside = angles = 0
+    for at in range(cursor.at + 1, min(cursor.at + _FAR, len(cursor.tokens))):
+        token, before = cursor.tokens[at], cursor.tokens[at - 1]
+        if token.kind == "end":
             return False
-        at += 1
+        if token.is_op("(", "[", "{"):
+            inside += 1
+        elif token.is_op(")", "]", "}"):
+            inside -= 1
+            if inside < 0:
+                return False
+        elif inside or token.kind != "op":
+            continue
+        elif token.text == "<" and not token.spaced and (before.text == "e" or before.kind == "symbol"):
+            angles += 1
+        elif token.text == ">" and angles:
+            angles -= 1
+        elif token.text in COMPARISONS:
+            return token.text == ">" and at > cursor.at + 1
+    return False

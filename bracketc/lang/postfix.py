@@ -73,7 +73,7 @@ def _check_suffix(frames: Frames, node: Expr, token: Token) -> None:
     cursor = frames.cursor
     shown = cursor.shown(token)
     if isinstance(node, Number):
-        if node.text == "1":
+        if node.text == "1" and "0" not in shown:
             raise cursor.problem("1 is a number", cursor.span(token).join(node.span), ONES_HELP)
         raise cursor.problem(
             f"{shown} behind a number", token, "digits are not grouped with _; a product needs a space"

@@ -24,6 +24,7 @@ from bracketc.lang.syntax import (
     DimFamily,
     DimStatement,
     Expr,
+    FormalProduct,
     Function,
     Import,
     Layout,
@@ -144,12 +145,22 @@ def _dims(cursor: Cursor) -> tuple[Expr, ...]:
         return ()
     if cursor.token.kind == "end" or (cursor.token.kind == "name" and cursor.token.text in TRAITS):
         raise cursor.unexpected(cursor.token, "sizes", "a rank-0 argument is declared with `: scalar`")
-    dims = [expression(cursor, TRAITS)]
+    dims = [_dimension(cursor)]
     while cursor.token.is_op(",") and not (cursor.following.kind == "name" and cursor.following.text in TRAITS):
         cursor.take()
-        dims.append(expression(cursor, TRAITS))
+        dims.append(_dimension(cursor))
     cursor.accept(",")  # before a trait
     return tuple(dims)
+
+
+def _dimension(cursor: Cursor) -> Expr:
+    """A size; ``C onhot rows`` would be a product of sizes, and is refused as a trait that is misspelled."""
+    found = expression(cursor, TRAITS)
+    for factor in found.factors[1:] if isinstance(found, FormalProduct) else ():
+        near = nearest(factor.text, TRAITS, 0.8) if isinstance(factor, Name) else None
+        if near is not None:
+            raise cursor.problem(f"unknown trait {factor.span.text}", factor.span, f"did you mean {near}?")
+    return found
 
 
 def _trait(cursor: Cursor) -> Trait:
@@ -303,7 +314,6 @@ _JUNK = {
     "while": "a recurrence is Z[t] = … Z[t-1] … for t = 1..T",
     "for": "for follows a definition: Z[t] = … for t = 1..T",
     "where": "where follows an expression: J = … where h = …",
-    "grad": "a request is gradient J wrt W",
     "outputs": "write output F, J",
     "hess": "a request is hessian J wrt W",
     "include": 'write import "layers.brk"',
@@ -327,6 +337,8 @@ def no_statement(cursor: Cursor) -> Exception:
             help = "a line goes on when the one before ends with an operator or stands in a bracket"
         return cursor.unexpected(start, "a statement", help)
     word = start.text
+    if start.text == "∇" and any(token.kind == "name" and token.text == "wrt" for token in cursor.tokens):
+        return cursor.problem(f"{cursor.shown(start)} begins no statement", start, "a request is gradient J wrt W")
     if start.kind == "symbol" or (after.is_op("=") and word in ("for", "where")):
         return cursor.problem(f"{cursor.shown(start)} is a reserved word", start, "choose another name")
     if word in _JUNK:
@@ -343,12 +355,15 @@ def no_statement(cursor: Cursor) -> Exception:
         return cursor.problem(f"unknown statement {word}", start, help)
     if after.is_op("(") and not after.spaced:
         if any(token.is_op("=") for token in cursor.tokens):
-            return cursor.problem("a function is declared with function", start, f"write function {word[:30]}(…) = …")
+            equals = next(token for token in cursor.tokens if token.is_op("="))
+            head = " ".join(cursor.source.text[start.start : equals.start].split())
+            head = head if len(head) <= 40 else f"{word[:30]}(…)"
+            return cursor.problem("a function is declared with function", start, f"write function {head} = …")
         return cursor.problem("an expression is no statement", start, "give it a name: F = …")
     if after.is_op("==", ":"):
         help = f"write {word} = …" if after.text == "==" else f"write input {word} : N, D, or {word} = …"
         return cursor.unexpected(after, "=", help)
-    if after.is_op("+", "-", "⊙", "⊘", "·", "@", "**") and any(token.is_op("=") for token in cursor.tokens):
+    if any(token.is_op("=") for token in cursor.tokens):
         return cursor.problem("the left side of a definition is a name", start, "a definition is NAME = expression")
     return cursor.problem("an expression is no statement", start, "give it a name: F = …")
 

@@ -68,7 +68,7 @@ def is_reserved(name: str) -> bool:
     return name in RESERVED or name in FUNCTIONS
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str], likeness: float = 0.7) -> str | None:
     """The known word that is spelled most like ``word``: ``inptu`` -> input; None when none is near."""
-    found = difflib.get_close_matches(word[:40], sorted(known), n=1, cutoff=0.7)
+    found = difflib.get_close_matches(word[:40], sorted(known), n=1, cutoff=likeness)
     return found[0] if found else None
