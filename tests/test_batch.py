@@ -141,6 +141,13 @@ def test_linear_algebra_with_batch_axes_of_one_argument() -> None:
     _agrees(Linalg("solve", (A, tensor("R", 2, "N", "C"))), [A], (B,))
 
 
+def test_a_result_of_a_recurrence_without_the_key_leaves_the_key_behind() -> None:
+    given = einsum(1, [(project(LOOP, 2), "tc"), (project(LOOP, 2), "tc")], "t")
+    weights = tensor("Ms", "B", "N", "C")
+    (result,) = batch((given,), {M: weights}, (B,))
+    assert M not in _tensors(result) and weights in _tensors(result)
+
+
 def _deep(step: Callable[[Node], Node]) -> Node:
     node: Node = x
     for _ in range(20_000):

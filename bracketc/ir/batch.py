@@ -90,7 +90,7 @@ class _Walk:
         flags = [self.batched[operand] for operand in node.operands]
         if not any(any(flag) if isinstance(flag, tuple) else flag for flag in flags):
             self.batched[node] = False
-            return node
+            return node if operands == node.operands else node.rebuild(operands)
         self.batched[node] = True
         rule = _RULES.get(type(node))
         if rule is None:
