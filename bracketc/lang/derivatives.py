@@ -1,0 +1,119 @@
+"""Derivatives as expressions: ``∇s^P(A)``, ``Jac s^P(A)``, ``∇[W](J)``, ``Jac[W](h)``.
+
+They become :class:`~bracketc.ir.nodes.Derivative` nodes, which calculus expands.
+"""
+
+from __future__ import annotations
+
+from bracketc.ir.batch import batch
+from bracketc.ir.nodes import Derivative, Node, Tensor
+from bracketc.ir.rewrite import depends_on, substitute
+from bracketc.lang import syntax
+from bracketc.lang.entries import integer
+from bracketc.lang.functions import _check as check_function
+from bracketc.lang.functions import apply, split
+from bracketc.lang.scope import Scope
+from bracketc.lang.values import Binding, Family, Quantity, Steps, Value, closed
+
+LAYOUTS = {"∇": "gradient", "Jac": "jacobian"}
+"""∇: inputs, then outputs; Jac: outputs, then inputs."""
+
+
+def of_function(expr: syntax.FunctionDerivative, scope: Scope) -> Value:
+    """``∇s^P(A)``: the derivative of a function at every sub-tensor with the positions P fixed."""
+    check_function(expr.function, syntax.Call(expr.function, expr.positions, expr.arguments, expr.span), scope)
+    problems = scope.run.problems
+    values = problems.each(expr.arguments, lambda argument: scope.run.evaluate(argument, scope))
+    if len(values) != 1:
+        problems.unsupported(
+            f"{expr.operator} of a function of {len(values)} arguments", expr.span, f"write {expr.operator}[x](f(x, y))"
+        )
+    value, place = values[0], expr.arguments[0].span
+    node, lead = (value.node, 0)
+    if expr.positions is not None:
+        node, lead = split(expr.positions, value, expr.function.text, scope)
+    wrt = scope.run.placeholder("p", node, lead)
+    output = apply(expr.function, [(closed(wrt), place)], 0, scope, expr.span)
+    layout = LAYOUTS[expr.operator]
+    if lead == 0:
+        return closed(Derivative(output.node, wrt, node, layout))
+    entry = scope.run.placeholder("m", node, lead)
+    (whole,) = batch((Derivative(output.node, wrt, entry, layout),), {entry: node}, node.shape[:lead])
+    return closed(whole)
+
+
+def of_expression(expr: syntax.Derivative, scope: Scope) -> Value:
+    """``∇[W](J)``: all else is constant; a defined name is cut from its definition."""
+    problems = scope.run.problems
+    if len(expr.wrt) != 1:
+        problems.error(
+            f"{expr.operator}[…] by {len(expr.wrt)} names is no single tensor",
+            expr.span,
+            f"write one after the other: {expr.operator}[{expr.wrt[0].span.text}](…)",
+        )
+    (reference,) = expr.wrt
+    name = reference.name.text
+    found = scope.get(name, reference.name.span)
+    number: int | None = None
+    if isinstance(found, Family):
+        number = integer(reference.entries[0], scope) if reference.entries and len(reference.entries) == 1 else None
+        member = found.members.get(number) if number is not None else None
+        if not isinstance(member, Value):
+            problems.error(f"no single member of {name}: {reference.span.text}", reference.span, f"write {name}[1]")
+        target = member
+    elif reference.entries is not None:
+        problems.unsupported("the derivative by a part of a tensor", reference.span, f"take the part of ∇[{name}](…)")
+    elif isinstance(found, Steps):
+        target = found.stacked
+    elif isinstance(found, Value):
+        target = found
+    elif isinstance(found, Quantity):
+        problems.error(f"{name} is a whole number, and has no derivative", reference.span)
+    else:
+        problems.error(f"{name} is no tensor to differentiate by", reference.span)
+    if target.node.dtype != "real":
+        problems.error(f"{name} holds integers, and has no derivative", reference.span)
+    wrt = scope.run.placeholder("p", target.node)
+    inner = _cut(expr, scope, (name, number), found, target, Value(wrt, target.rows))
+    body = scope.run.evaluate(expr.body, inner)
+    output: Node = body.node
+    if isinstance(target.node, Tensor) or inner is scope:
+        (output,) = substitute((output,), {target.node: wrt})
+    for step in scope.steps:
+        if any(wrt in depends_on([source], [wrt]) and target.node in depends_on([source], [target.node]) for source in step.slices.values()):
+            problems.unsupported(f"a derivative by {name} inside a range that takes slices of it", expr.span)
+    return closed(Derivative(output, wrt, target.node, LAYOUTS[expr.operator]))
+
+
+def _cut(
+    expr: syntax.Derivative, scope: Scope, member: tuple[str, int | None], found: Binding, target: Value, wrt: Value
+) -> Scope:
+    """The scope in which ``name`` is a variable of its own, with what depends on it defined anew."""
+    name, number = member
+    level: Scope | None = scope
+    while level is not None and level is not scope.file:
+        if name in level.bindings:
+            return scope  # a local name: its node is replaced afterwards
+        level = level.parent
+    if isinstance(target.node, Tensor) and not isinstance(found, Steps):
+        return scope  # an argument: its node is replaced afterwards
+    binding: Binding = wrt
+    if isinstance(found, Family):
+        assert number is not None
+        binding = Family(found.name, {**found.members, number: wrt})
+    elif isinstance(found, Steps):
+        binding = Steps(found.name, found.first, found.last, wrt, found.starts)
+    file = Scope(scope.run, {name: binding}, scope.file, steps=())
+    file.file = file
+    key = name if number is None else (name, number)
+    for unit in scope.run.order.between(key, expr.body, scope):
+        scope.run.define(unit, file)
+    return _rebase(scope, file)
+
+
+def _rebase(scope: Scope, file: Scope) -> Scope:
+    """The locals of ``scope`` over another file level."""
+    if scope is scope.file:
+        return file
+    assert scope.parent is not None
+    return Scope(scope.run, scope.bindings, _rebase(scope.parent, file), file=file, steps=scope.steps)

@@ -1,0 +1,149 @@
+"""The body of a range: what it says once, for every number of ``t = first..last``.
+
+Inside the body ``X[t]`` is a placeholder with the shape of a slice.  When the range is closed, :func:`bracketc.ir.batch.batch`
+puts all slices in its place at once, along a new leading axis, so nothing is unrolled:
+
+    sum[t=1..T](X[t] · X[t])   ->   body (%s1 · %s1), %s1 -> X   ->   (X_ti X_ti | t)  ->  summed over t
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from bracketc.errors import Span
+from bracketc.ir import build
+from bracketc.ir.batch import batch
+from bracketc.ir.dims import Dim
+from bracketc.ir.nodes import Node, Range, Shape, Tensor
+from bracketc.ir.rewrite import tensors
+from bracketc.lang import syntax
+from bracketc.lang.entries import dimension
+from bracketc.lang.scope import Elaboration, Scope
+
+
+class Step:
+    """A range that is open: its variable, its numbers, and the slices taken for it so far."""
+
+    __slots__ = ("_known", "extent", "first", "run", "slices", "variable")
+
+    def __init__(self, run: Elaboration, first: Dim, last: Dim) -> None:
+        self.run = run
+        self.first = first
+        self.extent = last - first + 1
+        self.variable = run.variable()
+        self.slices: dict[Tensor, Node] = {}
+        self._known: dict[tuple[object, ...], Tensor] = {}
+
+    @property
+    def name(self) -> str:
+        return str(self.variable)
+
+    @property
+    def last(self) -> Dim:
+        return self.first + self.extent - 1
+
+    def split(self, dim: Dim) -> tuple[int, Dim] | None:
+        """``2 t + N`` -> (2, N); None when the variable does not occur as a multiple of a number."""
+        factor = 0
+        rest = []
+        for monomial, coefficient in dim.terms:
+            if monomial == ((self.name, 1),):
+                factor = coefficient
+            elif any(part == self.name for part, _ in monomial):
+                return None
+            else:
+                rest.append((monomial, coefficient))
+        return factor, Dim(rest)
+
+    def slice(self, node: Node, axis: int, factor: int, offset: Dim, steps: Sequence[int], extents: Shape) -> Tensor:
+        """The part of ``node`` at position ``factor t + offset`` (from 0) of ``axis``, spread over further labels."""
+        key = (node, axis, factor, offset, tuple(steps), extents)
+        found = self._known.get(key)
+        if found is None:
+            start = offset + factor * self.first
+            source = build.window(node, axis, start, (factor, *steps), (self.extent, *extents))
+            found = self._known[key] = self._placeholder(_to_front(source, axis))
+        return found
+
+    def number(self) -> Tensor:
+        """``t`` itself, as a scalar."""
+        found = self._known.get(("number",))
+        if found is None:
+            counted: Node = Range(self.extent)
+            if self.first.constant != 1:
+                counted = build.add([counted, build.broadcast(build.size(self.first - 1), (self.extent,), ())])
+            found = self._known[("number",)] = self._placeholder(counted)
+        return found
+
+    def _placeholder(self, source: Node) -> Tensor:
+        tensor = self.run.placeholder("s", source, 1)
+        self.slices[tensor] = source
+        return tensor
+
+    def close(self, node: Node) -> Node:
+        """``node``, which may hold slices, for all numbers of the range along a new leading axis."""
+        (result,) = batch((node,), self.slices, (self.extent,))
+        return result
+
+
+def _to_front(node: Node, axis: int) -> Node:
+    if axis == 0:
+        return node
+    return build.permute(node, (axis, *(k for k in range(node.rank) if k != axis)))
+
+
+def take(
+    node: Node, axis: int, dim: Dim, steps: tuple[int, ...], extents: Shape, scope: Scope, span: Span
+) -> Node:
+    """The entries of ``axis`` at ``dim + Σ steps[i] l_i`` (from 0), with axes of ``extents`` in its place.
+
+    ``dim`` may hold the variable of an open range; the result then stands for one step of it.
+    """
+    problems = scope.run.problems
+    open_steps = [step for step in scope.steps if step.name in dim.names]
+    if not open_steps:
+        return build.window(node, axis, dim, steps, extents)
+    if len(open_steps) > 1:
+        problems.unsupported("an index with the variables of two ranges", span)
+    (step,) = open_steps
+    if node.dtype != "real" and axis != 0:
+        problems.unsupported("a range over an axis of integers other than the first", span)
+    parts = step.split(dim)
+    if parts is None:
+        problems.error(f"an index must be a multiple of the variable of its range, found {span.text}", span)
+    if len(scope.steps) > 1:
+        position = scope.steps.index(step)
+        held = {tensor for later in scope.steps[position + 1 :] for tensor in later.slices}
+        if any(tensor in held for tensor in tensors([node])):
+            problems.unsupported("an index of an outer range on a slice of an inner one", span)
+    return step.slice(node, axis, parts[0], parts[1], steps, extents)
+
+
+def number(dim: Dim, scope: Scope) -> Node:
+    """A whole number as a scalar: a size, or a polynomial that holds variables of open ranges."""
+    dim = scope.run.sizes.resolve(dim)
+    variables = {step.name: step for step in scope.steps if step.name in dim.names}
+    if not variables:
+        return build.size(dim)
+    terms: list[Node] = []
+    for monomial, coefficient in dim.terms:
+        factors: list[tuple[Node, tuple[int, ...]]] = []
+        for name, power in monomial:
+            factor = variables[name].number() if name in variables else build.size(Dim.named(name))
+            factors += [(factor, ())] * power
+        terms.append(build.einsum(Fraction(coefficient), factors, ()))
+    return build.add(terms)
+
+
+def open_range(first: syntax.Expr, last: syntax.Expr, scope: Scope) -> Step:
+    """The range ``first..last`` in either order."""
+    low, high = dimension(first, scope), dimension(last, scope)
+    if any(name.startswith("%") for name in (*low.names, *high.names)):
+        scope.run.problems.unsupported("a range whose ends depend on another range", first.span.join(last.span))
+    backwards = (high - low).constant
+    if backwards is not None and backwards < -1:
+        low, high = high, low
+    elif backwards is None and low.constant is None and high.constant is not None:
+        low, high = high, low  # T..1
+    return Step(scope.run, low, high)

@@ -1,0 +1,99 @@
+"""Sums of whole tensors: equal shapes, but a row may lie along the rows of a matrix, and ``⊖ ⊕`` spread a scalar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bracketc.errors import Span
+from bracketc.ir import build
+from bracketc.ir.nodes import Node, Shape
+from bracketc.lang import syntax
+from bracketc.lang.formal import space_hint
+from bracketc.lang.scope import Scope
+from bracketc.lang.term import unify
+from bracketc.lang.values import Value, kind_of
+
+
+def total(expr: syntax.Sum, scope: Scope) -> Value:
+    """``[-] a + b - c ⊖ d ⊕ e``, left to right."""
+    values = scope.run.problems.each(expr.operands, lambda operand: scope.run.evaluate(operand, scope))
+    signs = ("-" if expr.negated else "+", *expr.operators)
+    spans = [operand.span for operand in expr.operands]
+    tensors: list[tuple[Value, Span, str]] = []
+    scalars: list[tuple[Node, str]] = []
+    rank = max(value.rank for value in values)
+    loose = False
+    for index, (value, span, sign) in enumerate(zip(values, spans, signs, strict=True)):
+        # `a ⊖ c` and `c ⊖ a` spread the scalar, on either side of the sign
+        spread = sign in "⊖⊕" or (index == 0 and len(signs) > 1 and signs[1] in "⊖⊕")
+        loose = loose or spread
+        if value.rank == 0 and rank > 0 and spread:
+            scalars.append((value.node, sign))
+        else:
+            tensors.append((value, span, sign))
+    reference = next(entry for entry in tensors if entry[0].rank == rank)
+    for value, span, _ in tensors:
+        if value.rank != rank:
+            scope.run.problems.error(
+                f"a sum of {kind_of(rank)} and {kind_of(value.rank)}: {reference[1].text} and {span.text}",
+                span,
+                _advice(expr, reference[0], value, span),
+                [(kind_of(reference[0].rank), reference[1])],
+            )
+    aligned, rows, shape = align([(value, span) for value, span, _ in tensors], scope, "a sum")
+    terms = [build.scale(-1, v.node) if t[2] in "-⊖" else v.node for v, t in zip(aligned, tensors, strict=True)]
+    for node, sign in scalars:
+        spread_out = build.broadcast(node, shape, ())
+        terms.append(build.scale(-1, spread_out) if sign in "-⊖" else spread_out)
+    return Value(build.add(terms), rows)
+
+
+def _advice(expr: syntax.Sum, reference: Value, value: Value, span: Span) -> str:
+    near = space_hint(*expr.operands)
+    if value.rank == 0:
+        named = span.text if len(span.text) < 20 else "c"
+        help = f"a scalar is added by ⊕ or ⊖, or spread by ones: {named} 𝟏" + (f"_{'12345678'[:reference.rank]}" if reference.rank > 1 else "")
+        return f"{near}; {help}" if near else help
+    if near:
+        return near
+    if (reference.rank, value.rank) == (2, 1):
+        named = span.text if len(span.text) < 20 else "b"
+        return f"a vector is added to every row as 𝟏 {named} or {named}^T"
+    return ""
+
+
+def align(
+    operands: Sequence[tuple[Value, Span]], scope: Scope, what: str
+) -> tuple[list[Value], tuple[bool, ...], Shape]:
+    """Operands of one rank brought to one shape: an ``ι`` beside a longer dimension is spread along it.
+
+    Gives the operands, the ``ι`` marks and the shape of the result.
+    """
+    rank = operands[0][0].rank
+    shape = []
+    rows = []
+    for axis in range(rank):
+        row = all(value.rows[axis] for value, _ in operands)
+        carriers = [(value, span) for value, span in operands if row or not value.rows[axis]]
+        first, place = carriers[0]
+        for value, span in carriers[1:]:
+            unify(
+                scope.run,
+                (first.node.shape[axis], place),
+                (value.node.shape[axis], span),
+                f"dimension {axis + 1} of {what}",
+                span,
+            )
+        shape.append(scope.run.sizes.resolve(first.node.shape[axis]))
+        rows.append(row)
+    aligned = [_spread(value, rows, tuple(shape)) for value, _ in operands]
+    return aligned, tuple(rows), tuple(shape)
+
+
+def _spread(value: Value, rows: Sequence[bool], shape: Shape) -> Value:
+    lying = [axis for axis in range(value.rank) if value.rows[axis] and not rows[axis]]
+    if not lying:
+        return value
+    labels = [("row", axis) if axis in lying else axis for axis in range(value.rank)]
+    node = build.einsum(1, [(value.node, labels)], range(value.rank), dict(enumerate(shape)))
+    return Value(node, tuple(rows))
