@@ -65,6 +65,8 @@ def _trimmed(step: Step, live: set[Buffer]) -> Step:
     if isinstance(step, Map | Contract):
         stores = tuple(store for store in step.stores if store.target in live)
         operands, program, stores = prune(step.operands, step.program, stores)
+        if program is step.program and len(stores) == len(step.stores):
+            return step
         return replace(step, operands=operands, program=program, stores=stores)
     if isinstance(step, Loop):
         carries = tuple(Carry(c.before, c.after, c.initial, c.final if c.final in live else None) for c in step.carries)

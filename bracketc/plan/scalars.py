@@ -49,7 +49,8 @@ class Scalars:
 
     def add(self, instruction: Instruction) -> int:
         """The number of ``instruction``, which is appended when it is new."""
-        key = (replace(instruction, number=None), _bits(instruction.number))
+        i = instruction
+        key = (i.operation, i.args, i.operand, _bits(i.number), i.dim, i.label, i.label2, i.function)
         number = self._known.setdefault(key, len(self.program))
         if number == len(self.program):
             self.program.append(instruction)
@@ -79,17 +80,20 @@ class Scalars:
                 known = None if values is None else values.get(access)
                 numbers.append(self.load(access) if known is None else known)
                 continue
-            numbers.append(
-                self.add(
-                    replace(
-                        instruction,
-                        args=tuple(numbers[arg] for arg in instruction.args),
-                        label=instruction.label if instruction.label < 0 else relabel(instruction.label),
-                        label2=instruction.label2 if instruction.label2 < 0 else relabel(instruction.label2),
-                    )
-                )
-            )
+            moved_on = with_args(instruction, tuple(numbers[arg] for arg in instruction.args))
+            if instruction.label >= 0:
+                second = instruction.label2 if instruction.label2 < 0 else relabel(instruction.label2)
+                moved_on = replace(instruction, label=relabel(instruction.label), label2=second)
+            numbers.append(self.add(moved_on))
         return numbers
+
+
+def with_args(instruction: Instruction, args: tuple[int, ...]) -> Instruction:
+    """The operation on other instructions."""
+    if args == instruction.args:
+        return instruction
+    i = instruction
+    return Instruction(i.operation, args, i.operand, i.number, i.dim, i.label, i.label2, i.function)
 
 
 def _bits(number: Number | None) -> object:
@@ -108,6 +112,9 @@ def prune(
         if live[number]:
             for arg in program[number].args:
                 live[arg] = True
+    loaded = {i.operand for i in program if i.operation == "load"}
+    if all(live) and len(loaded) == len(operands):
+        return operands, program, stores
     kept: list[Instruction] = []
     places: dict[int, int] = {}
     numbers: dict[int, int] = {}
@@ -118,7 +125,7 @@ def prune(
             place = places.setdefault(instruction.operand, len(places))
             instruction = replace(instruction, operand=place)
         numbers[number] = len(kept)
-        kept.append(replace(instruction, args=tuple(numbers[arg] for arg in instruction.args)))
+        kept.append(with_args(instruction, tuple(numbers[arg] for arg in instruction.args)))
     return (
         tuple(operands[place] for place in places),
         tuple(kept),
