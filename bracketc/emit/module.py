@@ -8,11 +8,13 @@ from hashlib import sha256
 from pathlib import PurePath
 
 from bracketc.emit import expressions as ex
+from bracketc.emit.c_interface import CInterface
 from bracketc.emit.checks import Argument, CheckView, shape_checks
 from bracketc.emit.layout import assignment, definition, literal, wrapped
 from bracketc.emit.names import MODULE_NAMES, OPTIONS, python_name, python_names
 from bracketc.emit.numpy_kernel import Kernel, numpy_kernel
 from bracketc.emit.resources import render
+from bracketc.emit.views import KernelView
 from bracketc.errors import SourceError
 from bracketc.ir.nodes import DType, Shape
 from bracketc.ir.program import Entry, Program, TensorSpec
@@ -60,6 +62,38 @@ class ResultView:
 
 
 @dataclass(frozen=True, slots=True)
+class NativeCallView:
+    """The call of a C entry point: lines that make its structs, and what it gets for residuals."""
+
+    prefix: str
+    symbol: str
+    dims: str
+    args: tuple[str, ...]
+    results: tuple[str, ...]
+    saves: bool
+    residuals: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """The text of an error code."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NativeView:
+    """The library behind a module, for ``templates/module/c_library.py.j2``."""
+
+    prefix: str
+    cdef: str
+    abi: int
+    real: str
+    messages: tuple[MessageView, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionView:
     """One function of the module, in the words of ``templates/module/module.py.j2``."""
 
@@ -81,6 +115,8 @@ class FunctionView:
     out_fields: str
     claimed_inputs: str
     kernel_call: tuple[str, ...]
+    held: str
+    native: NativeCallView | None
     returned: str
     bound_constants: tuple[str, ...]
     bound_returned: str
@@ -158,6 +194,16 @@ class ModuleText:
     stub: str
 
 
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a module is called and made for."""
+
+    name: str
+    dtype: str
+    backend: str
+    version: str
+
+
 # ------------------------------------------------------------------------------------------------- the module
 def numpy_module(
     name: str, program: Program, entries: Sequence[Entry], plan: Plan, *, dtype: str, version: str
@@ -166,20 +212,75 @@ def numpy_module(
     helpers: dict[str, None] = {}
     sizes = size_names(program, plan)
     kernels = {s.entry: numpy_kernel(s, sizes, helpers) for s in plan.schedules}
-    functions, records = [], []
-    for entry in entries:
-        writer = _FunctionWriter(program, entry, plan.schedule(entry.name), kernels, sizes, dtype)
-        functions.append(writer.view())
-        records += writer.records()
-    module = _module_view(name, program, entries, plan, functions, records, dtype=dtype, backend="numpy", version=version)
-    imports = tuple(f"import {m}" for m in ("math",) if {"erf", "lgamma", "digamma"} & set(helpers))
-    views: dict[str, object] = {
-        "module": module,
-        "functions": tuple(functions),
+    imports = ("import math",) if {"erf", "lgamma", "digamma"} & set(helpers) else ()
+    views = {
         "kernels": tuple(kernels[e.name].view for e in entries),
         "helpers": tuple(sorted(helpers)),
         "backend": BackendView("numpy/kernels.py.j2", "numpy/calls.py.j2", False, imports),
     }
+    about = _About(name, dtype, "numpy", version)
+    return _module_text(about, program, entries, plan, sizes, kernels, None, views)
+
+
+def c_wrapper(
+    name: str,
+    program: Program,
+    entries: Sequence[Entry],
+    plan: Plan,
+    interface: CInterface,
+    *,
+    dtype: str,
+    version: str,
+) -> ModuleText:
+    """The module that calls the C functions which ``interface`` describes."""
+    sizes = size_names(program, plan)
+    kernels = {s.entry: _native_kernel(s, interface, program) for s in plan.schedules}
+    real = {"float32": "float", "float64": "double"}[dtype]
+    messages = tuple(MessageView(code, literal(text)) for code, text in sorted(interface.messages.items()))
+    imports = (
+        "import os as _os",
+        "from importlib import machinery as _machinery",
+        "from importlib import util as _util",
+    )
+    views = {
+        "c": NativeView(interface.prefix, _docstring_lines(interface.cdef), interface.abi, real, messages),
+        "backend": BackendView("module/c_library.py.j2", "module/c_calls.py.j2", True, imports),
+    }
+    about = _About(name, dtype, "c", version)
+    return _module_text(about, program, entries, plan, sizes, kernels, interface, views)
+
+
+def _native_kernel(schedule: Schedule, interface: CInterface, program: Program) -> Kernel:
+    """What the wrapper passes to a C entry: every argument, and the sizes that the arguments determine."""
+    backward = schedule.entry == "backward"
+    shapes = [t.shape for t in program.arguments] if backward else [b.shape for b in schedule.arguments]
+    determined = {name for shape in shapes for extent in shape for name in extent.names}
+    sizes = tuple(name for name in interface.sizes if name in determined)
+    view = KernelView(interface.entries[schedule.entry].symbol, (), (), "")
+    return Kernel(view, sizes, schedule.arguments, schedule.residuals if backward else ())
+
+
+def _docstring_lines(text: str) -> str:
+    return "\n".join(_docstring(line) for line in text.strip().split("\n"))
+
+
+def _module_text(
+    about: _About,
+    program: Program,
+    entries: Sequence[Entry],
+    plan: Plan,
+    sizes: Mapping[str, str],
+    kernels: Mapping[str, Kernel],
+    interface: CInterface | None,
+    backend: Mapping[str, object],
+) -> ModuleText:
+    functions, records = [], []
+    for entry in entries:
+        writer = _FunctionWriter(program, entry, plan.schedule(entry.name), kernels, sizes, about.dtype, interface)
+        functions.append(writer.view())
+        records += writer.records()
+    module = _module_view(about, program, entries, functions, records)
+    views = {"module": module, "functions": tuple(functions), **backend}
     return ModuleText(_tidy(render("module/module.py.j2", **views)), _tidy(render("module/module.pyi.j2", **views)))
 
 
@@ -208,36 +309,31 @@ def size_names(program: Program, plan: Plan) -> dict[str, str]:
 
 
 def _module_view(
-    name: str,
+    about: _About,
     program: Program,
     entries: Sequence[Entry],
-    plan: Plan,
     functions: Sequence[FunctionView],
     records: Sequence[RecordView],
-    *,
-    dtype: str,
-    backend: str,
-    version: str,
 ) -> ModuleView:
     unique = {record.name: record for record in records}
     source = _file_name(program.source.filename)
     exports = ["ArgumentError", *unique, "SIGNATURE", *(f.name for f in functions)]
     return ModuleView(
-        name=name,
-        title=f"{name}: generated by bracketc {version} from {source}; do not edit.",
+        name=about.name,
+        title=f"{about.name}: generated by bracketc {about.version} from {source}; do not edit.",
         about=tuple(_docstring(f"    {line}".rstrip()) for line in program.source.text.strip().split("\n")),
         exports=tuple(wrapped(f"__all__ = [{', '.join(map(literal, exports))}]")),
-        dtype=dtype,
-        backend=backend,
-        version=version,
+        dtype=about.dtype,
+        backend=about.backend,
+        version=about.version,
         source_name=literal(source),
         source_hash=sha256(program.source.text.encode("utf-8", "surrogatepass")).hexdigest(),
         has_residuals=any(entry.name == "forward" for entry in entries),
         has_backward=any(entry.name == "backward" for entry in entries),
         records=tuple(unique.values()),
         dims=tuple(DimView(literal(s.name), literal(s.value)) for s in program.sizes),
-        inputs=tuple(_tensor_view(spec, dtype) for spec in program.inputs.values()),
-        outputs=tuple(_tensor_view(spec, dtype) for spec in program.outputs.values()),
+        inputs=tuple(_tensor_view(spec, about.dtype) for spec in program.inputs.values()),
+        outputs=tuple(_tensor_view(spec, about.dtype) for spec in program.outputs.values()),
         requests=tuple(
             RequestView(r.kind, literal(r.output), literal(r.wrt), literal(r.name), literal(r.layout)) for r in program.requests
         ),
@@ -279,7 +375,9 @@ class _FunctionWriter:
         kernels: Mapping[str, Kernel],
         sizes: Mapping[str, str],
         dtype: str,
+        interface: CInterface | None,
     ) -> None:
+        self.interface = interface
         self.program = program
         self.entry = entry
         self.schedule = schedule
@@ -392,7 +490,7 @@ class _FunctionWriter:
         if self.forward:
             inputs = ex.tuple_of([self.variable[b] for b in self.own])
             sizes = ex.tuple_of([self.sizes[n] for n in self._residual_sizes()])
-            saved = "saved" if self.schedule.residuals else "()"
+            saved = "saved" if self.schedule.residuals or self.interface is not None else "()"
             residuals = f"Residuals({inputs}, {saved}, {sizes})"
             text, bound = f"{text}, {residuals}", f"{bound}, {residuals}"
         return text, constants, bound
@@ -442,7 +540,8 @@ class _FunctionWriter:
             () if self.backward else self.program.constraints,
             self._needed_sizes(),
         )
-        claimed = [*call] if not self.backward else [*extras, "*residuals._inputs", "*residuals._saved"]
+        saved = "residuals._saved" if self.interface is not None else "*residuals._saved"
+        claimed = [*call] if not self.backward else [*extras, "*residuals._inputs", saved]
         names = [r.name for r in self.results]
         fields = literal(("value", ("gradients", tuple(names[1:])))) if self.form == "pair" else literal(tuple(names))
         count_sizes = tuple(name for name in self.sizes)
@@ -465,6 +564,8 @@ class _FunctionWriter:
             out_fields=fields,
             claimed_inputs=ex.tuple_of(claimed) if claimed else "()",
             kernel_call=tuple(wrapped(kernel_call)),
+            held=ex.tuple_of(prepared),
+            native=self._native() if self.interface is not None else None,
             returned=returned,
             bound_constants=constants,
             bound_returned=bound,
@@ -480,7 +581,33 @@ class _FunctionWriter:
         used = {*self.kernel.sizes, *(n for b in self.result_buffers for extent in b.shape for n in extent.names)}
         return [name for name in self.sizes if name in used]
 
+    def _native(self) -> NativeCallView:
+        """Structs of a C call, field by field in the order of the header."""
+        assert self.interface is not None
+        entry = self.interface.entries[self.entry.name]
+        by_name = {name: buffer for buffer, name in zip(self.schedule.arguments, self._schedule_names(), strict=True)}
+        args = [_field(self.variable[by_name[n]], by_name[n]) if n is not None else "_NULL" for n in entry.arguments]
+        results = [
+            _field(self.results[k].variable, self.result_buffers[k]) if k is not None else "_NULL"
+            for k in entry.results
+        ]
+        dims = [self.sizes[n] if n in self.kernel.sizes else "0" for n in self.interface.sizes]
+        return NativeCallView(
+            prefix=self.interface.prefix,
+            symbol=entry.symbol,
+            dims=ex.tuple_of(["_DIMS_SIZE", *dims]),
+            args=tuple(wrapped(f"args = _struct(_ARGS, {ex.tuple_of(['_ARGS_SIZE', *args])})")),
+            results=tuple(wrapped(f"results = _struct(_RESULTS, {ex.tuple_of(['_RESULTS_SIZE', *results])})")),
+            saves=self.forward,
+            residuals="_address(saved)" if self.forward or self.backward else "_NULL",
+        )
+
+    def _schedule_names(self) -> list[str]:
+        return [buffer.name for buffer in self.schedule.arguments]
+
     def _saved_names(self) -> list[str]:
+        if self.interface is not None:
+            return ["saved"]
         return [f"saved_{k}" for k, b in enumerate(self.schedule.residuals) if b in self.kernel.residuals]
 
     def _unpack(self) -> list[str]:
@@ -489,8 +616,10 @@ class _FunctionWriter:
         for k, buffer in enumerate(self.own):
             if buffer in self.kernel.arguments:
                 lines.append(f"{self.variable[buffer]} = residuals._inputs[{k}]")
+        if self.interface is not None:
+            lines.append("saved = residuals._saved")
         for k, buffer in enumerate(self.schedule.residuals):
-            if buffer in self.kernel.residuals:
+            if buffer in self.kernel.residuals and self.interface is None:
                 lines.append(f"saved_{k} = residuals._saved[{k}]")
         sizes = self._residual_sizes()
         if sizes:
@@ -561,6 +690,12 @@ class _FunctionWriter:
     def _kind(self, buffer: Buffer) -> str:
         dtype = _dtype_name(buffer.dtype, self.dtype)
         return f"{dtype} array of shape {_shape_text(buffer.shape)}" if buffer.rank else f"{dtype} scalar"
+
+
+def _field(variable: str, buffer: Buffer) -> str:
+    """The address of an array, typed as the field of a struct."""
+    kind = {"real": "_REALS", "integer": "_INTEGERS", "boolean": "_BOOLEANS"}[buffer.dtype]
+    return f"_address({kind}, {variable})"
 
 
 _OWN = ("evaluate", "forward", "backward", "value_and_grad")
