@@ -35,7 +35,7 @@ def fold(steps: Sequence[Step], keep: Iterable[Buffer]) -> list[Step]:
             makers[buffer] = place
     root = list(range(len(steps)))
     labels: list[Labels] = [step.labels if isinstance(step, Map) else () for step in steps]
-    lengths = [len(step.program) if isinstance(step, Map) else 0 for step in steps]
+    lengths = [len(step.program) - len(step.operands) if isinstance(step, Map) else 0 for step in steps]
     operands = [len(step.operands) if isinstance(step, Map) else 0 for step in steps]
     members: dict[int, list[int]] = {}
     for place in reversed(range(len(steps))):
@@ -48,14 +48,13 @@ def fold(steps: Sequence[Step], keep: Iterable[Buffer]) -> list[Step]:
             continue
         places = _places(step, consumer, target)
         top = root[reader]
-        if places is None or lengths[top] + lengths[place] > MAX_PROGRAM:
-            continue
-        if operands[top] + operands[place] > MAX_OPERANDS:
+        loads = operands[top] + operands[place] - 1
+        if places is None or loads > MAX_OPERANDS or lengths[top] + lengths[place] + loads > MAX_PROGRAM:
             continue
         root[place] = top
         labels[place] = tuple(labels[reader][label] for label in places)
         lengths[top] += lengths[place]
-        operands[top] += operands[place] - 1
+        operands[top] = loads
         members.setdefault(top, []).append(place)
     folded: list[Step] = []
     for place, step in enumerate(steps):

@@ -10,7 +10,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence as Many
+from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as Many
 from dataclasses import replace
 
 from bracketc.ir.nodes import Labels
@@ -192,7 +193,7 @@ class _Joining:
             if len(terms) < 2:
                 continue
             terms.sort(key=lambda arg: self._access(step, arg)[0].key)
-            for term in terms[:-1]:
+            for term in reversed(terms[:-1]):
                 self._accumulate(*self._access(step, terms[-1]), *self._access(step, term))
             dropped[number] = terms[:-1]
         return _without_terms(step, dropped) if dropped else step
@@ -222,9 +223,11 @@ class _Joining:
             if label not in names:
                 names[label] = len(into.extents)
                 into.extents.append(extent)
+        moved = []
         for product in group.products:
             left, right = (Access(a.buffer, tuple(names[x] for x in a.labels)) for a in (product.left, product.right))
-            into.products.append(Product(product.coefficient, left, right))
+            moved.append(Product(product.coefficient, left, right))
+        into.products[:0] = moved
         into.needs.update(group.needs)
         self.sequence.remove(group)
 
