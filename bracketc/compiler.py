@@ -1,6 +1,6 @@
 """The pipeline: from a source file to a module, one named call a stage.
 
-    text ──elaborate──▶ Program ──stabilise──▶ Program ──entries──▶ Entry, … ──simplify──▶ Entry, … ──plan──▶ Plan
+    text ──parse──▶ tree ──elaborate──▶ Program ──stabilise──▶ Program ──entries──▶ Entry, … ──simplify──▶ Entry, … ──plan──▶ Plan
                                                                                               │
                                                                      numpy_module ◀───────────┴──▶ lower ──▶ c_module
                                                                           │                                     │
@@ -24,6 +24,7 @@ from bracketc.ir.program import Entry, Program
 from bracketc.ir.sizes import bind_sizes
 from bracketc.ir.verify import verify
 from bracketc.lang.elaborate import elaborate
+from bracketc.lang.parser import parse_file
 from bracketc.options import Limits, Options, read_options
 from bracketc.plan.plan import plan
 from bracketc.plan.schedule import Plan
@@ -94,7 +95,7 @@ def _check_limits(planned: Plan, limits: Limits) -> None:
 # ------------------------------------------------------------------------------------------------- what people call
 def parse(text: str, filename: str = "<string>") -> Program:
     """The program that ``text`` means; every mistake in it is in one :class:`~bracketc.errors.SourceError`."""
-    return elaborate(Source(text, str(filename)))
+    return elaborate(parse_file(Source(text, str(filename))))
 
 
 def load(path: str | os.PathLike[str]) -> Program:
