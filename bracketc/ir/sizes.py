@@ -1,11 +1,11 @@
 """Replacing sizes in a graph: unknowns by what unification found, names by numbers.
 
-    (A_ij x_j | i)  with A : N, 3 and {N: 32}   ->   the same bracket with A : 32, 3
+(A_ij x_j | i)  with A : N, 3 and {N: 32}   ->   the same bracket with A : 32, 3
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -129,7 +129,7 @@ def _delta(sizes: _Sizes, node: Delta, operands: tuple[Node, ...]) -> Node:
 
 def _einsum(sizes: _Sizes, node: Einsum, operands: tuple[Node, ...]) -> Node:
     factors = [(new, labels) for new, (_, labels) in zip(operands, node.factors, strict=True)]
-    extents = dict(enumerate(sizes.shape(node.extents)))
+    extents: dict[Hashable, Dim] = dict(enumerate(sizes.shape(node.extents)))
     return build.einsum(node.coefficient, factors, node.output, extents)
 
 

@@ -96,7 +96,9 @@ def _family(name: str, argument: syntax.Argument, scope: Scope, declarations: De
         if number is None:
             dimension(end, scope)
             problems.error(
-                f"the range of a family ends at {end.span.text}, which is no fixed number", end.span, "bind it: dim L = 3"
+                f"the range of a family ends at {end.span.text}, which is no fixed number",
+                end.span,
+                "bind it: dim L = 3",
             )
         ends.append(number)
     if abs(ends[1] - ends[0]) >= MAXIMAL_MEMBERS:
@@ -132,7 +134,8 @@ def _tensor(name: str, argument: syntax.Argument, scope: Scope) -> Tensor:
             if len(shape) != 2 or shape[0] is not shape[1]:
                 text = "×".join(map(str, shape)) or "scalar"
                 problems.error(
-                    f"{trait.name} is a trait of square matrices, and {name} is {kind_of(len(shape))} ({text})", trait.span
+                    f"{trait.name} is a trait of square matrices, and {name} is {kind_of(len(shape))} ({text})",
+                    trait.span,
                 )
         elif trait.name in ("onehot rows", "stochastic rows") and not shape:
             problems.error(f"{trait.name} is a trait of vectors and matrices, and {name} is a scalar", trait.span)

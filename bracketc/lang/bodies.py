@@ -44,7 +44,9 @@ def _label(entry: syntax.Entry, scope: Scope) -> syntax.Label:
         return syntax.Label(entry.text, entry.span)
     if isinstance(entry, syntax.Name):
         scope.run.problems.error(
-            f"{entry.text} is declared, and so is no label on the left", entry.span, "choose another letter for the label"
+            f"{entry.text} is declared, and so is no label on the left",
+            entry.span,
+            "choose another letter for the label",
         )
     scope.run.problems.error(
         f"expected a label, found {entry.span.text}", entry.span, "left of = stand labels, or one number with its range"
@@ -61,7 +63,9 @@ def local_names(where: tuple[syntax.Binding, ...], scope: Scope) -> Scope:
     for binding in where:
         if binding.target.name.text in waiting:
             scope.run.problems.record(
-                f"{binding.target.name.text} is defined twice in one `where`", binding.target.span, "choose another name"
+                f"{binding.target.name.text} is defined twice in one `where`",
+                binding.target.span,
+                "choose another name",
             )
         waiting[binding.target.name.text] = binding
     needs = {name: _mentioned(binding, names - {name}) for name, binding in waiting.items()}
@@ -71,7 +75,9 @@ def local_names(where: tuple[syntax.Binding, ...], scope: Scope) -> Scope:
         if not ready:
             name = next(iter(waiting))
             scope.run.problems.record(
-                f"circular definition of {', '.join(waiting)}", waiting[name].target.span, "a local name may not need itself"
+                f"circular definition of {', '.join(waiting)}",
+                waiting[name].target.span,
+                "a local name may not need itself",
             )
             for name in waiting:
                 inner.bindings[name] = Failed()

@@ -93,7 +93,7 @@ def tensor_function(name: str, args: Sequence[tuple[Value, Span]], lead: int, sc
         elif name == "diag" and own == 2:
             help = f"the diagonal of a matrix is {place.text}_{{[12]}}"
         elif own > wanted:
-            help = f"map it over the leading dimensions: {name}^{'123456789'[:max(1, own - wanted)]}(…)"
+            help = f"map it over the leading dimensions: {name}^{'123456789'[: max(1, own - wanted)]}(…)"
         problems.error(f"{name} takes {kind_of(wanted)}, found {kind_of(own)}: {place.text}", place, help)
     if name in _SQUARE:
         shape = value.node.shape[lead:]

@@ -6,6 +6,8 @@ outer product, row @ column a scalar.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from bracketc.errors import Span
 from bracketc.ir import build
 from bracketc.ir.dims import Dim
@@ -64,7 +66,9 @@ def _oriented(left: tuple[Value, Span], right: tuple[Value, Span], scope: Scope)
             f"the inner product is {x} · {y} or {x}^T @ {y}, the outer one {x} @ {y}^T",
         )
     scope.run.problems.error(
-        f"a column stands left of a matrix: {x}", left[1], f"a row belongs here: {x}^T @ {y}, or {x} ·_1 {y} for a column"
+        f"a column stands left of a matrix: {x}",
+        left[1],
+        f"a row belongs here: {x}^T @ {y}, or {x} ·_1 {y} for a column",
     )
 
 
@@ -73,7 +77,7 @@ def transpose(expr: syntax.Transpose, scope: Scope) -> Value:
     value = scope.run.evaluate(expr.operand, scope)
     node = value.node
     if value.rank == 1:
-        labels = {0: Dim.of(1), 1: node.shape[0]}
+        labels: dict[Hashable, Dim] = {0: Dim.of(1), 1: node.shape[0]}
         return Value(build.einsum(1, [(node, (1,))], (0, 1), labels), (True, value.rows[0]))
     if value.is_row:
         return Value(build.einsum(1, [(node, (0, 1))], (1,)), (False,))

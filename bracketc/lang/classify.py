@@ -27,8 +27,8 @@ SCALAR = (
 def bind_functions(declarations: Declarations, scope: Scope) -> None:
     """Bind the functions of a file.
 
-    With no rank given and nothing in its body but numbers, spaces, ``+ - ⊙ / **`` and element-wise functions it is a scalar
-    function; with anything else an argument without a rank is a vector.
+    With no rank given and nothing in its body but numbers, spaces, ``+ - ⊙ / **`` and element-wise functions it is a
+    scalar function; with anything else an argument without a rank is a vector.
     """
     scalar: dict[str, bool] = {}
     uses: dict[str, list[str]] = {}

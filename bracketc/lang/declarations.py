@@ -123,7 +123,9 @@ def _define(found: Declarations, statement: syntax.Definition, problems: Problem
     entries = target.entries
     step = step_range(statement)
     first = entries[0] if entries else None
-    is_start = step is None and first is not None and not (isinstance(first, syntax.Name) and first.text not in found.names)
+    is_start = (
+        step is None and first is not None and not (isinstance(first, syntax.Name) and first.text not in found.names)
+    )
     before = found.definitions.get(name)
     if before is None:
         if not _new(found, target.name, problems):
@@ -146,7 +148,9 @@ def _define(found: Declarations, statement: syntax.Definition, problems: Problem
     else:
         if statement.ranges and target.entries is None and target.labels is None:
             problems.record(
-                f"`for` behind {name}, which has no index", statement.ranges[0].span, f"write {name}[{statement.ranges[0].variable.text}] = …"
+                f"`for` behind {name}, which has no index",
+                statement.ranges[0].span,
+                f"write {name}[{statement.ranges[0].variable.text}] = …",
             )
         before.whole = statement
 

@@ -15,15 +15,13 @@ def define(number: int, scope: Scope) -> None:
     """Bind the names of unit ``number`` in ``scope``, a level of the file; errors are recorded."""
     run = scope.run
     unit = run.order.units[number]
-    definitions = run.declarations.definitions
     if unit.cyclic and not _is_recurrence(unit, scope):
         _circular(unit, scope)
         return
     names = [key for key in unit.keys if isinstance(key, str)]
-    if names and all(name in definitions and definitions[name].step is not None for name in names):
-        if not definitions[names[0]].is_family:
-            define_steps(names, scope, unit.cyclic)
-            return
+    if names and all(_has_steps(name, scope) for name in names):
+        define_steps(names, scope, unit.cyclic)
+        return
     for key in unit.keys:
         _define_one(key, scope)
 
@@ -66,12 +64,13 @@ def value_of(statement: syntax.Definition, scope: Scope, *, family: bool = False
     return body_value(statement, target.labels, entries, inner)
 
 
+def _has_steps(name: str, scope: Scope) -> bool:
+    defined = scope.run.declarations.definitions.get(name)
+    return defined is not None and defined.step is not None and not defined.is_family
+
+
 def _is_recurrence(unit: Unit, scope: Scope) -> bool:
-    definitions = scope.run.declarations.definitions
-    return all(
-        isinstance(key, str) and key in definitions and definitions[key].step is not None and not definitions[key].is_family
-        for key in unit.keys
-    )
+    return all(isinstance(key, str) and _has_steps(key, scope) for key in unit.keys)
 
 
 def _circular(unit: Unit, scope: Scope) -> None:
@@ -91,5 +90,3 @@ def _circular(unit: Unit, scope: Scope) -> None:
             family.members[key[1]] = Failed()
         elif not isinstance(scope.find(key), Family):
             scope.bindings[key] = Failed()
-
-

@@ -80,7 +80,10 @@ def of_expression(expr: syntax.Derivative, scope: Scope) -> Value:
     if isinstance(target.node, Tensor) or inner is scope:
         (output,) = substitute((output,), {target.node: wrt})
     for step in scope.steps:
-        if any(wrt in depends_on([source], [wrt]) and target.node in depends_on([source], [target.node]) for source in step.slices.values()):
+        if any(
+            wrt in depends_on([source], [wrt]) and target.node in depends_on([source], [target.node])
+            for source in step.slices.values()
+        ):
             problems.unsupported(f"a derivative by {name} inside a range that takes slices of it", expr.span)
     return closed(Derivative(output, wrt, target.node, LAYOUTS[expr.operator]))
 

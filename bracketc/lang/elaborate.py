@@ -41,8 +41,8 @@ STACK = 12_000
 def elaborate(tree: syntax.SyntaxFile) -> Program:
     """The program of a file.
 
-    Raises :class:`SourceError` with every semantic error of the file, each with its span; when all of them are constructs
-    that are not compiled yet, an :class:`UnsupportedError`.  Derivation blocks are read, not checked.
+    Raises :class:`SourceError` with every semantic error of the file, each with its span; when all of them are
+    constructs that are not compiled yet, an :class:`UnsupportedError`.  Derivation blocks are read, not checked.
     """
     problems = Problems()
     declarations = declare(tree, problems)
@@ -181,5 +181,3 @@ def _dims(roots: Iterable[Node]) -> Iterator[Dim]:
                 yield node.extent
             elif isinstance(node, Window | Overlap):
                 yield node.offset
-
-

@@ -91,7 +91,9 @@ def dimension(expr: syntax.Entry, scope: Scope, labels: Callable[[syntax.Name], 
                     return labels(name)
                 scope.unknown(name.text, name.span)
             scope.get(name.text, name.span)
-            problems.error(f"{name.text} is no whole number", name.span, "an index or a size is made of sizes and numbers")
+            problems.error(
+                f"{name.text} is no whole number", name.span, "an index or a size is made of sizes and numbers"
+            )
         if found is None and isinstance(name, syntax.Index) and isinstance(name.operand, syntax.Name):
             family = scope.get(name.operand.text, name.operand.span)
             if isinstance(family, SizeFamily):
@@ -102,7 +104,9 @@ def dimension(expr: syntax.Entry, scope: Scope, labels: Callable[[syntax.Name], 
     found = polynomial(expr, lookup)
     if found is None:
         problems.error(
-            f"expected a whole number, found {expr.span.text}", expr.span, "sizes and indices use names, numbers, + - and products"
+            f"expected a whole number, found {expr.span.text}",
+            expr.span,
+            "sizes and indices use names, numbers, + - and products",
         )
     return scope.run.sizes.resolve(found)
 

@@ -11,9 +11,9 @@ from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Literal, Node
 from bracketc.ir.rewrite import Origin
 from bracketc.lang import classic, derivatives, formal, functions, indexed, indexing, positional, sums, syntax
+from bracketc.lang.builtins import reduce_axes, tensor_function
 from bracketc.lang.entries import dimension, integer
 from bracketc.lang.scope import Scope
-from bracketc.lang.builtins import reduce_axes
 from bracketc.lang.steps import number, open_range
 from bracketc.lang.term import outer
 from bracketc.lang.values import Family, FunctionValue, Quantity, Running, SizeFamily, Steps, Value, closed, kind_of
@@ -24,7 +24,9 @@ def evaluate(expr: syntax.Expr, scope: Scope) -> Value:
     scope.run.count(expr.span)
     value = _RULES[type(expr)](expr, scope)
     if value.node.dtype == "integer":
-        scope.run.problems.unsupported("integers outside an index", expr.span, "an `integer` argument is an index: E[ci]")
+        scope.run.problems.unsupported(
+            "integers outside an index", expr.span, "an `integer` argument is an index: E[ci]"
+        )
     scope.run.origins.setdefault(value.node, Origin(None, expr.span))
     return value
 
@@ -55,7 +57,9 @@ def _name(expr: syntax.Name, scope: Scope) -> Value:
         problems.error(f"{expr.text} is a family", expr.span, f"name a member: {expr.text}[{first}]")
     assert isinstance(found, FunctionValue)
     problems.error(
-        f"the function {expr.text} stands without an argument", expr.span, f"write {expr.text}(x), with no space before the ("
+        f"the function {expr.text} stands without an argument",
+        expr.span,
+        f"write {expr.text}(x), with no space before the (",
     )
 
 
@@ -109,7 +113,9 @@ def _power(expr: syntax.Power, scope: Scope) -> Value:
     base, exponent = scope.run.problems.each((expr.base, expr.exponent), lambda part: evaluate(part, scope))
     if exponent.rank:
         scope.run.problems.error(
-            f"an exponent is a scalar, found {kind_of(exponent.rank)}", expr.exponent.span, "write pow(x, p) for entries of p"
+            f"an exponent is a scalar, found {kind_of(exponent.rank)}",
+            expr.exponent.span,
+            "write pow(x, p) for entries of p",
         )
     sign = -1 if expr.negated else 1
     if isinstance(exponent.node, Literal):
@@ -187,14 +193,12 @@ def _over_members(expr: syntax.Reduction, name: str, scope: Scope) -> Value:
     values = problems.each(numbers, lambda k: evaluate(expr.body, scope.inner({name: Quantity(Dim.of(k))})))
     for value in values[1:]:
         if value.rank != values[0].rank:
-            problems.error(
-                f"a sum of {kind_of(values[0].rank)} and {kind_of(value.rank)} over {name}", expr.body.span
-            )
-    aligned, rows, shape = sums.align([(value, expr.body.span) for value in values], scope, f"the sum over {name}")
+            problems.error(f"a sum of {kind_of(values[0].rank)} and {kind_of(value.rank)} over {name}", expr.body.span)
+    aligned, rows, _ = sums.align([(value, expr.body.span) for value in values], scope, f"the sum over {name}")
     if expr.operation == "sum":
         return Value(build.add([value.node for value in aligned]), rows)
     arguments = [(value, expr.body.span) for value in aligned]
-    stacked = functions.tensor_function("stack", arguments, 0, scope, expr.span)
+    stacked = tensor_function("stack", arguments, 0, scope, expr.span)
     return _reduce_leading(expr.operation, stacked)
 
 

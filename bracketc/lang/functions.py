@@ -137,7 +137,7 @@ def _scalar_body(name: syntax.Name, count: int, scope: Scope, span: Span) -> tup
                 scope.run.problems.error(
                     f"the scalar function {name.text} gives {kind_of(value.rank)}",
                     found.statement.body.span,
-                    f"give the rank of its argument: function {name.text}({found.statement.parameters[0].name.text} : 1) = …",
+                    f"give the rank of its argument: function {name.text}({_first(found)} : 1) = …",
                 )
             made = (placeholders, value.node)
         elif name.text in words.ELEMENTWISE:
@@ -155,19 +155,29 @@ def _scalar_body(name: syntax.Name, count: int, scope: Scope, span: Span) -> tup
     return made
 
 
+def _first(function: FunctionValue) -> str:
+    return function.statement.parameters[0].name.text
+
+
 # ------------------------------------------------------------------------------------------- functions of tensors
 def _apply_tensor(function: FunctionValue, arguments: Sequence[Argument], scope: Scope, span: Span) -> Value:
     name = function.statement.name.text
     if len(arguments) == len(function.ranks):
-        for (value, place), rank, parameter in zip(arguments, function.ranks, function.statement.parameters, strict=True):
+        for (value, place), rank, parameter in zip(
+            arguments, function.ranks, function.statement.parameters, strict=True
+        ):
             if value.rank != rank:
                 help = ""
                 if value.rank > rank:
-                    help = f"map it over the leading dimensions: {name}^{'123456789'[: value.rank - rank]}({place.text})"
+                    help = (
+                        f"map it over the leading dimensions: {name}^{'123456789'[: value.rank - rank]}({place.text})"
+                    )
                 scope.run.problems.error(
-                    f"argument {parameter.name.text} of {name} is {kind_of(rank)}, found {kind_of(value.rank)}: {place.text}",
+                    f"argument {parameter.name.text} of {name} is {kind_of(rank)}, "
+                    f"found {kind_of(value.rank)}: {place.text}",
                     place,
-                    help or "the rank of an argument is given as in `function f(a : 2) = …`; without it, it is a vector",
+                    help
+                    or "the rank of an argument is given as in `function f(a : 2) = …`; without it, it is a vector",
                     [(f"{name} is defined here", function.span)],
                 )
     return _body(function, [value for value, _ in arguments], scope, span)

@@ -7,14 +7,14 @@ Names of tensors are looked up, indices are read, labels get their sizes here; w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 
 from bracketc.errors import Span
 from bracketc.ir import build
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Gather, Literal, Node, Pointwise, Range
+from bracketc.ir.nodes import Gather, Literal, Node, Range
 from bracketc.lang import syntax, words
 from bracketc.lang.builtins import ARITY, elementwise_node
 from bracketc.lang.entries import dimension, integer, label_names
@@ -40,9 +40,11 @@ def bracket(
     for label in result:
         if label.text in names:
             problems.error(
-                f"label {label.text} stands twice {side}", label.span, "a diagonal is placed by a delta: (a_i δ_ij | ij)"
+                f"label {label.text} stands twice {side}",
+                label.span,
+                "a diagonal is placed by a delta: (a_i δ_ij | ij)",
             )
-        if label.text in {step_name for step_name in _variables(scope)}:
+        if label.text in _variables(scope):
             problems.error(
                 f"{label.text} is the variable of a range here, and no label", label.span, "choose another letter"
             )
@@ -62,7 +64,9 @@ def reduction(expr: syntax.Reduction, scope: Scope) -> Value:
     if expr.operation == "softmax":
         bound = expr.binders[0].name.text
         scope.run.problems.error(
-            f"softmax[{bound}](…) keeps label {bound}", expr.span, f"write an index bracket: (softmax[{bound}](…) | {bound})"
+            f"softmax[{bound}](…) keeps label {bound}",
+            expr.span,
+            f"write an index bracket: (softmax[{bound}](…) | {bound})",
         )
     return closed(Rule(reader.labels.size, scope.run.problems).evaluate(part, ()))
 
@@ -116,7 +120,9 @@ class _Reader:
             return found
         if isinstance(expr, syntax.OneHot):
             return [name for entry in expr.entries for name in label_names(entry, self.scope)]
-        if isinstance(expr, syntax.IndexBracket | syntax.Derivative | syntax.Differential | syntax.Number | syntax.Ones):
+        if isinstance(
+            expr, syntax.IndexBracket | syntax.Derivative | syntax.Differential | syntax.Number | syntax.Ones
+        ):
             return []
         if isinstance(expr, syntax.Name):
             return [expr.text] if numbers and not self.scope.has(expr.text) else []
@@ -178,7 +184,9 @@ class _Reader:
             self.problems.error(
                 f"{count} label{'s' if count != 1 else ''} for {text}, which is {kind_of(value.rank)}",
                 expr.span,
-                f"one label for each dimension; a long label needs braces: {text}_{{i1,j}}" if count > value.rank else "",
+                f"one label for each dimension; a long label needs braces: {text}_{{i1,j}}"
+                if count > value.rank
+                else "",
             )
         for label, extent in zip(expr.labels, value.node.shape, strict=True):
             self._letter(label)
@@ -203,7 +211,7 @@ class _Reader:
         for name in names:
             self.labels.carry(name, size, expr.span)
         factors: list[tuple[Part, bool]] = []
-        for left, right in zip(names, names[1:], strict=False):
+        for left, right in pairwise(names):
             factors.append((Leaf(lambda: build.delta(self.labels.size(names[0])), (left, right), expr.span), False))
         if len(factors) == 1:
             return factors[0][0]
@@ -212,7 +220,9 @@ class _Reader:
     def _one_hot(self, expr: syntax.Labelled, operand: syntax.OneHot) -> Part:
         """``e⟨i,j⟩_kl`` is ``δ_ik δ_jl``."""
         if len(operand.entries) != len(expr.labels):
-            self.problems.error(f"{len(expr.labels)} labels for a one-hot tensor of rank {len(operand.entries)}", expr.span)
+            self.problems.error(
+                f"{len(expr.labels)} labels for a one-hot tensor of rank {len(operand.entries)}", expr.span
+            )
         factors: list[tuple[Part, bool]] = []
         for entry, label in zip(operand.entries, expr.labels, strict=True):
             self._letter(label)
@@ -248,11 +258,18 @@ class _Reader:
         for entry in entries:
             if isinstance(entry, syntax.All | syntax.Slice):
                 self.problems.error(
-                    f"{entry.span.text} beside labels", entry.span, "give this dimension a label, or slice the tensor first"
+                    f"{entry.span.text} beside labels",
+                    entry.span,
+                    "give this dimension a label, or slice the tensor first",
                 )
         numbers = [None if label_names(e, self.scope) else e for e in entries]
         if any(number is not None for number in numbers):
-            value = select(value, [n if n is not None else syntax.All(e.span) for n, e in zip(numbers, entries, strict=True)], self.scope, expr.span)
+            value = select(
+                value,
+                [n if n is not None else syntax.All(e.span) for n, e in zip(numbers, entries, strict=True)],
+                self.scope,
+                expr.span,
+            )
             entries = tuple(e for n, e in zip(numbers, entries, strict=True) if n is None)
         return self._move(expr, value, entries)
 
@@ -265,7 +282,9 @@ class _Reader:
             index = integer_tensor(entry, self.scope)
             if index is not None:
                 if not isinstance(entry, syntax.Index):
-                    self.problems.error(f"{entry.span.text} has no labels here", entry.span, f"write {entry.span.text}[b]")
+                    self.problems.error(
+                        f"{entry.span.text} has no labels here", entry.span, f"write {entry.span.text}[b]"
+                    )
                 inner = self._index(entry)
                 assert isinstance(inner, Leaf)
                 gathers.append((axis, closed(inner.node()), inner.carried))
@@ -297,9 +316,7 @@ class _Reader:
         self.labels.use(name.text, name.span)
         return Dim.named(MARK + name.text)
 
-    def _window(
-        self, scope: Scope, position: Dim, names: tuple[str, ...], span: Span, node: Node, axis: int
-    ) -> Node:
+    def _window(self, scope: Scope, position: Dim, names: tuple[str, ...], span: Span, node: Node, axis: int) -> Node:
         """The positions of an index in terms of labels that count from 0."""
         steps = []
         offset = Dim.of(-1)
@@ -353,7 +370,11 @@ class _Reader:
                 order = [place, *(k for k in range(len(axes)) if k != place)]
                 result = Gather(build.permute(result, order), index.node)
                 axes = [f"{axis}.{k}" for k in range(len(names))] + [axes[k] for k in order[1:]]
-            final = [(axis, k) for axis in range(len(makers)) for k in range(len([a for a in axes if a.startswith(f"{axis}.")]))]
+            final = [
+                (axis, k)
+                for axis in range(len(makers))
+                for k in range(len([a for a in axes if a.startswith(f"{axis}.")]))
+            ]
             return build.permute(result, [axes.index(f"{axis}.{k}") for axis, k in final])
 
         return Leaf(node, tuple(carried), expr.span)
@@ -402,7 +423,9 @@ class _Reader:
         name = expr.function.text
         if expr.positions is not None:
             self.problems.error(
-                f"labels inside the argument of {name}^…", expr.span, f"map the whole tensor and label the result: {name}^1(A)_ij"
+                f"labels inside the argument of {name}^…",
+                expr.span,
+                f"map the whole tensor and label the result: {name}^1(A)_ij",
             )
         found = self.scope.find(expr.function.base)
         if isinstance(found, FunctionValue) or expr.function.primes:
@@ -417,9 +440,7 @@ class _Reader:
             self._no_labels(expr)
         else:
             if found is not None:
-                self.problems.error(
-                    f"{name} is no function", expr.span, f"a product needs a space: {name} (…)"
-                )
+                self.problems.error(f"{name} is no function", expr.span, f"a product needs a space: {name} (…)")
             self.scope.unknown(name, expr.function.span, call=True)
         arguments = self.problems.each(expr.arguments, self.part)
         return Apply(name, function, tuple(arguments), union(arguments), expr.span)
@@ -435,9 +456,7 @@ class _Reader:
             help = f"write {name}[{labels}](…), or label the result: {name}^1(A)_ij"
         else:
             help = f"label the result: {name}(A)_ij"
-        self.problems.error(
-            f"labels inside the argument of {name}, which is no element-wise function", expr.span, help
-        )
+        self.problems.error(f"labels inside the argument of {name}, which is no element-wise function", expr.span, help)
 
     def _where(self, expr: syntax.Where) -> Part:
         condition = expr.condition

@@ -1,6 +1,6 @@
 """A bracket that touches a name: slices, entries, steps, members and gathers of closed tensors.
 
-    M[2,·]   X[t]   Z[t-1]   W[1]   A[·, h+1..2 h]   E[ci]
+M[2,·]   X[t]   Z[t-1]   W[1]   A[·, h+1..2 h]   E[ci]
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Gather, Node
 from bracketc.lang import syntax
 from bracketc.lang.entries import dimension, integer, label_names
+from bracketc.lang.problems import Abort
 from bracketc.lang.scope import Scope
 from bracketc.lang.steps import Step, take
 from bracketc.lang.values import (
@@ -28,7 +29,6 @@ from bracketc.lang.values import (
     kind_of,
     retyped,
 )
-from bracketc.lang.problems import Abort
 
 
 def index(expr: syntax.Index, scope: Scope) -> Value:
@@ -54,9 +54,9 @@ def stepped(expr: syntax.Index, scope: Scope) -> tuple[Value, tuple[syntax.Entry
     first, rest = expr.entries[0], expr.entries[1:]
     if isinstance(found, Family):
         return _member(found, first, scope), rest
-    if isinstance(found, Steps | Running) and not isinstance(first, syntax.All | syntax.Slice):
-        if not label_names(first, scope):
-            return _step(found, dimension(first, scope), scope, expr.span), rest
+    whole = isinstance(first, syntax.All | syntax.Slice) or label_names(first, scope)
+    if isinstance(found, Steps | Running) and not whole:
+        return _step(found, dimension(first, scope), scope, expr.span), rest
     if isinstance(found, SizeFamily):
         return closed(build.size(dimension(expr, scope))), ()
     if isinstance(found, FunctionValue):
@@ -116,7 +116,9 @@ def _entry(node: Node, axis: int, entry: syntax.Entry, scope: Scope) -> Node:
         if any(name.startswith("%") for name in length.names):
             scope.run.problems.unsupported("a slice whose length changes with a range", entry.span)
         if length.constant is not None and length.constant < 0:
-            scope.run.problems.error(f"a slice from {first} to {last}", entry.span, "the end may not lie before the start")
+            scope.run.problems.error(
+                f"a slice from {first} to {last}", entry.span, "the end may not lie before the start"
+            )
         return take(node, axis, first - 1, (1,), (length,), scope, entry.span)
     assert not isinstance(entry, syntax.All)
     gather = integer_tensor(entry, scope)
@@ -143,9 +145,7 @@ def _within(position: Dim, extent: Dim, span: Span, scope: Scope) -> None:
     above = (position - extent).constant
     below = position.constant
     if (above is not None and above > 0) or (below is not None and below < 1):
-        scope.run.problems.error(
-            f"index {position} is not in 1..{extent}", span, "indices in the source count from 1"
-        )
+        scope.run.problems.error(f"index {position} is not in 1..{extent}", span, "indices in the source count from 1")
 
 
 def integer_tensor(entry: syntax.Entry, scope: Scope) -> Value | None:
@@ -224,7 +224,8 @@ def _in_steps(found: Steps, low: Dim, high: Dim, scope: Scope, span: Span) -> No
             scope.run.problems.error(
                 f"{found.name}[{position}] is not defined",
                 span,
-                f"{found.name} has the steps {found.first}..{found.last}; define a start value {found.name}[{position}] = …",
+                f"{found.name} has the steps {found.first}..{found.last}; "
+                f"define a start value {found.name}[{position}] = …",
             )
 
 

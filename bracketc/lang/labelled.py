@@ -8,7 +8,7 @@ other sum is written, because people read it both ways.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -114,7 +114,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class _Inside:
-    """What surrounds a part: a function, divisor or power ``name``; ``bare`` when no label of the result remains in it."""
+    """What surrounds a part: a function, divisor or power ``name``.
+
+    ``bare`` when no label of the result remains in it.
+    """
 
     name: str
     bare: bool
@@ -155,7 +158,7 @@ class Rule:
         out = tuple(label for label in labels if label not in summed)
         if len(values) == 1 and values[0].labels == out:
             return values[0]
-        extents = {label: self.size(label) for label in labels}
+        extents: dict[Hashable, Dim] = {label: self.size(label) for label in labels}
         return Spread(build.einsum(1, [(v.node, v.labels) for v in values], out, extents), out)
 
     def _terms(self, part: Terms, keep: LabelSet, inside: _Inside | None) -> Spread:
@@ -168,9 +171,7 @@ class Rule:
         signed = [build.scale(-1, n) if minus else n for n, (minus, _) in zip(nodes, part.parts, strict=True)]
         return Spread(build.add(signed), out)
 
-    def _summed(
-        self, factors: Sequence[tuple[Part, bool]], keep: LabelSet, inside: _Inside | None
-    ) -> LabelSet:
+    def _summed(self, factors: Sequence[tuple[Part, bool]], keep: LabelSet, inside: _Inside | None) -> LabelSet:
         """The labels that are summed over this product."""
         holders: dict[str, list[tuple[Part, bool]]] = {}
         for factor in factors:
@@ -185,7 +186,8 @@ class Rule:
                 for part, divides in at:
                     if (divides or isinstance(part, Apply)) and _twice(part, label):
                         self.problems.error(
-                            f"label {label} is summed over a product, and again over a product inside {_title(part, divides)}",
+                            f"label {label} is summed over a product, and again over one inside "
+                            f"{_title(part, divides)}",
                             part.span,
                             f"give the inner sum a label of its own, or write sum[{label}](…)",
                         )

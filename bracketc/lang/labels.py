@@ -45,7 +45,11 @@ class Labels:
         elif not self.run.sizes.unify(known, extent):
             first, second = self.run.sizes.resolve(known), self.run.sizes.resolve(extent)
             before = self._places[label]
-            help = "" if (first - second).constant is not None else f"if {first} and {second} are always equal, give them one name"
+            help = (
+                ""
+                if (first - second).constant is not None
+                else f"if {first} and {second} are always equal, give them one name"
+            )
             self.run.problems.error(
                 f"label {label} has two sizes: {first} in {before.text}, {second} in {span.text}",
                 span,

@@ -1,9 +1,11 @@
 """Positional operators: ``·``, ``⊙``, ``⊘`` plain, with position lists, or with a count of dimensions.
 
-    A ^{~23}⊙^{31} B   ->   (A_ijk B_kmj | ikm)          A ·_1 B   ->   (A_ij B_jk | ik)
+A ^{~23}⊙^{31} B   ->   (A_ijk B_kmj | ikm)          A ·_1 B   ->   (A_ij B_jk | ik)
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from bracketc.errors import Span
 from bracketc.ir import build
@@ -127,21 +129,25 @@ def _orientation(operands: tuple[tuple[Value, Span], tuple[Value, Span]]) -> str
     return ""
 
 
-def _associates(expr: syntax.Elementwise | syntax.Dot, values: list[Value], scope: Scope, need: object) -> None:
+def _associates(
+    expr: syntax.Elementwise | syntax.Dot, values: list[Value], scope: Scope, need: Callable[[int, int], int]
+) -> None:
     """Chains with counts mean one thing only when the operand in the middle has room for both (catalogue, A22)."""
     for index in range(1, len(values) - 1):
         before, after = expr.operators[index - 1], expr.operators[index]
         if before.plain and after.plain:
             continue
         rank = values[index].rank
-        counts = []
-        for operator, left, right in ((before, values[index - 1], values[index]), (after, values[index], values[index + 1])):
+        counts: list[int] = []
+        for operator, left, right in (
+            (before, values[index - 1], values[index]),
+            (after, values[index], values[index + 1]),
+        ):
             count = operator.count
             if operator.left is not None or operator.symbol == "⊘" or count is None:
                 counts = []
                 break
             counts.append(count if isinstance(count, int) else (right.rank if count == ">" else left.rank))
-        assert callable(need)
         if len(counts) == 2 and need(*counts) <= rank:
             continue
         a, b, c = (operand.span.text for operand in expr.operands[index - 1 : index + 2])
@@ -170,4 +176,12 @@ def _divide(left: Value, right: Value, spans: tuple[Span, Span], scope: Scope, e
             space_hint(expr) or "rows are divided by a column with an index bracket: (A_ij / b_i | ij)",
         )
     (left, right), rows, shape = align([(left, spans[0]), (inverse, spans[1])], scope, "⊘")
-    return Value(build.einsum(1, [(left.node, range(left.rank)), (right.node, range(right.rank))], range(left.rank), dict(enumerate(shape))), rows)
+    return Value(
+        build.einsum(
+            1,
+            [(left.node, range(left.rank)), (right.node, range(right.rank))],
+            range(left.rank),
+            dict(enumerate(shape)),
+        ),
+        rows,
+    )

@@ -7,6 +7,7 @@ What needs no other step is one batched computation.  What does becomes a loop: 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from bracketc.errors import Span
 from bracketc.ir import build
@@ -164,7 +165,7 @@ class _Group:
                     other = node.operand.text
                     if other not in same:
                         continue
-                    position = polynomial(node.entries[0], lambda entry: quantity(entry, inner))
+                    position = polynomial(node.entries[0], partial(quantity, scope=inner))
                     offset = None if position is None else (position - self.step.variable).constant
                     if offset is None:
                         continue
@@ -188,8 +189,9 @@ class _Group:
             ready = [n for n in self.names if n not in order and same[n] <= set(order)]
             if not ready:
                 left = [n for n in self.names if n not in order]
+                cycle = ", ".join(f"{n}[t]" for n in (*left[1:], left[0]))
                 self.run.problems.error(
-                    f"circular definition of {left[0]}[t]: it needs {', '.join(f'{n}[t]' for n in (*left[1:], left[0]))}",
+                    f"circular definition of {left[0]}[t]: it needs {cycle}",
                     self.statements[left[0]].target.span,
                     "a step may need earlier steps, such as Z[t-1]",
                 )
@@ -201,9 +203,7 @@ class _Group:
         statement = self.statements[name]
         entries = statement.target.entries
         assert entries and isinstance(entries[0], syntax.Name)
-        inner = self.run.locals(
-            statement.where, file.inner({entries[0].text: Quantity(self.step.variable)}, self.step)
-        )
+        inner = self.run.locals(statement.where, file.inner({entries[0].text: Quantity(self.step.variable)}, self.step))
         value = body_value(statement, None, entries[1:] or None, inner)
         for position, start in self.starts[name]:
             if start.rank != value.rank:
@@ -265,7 +265,8 @@ def close_loop(
     parameters: list[Tensor] = []
     values: dict[Node, Node] = {}
     for old, like in (*((c, c) for c in carried), *((s, s) for s in slices), *consts.items()):
-        new = Tensor(f"%{len(parameters)}", like.shape, like.dtype, (), like.bound)
+        bound_of = like.bound if isinstance(like, Tensor) else None
+        new = Tensor(f"%{len(parameters)}", like.shape, like.dtype, (), bound_of)
         parameters.append(new)
         values[old] = new
 
@@ -289,5 +290,3 @@ def _hoist(node: Node, inside: set[Node], consts: dict[Node, Tensor], run: Elabo
 def _statement(defined: Defined) -> syntax.Definition:
     assert defined.step is not None
     return defined.step
-
-

@@ -29,7 +29,9 @@ def target(reference: syntax.Reference, scope: Scope, purpose: str) -> tuple[str
             problems.error(f"{purpose} {name}, which is {what}", reference.span, "name a definition")
         near = words.nearest(name, declarations.definitions)
         problems.error(
-            f"{purpose} {name}, which nothing defines", reference.span, f"did you mean {near}?" if near else f"define {name} = …"
+            f"{purpose} {name}, which nothing defines",
+            reference.span,
+            f"did you mean {near}?" if near else f"define {name} = …",
         )
     found = scope.get(name, reference.span)
     if isinstance(found, Family):
@@ -41,9 +43,7 @@ def target(reference: syntax.Reference, scope: Scope, purpose: str) -> tuple[str
             problems.error(f"{purpose} {reference.span.text}, which is no member of a family", reference.span)
         return f"{name}{number}", member.node
     if reference.entries is not None:
-        problems.error(
-            f"{purpose} a part of {name}", reference.span, f"give it a name: F = {reference.span.text}"
-        )
+        problems.error(f"{purpose} a part of {name}", reference.span, f"give it a name: F = {reference.span.text}")
     if isinstance(found, Steps):
         return name, found.stacked.node
     assert isinstance(found, Value)
@@ -58,7 +58,9 @@ def variables(reference: syntax.Reference, scope: Scope) -> list[str]:
     if name not in declarations.arguments:
         if name in declarations.names:
             problems.error(
-                f"a derivative with respect to {name}, which is no argument", reference.span, f"write G = ∇[{name}](…) instead"
+                f"a derivative with respect to {name}, which is no argument",
+                reference.span,
+                f"write G = ∇[{name}](…) instead",
             )
         scope.unknown(name, reference.span)
     found = scope.get(name, reference.span)
@@ -67,7 +69,11 @@ def variables(reference: syntax.Reference, scope: Scope) -> list[str]:
             return [f"{name}{number}" for number in found.members]
         number = integer(reference.entries[0], scope) if len(reference.entries) == 1 else None
         if number not in found.members:
-            problems.error(f"no member {reference.span.text}", reference.span, f"{name} has {min(found.members)}..{max(found.members)}")
+            problems.error(
+                f"no member {reference.span.text}",
+                reference.span,
+                f"{name} has {min(found.members)}..{max(found.members)}",
+            )
         return [f"{name}{number}"]
     if reference.entries is not None:
         problems.unsupported("a derivative with respect to a part of an argument", reference.span)
@@ -176,6 +182,6 @@ def results(
             if request.output in definitions:
                 found[request.output] = definitions[request.output]
         if not declarations.requests and definitions:
-            last = next(reversed(definitions))
+            last = list(definitions)[-1]
             found[last] = definitions[last]
     return tuple(found.items())

@@ -1,7 +1,7 @@
 """The body of a range: what it says once, for every number of ``t = first..last``.
 
-Inside the body ``X[t]`` is a placeholder with the shape of a slice.  When the range is closed, :func:`bracketc.ir.batch.batch`
-puts all slices in its place at once, along a new leading axis, so nothing is unrolled:
+Inside the body ``X[t]`` is a placeholder with the shape of a slice.  When the range is closed,
+:func:`bracketc.ir.batch.batch` puts all slices in its place at once, along a new leading axis, so nothing is unrolled:
 
     sum[t=1..T](X[t] · X[t])   ->   body (%s1 · %s1), %s1 -> X   ->   (X_ti X_ti | t)  ->  summed over t
 """
@@ -32,7 +32,7 @@ class Step:
         self.first = first
         self.extent = last - first + 1
         self.variable = run.variable()
-        self.slices: dict[Tensor, Node] = {}
+        self.slices: dict[Node, Node] = {}
         self._known: dict[tuple[object, ...], Tensor] = {}
 
     @property
@@ -93,9 +93,7 @@ def _to_front(node: Node, axis: int) -> Node:
     return build.permute(node, (axis, *(k for k in range(node.rank) if k != axis)))
 
 
-def take(
-    node: Node, axis: int, dim: Dim, steps: tuple[int, ...], extents: Shape, scope: Scope, span: Span
-) -> Node:
+def take(node: Node, axis: int, dim: Dim, steps: tuple[int, ...], extents: Shape, scope: Scope, span: Span) -> Node:
     """The entries of ``axis`` at ``dim + Σ steps[i] l_i`` (from 0), with axes of ``extents`` in its place.
 
     ``dim`` may hold the variable of an open range; the result then stands for one step of it.

@@ -52,7 +52,9 @@ def _advice(expr: syntax.Sum, reference: Value, value: Value, span: Span) -> str
     near = space_hint(*expr.operands)
     if value.rank == 0:
         named = span.text if len(span.text) < 20 else "c"
-        help = f"a scalar is added by ⊕ or ⊖, or spread by ones: {named} 𝟏" + (f"_{'12345678'[:reference.rank]}" if reference.rank > 1 else "")
+        help = f"a scalar is added by ⊕ or ⊖, or spread by ones: {named} 𝟏" + (
+            f"_{'12345678'[: reference.rank]}" if reference.rank > 1 else ""
+        )
         return f"{near}; {help}" if near else help
     if near:
         return near

@@ -5,7 +5,7 @@ Every way to multiply tensors in the language ends here: formal products, positi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from bracketc.errors import Span
@@ -88,7 +88,7 @@ class Term:
         summed = [label for label in dict.fromkeys(map(self.find, self.summed)) if label not in used]
         for label in summed:  # a sum over ones alone counts them
             factors.append((build.ones((self._axes[label].extent,)), (label,)))
-        extents = {label: resolve(self._axes[label].extent) for label in (*out, *used, *summed)}
+        extents: dict[Hashable, Dim] = {label: resolve(self._axes[label].extent) for label in (*out, *used, *summed)}
         return Value(build.einsum(1, factors, out, extents), tuple(self._axes[label].row for label in out))
 
 

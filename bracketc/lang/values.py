@@ -68,7 +68,10 @@ class SizeFamily:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """``Z[t]`` for t in ``first..last``: ``stacked`` has the steps along its leading axis, ``starts`` the values before."""
+    """``Z[t]`` for t in ``first..last``: ``stacked`` has the steps along its leading axis.
+
+    ``starts`` are the values before them, or behind them when the steps run backwards.
+    """
 
     name: str
     first: Dim
