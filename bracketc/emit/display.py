@@ -11,6 +11,7 @@ from bracketc.emit.forms import form_of
 from bracketc.emit.naming import Naming
 from bracketc.emit.notation import Notation, Text
 from bracketc.emit.products import ONE, Writer, bracket_form, is_spread, scalar_factor, split, tensor_part
+from bracketc.ir.build import is_zero
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import (
     Add,
@@ -151,7 +152,8 @@ class Display:
         inner: dict[Node, Text] = {}
         for name, parameter, start in zip(names, parameters, node.carries, strict=False):
             state = self.notation.name(name)
-            lines.append((self.notation.index(state, [outside]).text, self.text(start).text, ""))
+            first_value = "0" if is_zero(start) else self.text(start).text
+            lines.append((self.notation.index(state, [outside]).text, first_value, ""))
             inner[parameter] = self.notation.index(state, [before])
         for parameter, stack in zip(parameters[count:], node.xs, strict=False):
             inner[parameter] = self._slice(stack, Dim.named(variable))

@@ -98,12 +98,10 @@ def heading(entry: Entry, result: str, style: StyleName = "unicode") -> str:
     request = entry.request
     if request is None or result == request.output:
         return spelling.name(result).text
-    wrt = [name for name in request.wrt if result == name or result.endswith(f"_{name}")] or list(request.wrt[:1])
-    if request.kind in ("gradient", "jacobian"):
-        return spelling.derivative(request.kind, request.output, wrt[:1])
     if request.kind == "hessian":
-        pair = list(request.wrt) if len(request.wrt) == 2 and request.wrt[0] != request.wrt[1] else wrt[:1] * 2
-        return spelling.derivative(request.kind, request.output, pair)
+        return spelling.derivative(request.kind, request.output, (request.wrt[0], request.wrt[-1]))
+    if request.kind in ("gradient", "jacobian") and result in request.wrt:
+        return spelling.derivative(request.kind, request.output, (result,))
     return spelling.name(result).text
 
 

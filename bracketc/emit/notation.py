@@ -61,7 +61,8 @@ class Notation:
         return spelled(char, self.style)
 
     def name(self, name: str) -> Text:
-        return Text(name)
+        """A name of the source, or a gradient that stands for one: ``∇[Z](J)``."""
+        return Text(name if self.style == "unicode" else name.replace("∇[", f"{self.symbol('∇')}["))
 
     def number(self, value: Number) -> Text:
         """An exact decimal where the number has a short one, else a quotient."""
@@ -102,7 +103,7 @@ class Notation:
 
     def formal_product(self, operands: Sequence[Text], ranks: Sequence[int]) -> Text:
         """Operands of ``ranks`` side by side: the axes of each in turn."""
-        return Text(" ".join(self.at(o, POWER) for o in operands), FORMAL)
+        return Text(" ".join(self.at(o, FORMAL) for o in operands), FORMAL)
 
     def elementwise(self, operands: Sequence[Text]) -> Text:
         return Text(f" {self.symbol('⊙')} ".join(self.at(o, FORMAL) for o in operands), ELEMENTWISE)
@@ -277,7 +278,10 @@ class Latex(Notation):
         return _LATEX.get(char, char)
 
     def name(self, name: str) -> Text:
-        return Text(latex_name(name))
+        found = re.fullmatch(r"∇\[(.+)\]\((.+)\)", name)
+        if found is None:
+            return Text(latex_name(name))
+        return Text(self.derivative("gradient", found[2], [found[1]]), FORMAL)
 
     def number(self, value: Number) -> Text:
         text = super().number(value)

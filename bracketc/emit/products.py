@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from bracketc.emit.notation import Notation, Text
+from bracketc.emit.notation import POSTFIX, Notation, Text
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Delta, Einsum, Labels, Node, Number, Pointwise
 from bracketc.ir.printer import label_text
@@ -35,11 +35,35 @@ class Writer:
 def bracket_form(node: Einsum, writer: Writer) -> Text:
     """The text of a bracket."""
     front, tensors = split(node)
-    coefficient = scalar_factor(node.coefficient, front, writer)
-    if not tensors and not node.output:
-        return coefficient
-    body = tensor_part(node, tensors, writer)
-    return writer.notation.scaled(coefficient, body)
+    if tensors or node.output:
+        coefficient = scalar_factor(node.coefficient, front, writer)
+        return writer.notation.scaled(coefficient, tensor_part(node, _untransposed(tensors, writer), writer))
+    # A product of scalars: what is long stands behind the short ones, -(1/N) (x · y).
+    long = [factor for factor in front if _is_long(factor, writer)]
+    coefficient = scalar_factor(node.coefficient, [factor for factor in front if factor not in long], writer)
+    return writer.notation.scaled(coefficient, writer.notation.scalars(list(map(writer.text, long)))) if long else coefficient
+
+
+def _is_long(node: Node, writer: Writer) -> bool:
+    if isinstance(node, Pointwise) and node.function == "power" and node.exponent == -1:
+        return False
+    return writer.text(node).level < POSTFIX
+
+
+def _untransposed(tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> list[tuple[Node, Labels]]:
+    """Factors that only rearrange axes, replaced by what they rearrange."""
+    found: list[tuple[Node, Labels]] = []
+    for factor, labels in tensors:
+        while isinstance(factor, Einsum) and not writer.is_named(factor) and _rearranges(factor):
+            (inner, own), *_ = factor.factors
+            labels = tuple(labels[factor.output.index(label)] for label in own)
+            factor = inner
+        found.append((factor, labels))
+    return found
+
+
+def _rearranges(node: Einsum) -> bool:
+    return node.coefficient == 1 and len(node.factors) == 1 and sorted(node.factors[0][1]) == sorted(node.output)
 
 
 def split(node: Einsum) -> tuple[list[Node], list[tuple[Node, Labels]]]:
