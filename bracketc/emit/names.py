@@ -92,7 +92,7 @@ class Scope:
 
 
 def _identifier(text: str) -> str:
-    text = _spelt(text)
+    text = _spelt(text.replace("[", "").replace("]", ""))
     text = "".join(char if (char == "_" or char.isalnum()) and f"a{char}".isidentifier() else "_" for char in text)
     if not text or not text.isidentifier():
         text = f"v{text}"

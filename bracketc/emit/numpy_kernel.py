@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bracketc.emit import expressions as ex
-from bracketc.emit.layout import definition, wrapped
+from bracketc.emit.layout import WIDTH, definition, wrapped
 from bracketc.emit.names import Scope
 from bracketc.emit.numpy_record import Surroundings, Target, record_lines
 from bracketc.emit.views import BlockView, KernelView, LoopView, VariantView
@@ -146,7 +146,9 @@ def _blocks(steps: Sequence[Step], function: _Function, kept: Iterable[Buffer]) 
 
 
 def _comment(bracket: str) -> tuple[str, ...]:
-    return tuple(line for line in bracket.splitlines() if line.strip())
+    """The bracket above a block; one a line where several are too long for one."""
+    lines = [line for line in bracket.splitlines() if line.strip()]
+    return tuple(part for line in lines for part in (line.split("; ") if len(line) > WIDTH else [line]))
 
 
 def reads(step: Step) -> tuple[Buffer, ...]:

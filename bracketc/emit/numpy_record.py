@@ -235,10 +235,25 @@ class _Writer:
         if main is None:
             self._first_operation(value, target)
             return target.name
+        if ins.operation == "add" and len(ins.args) == 2 and self._is_negated_product(ins.args[main]):
+            return self._subtract_product(ins.args[1 - main], target, labels)
         held = self._hold(ins.args[main], target, final=False)
         out = target if final or held == target.name else Target(held, True, target.rank)
         self._update(ins, main, held, out, labels)
         return out.name
+
+    def _is_negated_product(self, value: int) -> bool:
+        if self.program[value].operation != "accumulator" or value in self.named:
+            return False
+        products = self._products()
+        return len(products) == 1 and products[0].coefficient == -1
+
+    def _subtract_product(self, other: int, target: Target, labels: Labels) -> str:
+        """``other - product`` instead of a negated product to which ``other`` is added."""
+        self._contract_into(target, negated=True)
+        term = self._aligned(other, labels)
+        self._call("np.subtract", (term.text, target.name), target, target.name)
+        return target.name
 
     def _main_argument(self, ins: Instruction, labels: Labels) -> int | None:
         if ins.operation in ("compare", "select", "finite_or_zero", "index", "delta", "constant", "size", "load"):
@@ -305,6 +320,9 @@ class _Writer:
 
     def _apply(self, operation: str, held: str, term: Expression, out: Target) -> None:
         if out.name == held:
+            opposite = _opposite(term)
+            if opposite is not None and operation in ("add", "subtract"):
+                operation, term = ("subtract" if operation == "add" else "add"), opposite
             self.lines.append(f"{held} {_UPDATES[operation]} {term.text}")
         else:
             self._call(_UFUNCS[operation], (held, term.text), out, held)
@@ -515,8 +533,8 @@ class _Writer:
         assert total is not None
         return total
 
-    def _contract_into(self, target: Target) -> None:
-        """``T = X @ U``, then ``T += Z @ W`` for each further product."""
+    def _contract_into(self, target: Target, negated: bool = False) -> None:
+        """``T = X @ U``, then ``T += Z @ W`` for each further product; ``negated`` leaves out a coefficient of -1."""
         assert isinstance(self.step, Contract)
         labels = self._in_order(set(self.step.output))
         for k, product in enumerate(self.step.products):
@@ -532,7 +550,9 @@ class _Writer:
                 self.lines.append(written)
             else:
                 self._assign(target, Value(computed.expression, labels))
-            if product.coefficient != 1:
+            if product.coefficient == -1 and not negated and target.rank:
+                self.lines.append(f"np.negative({target.name}, out={target.name})")
+            elif product.coefficient != 1 and not negated:
                 self.lines.append(f"{target.name} *= {number(product.coefficient).text}")
 
     # ------------------------------------------------------------------------------------------- stores
@@ -725,6 +745,15 @@ def _scaled(coefficient: Fraction | float, term: Expression) -> tuple[str, Expre
     sign = "-" if coefficient < 0 else "+"
     magnitude = abs(coefficient)
     return sign, term if magnitude == 1 else binary("*", number(magnitude), term)
+
+
+def _opposite(term: Expression) -> Expression | None:
+    """``term`` without its leading minus."""
+    if not term.text.startswith("-") or term.level < ex.MULTIPLY:
+        return None
+    text = term.text[1:]
+    whole = text.startswith("(") and text.endswith(")") and text.find(")") == len(text) - 1
+    return Expression(text[1:-1] if whole and "(" not in text[1:] else text, term.level)
 
 
 def _is_reciprocal(ins: Instruction) -> bool:
