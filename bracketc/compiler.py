@@ -19,8 +19,10 @@ from bracketc.calculus.requests import entries
 from bracketc.emit.module import numpy_module
 from bracketc.emit.names import module_name
 from bracketc.errors import LimitError, Source, SourceError
+from bracketc.ir.nodes import Node
 from bracketc.ir.passes import over_entries, over_program
 from bracketc.ir.program import Entry, Program
+from bracketc.ir.rewrite import Origin
 from bracketc.ir.sizes import bind_sizes
 from bracketc.ir.verify import verify
 from bracketc.lang.elaborate import elaborate
@@ -45,20 +47,35 @@ class Stages:
     plan: Plan
 
 
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """The functions of a module as simplified graphs, and the names that their nodes have."""
+
+    program: Program
+    entries: tuple[Entry, ...]
+    origins: Mapping[Node, Origin]
+
+
+def derive(program: Program, options: Options) -> Derived:
+    """The stages before planning, whose formulas people read."""
+    program = bind_sizes(program, _known_sizes(program, options))
+    program = over_program(program, stabilise)
+    functions = entries(program)
+    functions, origins = over_entries(functions, program.origins, simplify)
+    return Derived(program, functions, origins)
+
+
 def stages(program: Program, options: Options) -> Stages:
     """Everything between a program and the text of a backend.
 
     sizes bound → stable forms recognised → derivatives expanded into entry points → simplified → planned
     """
-    program = bind_sizes(program, _known_sizes(program, options))
-    program = over_program(program, stabilise)
-    functions = entries(program)
-    functions, origins = over_entries(functions, program.origins, simplify)
+    derived = derive(program, options)
     if options.verify:
-        verify(node for function in functions for _, node in function.results)
-    planned = plan(functions, origins, program.sizes)
+        verify(node for function in derived.entries for _, node in function.results)
+    planned = plan(derived.entries, derived.origins, derived.program.sizes)
     _check_limits(planned, options.limits)
-    return Stages(program, functions, planned)
+    return Stages(derived.program, derived.entries, planned)
 
 
 def emit(done: Stages, name: str, options: Options) -> dict[str, str]:
