@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import ModuleType
 
-from bracketc.calculus.requests import entries
+from bracketc.calculus.requests import named_entries
 from bracketc.emit.module import numpy_module
 from bracketc.emit.names import module_name
 from bracketc.errors import LimitError, Source, SourceError
@@ -60,8 +60,8 @@ def derive(program: Program, options: Options) -> Derived:
     """The stages before planning, whose formulas people read."""
     program = bind_sizes(program, _known_sizes(program, options))
     program = over_program(program, stabilise)
-    functions = entries(program)
-    functions, origins = over_entries(functions, program.origins, simplify)
+    functions, origins = named_entries(program)
+    functions, origins = over_entries(functions, origins, simplify)
     return Derived(program, functions, origins)
 
 

@@ -18,7 +18,7 @@ from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Node, Tensor
 from bracketc.ir.program import Entry, Program, Request
 from bracketc.ir.recurrence import merge_recurrences
-from bracketc.ir.rewrite import Roots
+from bracketc.ir.rewrite import Origin, Roots
 
 Named = tuple[tuple[str, Node], ...]
 
@@ -31,6 +31,11 @@ def entries(program: Program) -> tuple[Entry, ...]:
     Everything that is wrong with requests is raised as one :class:`~bracketc.errors.SourceError`: unknown names,
     targets that are no scalars, arguments that hold integers, two functions of one name.
     """
+    return named_entries(program)[0]
+
+
+def named_entries(program: Program) -> tuple[tuple[Entry, ...], Mapping[Node, Origin]]:
+    """The same, with the names of nodes: loops that were merged keep those of their results."""
     checked = _check(program)
     graph = _expand(program, checked)
     functions = [_evaluate("evaluate", graph), _evaluate("forward", graph)]
@@ -38,15 +43,18 @@ def entries(program: Program) -> tuple[Entry, ...]:
         functions.extend(_ANSWERS[request.kind](graph, request))
     _check_names(functions)
     # What forward saves is what backward reads: the two run one loop.
+    origins = dict(program.origins)
     joint = [f for f in functions if f.name in ("forward", "backward")]
-    found = {f.name: f for f in _merged(joint, program)}
-    return tuple(found.get(f.name) or _merged([f], program)[0] for f in functions)
+    found = {f.name: f for f in _merged(joint, origins)}
+    return tuple(found.get(f.name) or _merged([f], origins)[0] for f in functions), origins
 
 
-def _merged(functions: Sequence[Entry], program: Program) -> list[Entry]:
-    """The functions with their recurrences merged across them."""
+def _merged(functions: Sequence[Entry], origins: dict[Node, Origin]) -> list[Entry]:
+    """The functions with their recurrences merged across them; ``origins`` get the names of the new nodes."""
     roots = tuple(node for function in functions for _, node in function.results)
-    nodes = iter(merge_recurrences(Roots(roots, program.origins)).nodes)
+    merged = merge_recurrences(Roots(roots, origins))
+    origins.update(merged.origins)
+    nodes = iter(merged.nodes)
     return [
         replace(function, results=tuple((name, next(nodes)) for name, _ in function.results)) for function in functions
     ]

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from bracketc.emit.notation import POSTFIX, Notation, Text
+from bracketc.emit.notation import Notation, Text
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Delta, Einsum, Labels, Node, Number, Pointwise
+from bracketc.ir.nodes import Delta, Einsum, Labels, Literal, Node, Number, Pointwise, Size, Tensor
 from bracketc.ir.printer import label_text
 
 ONE = Text("1")
@@ -47,7 +47,7 @@ def bracket_form(node: Einsum, writer: Writer) -> Text:
 def _is_long(node: Node, writer: Writer) -> bool:
     if isinstance(node, Pointwise) and node.function == "power" and node.exponent == -1:
         return False
-    return writer.text(node).level < POSTFIX
+    return not (isinstance(node, Tensor | Size | Literal) or writer.is_named(node))
 
 
 def _untransposed(tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> list[tuple[Node, Labels]]:
