@@ -28,6 +28,12 @@ class Source:
         line = self.text.count("\n", 0, offset) + 1
         return line, offset - (self.text.rfind("\n", 0, offset) + 1) + 1
 
+    def line_at(self, offset: int) -> str:
+        """Text of the line around a character offset, without its end."""
+        end = self.text.find("\n", offset)
+        line = self.text[self.text.rfind("\n", 0, offset) + 1 : end if end >= 0 else len(self.text)]
+        return line.removesuffix("\r")
+
     def line(self, number: int) -> str:
         """Text of a line, counted from 1, without its end."""
         lines = self.text.split("\n")
@@ -76,7 +82,7 @@ def _located(severity: str, message: str, span: Span | None) -> str:
         return f"{severity}: {message}"
     line, column = span.source.position(span.start)
     head = f"{span.source.filename}:{line}:{column}: {severity}: {message}"
-    text = span.source.line(line).replace("\t", " ")
+    text = span.source.line_at(span.start).replace("\t", " ")
     if len(text) > 400:  # a line longer than a screen is shown around the place only
         first = max(0, column - 60)
         text, column = text[first : first + 120], column - first

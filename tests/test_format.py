@@ -288,7 +288,9 @@ def test_ascii_and_unicode_are_one_program() -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_long_statements_break_after_operators(style: str) -> None:
-    source = Source("J = " + " + ".join(f"alpha_{{i{n},j}} (b · tanh(c{n} @ W{n}))" for n in range(20)) + " where b = c\n")
+    source = Source(
+        "J = " + " + ".join(f"alpha_{{i{n},j}} (b · tanh(c{n} @ W{n}))" for n in range(20)) + " where b = c\n"
+    )
     tree = parse_file(source)
     written = format_file(tree, source, style)
     assert max(map(len, written.splitlines())) <= 100

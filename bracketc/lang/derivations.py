@@ -68,7 +68,9 @@ def _label(cursor: Cursor) -> str | None:
     after = tokens[at + 3]
     if tokens[at + 1].kind != "name" or after.kind == "end" or not after.spaced:
         return None
-    if after.kind == "superscript" or (after.kind == "op" and after.text in (*LEVELS, "**", "⇝", ",")):
+    sign = after.is_op("-") and not tokens[at + 4].spaced  # (eq3) -x = y
+    operator = after.kind == "superscript" or (after.kind == "op" and after.text in (*LEVELS, "**", "⇝", ","))
+    if operator and not sign:
         return None
     cursor.at += 3
     return tokens[at + 1].text

@@ -85,7 +85,7 @@ def lex(source: Source) -> Lexed:
     _report_invisible(source, found)
     text = source.text
     tokens = found.tokens
-    at, end = 0, len(text)
+    at, end = int(text.startswith("\ufeff")), len(text)  # a byte order mark is no character of the source
     spaced = True
     block = _Block()
     while at < end:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bracketc.lang.chain import LEVELS
 from bracketc.lang.cursor import CLOSERS, OPENERS
 from bracketc.lang.lexer import Token
+from bracketc.lang.words import REDUCTIONS, STATEMENTS
 
 # `>` ends `ones<N>`, and a comparison stands inside of `where( )` anyway
 _CONTINUING = frozenset((*LEVELS, "~", "**", "=", ",", "|", "..", "⇝", "⟹", "_<", "_>", ":"))
@@ -32,17 +33,27 @@ def matching(tokens: Sequence[Token]) -> dict[int, int]:
     """Index of the closing bracket for the index of each opening one that has a partner.
 
     ``( [ ) ]``  ->  {0: 2}: a closing bracket closes the innermost bracket of its kind, and what is open in there
-    stays without a partner.
+    stays without a partner.  So does what is open where a line can only be the beginning of a statement.
     """
     found: dict[int, int] = {}
     stack: list[int] = []
+    blocks: set[int] = set()  # the { of derivations
     waiting = {"(": 0, "[": 0, "{": 0}
+    line = 0
     for index, token in enumerate(tokens):
+        if token.kind == "newline":
+            line = index + 1
+            continue
+        if index == line and stack and _begins(tokens, index, tokens[stack[-1]], tokens[stack[-1] - 1]):
+            while stack and stack[-1] not in blocks:
+                waiting[tokens[stack.pop()].text] -= 1
         if token.kind != "op":
             continue
         if token.text in OPENERS:
             stack.append(index)
             waiting[token.text] += 1
+            if token.text == "{" and _is_derivation(tokens[line : min(index, line + 5)]):
+                blocks.add(index)
         elif token.text in CLOSERS and waiting[CLOSERS[token.text]]:
             opener = -1
             while opener < 0 or tokens[opener].text != CLOSERS[token.text]:
@@ -50,6 +61,25 @@ def matching(tokens: Sequence[Token]) -> dict[int, int]:
                 waiting[tokens[opener].text] -= 1
             found[opener] = index
     return found
+
+
+def _begins(tokens: Sequence[Token], at: int, opener: Token, before: Token) -> bool:
+    """Whether the line at ``at`` cannot go on with what stands in the bracket ``opener``.
+
+    No bracket but that of ``sum[t=1..T]`` holds ``NAME =``, and none a statement keyword at the very start of a line.
+    """
+    token, after = tokens[at], tokens[min(at + 1, len(tokens) - 1)]
+    if opener.text == "[" and before.kind == "name" and before.text in REDUCTIONS:
+        return False
+    if token.is_op("=", "⟹"):
+        return True
+    if token.kind != "name":
+        return False
+    if token.text in STATEMENTS and after.kind == "name" and tokens[at - 1].end == token.start:
+        return True
+    if after.kind == "subscript" and not after.spaced:
+        after = tokens[min(at + 2, len(tokens) - 1)]
+    return after.is_op("=")
 
 
 def logical_lines(tokens: Sequence[Token]) -> tuple[Line, ...]:
@@ -94,7 +124,7 @@ def _finished(line: list[Token], block: tuple[Line, ...] | None = None, closed: 
     return Line((*line, Token("end", "", end, end, True)), block, closed)
 
 
-def _is_derivation(line: list[Token]) -> bool:
+def _is_derivation(line: Sequence[Token]) -> bool:
     """Whether the line so far is ``derivation …`` or ``(label) derivation …``."""
     first = 3 if len(line) > 3 and line[0].is_op("(") and line[2].is_op(")") else 0
     if len(line) <= first or line[first].kind != "name" or line[first].text != "derivation":
