@@ -5,7 +5,7 @@ overflow; ``simplify`` runs after it, and may use the traits of arguments. Both 
 is shared stays shared. Each pass is a function of its own, with the bracket before and after in its docstring:
 
     room            passes
-    flatten         fold_brackets, inline_brackets, pull_scalars, flatten_products, absorb_scales
+    flatten         fold_brackets, inline_brackets, pull_scalars, flatten_products, join_sums, absorb_scales
     deltas          eliminate_deltas, split_deltas
     powers          split_sizes, merge_powers, simplify_powers
     canonical       canonicalise
@@ -16,6 +16,7 @@ is shared stays shared. Each pass is a function of its own, with the bracket bef
     traits          sum_rows, use_diagonals, use_orthogonality, use_signs, declared_powers, canonical_under_symmetry
     windows         compose_windows, fold_overlaps, sum_overlaps, fold_gathers, fold_stacks
     sharing         share_transposes
+    recurrences     drop_unused, hoist, sink
 """
 
 from __future__ import annotations
@@ -43,9 +44,11 @@ from bracketc.simplify.flatten import (
     flatten_products,
     fold_bracket,
     inline_bracket,
+    join_sums,
     pull_scalar,
 )
 from bracketc.simplify.powers import merge_power, simplify_power, split_size
+from bracketc.simplify.recurrences import drop_unused, hoist, in_bodies, sink
 from bracketc.simplify.sharing import share_transposes
 from bracketc.simplify.stable import (
     complement_sigmoids,
@@ -126,19 +129,24 @@ UNDER_TRAITS: Rules = {
 
 def stabilise(roots: Roots) -> Roots:
     """Before differentiation: normal form and stable forms, every entry of every argument taken as free."""
-    return absorb_scales(_alternate(complement_sigmoids(normalise(roots, ALWAYS)), ALWAYS))
+    roots = in_bodies(normalise(roots, ALWAYS), complement_sigmoids)
+    roots = hoist(drop_unused(_alternate(roots, ALWAYS)))
+    return in_bodies(_alternate(roots, ALWAYS), absorb_scales)
 
 
 def simplify(roots: Roots) -> Roots:
-    """After differentiation: normal form under the traits of the arguments, shared transposes, whole contractions."""
-    return absorb_scales(share_transposes(_alternate(roots, UNDER_TRAITS)))
+    """After differentiation: normal form under the traits of the arguments, short loops, shared transposes."""
+    roots = drop_unused(_alternate(roots, UNDER_TRAITS))
+    roots = drop_unused(sink(hoist(roots)))
+    return in_bodies(in_bodies(_alternate(roots, UNDER_TRAITS), share_transposes), absorb_scales)
 
 
 def _alternate(roots: Roots, rules: Rules) -> Roots:
     """Rules and the joining of sums and products in turn, until nothing changes."""
     for _ in range(ROUNDS):
+        roots = normalise(roots, rules)
         before = roots.nodes
-        roots = flatten_sums(flatten_products(normalise(roots, rules)))
+        roots = in_bodies(roots, lambda inner: flatten_sums(join_sums(flatten_products(inner))))
         if roots.nodes == before:
             break
     return normalise(roots, rules)

@@ -194,3 +194,28 @@ def absorb_scales(roots: Roots) -> Roots:
         return einsum(coefficient, [*scalars, *core.factors], output, dict(enumerate(core.extents)))
 
     return map_nodes(roots, visit)[0]
+
+
+def join_sums(roots: Roots) -> Roots:
+    """Make a sum over a contraction that is used once one contraction.
+
+    ((A_tki B_tkj | tij)_tij | ij)  ->  (A_tki B_tkj | ij)
+    """
+    counts = use_counts(roots.nodes)
+
+    def visit(node: Node, operands: tuple[Node, ...]) -> Node:
+        new = node if operands == node.operands else node.rebuild(operands)
+        if not isinstance(node, Einsum) or not is_contraction(node) or len(node.factors) != 1:
+            return new
+        assert isinstance(new, Einsum)
+        ((core, labels),) = new.factors
+        if counts[node.operands[0]] != 1 or len(set(labels)) < len(labels):
+            return new
+        if not isinstance(core, Einsum) or not is_contraction(core):
+            return new
+        place_of = dict(zip(labels, core.output, strict=True))
+        output = tuple(place_of[label] for label in new.output)
+        coefficient = product(new.coefficient, core.coefficient)
+        return bracket(coefficient, core.factors, output, dict(enumerate(core.extents)))
+
+    return map_nodes(roots, visit)[0]

@@ -8,7 +8,7 @@ from bracketc.ir.build import einsum, fill_value, is_zero, overlap, window, zero
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Einsum, Gather, Node, Overlap, Scatter, Stack, Window
 from bracketc.ir.rewrite import Roots, rewrite
-from bracketc.simplify.brackets import Factor, constant_axes, drop_axes, spread, summed
+from bracketc.simplify.brackets import Factor, constant_axes, drop_axes, is_exact_one, spread, summed
 
 
 def compose_windows(roots: Roots) -> Roots:
@@ -101,11 +101,11 @@ def _scale_outside(node: Overlap | Scatter) -> Node:
     arg = node.arg
     if not isinstance(arg, Einsum) or summed(arg):
         return node
-    wide = [(factor, labels) for factor, labels in arg.factors if factor.rank]
-    if len(wide) != 1 or wide[0][1] != arg.output or wide[0][0].dtype != "real":
-        return node
-    inner = node.rebuild((wide[0][0], *node.operands[1:]))
     scalars: list[Factor] = [(factor, labels) for factor, labels in arg.factors if not factor.rank]
+    if not scalars and is_exact_one(arg.coefficient):
+        return node
+    wide = [(factor, labels) for factor, labels in arg.factors if factor.rank]
+    inner = node.rebuild((einsum(1, wide, arg.output, dict(enumerate(arg.extents))), *node.operands[1:]))
     labels = range(inner.rank)
     return einsum(arg.coefficient, [*scalars, (inner, labels)], labels)
 
