@@ -18,6 +18,9 @@ from bracketc.ir.rewrite import Roots, map_nodes, topological, use_counts
 from bracketc.plan.hints import Hints
 from bracketc.plan.paths import EXACT_FACTORS, path, path_cost
 
+WORTHWHILE = 0.01
+"""A chain stays as written unless this part of its flops is saved: shared names and passes are worth more than that."""
+
 MAX_FACTORS = 64
 """Larger products are taken apart into products of so many factors."""
 
@@ -50,7 +53,7 @@ def reassociate(roots: Roots, hints: Hints, fixed: Container[Node] = ()) -> Reas
             flattened = _flatten(node, absorbed)
             before = einsum_flops(node, hints) + sum(einsum_flops(part, hints) for part in absorbed)
             after = einsum_flops(flattened, hints)
-            if after < before:
+            if after < before * (1 - WORTHWHILE):
                 flat[node] = flattened
                 inner.update(absorbed)
                 gains.append((node, before, after))

@@ -89,6 +89,8 @@ class Lowering:
         self.origins = origins
         self.values: dict[Node, Value] = dict(values)
         self.steps: list[Step] = []
+        self.exponentials: dict[Reduce, tuple[Buffer, Buffer]] = {}
+        """Of each log-sum-exp: the shifted exponentials and their sums."""
         self._projects: dict[Recurrence, dict[int, None]] = {}
 
     # ------------------------------------------------------------------------------------------ nodes
@@ -339,7 +341,8 @@ class Lowering:
         for place in sorted(used):
             if place >= count:
                 within = result(place, before.values())
-                outer_buffer = Buffer(f"{within.name}", (node.length, *within.shape), within.dtype)
+                name = self.name(Project(node, place), within.name)
+                outer_buffer = Buffer(name, (node.length, *within.shape), within.dtype)
                 stacks.append((within, outer_buffer))
                 self._set_project(node, place, outer_buffer)
         self.steps.append(
@@ -483,6 +486,10 @@ def _add(lowering: Lowering, node: Add) -> Value:
 
 
 def _pointwise(lowering: Lowering, node: Pointwise) -> Value:
+    reduced = _softmax_of(node)
+    if reduced in lowering.exponentials:
+        return _softmax(lowering, node, reduced)
+
     def apply(scalars: Scalars, args: list[int]) -> int:
         if node.function != "power":
             return scalars.emit("call", *args, function=node.function)
@@ -491,6 +498,31 @@ def _pointwise(lowering: Lowering, node: Pointwise) -> Value:
         return scalars.emit("power", *args, number=node.exponent)
 
     return lowering.entrywise(node, node.args, apply)
+
+
+def _softmax_of(node: Pointwise) -> Reduce | None:
+    """The log-sum-exp R when ``node`` is ``exp(x - R(x))``."""
+    (arg, *_) = node.args
+    if node.function != "exp" or not isinstance(arg, Add) or len(arg.terms) != 2:
+        return None
+    for x, other in (arg.terms, arg.terms[::-1]):
+        if isinstance(other, Einsum) and other.coefficient == -1 and len(other.factors) == 1:
+            reduced, labels = other.factors[0]
+            if isinstance(reduced, Reduce) and reduced.operator == "logsumexp" and reduced.arg is x:
+                kept = tuple(axis for axis in range(x.rank) if axis not in reduced.axes)
+                return reduced if labels == kept else None
+    return None
+
+
+def _softmax(lowering: Lowering, node: Pointwise, reduced: Reduce) -> Value:
+    """exp(x - ln Σ exp x) from the exponentials that the sum has taken already: a division instead of a function."""
+    shifted, summed = lowering.exponentials[reduced]
+    labels = tuple(range(node.rank))
+    kept = tuple(axis for axis in labels if axis not in reduced.axes)
+    scalars = Scalars()
+    inverse = scalars.emit("power", scalars.load(Access(summed, kept)), number=Fraction(-1))
+    number = scalars.multiply([scalars.load(Access(shifted, labels)), inverse])
+    return lowering.finish(node, scalars, number, REAL)
 
 
 def _compare(lowering: Lowering, node: Compare) -> Value:
@@ -518,7 +550,11 @@ def _reduce(lowering: Lowering, node: Reduce) -> Value:
     scalars = Scalars()
     shift = scalars.emit("finite_or_zero", scalars.load(Access(top, kept)))
     exponential = scalars.emit("call", scalars.emit("subtract", put(scalars, arg, labels), shift), function="exp")
+    shifted = lowering.map(scalars, exponential, extents, labels, f"exp_{_named(arg)}")
+    scalars = Scalars()
+    exponential = scalars.load(Access(shifted, labels))
     summed = lowering.map(scalars, exponential, extents, kept, f"sum_exp_{_named(arg)}", REAL, "sum")
+    lowering.exponentials[node] = (shifted, summed)
     scalars, outer = Scalars(), tuple(range(len(kept)))
     logarithm = scalars.emit("call", scalars.load(Access(summed, outer)), function="ln")
     shift = scalars.emit("finite_or_zero", scalars.load(Access(top, outer)))

@@ -50,7 +50,7 @@ def choose_residuals(
     forward, backward = tuple(forward), tuple(backward)
     order = topological(backward)
     tainted = depends_on(backward, cotangents)
-    computed = set(topological(forward))
+    computed = _computed(forward, order)
     inputs = depends_on(backward, [node for node in order if isinstance(node, Tensor)])
     demanded = dict.fromkeys(root for root in backward if root not in tainted)
     for node in order:
@@ -82,8 +82,15 @@ def choose_residuals(
     }
     saved.update(minimum_cut(list(region), edges, weights, sources, [node for node in wanted if node in region]))
     again = _recomputed(wanted, saved, inputs)
-    kept = tuple(node for node in topological(forward) if node in saved)
+    kept = tuple(node for node in topological((*forward, *(node for node in order if node in saved))) if node in saved)
     return Residuals(kept, tuple(node for node in order if node in again and node in computed))
+
+
+def _computed(forward: Iterable[Node], order: Iterable[Node]) -> set[Node]:
+    """What ``forward`` has at hand: its nodes, and everything that the loops it runs can put out."""
+    found = set(topological(forward))
+    found.update(node for node in order if isinstance(node, Project) and node.arg in found)
+    return found
 
 
 def _recomputed(wanted: Iterable[Node], saved: set[Node], inputs: set[Node]) -> set[Node]:
