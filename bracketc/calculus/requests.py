@@ -43,7 +43,7 @@ def named_entries(program: Program) -> tuple[tuple[Entry, ...], Mapping[Node, Or
         functions.extend(_ANSWERS[request.kind](graph, request))
     _check_names(functions)
     # What forward saves is what backward reads: the two run one loop.
-    origins = dict(program.origins)
+    origins = {node: Origin(name) for name, node in program.definitions} | dict(program.origins)
     joint = [f for f in functions if f.name in ("forward", "backward")]
     found = {f.name: f for f in _merged(joint, origins)}
     return tuple(found.get(f.name) or _merged([f], origins)[0] for f in functions), origins

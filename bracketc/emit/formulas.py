@@ -82,8 +82,10 @@ def typeset(formulas: Iterable[Equation], style: StyleName = "unicode") -> str:
 def names_of(program: Program, origins: Mapping[Node, Origin] | None = None) -> dict[Node, str]:
     """The names that formulas of ``program`` may use: its arguments, its definitions and what passes made of them."""
     names: dict[Node, str] = {}
+    defined = {name for name, _ in program.definitions}
     for node, origin in (origins or program.origins).items():
-        if origin.name is not None:
+        # What is called Z[t] is the step of a loop, which has its own way to be written.
+        if origin.name is not None and (origin.name in defined or "[" not in origin.name):
             names.setdefault(node, origin.name)
     for name, node in program.definitions:
         names[node] = names.get(node, name)
