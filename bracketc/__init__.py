@@ -1,7 +1,7 @@
 """bracketc compiles derivations to optimised kernels.
 
 >>> import bracketc as bc
->>> module = bc.compile("input x : N\\nJ = x · x\\ngradient J wrt x", backend="numpy")
+>>> module = bc.compile("dim N\\ninput x : N\\nJ = x · x\\ngradient J wrt x", backend="numpy")
 >>> module.value_and_grad([3.0, 4.0]).value
 np.float64(25.0)
 """

@@ -403,7 +403,7 @@ class _FunctionWriter:
                 self.variable[buffer] = names[name]
         self.own = schedule.arguments[: len(own)]
         self.extra_buffers = schedule.arguments[len(own) :]
-        self.result_names = python_names(_result_names(entry), ())
+        self.result_names = python_names(_result_names(entry))
         self.results = [
             ResultView(
                 name=self.result_names[name],

@@ -1,0 +1,109 @@
+"""The C compiler of this machine: where it is, what it is, and what it needs to build an extension."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from bracketc.errors import ToolchainError
+from bracketc.options import Options
+from bracketc.target import BASE_CFLAGS, Target, detect_host, find_target
+
+CANDIDATES = ("cc", "gcc", "clang")
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A C compiler: the command that starts it, its own description, and the folder of ``Python.h`` where there is one."""
+
+    command: tuple[str, ...]
+    version: str
+    python_include: Path | None
+
+
+def find_toolchain(options: Options) -> Toolchain:
+    """The compiler that ``options`` name, else the one that Python was built with, else a usual one."""
+    command = _command(options)
+    headers = Path(sysconfig.get_path("include"))
+    python_include = headers if (headers / "Python.h").is_file() else None
+    return Toolchain(command, _version(command, os.stat(command[0]).st_mtime_ns), python_include)
+
+
+def _command(options: Options) -> tuple[str, ...]:
+    if options.cc is not None:
+        words = shlex.split(options.cc)
+        path = shutil.which(words[0]) if words else None
+        if path is None:
+            raise ToolchainError(
+                f"the C compiler {options.cc!r} does not exist; correct BRACKETC_CC or CC, or use the NumPy backend"
+            )
+        return (path, *words[1:])
+    configured = shlex.split(sysconfig.get_config_var("CC") or "")[:1]
+    for name in (*configured, *CANDIDATES):
+        path = shutil.which(name)
+        if path is not None:
+            return (path,)
+    raise ToolchainError(
+        "no C compiler found: install gcc or clang (on Debian and Ubuntu: apt install gcc), name one in BRACKETC_CC,"
+        " or use the NumPy backend (backend='numpy', --backend numpy)"
+    )
+
+
+@lru_cache
+def _version(command: tuple[str, ...], changed: int) -> str:
+    """First line of ``cc --version``; ``changed`` makes a replaced compiler a new one."""
+    try:
+        done = subprocess.run((*command, "--version"), capture_output=True, text=True, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolchainError(f"cannot run the C compiler {command[0]}: {error}") from None
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines:
+        raise ToolchainError(f"{command[0]} is no working C compiler: {_first_line(done.stderr)}")
+    return lines[0]
+
+
+def build_target(options: Options) -> Target | None:
+    """The instruction set to build for; ``None`` is the baseline of the architecture (``portable``)."""
+    if options.march == "portable":
+        return None
+    if options.march == "native":
+        return detect_host()
+    target = find_target(options.march)
+    if target is None:
+        raise ToolchainError(f"march is {options.march!r}; choose native, portable or a level such as x86-64-v3")
+    return target
+
+
+def compile_flags(options: Options) -> tuple[str, ...]:
+    """Flags of every file of a build."""
+    target = build_target(options)
+    return (*BASE_CFLAGS, "-fPIC", *(target.cflags if target is not None else ()), *options.cflags)
+
+
+def compile_shared(toolchain: Toolchain, flags: tuple[str, ...], sources: tuple[str, ...], output: str, folder: Path) -> None:
+    """Compile ``sources`` in ``folder`` into one shared object; the first error of the compiler becomes the message."""
+    include = (f"-I{toolchain.python_include}",) if toolchain.python_include is not None else ()
+    # On macOS an extension finds the symbols of Python when it is loaded.
+    late = ("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()
+    command = (*toolchain.command, *flags, *include, "-shared", *late, "-o", output, *sources, "-lm")
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise ToolchainError(f"cannot run the C compiler {toolchain.command[0]}: {error.strerror}") from None
+    if done.returncode != 0:
+        raise ToolchainError(
+            f"{Path(toolchain.command[0]).name} could not compile {sources[0]}: {_first_line(done.stderr)}"
+        )
+
+
+def _first_line(text: str) -> str:
+    """The first line that speaks of an error, else the first line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line.lower() or "No space" in line), lines[0] if lines else "no message")
