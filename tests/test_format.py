@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bracketc.errors import Source
 from bracketc.lang import syntax as s
 from bracketc.lang.format import STYLES, format_file, format_statement
+from bracketc.lang.lexer import lex
 from bracketc.lang.notation import text
 from bracketc.lang.parser import parse_expression, parse_file
 
@@ -316,3 +317,32 @@ def test_an_empty_file_stays_empty() -> None:
 )
 def test_built_trees_get_the_parentheses_they_need(tree: Any, expected: str) -> None:
     assert text(tree) == expected
+
+
+def comment_places(text: str) -> list[int]:
+    """Offsets of spaces at which a comment (and, inside a statement, a line end behind it) changes nothing."""
+    places, depth, before = [], 0, None
+    for token in lex(Source(text)).tokens:
+        continuing = before is not None and (depth or before.is_op("+", "·", "=", ",", "@", "⟹"))
+        if token.kind == "newline" or (continuing and token.spaced and token.kind != "remark"):
+            places.append(token.start)
+        depth += token.is_op("(", "[") - token.is_op(")", "]")
+        before = token
+    return places
+
+
+@few
+@given(st.data(), st.sampled_from(STYLES))
+def test_comments_anywhere_are_kept(data: Any, style: str) -> None:
+    text = UNICODE
+    places = comment_places(text)
+    for count, at in enumerate(sorted(data.draw(st.sets(st.sampled_from(places), max_size=5)), reverse=True)):
+        end = "" if text[at] == "\n" else "\n" * data.draw(st.integers(1, 3))
+        text = f"{text[:at]}{' ' * data.draw(st.integers(1, 20))}# c{count}{end}{text[at:]}"
+    tree = parse_file(Source(text))
+    assert tree == parse_file(Source(UNICODE))
+    once = format_file(tree, Source(text), style)
+    again = parse_file(Source(once))
+    assert again == tree
+    assert len(again.comments) == len(tree.comments)
+    assert format_file(again, Source(once), style) == once
