@@ -5,8 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bracketc.ir.build import add, broadcast, compare, einsum, multiply, ones, permute, pointwise, power, reciprocal
-from bracketc.ir.build import scale, select, size, subtract, tensor
+from bracketc.ir.build import (
+    add,
+    broadcast,
+    compare,
+    einsum,
+    multiply,
+    ones,
+    permute,
+    pointwise,
+    power,
+    reciprocal,
+    scale,
+    select,
+    size,
+    subtract,
+    tensor,
+)
 from bracketc.ir.dims import Dim
 from bracketc.ir.interpret import interpret
 from bracketc.ir.nodes import Linalg, Node, Range, Reduce, Tensor

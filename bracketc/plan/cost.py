@@ -1,7 +1,8 @@
 """Flops and bytes of steps, as polynomials in the sizes.
 
-A multiplication and an addition are a flop each, and so is every other scalar operation, a function included. An instruction counts
-once for every combination of the labels that it depends on: what does not depend on a label is computed outside of its loop.
+A multiplication and an addition are a flop each, and so is every other scalar operation, a function included; a change of
+sign is none. An instruction counts once for every combination of the labels that it depends on: what does not depend on a label
+is computed outside of its loop.
 
 A step moves each buffer that it reads and each that it writes once.
 
@@ -151,6 +152,8 @@ def _program_counts(
                 mask = bits[instruction.label] | bits[instruction.label2]
             case "constant" | "size":
                 pass
+            case "negate":
+                mask = masks[instruction.args[0]]
             case "add" | "multiply":
                 mask = masks[instruction.args[0]]
                 for arg in instruction.args[1:]:

@@ -89,7 +89,9 @@ def expressions(step: Map | Contract, names: Names, accumulator: str = "acc") ->
     texts: list[str] = []
     inside: list[tuple[str, int]] = []
     for number, instruction in enumerate(step.program):
-        text, strength = _text(instruction, [inside[arg] for arg in instruction.args], step, names, accumulator)
+        # a broken program is shown, too: the verifier prints it
+        args = [inside[arg] if 0 <= arg < number else (f"#{arg}", _ATOM) for arg in instruction.args]
+        text, strength = _text(instruction, args, step, names, accumulator)
         if len(text) > 4 * MAX_TEXT:
             text = text[: 4 * MAX_TEXT] + "…"
         texts.append(text)
