@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 
-from bracketc.emit.c_names import dim_text
+from bracketc.emit.vectormath import LIBM_1, LIBM_2, vector_name
+from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Number
 from bracketc.plan.schedule import Instruction
 
@@ -54,24 +55,27 @@ class Line:
     name: str
     text: str
     invariant: bool
+    truth: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """How loads and labels are written where the program stands.
 
-    ``load(operand, name)`` gives the text of a load and whether it is invariant; ``label(l)`` the loop variable of a label;
-    ``vector_label`` is the label that runs over lanes (-1: none).
+    ``load(operand)`` gives the text of a load and whether it is invariant along the vector label, ``label(l)`` the loop variable of a
+    label, ``size(dim)`` a size; ``vector_label`` is the label that runs over lanes (-1: none). ``kinds`` are C types of loads that
+    are not real. ``call(name)`` is told of every function that is used.
     """
 
     ctype: CType
     vector: bool
     load: Callable[[int], tuple[str, bool]]
     label: Callable[[int], str]
-    boolean_loads: frozenset[int]
+    size: Callable[[Dim], str]
+    call: Callable[[str], object]
+    kinds: Mapping[int, str]
     vector_label: int = -1
     accumulator: str = "accumulator"
-    sizes: dict[str, str] | None = None
 
 
 def lines(program: Sequence[Instruction], needed: Sequence[int], dialect: Dialect) -> list[Line]:
@@ -83,68 +87,62 @@ def lines(program: Sequence[Instruction], needed: Sequence[int], dialect: Dialec
     found: list[Line] = []
     invariant: list[bool] = []
     boolean: list[bool] = []
+    integers: set[int] = set()
+    s = dialect.ctype.suffix
     for number, i in enumerate(program):
-        fixed = all(invariant[a] for a in i.args)
-        text, fixed = _text(i, dialect, boolean, fixed)
-        truth = i.operation == "compare" or (i.operation == "load" and i.operand in dialect.boolean_loads)
+        loaded = dialect.kinds.get(i.operand, "") if i.operation == "load" else ""
+        truth = i.operation == "compare" or loaded == "uint8_t"
         truth = truth or (i.operation == "select" and all(boolean[a] for a in i.args[1:]))
-        invariant.append(fixed)
         boolean.append(truth)
-        if number in used:
-            s = dialect.ctype.suffix
-            kind = (f"ivec_{s}" if truth else f"vec_{s}") if dialect.vector else ("int" if truth else dialect.ctype.real)
-            found.append(Line(kind, f"v{number}", text, fixed))
+        if number not in used:
+            invariant.append(False)
+            continue
+        text, fixed = _text(i, dialect, boolean, integers, all(invariant[a] for a in i.args))
+        invariant.append(fixed)
+        kind = (f"ivec_{s}" if truth else f"vec_{s}") if dialect.vector else ("int" if truth else dialect.ctype.real)
+        if loaded == "int64_t":
+            kind = loaded
+            integers.add(number)
+        found.append(Line(kind, f"v{number}", text, fixed, truth))
     return found
 
 
-def functions_of(program: Sequence[Instruction]) -> set[str]:
-    """Names of the element-wise functions that a program calls, ``sqrt`` and ``pow`` of constant powers included."""
-    names: set[str] = set()
-    for i in program:
-        if i.operation == "call":
-            names.add(C_FUNCTIONS.get(i.function, i.function))
-        elif i.operation == "power":
-            assert i.number is not None
-            exponent = Fraction(i.number).limit_denominator(10**6) if math.isfinite(float(i.number)) else Fraction(0)
-            if exponent in _SIMPLE_POWERS and exponent == i.number:
-                names |= _SIMPLE_POWERS[exponent][1]
-            else:
-                names.add("pow")
-    return names
-
-
-C_FUNCTIONS = {"ln": "log"}
-"""Functions of the tensor IR that the vector library calls otherwise."""
-
-_SIMPLE_POWERS: dict[Fraction, tuple[str, set[str]]] = {
-    Fraction(2): ("{x} * {x}", set()),
-    Fraction(3): ("{x} * {x} * {x}", set()),
-    Fraction(4): ("({x} * {x}) * ({x} * {x})", set()),
-    Fraction(-1): ("1 / {x}", set()),
-    Fraction(-2): ("1 / ({x} * {x})", set()),
-    Fraction(-3): ("1 / ({x} * {x} * {x})", set()),
-    Fraction(1, 2): ("{sqrt}", {"sqrt"}),
-    Fraction(-1, 2): ("1 / {sqrt}", {"sqrt"}),
-    Fraction(3, 2): ("{x} * {sqrt}", {"sqrt"}),
-    Fraction(-3, 2): ("1 / ({x} * {sqrt})", {"sqrt"}),
+_SIMPLE_POWERS: dict[Fraction, str] = {
+    Fraction(2): "{x} * {x}",
+    Fraction(3): "{x} * {x} * {x}",
+    Fraction(4): "({x} * {x}) * ({x} * {x})",
+    Fraction(-1): "1 / {x}",
+    Fraction(-2): "1 / ({x} * {x})",
+    Fraction(-3): "1 / ({x} * {x} * {x})",
+    Fraction(1, 2): "{sqrt}",
+    Fraction(-1, 2): "1 / {sqrt}",
+    Fraction(3, 2): "{x} * {sqrt}",
+    Fraction(-3, 2): "1 / ({x} * {sqrt})",
 }
 
 
 def _apply(function: str, args: Sequence[str], d: Dialect) -> str:
-    s = d.ctype.suffix
-    name = f"v{C_FUNCTIONS.get(function, function)}_{s}"
+    """A call on vectors; on single numbers the vector function on a splat, so that equal inputs give equal bits."""
+    s, name = d.ctype.suffix, vector_name(function)
+    if not d.vector and name in (*LIBM_1, *LIBM_2):
+        return f"{name}{'' if d.ctype.double else 'f'}({', '.join(args)})"
+    d.call(name)
     if d.vector:
-        return f"{name}({', '.join(args)})"
-    return f"{name}({', '.join(f'splat_{s}({a})' for a in args)})[0]"
+        return f"v{name}_{s}({', '.join(args)})"
+    return f"v{name}_{s}({', '.join(f'splat_{s}({a})' for a in args)})[0]"
 
 
-def _text(i: Instruction, d: Dialect, boolean: Sequence[bool], fixed: bool) -> tuple[str, bool]:
+def _text(
+    i: Instruction, d: Dialect, boolean: Sequence[bool], integers: Set[int], fixed: bool
+) -> tuple[str, bool]:
     s = d.ctype.suffix
 
     def real(argument: int) -> str:
         if boolean[argument]:
+            if d.vector:
+                d.call("truth")
             return f"truth_{s}(v{argument})" if d.vector else f"({d.ctype.real})v{argument}"
-        return f"v{argument}"
+        return f"({d.ctype.real})v{argument}" if argument in integers else f"v{argument}"
 
     def spread(text: str) -> str:
         return f"splat_{s}({text})" if d.vector else text
@@ -159,9 +157,10 @@ def _text(i: Instruction, d: Dialect, boolean: Sequence[bool], fixed: bool) -> t
             return spread(number_text(i.number, d.ctype)), True
         case "size":
             assert i.dim is not None
-            return spread(f"({d.ctype.real})({dim_text(i.dim, d.sizes)})"), True
+            return spread(f"({d.ctype.real})({d.size(i.dim)})"), True
         case "index":
             if i.label == d.vector_label:
+                d.call("index")
                 return f"index_{s}({d.label(i.label)})", False
             return spread(f"({d.ctype.real})({d.label(i.label)} + 1)"), True
         case "delta":
@@ -185,7 +184,8 @@ def _text(i: Instruction, d: Dialect, boolean: Sequence[bool], fixed: bool) -> t
             simple = _SIMPLE_POWERS.get(Fraction(i.number)) if math.isfinite(float(i.number)) else None
             if simple is None:
                 return _apply("pow", [x, spread(number_text(i.number, d.ctype))], d), fixed
-            return simple[0].format(x=x, sqrt=_apply("sqrt", [x], d)), fixed
+            root = _apply("sqrt", [x], d) if "{sqrt}" in simple else ""
+            return simple.format(x=x, sqrt=root), fixed
         case "compare":
             return f"{real(i.args[0])} {i.function} {real(i.args[1])}", fixed
         case "select":
@@ -194,6 +194,7 @@ def _text(i: Instruction, d: Dialect, boolean: Sequence[bool], fixed: bool) -> t
                 c = f"v{condition}"
                 return (f"({c} & v{yes}) | (~{c} & v{no})" if d.vector else f"{c} ? v{yes} : v{no}"), fixed
             if d.vector:
+                d.call("select")
                 return f"vselect_{s}(v{condition}, {real(yes)}, {real(no)})", fixed
             return f"v{condition} ? {real(yes)} : {real(no)}", fixed
         case "finite_or_zero":

@@ -1,6 +1,6 @@
 """What the C templates see: frozen records of finished names and expressions, one for each kind of statement.
 
-Every statement view has ``template``, the file under ``templates/c`` that prints it.
+Every statement view has ``template``, the file under ``templates`` that prints it.
 """
 
 from __future__ import annotations
@@ -8,12 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bracketc.emit.c_expressions import Line
-
-
-@dataclass(frozen=True, slots=True)
-class LoopView:
-    name: str
-    extent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +20,34 @@ class PointerView:
 
 
 @dataclass(frozen=True, slots=True)
+class AssignmentView:
+    """``place = value;``; in a vector nest ``place`` is the address that a vector is stored to."""
+
+    place: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccumulatorView:
+    """A register that gathers a reduction, declared before the loops that it runs over."""
+
+    type: str
+    name: str
+    neutral: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoopView:
+    """A loop, the registers declared before it, and what is written when it has ended."""
+
+    name: str
+    extent: str
+    step: str = ""
+    accumulators: tuple[AccumulatorView, ...] = ()
+    results: tuple[AssignmentView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CheckView:
     """``name`` is an integer label read as ``text``, which must lie in 0 .. bound - 1."""
 
@@ -35,39 +57,54 @@ class CheckView:
 
 
 @dataclass(frozen=True, slots=True)
-class WriteView:
-    """``place`` is an lvalue (scalar nests) or an address (vector nests)."""
-
-    place: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReductionView:
-    """A vector register that gathers ``update`` (``tail_update`` in the last, partial vector) and ends in ``target``."""
+class PartView:
+    """A vector register of the innermost loop: ``update`` gathers a vector, ``tail_update`` the last, partial one."""
 
     name: str
     neutral: str
     update: str
     tail_update: str
-    target: str
-    result: str
 
 
 @dataclass(frozen=True, slots=True)
-class NestView:
+class InnerView:
+    """The vector loop from ``first`` to ``end``; ``end_text`` is what ``end`` is first set to, if anything."""
+
+    name: str
+    first: str
+    end: str
+    end_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VectorNestView:
     template: str
     bracket: str
+    scoped: bool
     loops: tuple[LoopView, ...]
     checks: tuple[CheckView, ...]
     pointers: tuple[PointerView, ...]
     fixed: tuple[Line, ...]
-    inner: LoopView
+    inner: InnerView
     body: tuple[Line, ...]
     tail: tuple[Line, ...]
-    writes: tuple[WriteView, ...]
-    reductions: tuple[ReductionView, ...]
+    writes: tuple[AssignmentView, ...]
+    parts: tuple[PartView, ...]
+    results: tuple[AssignmentView, ...]
+    masked: bool
     s: str
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarNestView:
+    template: str
+    bracket: str
+    scoped: bool
+    loops: tuple[LoopView, ...]
+    checks: tuple[CheckView, ...]
+    body: tuple[Line, ...]
+    writes: tuple[AssignmentView, ...]
     failure: str
 
 
@@ -77,7 +114,6 @@ class FillView:
     target: str
     count: str
     value: str
-    s: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +145,19 @@ class FieldView:
 class ContractionView:
     template: str
     bracket: str
-    loops: tuple[LoopView, ...]
     tables: tuple[TableView, ...]
-    name: str
+    table_bytes: str
+    loops: tuple[LoopView, ...]
     fields: tuple[FieldView, ...]
     epilogue: str
     epilogue_fields: tuple[FieldView, ...]
-    scratch: str
     s: str
 
 
 @dataclass(frozen=True, slots=True)
 class CarriedView:
+    """A pointer that walks with a recurrence: first ``initial``, after each step ``following``."""
+
     type: str
     name: str
     initial: str
@@ -135,6 +172,7 @@ class StepsView:
     carried: tuple[CarriedView, ...]
     counter: str
     step: str
+    uses_step: bool
     length: str
     position: str
     pointers: tuple[PointerView, ...]
@@ -143,52 +181,76 @@ class StepsView:
 
 
 @dataclass(frozen=True, slots=True)
+class FactoriseView:
+    template: str
+    bracket: str
+    call: str
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
 class EpilogueOperandView:
-    """A pointer and its strides along rows and columns of the tile."""
+    """A pointer of an epilogue; its strides along rows and columns of the tile stand beside it in the record."""
 
     type: str
     name: str
+    strided: bool
+    start: str
 
 
 @dataclass(frozen=True, slots=True)
 class EpilogueView:
-    """The function that finishes a tile; ``stores`` are (place, value) under the mask of the columns."""
+    """The function that finishes a tile; ``stores`` go to other tensors than the result, under the mask of the columns."""
 
     name: str
     bracket: str
     operands: tuple[EpilogueOperandView, ...]
+    sizes: tuple[FieldView, ...]
     fixed: tuple[Line, ...]
     body: tuple[Line, ...]
     value: str
     stores: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RangeView:
-    """Positions of a window that must lie in their axis: ``value`` >= 0 whenever all of ``nonempty`` > 0."""
-
-    condition: str
+    masked: bool
+    counted: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    name: str
+    """A part of the workspace or of the residuals: its size in bytes."""
+
+    number: int
     bytes: str
 
 
 @dataclass(frozen=True, slots=True)
+class LayoutView:
+    """The function that says where the parts of a block of memory begin, ``count`` of them; ``sizes`` are those it needs,
+    ``scratch`` the needs of which the largest gets the last part."""
+
+    name: str
+    about: str
+    slots: tuple[SlotView, ...]
+    scratch: tuple[str, ...]
+    sizes: tuple[FieldView, ...]
+    count: int
+    scratch_slot: int
+
+
+@dataclass(frozen=True, slots=True)
 class EntryView:
-    """One entry point: its pointers into the caller's structs, the arena, and the statements."""
+    """One entry point: its pointers into the caller's structs and the arena, and the statements."""
 
     name: str
     doc: tuple[str, ...]
-    sizes: tuple[str, ...]
-    ranges: tuple[RangeView, ...]
+    sizes: tuple[FieldView, ...]
+    negatives: tuple[str, ...]
+    ranges: tuple[str, ...]
     pointers: tuple[PointerView, ...]
-    residuals: tuple[SlotView, ...]
-    slots: tuple[SlotView, ...]
+    saved: int
+    layout: LayoutView
     arena: tuple[PointerView, ...]
-    scratch: tuple[str, ...]
+    has_arena: bool
+    has_scratch: bool
     body: tuple[object, ...]
 
 
@@ -200,17 +262,34 @@ class StructField:
 
 
 @dataclass(frozen=True, slots=True)
+class FlatView:
+    """The flat form of an entry for foreign function interfaces: sizes and pointers one by one."""
+
+    name: str
+    parameters: tuple[str, ...]
+    dims: tuple[str, ...]
+    args: tuple[str, ...]
+    results: tuple[str, ...]
+    residuals: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModuleView:
     """The whole file. ``prefix`` starts every public name, ``real`` is float or double, ``s`` the suffix of helpers."""
 
     prefix: str
     upper: str
     title: str
+    about: tuple[str, ...]
     real: str
     s: str
-    sizes: tuple[StructField, ...]
+    dims: tuple[StructField, ...]
     args: tuple[StructField, ...]
     results: tuple[StructField, ...]
-    residuals: tuple[SlotView, ...]
+    residuals: LayoutView | None
     epilogues: tuple[EpilogueView, ...]
     entries: tuple[EntryView, ...]
+    flats: tuple[FlatView, ...]
+    residual_parameters: tuple[str, ...]
+    residual_dims: tuple[str, ...]
+    kernels: str

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import PurePath
 
 from bracketc.emit import expressions as ex
-from bracketc.emit.c_interface import CInterface
+from bracketc.emit.c_module import CText
 from bracketc.emit.checks import Argument, CheckView, shape_checks
 from bracketc.emit.layout import assignment, definition, literal, wrapped
 from bracketc.emit.names import MODULE_NAMES, OPTIONS, python_name, python_names
@@ -63,15 +63,13 @@ class ResultView:
 
 @dataclass(frozen=True, slots=True)
 class NativeCallView:
-    """The call of a C entry point: lines that make its structs, and what it gets for residuals."""
+    """The call of a C function: at once, or with addresses that were taken before. ``saved_size`` is the expression for the bytes
+    that ``forward`` saves, empty elsewhere."""
 
-    prefix: str
-    symbol: str
-    dims: str
-    args: tuple[str, ...]
-    results: tuple[str, ...]
-    saves: bool
-    residuals: str
+    call: tuple[str, ...]
+    addresses: tuple[str, ...]
+    bound_call: tuple[str, ...]
+    saved_size: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +85,9 @@ class NativeView:
     """The library behind a module, for ``templates/module/c_library.py.j2``."""
 
     prefix: str
-    cdef: str
+    cdef: tuple[str, ...]
     abi: int
-    real: str
+    command: str
     messages: tuple[MessageView, ...]
 
 
@@ -115,7 +113,6 @@ class FunctionView:
     out_fields: str
     claimed_inputs: str
     kernel_call: tuple[str, ...]
-    held: str
     native: NativeCallView | None
     returned: str
     bound_constants: tuple[str, ...]
@@ -223,45 +220,56 @@ def numpy_module(
 
 
 def c_wrapper(
-    name: str,
-    program: Program,
-    entries: Sequence[Entry],
-    plan: Plan,
-    interface: CInterface,
-    *,
-    dtype: str,
-    version: str,
+    name: str, program: Program, entries: Sequence[Entry], plan: Plan, code: CText, *, dtype: str, version: str
 ) -> ModuleText:
-    """The module that calls the C functions which ``interface`` describes."""
+    """The module that calls the C functions of ``code``."""
     sizes = size_names(program, plan)
-    kernels = {s.entry: _native_kernel(s, interface, program) for s in plan.schedules}
-    real = {"float32": "float", "float64": "double"}[dtype]
-    messages = tuple(MessageView(code, literal(text)) for code, text in sorted(interface.messages.items()))
+    kernels = {s.entry: _native_kernel(s, code) for s in plan.schedules}
+    messages = tuple(MessageView(number, literal(text)) for number, text in sorted(C_MESSAGES.items()))
     imports = (
         "import os as _os",
         "from importlib import machinery as _machinery",
         "from importlib import util as _util",
     )
     views = {
-        "c": NativeView(interface.prefix, _docstring_lines(interface.cdef), interface.abi, real, messages),
+        "c": NativeView(name, tuple(flat_declarations(code)), C_ABI, _build_command(program, dtype), messages),
         "backend": BackendView("module/c_library.py.j2", "module/c_calls.py.j2", True, imports),
     }
     about = _About(name, dtype, "c", version)
-    return _module_text(about, program, entries, plan, sizes, kernels, interface, views)
+    return _module_text(about, program, entries, plan, sizes, kernels, code, views)
 
 
-def _native_kernel(schedule: Schedule, interface: CInterface, program: Program) -> Kernel:
-    """What the wrapper passes to a C entry: every argument, and the sizes that the arguments determine."""
-    backward = schedule.entry == "backward"
-    shapes = [t.shape for t in program.arguments] if backward else [b.shape for b in schedule.arguments]
-    determined = {name for shape in shapes for extent in shape for name in extent.names}
-    sizes = tuple(name for name in interface.sizes if name in determined)
-    view = KernelView(interface.entries[schedule.entry].symbol, (), (), "")
-    return Kernel(view, sizes, schedule.arguments, schedule.residuals if backward else ())
+C_ABI = 1
+"""The ``NAME_abi_version()`` that the wrapper knows how to call."""
+
+C_MESSAGES = {
+    1: "the library is older than this module; build it again",
+    2: "a size, or an extent made of sizes, is negative",
+    3: "a label of an integer input is out of range",
+    4: "a slice or a window leaves its axis at these sizes",
+    5: "a matrix is singular or not positive definite",
+}
+"""What the error codes of the header mean to a caller from Python."""
 
 
-def _docstring_lines(text: str) -> str:
-    return "\n".join(_docstring(line) for line in text.strip().split("\n"))
+def flat_declarations(code: CText) -> list[str]:
+    """Declarations of the functions that the wrapper calls, for cffi."""
+    return [line for line in code.cdef.splitlines() if "_call_" in line or "_abi_version(" in line]
+
+
+def _build_command(program: Program, dtype: str) -> str:
+    """The command that builds the module, without the folder."""
+    source = _file_name(program.source.filename)
+    return f"bracketc build {source if source.endswith('.brk') else 'FILE.brk'} --backend c --dtype {dtype}"
+
+
+def _native_kernel(schedule: Schedule, code: CText) -> Kernel:
+    """What the wrapper passes to a C function."""
+    entry = code.entries[schedule.entry]
+    read = set(entry.arguments)
+    arguments = tuple(buffer for buffer in schedule.arguments if buffer.name in read)
+    residuals = schedule.residuals if schedule.entry == "backward" else ()
+    return Kernel(KernelView(entry.function, (), (), ""), entry.sizes, arguments, residuals)
 
 
 def _module_text(
@@ -271,12 +279,12 @@ def _module_text(
     plan: Plan,
     sizes: Mapping[str, str],
     kernels: Mapping[str, Kernel],
-    interface: CInterface | None,
+    code: CText | None,
     backend: Mapping[str, object],
 ) -> ModuleText:
     functions, records = [], []
     for entry in entries:
-        writer = _FunctionWriter(program, entry, plan.schedule(entry.name), kernels, sizes, about.dtype, interface)
+        writer = _FunctionWriter(about, program, entry, plan.schedule(entry.name), kernels, sizes, code)
         functions.append(writer.view())
         records += writer.records()
     module = _module_view(about, program, entries, functions, records)
@@ -369,21 +377,22 @@ class _FunctionWriter:
 
     def __init__(
         self,
+        about: _About,
         program: Program,
         entry: Entry,
         schedule: Schedule,
         kernels: Mapping[str, Kernel],
         sizes: Mapping[str, str],
-        dtype: str,
-        interface: CInterface | None,
+        code: CText | None,
     ) -> None:
-        self.interface = interface
+        self.code = code
         self.program = program
         self.entry = entry
         self.schedule = schedule
         self.kernel = kernels[entry.name]
         self.sizes = sizes
-        self.dtype = dtype
+        self.module = about.name
+        self.dtype = about.dtype
         self.name = python_name(entry.name, MODULE_NAMES | {"bind"}) if entry.name not in _OWN else entry.name
         self.backward = entry.name == "backward"
         self.forward = entry.name == "forward"
@@ -490,7 +499,7 @@ class _FunctionWriter:
         if self.forward:
             inputs = ex.tuple_of([self.variable[b] for b in self.own])
             sizes = ex.tuple_of([self.sizes[n] for n in self._residual_sizes()])
-            saved = "saved" if self.schedule.residuals or self.interface is not None else "()"
+            saved = "saved" if self.schedule.residuals else "()"
             residuals = f"Residuals({inputs}, {saved}, {sizes})"
             text, bound = f"{text}, {residuals}", f"{bound}, {residuals}"
         return text, constants, bound
@@ -540,7 +549,8 @@ class _FunctionWriter:
             () if self.backward else self.program.constraints,
             self._needed_sizes(),
         )
-        saved = "residuals._saved" if self.interface is not None else "*residuals._saved"
+        whole = self.code is not None and self.schedule.residuals
+        saved = "residuals._saved" if whole else "*residuals._saved"
         claimed = [*call] if not self.backward else [*extras, "*residuals._inputs", saved]
         names = [r.name for r in self.results]
         fields = literal(("value", ("gradients", tuple(names[1:])))) if self.form == "pair" else literal(tuple(names))
@@ -564,8 +574,7 @@ class _FunctionWriter:
             out_fields=fields,
             claimed_inputs=ex.tuple_of(claimed) if claimed else "()",
             kernel_call=tuple(wrapped(kernel_call)),
-            held=ex.tuple_of(prepared),
-            native=self._native() if self.interface is not None else None,
+            native=self._native() if self.code is not None else None,
             returned=returned,
             bound_constants=constants,
             bound_returned=bound,
@@ -582,32 +591,37 @@ class _FunctionWriter:
         return [name for name in self.sizes if name in used]
 
     def _native(self) -> NativeCallView:
-        """Structs of a C call, field by field in the order of the header."""
-        assert self.interface is not None
-        entry = self.interface.entries[self.entry.name]
-        by_name = {name: buffer for buffer, name in zip(self.schedule.arguments, self._schedule_names(), strict=True)}
-        args = [_field(self.variable[by_name[n]], by_name[n]) if n is not None else "_NULL" for n in entry.arguments]
-        results = [
-            _field(self.results[k].variable, self.result_buffers[k]) if k is not None else "_NULL"
-            for k in entry.results
-        ]
-        dims = [self.sizes[n] if n in self.kernel.sizes else "0" for n in self.interface.sizes]
+        """The call of the flat C function: sizes, arguments, residuals, results."""
+        assert self.code is not None
+        entry = self.code.entries[self.entry.name]
+        names = {buffer.name: self.variable[buffer] for buffer in self.schedule.arguments}
+        arrays = [names[name] for name in entry.arguments]
+        results = [result.variable for result in self.results]
+        sizes = [self.sizes[name] for name in entry.sizes]
+
+        def call(address: str, saved: str) -> tuple[str, ...]:
+            values = [address.format(name) for name in arrays]
+            values += [saved] if entry.residuals else []
+            values += [address.format(name) for name in results]
+            return tuple(wrapped(f"status = _lib.{entry.function}({', '.join((*sizes, *values))})"))
+
+        fixed = [*arrays, *results] if self.forward or not entry.residuals else [*arrays, "saved", *results]
+        taken = [f"{name}_at" for name in fixed]
+        addresses = assignment(taken, ", ".join(f"_address({name})" for name in fixed)) if fixed else ()
+        saved_size = ""
+        if self.forward and self.code.residual_sizes is not None:
+            among = ", ".join(self.sizes[name] for name in self.code.residual_sizes)
+            saved_size = f"_lib.{self.module}_call_residuals({among})"
         return NativeCallView(
-            prefix=self.interface.prefix,
-            symbol=entry.symbol,
-            dims=ex.tuple_of(["_DIMS_SIZE", *dims]),
-            args=tuple(wrapped(f"args = _struct(_ARGS, {ex.tuple_of(['_ARGS_SIZE', *args])})")),
-            results=tuple(wrapped(f"results = _struct(_RESULTS, {ex.tuple_of(['_RESULTS_SIZE', *results])})")),
-            saves=self.forward,
-            residuals="_address(saved)" if self.forward or self.backward else "_NULL",
+            call=call("_address({})", "_address(saved)"),
+            addresses=addresses,
+            bound_call=call("{}_at", "_address(saved)" if self.forward else "saved_at"),
+            saved_size=saved_size,
         )
 
-    def _schedule_names(self) -> list[str]:
-        return [buffer.name for buffer in self.schedule.arguments]
-
     def _saved_names(self) -> list[str]:
-        if self.interface is not None:
-            return ["saved"]
+        if self.code is not None:
+            return ["saved"] if self.schedule.residuals else []
         return [f"saved_{k}" for k, b in enumerate(self.schedule.residuals) if b in self.kernel.residuals]
 
     def _unpack(self) -> list[str]:
@@ -616,10 +630,10 @@ class _FunctionWriter:
         for k, buffer in enumerate(self.own):
             if buffer in self.kernel.arguments:
                 lines.append(f"{self.variable[buffer]} = residuals._inputs[{k}]")
-        if self.interface is not None:
+        if self.code is not None and self.schedule.residuals:
             lines.append("saved = residuals._saved")
         for k, buffer in enumerate(self.schedule.residuals):
-            if buffer in self.kernel.residuals and self.interface is None:
+            if buffer in self.kernel.residuals and self.code is None:
                 lines.append(f"saved_{k} = residuals._saved[{k}]")
         sizes = self._residual_sizes()
         if sizes:
@@ -690,12 +704,6 @@ class _FunctionWriter:
     def _kind(self, buffer: Buffer) -> str:
         dtype = _dtype_name(buffer.dtype, self.dtype)
         return f"{dtype} array of shape {_shape_text(buffer.shape)}" if buffer.rank else f"{dtype} scalar"
-
-
-def _field(variable: str, buffer: Buffer) -> str:
-    """The address of an array, typed as the field of a struct."""
-    kind = {"real": "_REALS", "integer": "_INTEGERS", "boolean": "_BOOLEANS"}[buffer.dtype]
-    return f"_address({kind}, {variable})"
 
 
 _OWN = ("evaluate", "forward", "backward", "value_and_grad")

@@ -10,6 +10,7 @@ import numpy as np
 from bracketc.ir.dims import Dim
 from bracketc.ir.functions import FUNCTIONS
 from bracketc.loops.kernel import (
+    NEUTRAL,
     Address,
     Axis,
     Contraction,
@@ -30,6 +31,7 @@ from bracketc.plan.schedule import Instruction
 Array = np.ndarray[Any, Any]
 _DTYPES = {"real": np.float64, "integer": np.int64, "boolean": np.bool_}
 _COMBINE = {"add": np.add, "sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.multiply}
+_ZERO = Dim.of(0)
 _COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal}
 
 
@@ -154,6 +156,9 @@ class _Machine:
             if write.mode == "store":
                 flat[positions] = value
             else:
+                if write.fresh:
+                    kept = [axis for axis in nest.axes if write.target.address.stride(axis.label) is not _ZERO]
+                    flat[first + self.address(write.target.address, self.grids(kept)[1])] = NEUTRAL[write.mode]
                 _COMBINE[write.mode].at(flat, positions, value)
 
     def contraction(self, statement: Contraction) -> None:

@@ -15,11 +15,15 @@ and :class:`Factorise` calls a linear-algebra routine. Nothing here allocates: t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal as OneOf
 
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import DType, Number, Shape
 from bracketc.plan.schedule import Instruction, Mode
+
+NEUTRAL: dict[str, float] = {"sum": 0.0, "max": -inf, "min": inf, "prod": 1.0}
+"""What each way of reducing starts from."""
 
 StorageKind = OneOf["argument", "result", "residual", "arena", "moving", "carried", "ring"]
 
@@ -98,11 +102,13 @@ class Axis:
 @dataclass(frozen=True, slots=True)
 class Write:
     """Instruction ``value`` goes to ``target``. ``store`` overwrites, ``add`` adds to what is there; ``sum max min prod`` reduce
-    over the axes of the nest that the address lacks (the target holds their neutral element before the nest)."""
+    over the axes of the nest that the address lacks: into what the target holds, or, when ``fresh``, into a register that overwrites it,
+    which needs those axes to be the innermost ones."""
 
     target: Reference
     value: int
     mode: Mode | OneOf["add"]
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

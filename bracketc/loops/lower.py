@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from math import inf
 
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Labels, Shape
 from bracketc.loops.arena import Arena
 from bracketc.loops.kernel import (
+    NEUTRAL,
     Address,
     Axis,
     Check,
@@ -34,7 +34,6 @@ from bracketc.plan.schedule import Buffer, Instruction, Product, Schedule
 
 _ZERO = Dim.of(0)
 _ONE = Dim.of(1)
-_NEUTRAL = {"sum": 0.0, "max": -inf, "min": inf, "prod": 1.0}
 
 
 def lower(schedule: Schedule) -> Kernel:
@@ -166,11 +165,12 @@ class _Lowering:
         writes: tuple[Write, ...],
         bracket: str,
     ) -> Iterable[Statement]:
-        for write in writes:
-            if write.mode in _NEUTRAL and write.value >= 0:
-                yield Fill(write.target.storage, _NEUTRAL[write.mode])
         order = loop_order(order, extents, loads, program, writes)
         order, extents, loads, writes = merge_loops(order, extents, loads, program, writes)
+        writes = tuple(replace(write, fresh=_gathers(order, write)) for write in writes)
+        for write in writes:
+            if write.mode in NEUTRAL and not write.fresh:
+                yield Fill(write.target.storage, NEUTRAL[write.mode])
         references = (*loads, *(w.target for w in writes))
         lanes = {label for i in program if i.operation == "delta" for label in (i.label, i.label2)}
         vector = bool(order) and order[-1] not in lanes and vectorisable(order[-1], references, writes)
@@ -181,8 +181,7 @@ class _Lowering:
     def copy_nest(self, extents: Shape, target: Reference, source: Reference, names: tuple[int, ...], add: bool, bracket: str) -> Nest:
         axes = tuple(Axis(label, extent) for label, extent in zip(names, extents, strict=True))
         write = Write(target, 0, "add" if add else "store")
-        vector = bool(axes) and not source.address.indirect and not target.address.indirect
-        vector = vector and vectorisable(axes[-1].label, (source, target), (write,))
+        vector = bool(axes) and vectorisable(axes[-1].label, (source, target), (write,))
         return Nest(axes, (source,), (Instruction("load", operand=0),), (write,), vector, bracket)
 
     def windowed(self, buffer: Buffer, axis: int, offset: Dim, steps: tuple[int, ...], extents: Shape, names: tuple[int, ...]) -> Reference:
@@ -219,9 +218,7 @@ class _Lowering:
         target = self.windowed(step.target, step.axis, step.offset, step.steps, inner, names)
         source = self.reference(step.source, names, {n: n for n in names})
         yield Fill(self.storage[step.target], 0.0)
-        # Two labels may meet at one place, so vector stores would lose additions: the innermost label runs alone then.
-        nest = self.copy_nest(step.source.shape, target, source, names, True, step.bracket)
-        yield nest if len(step.steps) <= 1 else replace(nest, vector=False)
+        yield self.copy_nest(step.source.shape, target, source, names, True, step.bracket)
 
     def indirect(self, rows: Buffer, index: Buffer, names: tuple[int, ...]) -> Reference:
         """Rows of ``rows`` chosen by ``index`` under the first labels, the rest of its axes under the others."""
@@ -263,6 +260,8 @@ class _Lowering:
         others = [s for s in step.stores if s is not primary]
         if any(s.mode != "store" or s.target.dtype != "real" for s in others):
             split = True
+        if any(i.operation in ("index", "delta") for i in step.program):
+            split = True  # a tile knows its rows and columns, not the labels
         plain = len(step.program) == 1 and not others and primary is not None
         shapes = [self.shape_of(p, step, names, extents) for p in step.products]
         if not plain and not split:
@@ -461,6 +460,14 @@ def loop_order(
     return [*(label for label in order if label != best), best]
 
 
+def _gathers(order: list[int], write: Write) -> bool:
+    """Whether a reduction runs over the innermost loops only, so that a register holds it."""
+    if write.mode not in NEUTRAL:
+        return False
+    reduced = [write.target.address.stride(label) is _ZERO for label in order]
+    return reduced == sorted(reduced)
+
+
 def vectorisable(label: int, references: Iterable[Reference], writes: Iterable[Write]) -> bool:
     """Whether ``label`` can be the vector label: contiguous or constant everywhere, and no store repeats along it."""
     if any(w.mode in ("store", "add") and w.target.address.stride(label) is _ZERO for w in writes):
@@ -468,7 +475,10 @@ def vectorisable(label: int, references: Iterable[Reference], writes: Iterable[W
     if any(w.target.storage.dtype != "real" for w in writes):
         return False
     return all(
-        r.storage.dtype == "real" and not r.address.indirect and r.address.stride(label) in (_ZERO, _ONE) for r in references
+        r.storage.dtype == "real"
+        and r.address.stride(label) in (_ZERO, _ONE)
+        and all(i.index.address.stride(label) is _ZERO for i in r.address.indirect)
+        for r in references
     )
 
 

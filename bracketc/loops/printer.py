@@ -50,7 +50,7 @@ def _statements(body: Sequence[Statement]) -> Iterator[str]:
                 loads = [_reference(r) for r in statement.loads]
                 yield from (f"  {line}" for line in program(statement.program, loads))
                 for write in statement.writes:
-                    sign = "=" if write.mode == "store" else f"{write.mode}="
+                    sign = "=" if write.mode == "store" else f"{'fresh ' if write.fresh else ''}{write.mode}="
                     yield f"  {_reference(write.target)} {sign} v{write.value}"
             case Contraction():
                 batch = ", ".join(f"i{a.label} < {a.extent}" for a in statement.batch)

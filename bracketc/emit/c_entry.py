@@ -1,0 +1,276 @@
+"""One entry point as a view: the caller's pointers, the arena, and the statements."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bracketc.emit.c_contractions import Epilogues, contraction_view
+from bracketc.emit.c_expressions import CType, number_text
+from bracketc.emit.c_function import C_TYPES, CFunction
+from bracketc.emit.c_names import CScope, as_factor, comment_text, dim_text
+from bracketc.emit.c_nests import nest_view
+from bracketc.emit.c_views import (
+    CarriedView,
+    CopyView,
+    EntryView,
+    FieldView,
+    FillView,
+    LayoutView,
+    PointerView,
+    SlotView,
+    StepsView,
+)
+from bracketc.errors import UnsupportedError
+from bracketc.ir.dims import Dim
+from bracketc.loops.kernel import Check, Contraction, Copy, Factorise, Fill, Kernel, Nest, Statement, Steps, Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Fields of the caller's structs by name in the source: sizes, arguments, and the results of one entry."""
+
+    dims: Mapping[str, str]
+    arguments: Mapping[str, str]
+    results: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryText:
+    """The view of an entry, and the sizes and arguments that it reads, in their order."""
+
+    view: EntryView
+    sizes: tuple[str, ...]
+    arguments: tuple[str, ...]
+
+
+def entry_text(
+    kernel: Kernel,
+    name: str,
+    doc: Sequence[str],
+    *,
+    ctype: CType,
+    prefix: str,
+    fields: Fields,
+    epilogues: Epilogues,
+    functions: set[str],
+) -> EntryText:
+    """The entry point ``name`` of ``kernel``; ``epilogues`` and ``functions`` collect what it needs of the file."""
+    scope = CScope()
+    sizes = {size: scope.fresh(size) for size in fields.dims}
+    c = CFunction(kernel, ctype, prefix, prefix.upper(), sizes, scope, functions)
+    used = dict.fromkeys(_used(kernel.body))
+    arguments = [s for s in kernel.arguments if s in used]
+    pointers = [_given(c, s, f"args->{fields.arguments[s.name]}") for s in arguments]
+    pointers += [_given(c, s, f"results->{fields.results[s.name]}") for s in kernel.results if s in used]
+    for number, storage in enumerate(kernel.residuals):
+        if storage in used:
+            kind = c.pointer_type(storage)
+            pointers.append(_given(c, storage, f"({kind})(({_bytes_of(kind)})residuals + saved[{number}])"))
+    arena = tuple(
+        _given(c, s, f"({c.type(s)} *)(arena + slot[{s.slot}])") for s in used if s.kind in ("arena", "ring")
+    )
+    body = tuple(_statements(kernel.body, c, epilogues))
+    layout = _layout(kernel, name, c, fields)
+    negatives = tuple(dict.fromkeys(f"{c.dim(d)} < 0" for d in _may_be_negative([*kernel.arguments, *kernel.results, *used])))
+    ranges = tuple(dict.fromkeys(_range(check, c) for check in kernel.checks))
+    c.used_sizes.update(dict.fromkeys(n for s in kernel.residuals for d in s.shape for n in sorted(d.names)))
+    view = EntryView(
+        name,
+        tuple(comment_text(line) for line in doc),
+        tuple(FieldView(sizes[n], f"dims->{fields.dims[n]}") for n in fields.dims if n in c.used_sizes),
+        negatives,
+        ranges,
+        tuple(pointers),
+        len(kernel.residuals),
+        layout,
+        arena,
+        bool(arena) or bool(c.scratch),
+        bool(c.scratch),
+        body,
+    )
+    return EntryText(view, tuple(n for n in fields.dims if n in c.used_sizes), tuple(s.name for s in arguments))
+
+
+def residual_layout(kernel: Kernel, ctype: CType, dims: Mapping[str, str]) -> LayoutView:
+    """Where the residuals of ``forward`` lie in the caller's block."""
+    scope = CScope()
+    sizes = {size: scope.fresh(size) for size in dims}
+    slots = []
+    for number, storage in enumerate(kernel.residuals):
+        kind = C_TYPES.get(storage.dtype, ctype.real)
+        size = as_factor(dim_text(storage.size, sizes))
+        slots.append(SlotView(number, f"{size} * (int64_t)sizeof({kind})"))
+    about = "Where the residuals begin that forward leaves for backward"
+    return LayoutView("residual_layout", about, tuple(slots), (), _mentioned(slots, (), sizes, dims), len(slots), -1)
+
+
+def _given(c: CFunction, storage: Storage, text: str) -> PointerView:
+    return PointerView(c.pointer_type(storage), c.named(storage), text)
+
+
+def _bytes_of(pointer_type: str) -> str:
+    return "const char *" if pointer_type.startswith("const") else "char *"
+
+
+def _layout(kernel: Kernel, name: str, c: CFunction, fields: Fields) -> LayoutView:
+    slots = [
+        SlotView(number, f"{c.factor(size)} * (int64_t)sizeof({C_TYPES.get(dtype, c.ctype.real)})")
+        for number, (size, dtype) in enumerate(zip(kernel.slots, kernel.slot_dtypes, strict=True))
+    ]
+    scratch = tuple(c.scratch)
+    about = f"Where the parts of the workspace of {name} begin"
+    sizes = _mentioned(slots, scratch, c.sizes, fields.dims)
+    count = len(slots) + bool(scratch)
+    return LayoutView(f"{name}_layout", about, tuple(slots), scratch, sizes, count, len(slots))
+
+
+def _mentioned(
+    slots: Sequence[SlotView], scratch: Sequence[str], sizes: Mapping[str, str], dims: Mapping[str, str]
+) -> tuple[FieldView, ...]:
+    """The sizes that occur in these texts."""
+    words = set(re.findall(r"\w+", " ".join([*(slot.bytes for slot in slots), *scratch])))
+    return tuple(FieldView(local, f"dims->{dims[n]}") for n, local in sizes.items() if local in words)
+
+
+def _may_be_negative(storages: Iterable[Storage]) -> tuple[Dim, ...]:
+    """Extents such as T - 2."""
+    found = dict.fromkeys(d for s in storages for d in s.shape if any(factor < 0 for _, factor in d.terms))
+    return tuple(d for d in found if d.constant is None)
+
+
+def _range(check: Check, c: CFunction) -> str:
+    """The condition under which a window leaves its axis."""
+    parts = [f"{c.dim(extent)} > 0" for extent in check.nonempty if extent.constant is None]
+    if check.value.constant is None:
+        parts.append(f"{c.dim(check.value)} < 0")
+    return " && ".join(parts) or "1"
+
+
+# ------------------------------------------------------------------------------------------------- statements
+def _statements(body: Iterable[Statement], c: CFunction, epilogues: Epilogues) -> Iterable[object]:
+    for statement in body:
+        match statement:
+            case Nest():
+                yield nest_view(statement, c)
+            case Contraction():
+                yield contraction_view(statement, c, epilogues)
+            case Fill():
+                value = number_text(statement.value, c.ctype)
+                yield FillView("c/fill.c.j2", c.named(statement.target), c.dim(statement.target.size), value)
+            case Copy():
+                yield _copy(statement, c)
+            case Steps():
+                yield _steps(statement, c, epilogues)
+            case Factorise():
+                raise UnsupportedError(
+                    f"{statement.operator} is not supported yet by the C backend; use backend numpy"
+                )
+
+
+def _copy(statement: Copy, c: CFunction) -> CopyView:
+    return CopyView(
+        "c/copy.c.j2", c.named(statement.target), c.named(statement.source), c.bytes(statement.source)
+    )
+
+
+def _steps(statement: Steps, c: CFunction, epilogues: Epilogues) -> StepsView:
+    with c.block():
+        counter, step = c.scope.fresh("count"), c.scope.fresh("t")
+        length = c.dim(statement.length)
+        starts = []
+        for storage, _ in statement.carried:
+            assert storage.base is not None
+            starts.append((c.pointer_type(storage), c.named(storage.base), c.named(storage)))
+        pointers: list[PointerView] = []
+        for storage in statement.moving:
+            assert storage.base is not None and storage.stride is not None
+            base, name = c.named(storage.base), c.named(storage)
+            pointers.append(PointerView(c.pointer_type(storage), name, f"{base} + {step} * {c.factor(storage.stride)}"))
+        for storage in statement.rings:
+            base = c.named(storage)  # the arena pointer of the ring; inside the loop its name is that of a block
+            c.names[storage] = c.scope.fresh(f"{storage.name}_new")
+            block = f"{counter} % {storage.count} * {c.factor(storage.size)}"
+            pointers.append(PointerView(c.pointer_type(storage), c.names[storage], f"{base} + {block}"))
+        body = tuple(_statements(statement.body, c, epilogues))
+        carried = tuple(
+            CarriedView(kind, name, initial, c.named(after), c.scope.fresh(f"next_{name}"))
+            for (kind, initial, name), (_, after) in zip(starts, statement.carried, strict=True)
+        )
+        position = f"{length} - 1 - {counter}" if statement.reverse else counter
+        finals = tuple(_copy(final, c) for final in statement.finals)
+        return StepsView(
+            "c/steps.c.j2", comment_text(statement.bracket), carried, counter, step, bool(statement.moving), length, position, tuple(pointers), body, finals
+        )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------- storages
+def _used(body: Iterable[Statement]) -> Iterable[Storage]:
+    """Storages that the statements mention, and those that these walk over, in order of first use."""
+    for statement in body:
+        for storage in mentioned(statement):
+            found: Storage | None = storage
+            while found is not None:
+                yield found
+                found = found.base
+
+
+def mentioned(statement: Statement) -> Iterable[Storage]:
+    """Every storage that a statement names."""
+    match statement:
+        case Nest():
+            for reference in (*statement.loads, *(w.target for w in statement.writes)):
+                yield reference.storage
+                for indirect in reference.address.indirect:
+                    yield indirect.index.storage
+        case Fill():
+            yield statement.target
+        case Copy():
+            yield statement.source
+            yield statement.target
+        case Factorise():
+            yield from (*statement.args, statement.target)
+        case Contraction():
+            yield from (statement.a.storage, statement.b.storage, statement.c.storage)
+            if statement.epilogue is not None:
+                for operand in (*statement.epilogue.operands, *(o for o, _ in statement.epilogue.stores)):
+                    yield operand.reference.storage
+        case Steps():
+            for carried, after in statement.carried:
+                yield from (carried, after)
+            yield from (*statement.moving, *statement.rings)
+            for inner in statement.body:
+                yield from mentioned(inner)
+            for final in statement.finals:
+                yield from (final.target, final.source)
+
+
+def named_sizes(kernel: Kernel) -> tuple[str, ...]:
+    """Named sizes that a kernel depends on, in an order fixed by its statements."""
+    dims: list[Dim] = [d for s in (*kernel.arguments, *kernel.results, *kernel.residuals) for d in s.shape]
+    dims += kernel.slots
+    for statement in _all_statements(kernel.body):
+        match statement:
+            case Nest():
+                dims += [axis.extent for axis in statement.axes]
+                dims += [i.dim for i in statement.program if i.dim is not None]
+                references = (*statement.loads, *(w.target for w in statement.writes))
+                dims += [i.bound for r in references for i in r.address.indirect]
+            case Contraction():
+                dims += [axis.extent for axis in statement.batch]
+                dims += [group.extent for group in (statement.m, statement.n, statement.k)]
+                if statement.epilogue is not None:
+                    dims += [i.dim for i in statement.epilogue.program if i.dim is not None]
+            case Steps():
+                dims.append(statement.length)
+            case Fill() | Copy() | Factorise():
+                dims += [d for s in mentioned(statement) for d in s.shape]
+    return tuple(dict.fromkeys(name for dim in dims for name in sorted(dim.names)))
+
+
+def _all_statements(body: Iterable[Statement]) -> Iterable[Statement]:
+    for statement in body:
+        yield statement
+        if isinstance(statement, Steps):
+            yield from _all_statements(statement.body)

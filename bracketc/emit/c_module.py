@@ -1,0 +1,300 @@
+"""A planned program as a C module: source, header, and the flat functions through which other languages call it.
+
+>>> text = c_module("mlp", plan, dtype="float32")
+>>> text.entries["value_and_grad"].function, text.entries["value_and_grad"].results
+('mlp_call_value_and_grad', ('J', 'grad_W'))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bracketc.emit.c_contractions import Epilogues
+from bracketc.emit.c_entry import EntryText, Fields, entry_text, named_sizes, residual_layout
+from bracketc.emit.c_expressions import FLOAT32, FLOAT64, CType
+from bracketc.emit.c_function import C_TYPES
+from bracketc.emit.c_layout import indented
+from bracketc.emit.c_names import CScope, c_identifier, comment_text
+from bracketc.emit.c_views import FlatView, ModuleView, StructField
+from bracketc.emit.kernels import kernel_view
+from bracketc.emit.resources import render
+from bracketc.emit.vectormath import functions_text
+from bracketc.ir.program import Entry
+from bracketc.loops.kernel import Kernel
+from bracketc.loops.lower import lower
+from bracketc.plan.schedule import Buffer, Plan, Schedule
+
+_CONTRACTIONS = (
+    "contraction.h", "pack.h", "contract_packed.h", "contract_small.h", "contract_vector.h", "contract_packed.c",
+    "contract_small.c", "contract_vector.c", "contract.c",
+)  # fmt: skip
+KERNELS = "/* kernels */"
+"""Where the library goes; its text has its final layout already."""
+_GRADIENTS = ("backward", "value_and_grad")
+
+
+@dataclass(frozen=True, slots=True)
+class CEntry:
+    """How to call an entry in flat form: ``function(*sizes, *arguments, [residuals], *results)``.
+
+    ``sizes`` are names of sizes, ``arguments`` names of the schedule's arguments that it reads, ``results`` struct fields, one for each
+    result of the schedule; ``residuals`` says whether a pointer to the residual block stands before the results.
+    """
+
+    name: str
+    function: str
+    sizes: tuple[str, ...]
+    arguments: tuple[str, ...]
+    residuals: bool
+    results: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CText:
+    """Text of ``NAME.c``, ``NAME.h``, the flat functions (``NAME`` is included by them), and declarations for cffi.
+
+    ``residual_sizes`` are the sizes that ``NAME_call_residuals`` takes, ``None`` when nothing is saved.
+    """
+
+    source: str
+    header: str
+    flat: str
+    cdef: str
+    entries: Mapping[str, CEntry]
+    residual_sizes: tuple[str, ...] | None
+
+
+def c_module(
+    name: str,
+    plan: Plan,
+    entries: Sequence[Entry] = (),
+    *,
+    dtype: str,
+    title: str = "",
+    about: Sequence[str] = (),
+    docs: Mapping[str, str] | None = None,
+) -> CText:
+    """The C text of a plan. ``name`` is an ASCII identifier that starts every public name; ``about`` are lines for the head of the header,
+    ``docs`` one sentence an entry; ``entries`` tell gradients from other results by name."""
+    ctype = FLOAT64 if dtype == "float64" else FLOAT32
+    writer = _Writer(name, ctype, plan, {entry.name: entry for entry in entries}, docs or {})
+    texts = writer.entries()
+    view = writer.view(texts, title or name, tuple(about))
+    return CText(
+        _tidy(render("c/module.c.j2", m=view)).replace(KERNELS, writer.library(texts, dtype)),
+        render("c/module.h.j2", m=view),
+        _tidy(render("c/flat.c.j2", m=view)),
+        render("c/cdef.h.j2", m=view),
+        {schedule.entry: writer.called(schedule, text) for schedule, text in zip(plan.schedules, texts, strict=True)},
+        writer.residual_sizes(),
+    )
+
+
+def _tidy(text: str) -> str:
+    return indented(text).rstrip("\n") + "\n"
+
+
+class _Writer:
+    """Public names of a module and the parts of its view."""
+
+    def __init__(
+        self, name: str, ctype: CType, plan: Plan, entries: Mapping[str, Entry], docs: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self.ctype = ctype
+        self.plan = plan
+        self.given = entries
+        self.docs = docs
+        self.kernels = {schedule.entry: lower(schedule) for schedule in plan.schedules}
+        scope = CScope()
+        sizes = dict.fromkeys((*plan.sizes, *(n for kernel in self.kernels.values() for n in named_sizes(kernel))))
+        self.dims = {size: scope.fresh(size) for size in sizes}
+        scope = CScope()
+        self.arguments: dict[str, str] = {}
+        self.argument_fields: dict[str, StructField] = {}
+        for schedule in plan.schedules:
+            for buffer in schedule.arguments:
+                if buffer.name not in self.arguments:
+                    field = scope.fresh(buffer.name)
+                    self.arguments[buffer.name] = field
+                    self.argument_fields[field] = StructField(f"const {self.type(buffer)} *", field, _shape(buffer))
+        self.results: dict[str, tuple[str, ...]] = {}
+        self.result_fields: dict[str, StructField] = {}
+        self.name_results()
+        # Public names never end in each other's suffixes: entry names are told from `<entry>_workspace`.
+        scope = CScope(taken=("abi_version", "residuals", "dims", "args", "results", "call_residuals"))
+        self.functions: dict[str, str] = {}
+        for schedule in plan.schedules:
+            name = c_identifier(schedule.entry).rstrip("_")
+            while scope.holds(name) or scope.holds(f"{name}_workspace"):
+                name += "_"
+            scope.fresh(name)
+            scope.fresh(f"{name}_workspace")
+            self.functions[schedule.entry] = name
+
+    def type(self, buffer: Buffer) -> str:
+        return C_TYPES.get(buffer.dtype, self.ctype.real)
+
+    def name_results(self) -> None:
+        """Fields of the results struct: outputs under their names, gradients as ``grad_W``, others by the name of the entry."""
+        scope = CScope()
+        known: dict[tuple[str, tuple[object, ...], str], str] = {}
+        for schedule in self.plan.schedules:
+            found = []
+            for index, (result, buffer) in enumerate(schedule.results):
+                wanted = self.wanted(schedule, index, result)
+                key = (wanted, buffer.shape, buffer.dtype)
+                if key not in known or known[key] in found:
+                    known[key] = scope.fresh(wanted)
+                    field = known[key]
+                    self.result_fields[field] = StructField(f"{self.type(buffer)} *", field, _shape(buffer))
+                found.append(known[key])
+            self.results[schedule.entry] = tuple(found)
+
+    def wanted(self, schedule: Schedule, index: int, result: str) -> str:
+        entry = self.given.get(schedule.entry)
+        request = entry.request if entry is not None else None
+        if request is None or schedule.entry in ("evaluate", "forward"):
+            return result
+        if request.kind == "gradient":
+            position = index - (len(schedule.results) - len(request.wrt))
+            if position < 0:
+                return result
+            gradient = f"grad_{request.wrt[position]}"
+            return gradient if schedule.entry in _GRADIENTS else f"{schedule.entry}_{gradient}"
+        return schedule.entry if len(schedule.results) == 1 else f"{schedule.entry}_{result}"
+
+    # ------------------------------------------------------------------------------------------- entries
+    def entries(self) -> list[EntryText]:
+        self.epilogues = Epilogues()
+        self.used: set[str] = set()
+        texts = []
+        for schedule in self.plan.schedules:
+            kernel = self.kernels[schedule.entry]
+            fields = Fields(
+                self.dims,
+                self.arguments,
+                {b.name: f for (_, b), f in zip(schedule.results, self.results[schedule.entry], strict=True)},
+            )
+            texts.append(
+                entry_text(
+                    kernel,
+                    self.functions[schedule.entry],
+                    self.doc(schedule),
+                    ctype=self.ctype,
+                    prefix=self.name,
+                    fields=fields,
+                    epilogues=self.epilogues,
+                    functions=self.used,
+                )
+            )
+        return texts
+
+    def doc(self, schedule: Schedule) -> tuple[str, ...]:
+        lines = [self.docs.get(schedule.entry, f"{schedule.entry} of the model.")]
+        arguments = [self.arguments[b.name] for b in schedule.arguments]
+        if arguments:
+            lines.append(f"reads    {', '.join(arguments)}")
+        if schedule.results:
+            lines.append(f"writes   {', '.join(self.results[schedule.entry])}")
+        if schedule.residuals:
+            saved = ", ".join(b.name for b in schedule.residuals)
+            lines.append(f"{'writes  ' if schedule.entry == 'forward' else 'reads   '} residuals: {saved}")
+        if schedule.flops.terms:
+            lines.append(f"flops    {schedule.flops}")
+        return tuple(lines)
+
+    def saving(self) -> Kernel | None:
+        kernel = self.kernels.get("forward")
+        return kernel if kernel is not None and kernel.residuals else None
+
+    def residual_sizes(self) -> tuple[str, ...] | None:
+        kernel = self.saving()
+        if kernel is None:
+            return None
+        mentioned = {n for s in kernel.residuals for d in s.shape for n in d.names}
+        return tuple(n for n in self.dims if n in mentioned)
+
+    # ------------------------------------------------------------------------------------------- flat functions
+    def called(self, schedule: Schedule, text: EntryText) -> CEntry:
+        return CEntry(
+            schedule.entry,
+            f"{self.name}_call_{self.functions[schedule.entry]}",
+            text.sizes,
+            text.arguments,
+            bool(schedule.residuals),
+            self.results[schedule.entry],
+        )
+
+    def flat(self, schedule: Schedule, text: EntryText) -> FlatView:
+        scope = CScope(taken=("bytes", "block", "status", "borrow", "give_back"))
+        sizes = {n: scope.fresh(n) for n in text.sizes}
+        arguments = {n: scope.fresh(n) for n in text.arguments}
+        saved = scope.fresh("saved") if schedule.residuals else "NULL"
+        results = {field: scope.fresh(f"{field}_out") for field in self.results[schedule.entry]}
+        parameters = [f"int64_t {n}" for n in sizes.values()]
+        parameters += [f"const void *{n}" for n in arguments.values()]
+        parameters += [f"void *{saved}"] if schedule.residuals else []
+        parameters += [f"void *{n}" for n in results.values()]
+        return FlatView(
+            self.functions[schedule.entry],
+            tuple(parameters) or ("void",),
+            (f"sizeof({self.name}_dims)", *(sizes.get(n, "0") for n in self.dims)),
+            (f".struct_size = sizeof({self.name}_args)", *(f".{self.arguments[n]} = {v}" for n, v in arguments.items())),
+            (f".struct_size = sizeof({self.name}_results)", *(f".{f} = {v}" for f, v in results.items())),
+            saved,
+        )
+
+    # ------------------------------------------------------------------------------------------- the file
+    def library(self, texts: Sequence[EntryText], dtype: str) -> str:
+        """Text of the parts of the library that the entries use."""
+        kernels = kernel_view(dtype)
+        contracts = any(text.view.has_scratch for text in texts)
+        vectors = contracts or bool(self.used) or any(_is_vector(text.view.body) for text in texts)
+        parts = [render("c/prelude.h.j2", v=kernels)]
+        if vectors:
+            parts += [render(f"c/{part}.h.j2", v=kernels) for part in ("levels", "vector")]
+        if contracts:
+            self.used.add("sum_lanes")
+        parts.append(functions_text(kernels, dtype, self.used))
+        if contracts:
+            parts += [render(f"c/{part}.j2", v=kernels) for part in _CONTRACTIONS]
+        return "\n".join(part for part in parts if part).rstrip("\n")
+
+    def view(self, texts: Sequence[EntryText], title: str, about: tuple[str, ...]) -> ModuleView:
+        saving = self.saving()
+        sizes = self.residual_sizes() or ()
+        scope = CScope()
+        local = {n: scope.fresh(n) for n in sizes}
+        return ModuleView(
+            prefix=self.name,
+            upper=self.name.upper(),
+            title=comment_text(title),
+            about=tuple(comment_text(line) for line in about),
+            real=self.ctype.real,
+            s=self.ctype.suffix,
+            dims=tuple(StructField("int64_t ", field, "") for field in self.dims.values()),
+            args=tuple(self.argument_fields.values()),
+            results=tuple(self.result_fields.values()),
+            residuals=None if saving is None else residual_layout(saving, self.ctype, self.dims),
+            epilogues=self.epilogues.views,
+            entries=tuple(text.view for text in texts),
+            flats=tuple(self.flat(s, t) for s, t in zip(self.plan.schedules, texts, strict=True)),
+            residual_parameters=tuple(f"int64_t {n}" for n in local.values()) or ("void",),
+            residual_dims=(f"sizeof({self.name}_dims)", *(local.get(n, "0") for n in self.dims)),
+            kernels=KERNELS,
+        )
+
+
+def _is_vector(body: Sequence[object]) -> bool:
+    return any(
+        getattr(view, "template", "") == "c/nest_vector.c.j2" or _is_vector(getattr(view, "body", ()))
+        for view in body
+        if hasattr(view, "template")
+    )
+
+
+def _shape(buffer: Buffer) -> str:
+    shape = ", ".join(str(extent) for extent in buffer.shape)
+    return comment_text(f"({shape}{',' if buffer.rank == 1 else ''})" if buffer.rank else "scalar")
