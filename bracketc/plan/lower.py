@@ -91,6 +91,8 @@ class Lowering:
         self.steps: list[Step] = []
         self.exponentials: dict[Reduce, tuple[Buffer, Buffer]] = {}
         """Of each log-sum-exp: the shifted exponentials and their sums."""
+        self._made: dict[object, Value] = {}
+        """Sums and contractions by what they are made of: brackets that differ in a scale share them."""
         self._projects: dict[Recurrence, dict[int, None]] = {}
 
     # ------------------------------------------------------------------------------------------ nodes
@@ -243,6 +245,14 @@ class Lowering:
         own = [label for label in output if (label in left[1]) != (label in right[1])]
         if own and own[0] in right[1]:
             left, right = right, left  # the rows of the result come from the left factor
+        key = ("product", scale.coefficient, scale.values, *_pattern([left, right], output))
+        if key not in self._made:
+            self._made[key] = self._matrix_product_anew(left, right, output, extents, scale, name)
+        return self._made[key]
+
+    def _matrix_product_anew(
+        self, left: Factor, right: Factor, output: Labels, extents: Shape, scale: _Scale, name: str
+    ) -> Value:
         numbers = {label: k for k, label in enumerate(dict.fromkeys((*output, *left[1], *right[1])))}
         product = Product(scale.coefficient, self._access(left, numbers), self._access(right, numbers))
         scalars = Scalars()
@@ -271,6 +281,12 @@ class Lowering:
         """The sum of a product of factors over every label outside ``output``, in the order of the first factor's axes."""
         if scale is not None and not scale.is_one:
             name = "t"
+        key = ("sum", *_pattern(factors, output))
+        if key not in self._made:
+            self._made[key] = self._sum_anew(factors, output, extents, name)
+        return self._made[key]
+
+    def _sum_anew(self, factors: list[Factor], output: Labels, extents: Shape, name: str) -> Value:
         union = tuple(dict.fromkeys(label for _, labels in factors for label in labels))
         order = {label: k for k, label in enumerate(union)}
         scalars = Scalars()
@@ -377,6 +393,13 @@ class _Scale:
     def put_values(self, scalars: Scalars, args: list[int]) -> int:
         """The product without the coefficient, which stands elsewhere."""
         return scalars.multiply([*(put_real(scalars, value, ()) for value in self.values), *args])
+
+
+def _pattern(factors: Iterable[Factor], output: Labels) -> tuple[object, ...]:
+    """Factors and output with labels in order of appearance: equal for brackets that differ in the names of labels."""
+    names: dict[int, int] = {}
+    listed = tuple((value, tuple(names.setdefault(x, len(names)) for x in labels)) for value, labels in factors)
+    return listed, tuple(names.setdefault(label, len(names)) for label in output)
 
 
 def _is_delta(factor: Factor, output: Labels) -> bool:

@@ -45,8 +45,15 @@ class _Tidy:
                 self.uses[arg] += 1
         for store in step.stores:
             self.uses[store.value] += 1
-        for instruction in step.program:
-            self.numbers.append(self.visit(instruction, step.operands))
+        self.shared: set[int] = set()
+        """Values of the new program that several places read: a second one with another sign would be computed beside it."""
+        known: set[int] = set()
+        for place, instruction in enumerate(step.program):
+            signed = self.visit(instruction, step.operands)
+            self.numbers.append(signed)
+            if self.uses[place] > 1 or signed[1] in known:
+                self.shared.add(signed[1])
+            known.add(signed[1])
 
     def visit(self, instruction: Instruction, operands: Sequence[Access]) -> Signed:
         args = [self.numbers[arg] for arg in instruction.args]
@@ -75,7 +82,7 @@ class _Tidy:
         """A term of a sum that a negative number multiplies, as a positive one that is subtracted."""
         negative, number = value
         instruction = self.scalars.program[number]
-        if instruction.operation != "multiply" or self.uses[given] != 1:
+        if instruction.operation != "multiply" or self.program[given].operation != "multiply" or number in self.shared:
             return value
         factor = self.scalars.program[instruction.args[0]].number
         if self.scalars.program[instruction.args[0]].operation != "constant" or factor is None or factor >= 0:
@@ -83,6 +90,11 @@ class _Tidy:
         return not negative, self.scalars.multiply([self.scalars.constant(-factor), *instruction.args[1:]])
 
     def sum(self, args: Sequence[Signed]) -> Signed:
+        """Terms over fewer labels first: their sum leaves the inner loop."""
+        everything = frozenset().union(*(self.labels_of(number) for _, number in args))
+        outer = [arg for arg in args if self.labels_of(arg[1]) != everything]
+        if 1 < len(outer) < len(args):
+            args = [self.sum(outer), *(arg for arg in args if self.labels_of(arg[1]) == everything)]
         positive = [number for sign, number in args if not sign]
         negative = [number for sign, number in args if sign]
         constants = [self._exact(number) for number in (*positive, *negative)]
@@ -123,6 +135,7 @@ class _Tidy:
             return sign, numbers[0]
         if len(numbers) == 2 and numbers[0] == numbers[1]:
             return sign, self.scalars.emit("square", numbers[0])
+        numbers.sort(key=lambda number: len(self.labels_of(number)))
         everything = frozenset().union(*(self.labels_of(number) for number in numbers))
         single = {number for (_, number), arg in zip(args, given, strict=True) if self.uses[arg] == 1}
         for number in numbers:
@@ -159,7 +172,7 @@ class _Tidy:
     def _outer(self, number: int) -> int | None:
         """The place of a factor of a product that can be negated outside of the inner loop."""
         instruction = self.scalars.program[number]
-        if instruction.operation != "multiply":
+        if instruction.operation != "multiply" or number in self.shared:
             return None
         args = instruction.args
         constants = [place for place, arg in enumerate(args) if self.scalars.program[arg].operation == "constant"]
