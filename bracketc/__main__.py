@@ -1,0 +1,7 @@
+"""``python -m bracketc`` is the command line."""
+
+import sys
+
+from bracketc.cli import main
+
+sys.exit(main())

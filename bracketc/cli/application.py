@@ -1,0 +1,103 @@
+"""The commands put together: arguments, dispatch, exit status.
+
+    bracketc build models/mlp.brk -o generated   ->   build.run(arguments, terminal)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from bracketc.cli import bench, build, cache, check, derive, doctor, explain, fmt, init, run as run_command, verify
+from bracketc.cli.dump import STAGES, dump
+from bracketc.cli.terminal import Terminal, make_terminal
+from bracketc.errors import BracketError
+from bracketc.version import VERSION
+
+COMMANDS = (build, derive, check, explain, bench, run_command, fmt, verify, doctor, cache, init)
+
+INTERRUPTED = 130
+USAGE = 2
+
+_EPILOG = """exit status: 0 done, 1 the input is wrong or a check failed, 2 usage, 3 toolchain, 4 a resource limit
+
+settings: command line, then BRACKETC_CACHE_DIR, BRACKETC_CC, BRACKETC_CFLAGS, BRACKETC_NUM_THREADS,
+then [tool.bracketc] in pyproject.toml"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command with its options."""
+    shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    _shared_options(shared)
+    top = argparse.ArgumentParser(
+        prog="bracketc",
+        description="From derivations to optimised kernels.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[shared],
+    )
+    top.add_argument("--version", action="version", version=f"bracketc {VERSION}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    for module in COMMANDS:
+        summary = (module.__doc__ or "").strip().split("\n")[0]
+        command = commands.add_parser(
+            module.NAME,
+            help=summary.removeprefix(f"``{module.NAME}``: ").rstrip("."),
+            description=summary.removeprefix(f"``{module.NAME}``: "),
+            parents=[shared],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.arguments(command)
+        if module.READS_SOURCE:
+            command.add_argument("--dump", choices=STAGES, help="print a stage of the compilation instead")
+        command.set_defaults(run=module.run)
+    return top
+
+
+def _shared_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-v", "--verbose", action="count", help="say more; -vv says everything")
+    command.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors and what was asked for")
+    command.add_argument("--json", action="store_true", help="answer with one JSON object")
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """One command; gives the exit status."""
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else USAGE
+    verbosity = -1 if getattr(arguments, "quiet", False) else getattr(arguments, "verbose", 0)
+    terminal = make_terminal(verbosity, getattr(arguments, "json", False))
+    try:
+        status = _dispatch(arguments, terminal)
+        sys.stdout.flush()
+        return status
+    except BracketError as error:
+        terminal.errors(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        terminal.err.print("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has enough. What is still buffered goes nowhere, quietly.
+        _silence_stdout()
+        return 0
+
+
+def _dispatch(arguments: Any, terminal: Terminal) -> int:
+    if getattr(arguments, "dump", None):
+        return dump(arguments, terminal)
+    status: int = arguments.run(arguments, terminal)
+    return status
+
+
+def _silence_stdout() -> None:
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):  # a stream without a descriptor has nothing left to flush
+        return

@@ -1,0 +1,100 @@
+"""From the requests of a program to formulas, with the way there.
+
+    J = …, gradient J wrt W   ->   E = …,  ∇[W](J) = X^T @ E
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bracketc import compiler
+from bracketc.emit.formulas import Equation, FormName, StyleName, equations, heading, names_of, typeset
+from bracketc.ir.build import is_zero
+from bracketc.ir.nodes import Node, Tensor
+from bracketc.ir.program import Entry, Program, Request
+from bracketc.ir.rewrite import depends_on, topological
+from bracketc.options import Options
+
+_LAYOUTS = {
+    "gradient": "a gradient has the shape of its argument",
+    "jacobian": "axes of the output, then of the argument",
+    "hessian": "axes of the first argument, then of the second",
+}
+
+_STEP = "% step"
+"""How the name of a request begins that was added to show the way; no name of a source does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formulas:
+    """The formulas of one request; ``shapes`` by left side. ``typeset`` is the whole as one piece of text."""
+
+    title: str
+    output: str
+    equations: tuple[Equation, ...]
+    shapes: Mapping[str, str]
+    typeset: str
+
+
+def derived(
+    program: Program, options: Options, style: StyleName = "unicode", form: FormName = "auto", steps: bool = False
+) -> list[Formulas]:
+    """The formulas of every request; with ``steps`` also the gradients by the definitions on the way, last first."""
+    asked = program.requests
+    if steps:
+        program = replace(program, requests=tuple(r for request in asked for r in (*_on_the_way(program, request), request)))
+    done = compiler.derive(program, options)
+    names = names_of(done.program, done.origins)
+    taken = [*(spec.name for spec in program.sizes), *program.inputs, *(name for name, _ in program.definitions)]
+    found: list[Formulas] = []
+    for request in asked:
+        mine = [e for e in done.entries if e.request is not None and _belongs(e, request) and e.name != "backward"]
+        known = dict(names)
+        roots: list[tuple[str, Node]] = []
+        for entry in mine:
+            for result, node in entry.results:
+                if request.kind == "gradient" and result == request.output and result not in entry.request.wrt:  # type: ignore[union-attr]
+                    continue  # the value
+                if _is_step(entry) and is_zero(node):
+                    continue  # the way leads past this definition
+                roots.append((heading(entry, result, style), node))
+                if steps and request.kind == "gradient" and not isinstance(node, Tensor):
+                    known.setdefault(node, heading(entry, result, "unicode"))
+        lines = equations(roots, known, style, form, taken)
+        shapes = {left: ", ".join(map(str, node.shape)) or "scalar" for left, node in roots}
+        found.append(Formulas(_title(request), request.output, lines, shapes, typeset(lines, style)))
+    return found
+
+
+def _belongs(entry: Entry, request: Request) -> bool:
+    assert entry.request is not None
+    return entry.request == request or (_is_step(entry) and entry.request.span == request.span and entry.request.output == request.output)
+
+
+def _is_step(entry: Entry) -> bool:
+    return entry.request is not None and (entry.request.name or "").startswith(_STEP)
+
+
+def _title(request: Request) -> str:
+    layout = request.layout if request.layout not in (None, "jacobian") else None
+    return f"{request.kind} of {request.output}: " + (f"layout {layout}" if layout else _LAYOUTS.get(request.kind, "one function a name"))
+
+
+def _on_the_way(program: Program, request: Request) -> list[Request]:
+    """Requests for the gradients by the definitions between the target and what it is differentiated by, last first."""
+    definitions = dict(program.definitions)
+    target = definitions.get(request.output)
+    if request.kind != "gradient" or target is None:
+        return []
+    sources: dict[str, Node] = {**definitions, **{tensor.name: tensor for tensor in program.arguments}}
+    below = set(topological([target]))
+    tainted = depends_on([target], [sources[name] for name in request.wrt if name in sources])
+    between = [
+        name
+        for name, node in program.definitions
+        if node in below and node in tainted and node is not target and name not in request.wrt
+    ]
+    return [
+        replace(request, wrt=(name,), name=f"{_STEP} {number}") for number, name in enumerate(reversed(between))
+    ]

@@ -1,0 +1,95 @@
+"""``derive``: derivatives as formulas.
+
+Every derivative that the file asks for, or the one of --of by --wrt. Names of the file are used; what is shared or long gets a name of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bracketc import compiler
+from bracketc.cli.derivation import Formulas, derived
+from bracketc.cli.sources import file_argument, options, size_options
+from bracketc.cli.terminal import Terminal
+from bracketc.errors import SourceError, UnsupportedError, display_width
+from bracketc.ir.nodes import Node
+from bracketc.ir.program import Program, Request
+
+NAME = "derive"
+READS_SOURCE = True
+
+
+def arguments(command: argparse.ArgumentParser) -> None:
+    file_argument(command)
+    command.add_argument("--of", metavar="J", help="differentiate this definition")
+    command.add_argument("--wrt", metavar="W[,b]", help="by these names (default: every parameter)")
+    command.add_argument("--steps", action="store_true", help="show the gradient by every definition on the way")
+    command.add_argument("--format", choices=("unicode", "ascii", "latex", "html"), default="unicode")
+    command.add_argument("--form", choices=("auto", "matrix", "index"), default="auto", help="notation of products")
+    size_options(command)
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Print the formulas."""
+    if arguments.format == "html":
+        raise UnsupportedError("--format html is not supported yet; there are unicode, ascii and latex")
+    program = compiler.load(arguments.file)
+    if arguments.of or arguments.wrt:
+        program = replace(program, requests=(asked(program, arguments.of, arguments.wrt),))
+    elif not program.requests:
+        raise SourceError(f"{arguments.file} asks for no derivative; add `gradient J wrt W`, or give --of and --wrt")
+    with terminal.working("deriving"):
+        found = derived(program, options(arguments), arguments.format, arguments.form, arguments.steps)
+    terminal.data({"ok": True, "format": arguments.format, "formulas": [_data(f) for f in found]})
+    for number, formulas in enumerate(found):
+        if number:
+            terminal.text()
+        for line in _lines(formulas, arguments.format):
+            terminal.text(line)
+    return 0
+
+
+def asked(program: Program, of: str | None, wrt: str | None) -> Request:
+    """The request for ``--of`` and ``--wrt``: a gradient of a scalar, a Jacobian of anything else."""
+    targets: Mapping[str, Node] = {**dict(program.definitions), **dict(program.results)}
+    first = program.requests[0].output if program.requests else next(reversed(targets), None)
+    output = of or first
+    if output is None:
+        raise SourceError(f"{program.source.filename} defines nothing that could be differentiated")
+    if output not in targets:
+        raise SourceError(f"--of {output}: there is no such definition; there are {', '.join(targets)}")
+    known = [*program.inputs, *targets]
+    if wrt is None:
+        names = tuple(n for n, kind in program.kinds.items() if kind == "param") or tuple(program.inputs)[:1]
+    else:
+        names = tuple(name.strip() for name in wrt.split(","))
+    for name in names:
+        if name not in known:
+            raise SourceError(f"--wrt {name}: there is no such name; there are {', '.join(known)}")
+    return Request("jacobian" if targets[output].rank else "gradient", output, names)
+
+
+def _data(formulas: Formulas) -> dict[str, object]:
+    return {
+        "of": formulas.output,
+        "title": formulas.title,
+        "equations": [
+            {"left": e.left, "right": e.right, "condition": e.condition.strip(), "shape": formulas.shapes.get(e.left)}
+            for e in formulas.equations
+        ],
+    }
+
+
+def _lines(formulas: Formulas, style: str) -> list[str]:
+    if style == "latex":
+        return [f"% {formulas.title}", formulas.typeset]
+    texts = [e.text for e in formulas.equations]
+    width = max((display_width(t) for t in texts if display_width(t) <= 80), default=0)
+    lines = [f"# {formulas.title}"]
+    for equation, text in zip(formulas.equations, texts, strict=True):
+        shape = formulas.shapes.get(equation.left)
+        pad = " " * max(0, width - display_width(text))
+        lines.append(f"{text}{pad}  # {shape}" if shape else text)
+    return lines

@@ -1,0 +1,95 @@
+"""``explain``: the plan, step by step, with its costs and reasons."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from rich.text import Text
+
+from bracketc import compiler
+from bracketc.cli.figures import bytes_text, flops_text
+from bracketc.cli.sources import file_argument, kernel_options, options
+from bracketc.cli.terminal import Terminal, aligned
+from bracketc.plan.explain import Explanation, Row, explain
+
+NAME = "explain"
+READS_SOURCE = True
+
+def arguments(command: argparse.ArgumentParser) -> None:
+    file_argument(command)
+    command.add_argument("--function", metavar="NAME", help="explain this function of the module only")
+    kernel_options(command)
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Print a table for each function."""
+    program = compiler.load(arguments.file)
+    with terminal.working("planning"):
+        done = compiler.stages(program, options(arguments))
+        explained = explain(done.plan)
+    if arguments.function is not None:
+        known = [e.entry for e in explained]
+        if arguments.function not in known:
+            terminal.err.print(f"--function {arguments.function}: there is no such function; there are {', '.join(known)}")
+            return 2
+        explained = tuple(e for e in explained if e.entry == arguments.function)
+    terminal.data({"ok": True, "sizes": done.plan.hints, "functions": [_data(e) for e in explained]})
+    terminal.say(f"planned at {_sizes(done)}", style="dim")
+    for explanation in explained:
+        terminal.say("")
+        _print(explanation, terminal)
+    return 0
+
+
+def _sizes(done: compiler.Stages) -> str:
+    given = {spec.name: spec for spec in done.program.sizes}
+
+    def text(name: str, number: int) -> str:
+        spec = given.get(name)
+        if spec is not None and spec.value is not None:
+            return f"{name} = {number} (bound)"
+        return f"{name} ~ {number}" + ("" if spec is not None and spec.hint is not None else " (default)")
+
+    return ", ".join(text(name, number) for name, number in done.plan.hints.items()) or "no named sizes"
+
+
+def _print(explanation: Explanation, terminal: Terminal) -> None:
+    baseline = explanation.baseline
+    against = f", {flops_text(baseline)} as plain reverse mode" if baseline != explanation.flops_at_hints else ""
+    terminal.say(
+        Text.assemble(
+            (explanation.entry, "bold"),
+            f"   {flops_text(explanation.flops_at_hints)}{against}, {bytes_text(explanation.bytes_at_hints)} moved",
+        )
+    )
+    terminal.say(f"  flops = {explanation.flops}", style="dim")
+    table = aligned("", "step", "flops", "bytes", "why", right=("flops", "bytes"))
+    for row in explanation.rows:
+        _add(table, row)
+    terminal.table(table)
+    if explanation.residuals:
+        terminal.say(f"  residuals: {', '.join(explanation.residuals)}")
+    for note in explanation.notes:
+        terminal.say(f"  note: {note}")
+
+
+def _add(table: Any, row: Row) -> None:
+    reasons = [row.why, *row.fused, *(["saved for backward: " + ", ".join(row.saved)] if row.saved else [])]
+    kind = {"Contract": "×", "Map": "·", "Loop": "↻"}.get(row.kind, row.kind.lower())
+    table.add_row(
+        kind,
+        "  " * row.depth + row.bracket,
+        flops_text(row.flops_at_hints),
+        bytes_text(row.bytes_at_hints),
+        "; ".join(reasons),
+    )
+
+
+def _data(explanation: Explanation) -> dict[str, Any]:
+    found = asdict(explanation)
+    found["flops"], found["bytes"] = str(explanation.flops), str(explanation.bytes)
+    for record, row in zip(found["rows"], explanation.rows, strict=True):
+        record["flops"], record["bytes"] = str(row.flops), str(row.bytes)
+    return found

@@ -1,0 +1,87 @@
+"""Source files and settings as the commands get them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bracketc import compiler
+from bracketc.errors import BracketError, Diagnostic, Source, SourceError
+from bracketc.ir.program import Program
+from bracketc.options import BACKENDS, DTYPES, Options, read_options
+
+
+def file_argument(command: argparse.ArgumentParser, many: bool = False) -> None:
+    command.add_argument("files" if many else "file", metavar="FILE", nargs="+" if many else None, help="a .brk file")
+
+
+def size_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--size", action="append", metavar="N=32", type=size, default=[], help="bind a size; may be repeated"
+    )
+
+
+def kernel_options(command: argparse.ArgumentParser) -> None:
+    """What decides how kernels are emitted."""
+    size_options(command)
+    command.add_argument("--backend", choices=BACKENDS, help="what to emit (default: c)")
+    command.add_argument("--dtype", choices=DTYPES, help="type of real numbers (default: float64)")
+    command.add_argument("--threads", type=positive, metavar="K", help="threads of the C kernels (default: 1)")
+    command.add_argument("--march", metavar="LEVEL", help="native, portable or a level (default: native)")
+
+
+def size(text: str) -> tuple[str, int]:
+    """``N=32`` as a name and a number."""
+    name, equals, number = text.partition("=")
+    if not equals or not name.strip() or not number.strip().isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write it as N=32")
+    return name.strip(), int(number)
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+def settings(arguments: argparse.Namespace, **more: Any) -> dict[str, Any]:
+    """The settings that were given on the command line."""
+    given = {name: getattr(arguments, name, None) for name in ("backend", "dtype", "threads", "march")}
+    sizes = dict(getattr(arguments, "size", []))
+    found = {name: value for name, value in (given | more).items() if value is not None}
+    return found | ({"sizes": sizes} if sizes else {})
+
+
+def options(arguments: argparse.Namespace, **more: Any) -> Options:
+    """All settings: command line over environment over ``pyproject.toml``."""
+    return read_options(settings(arguments, **more))
+
+
+def read_source(path: str) -> Source:
+    """The text of a file, for what works on the text."""
+    try:
+        return Source(Path(path).read_text(encoding="utf-8-sig"), path)
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is not UTF-8 text (byte {error.start})") from None
+
+
+def load_all(files: Sequence[str]) -> list[Program]:
+    """The programs of all files, or one error with every mistake in any of them."""
+    programs: list[Program] = []
+    found: list[Diagnostic] = []
+    worst: BracketError | None = None
+    for path in files:
+        try:
+            programs.append(compiler.load(path))
+        except BracketError as error:
+            found.extend(error.diagnostics)
+            if worst is None or error.exit_code > worst.exit_code:
+                worst = error
+    if worst is not None:
+        raise type(worst)(found)
+    return programs
