@@ -16,7 +16,8 @@ from pathlib import Path, PurePath
 from types import ModuleType
 
 from bracketc.calculus.requests import named_entries
-from bracketc.emit.module import numpy_module
+from bracketc.emit.c_module import c_module
+from bracketc.emit.module import about, c_wrapper, flat_declarations, numpy_module, title
 from bracketc.emit.names import module_name
 from bracketc.errors import LimitError, Source, SourceError
 from bracketc.ir.nodes import Node
@@ -30,7 +31,8 @@ from bracketc.lang.parser import parse_file
 from bracketc.options import Limits, Options, read_options
 from bracketc.plan.plan import plan
 from bracketc.plan.schedule import Plan
-from bracketc.runtime.directory import write_files
+from bracketc.runtime.directory import staging
+from bracketc.runtime.extension import Glue, build_extension, load_extension
 from bracketc.runtime.memory import load_text
 from bracketc.runtime.modules import remembered
 from bracketc.simplify import simplify, stabilise
@@ -78,10 +80,24 @@ def stages(program: Program, options: Options) -> Stages:
     return Stages(derived.program, derived.entries, planned)
 
 
-def emit(done: Stages, name: str, options: Options) -> dict[str, str]:
-    """The text files of the module ``name``; the one that makes it importable is the last."""
-    text = numpy_module(name, done.program, done.entries, done.plan, dtype=options.dtype, version=VERSION)
-    return {f"{name}.pyi": text.stub, f"{name}.py": text.python}
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """The text of a module by file name, what makes it importable last; for the C backend also what cffi compiles with it."""
+
+    files: Mapping[str, str]
+    glue: Glue | None = None
+
+
+def emit(done: Stages, name: str, options: Options) -> Emitted:
+    """The text of the module ``name``."""
+    program, functions, planned, dtype = done.program, done.entries, done.plan, options.dtype
+    if options.backend == "numpy":
+        text = numpy_module(name, program, functions, planned, dtype=dtype, version=VERSION)
+        return Emitted({f"{name}.pyi": text.stub, f"{name}.py": text.python})
+    code = c_module(name, planned, functions, dtype=dtype, title=title(name, program, VERSION), about=about(program))
+    text = c_wrapper(name, program, functions, planned, code, dtype=dtype, version=VERSION)
+    files = {f"{name}.h": code.header, f"{name}.c": code.source, f"{name}.pyi": text.stub, f"{name}.py": text.python}
+    return Emitted(files, Glue(code.flat, "\n".join(flat_declarations(code))))
 
 
 def _known_sizes(program: Program, options: Options) -> Mapping[str, int]:
@@ -148,8 +164,10 @@ def _compiled(program: str | Program, options: Options) -> ModuleType:
     if isinstance(program, str):
         program = parse(program)
     name = module_name(_stem(program))
-    files = emit(stages(program, options), name, options)
-    return load_text(name, files[f"{name}.py"])
+    text = emit(stages(program, options), name, options)
+    if text.glue is None:
+        return load_text(name, text.files[f"{name}.py"])
+    return load_extension(name, text.files, text.glue, options)
 
 
 def _key(program: str | Program, options: Options) -> Hashable:
@@ -205,5 +223,10 @@ def build(
         program = parse(program)
     called = module_name(name if name is not None else _stem(program))
     done = stages(program, options)
-    files = emit(done, called, options)
-    return Build(called, options.backend, write_files(Path(folder), files), done)
+    text = emit(done, called, options)
+    with staging(Path(folder)) as stage:
+        if text.glue is not None and compile:
+            stage.add(build_extension(called, text.files, text.glue, options, stage.path))
+        for file, content in text.files.items():
+            stage.write(file, content)
+        return Build(called, options.backend, stage.publish(), done)

@@ -17,7 +17,7 @@ from bracketc.options import OptionError, Options, read_options
 from bracketc.runtime import directory, toolchain
 from bracketc.runtime.cache import cache_entries, cached, clear_cache, fingerprint
 from bracketc.runtime.directory import staging, write_files
-from bracketc.runtime.extension import build_extension, import_file, load_extension
+from bracketc.runtime.extension import Glue, build_extension, import_file, load_extension
 from bracketc.runtime.memory import load_text
 from bracketc.runtime.toolchain import compile_flags, find_toolchain
 
@@ -47,6 +47,7 @@ def library():
 
 twice = library().twice
 """
+GLUE = Glue('#include "tiny.h"\n', HEADER)
 FILES = {"tiny.h": HEADER, "tiny.c": CODE, "tiny.py": WRAPPER}
 
 
@@ -162,7 +163,7 @@ def test_fast_math_is_never_among_the_flags() -> None:
 
 @pytest.mark.usefixtures("compiler")
 def test_an_extension_is_built_and_loaded(tmp_path: Path) -> None:
-    library = build_extension("tiny", FILES, HEADER, Options(), tmp_path)
+    library = build_extension("tiny", FILES, GLUE, Options(), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([library, *FILES])
     assert import_file("tiny", tmp_path / "tiny.py").twice(2.5) == 5
 
@@ -172,7 +173,7 @@ def test_without_the_headers_of_python_it_becomes_a_shared_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(toolchain.sysconfig, "get_path", lambda name: str(tmp_path / "nowhere"))
-    assert build_extension("tiny", FILES, HEADER, Options(), tmp_path) == "libtiny.so"
+    assert build_extension("tiny", FILES, GLUE, Options(), tmp_path) == "libtiny.so"
     assert import_file("tiny", tmp_path / "tiny.py").twice(2.5) == 5
 
 
@@ -180,7 +181,7 @@ def test_without_the_headers_of_python_it_becomes_a_shared_library(
 def test_code_that_does_not_compile_gives_the_first_error_only(tmp_path: Path) -> None:
     files = {**FILES, "tiny.c": "int f( {\n" * 50}
     with pytest.raises(ToolchainError) as caught:
-        build_extension("tiny", files, HEADER, Options(), tmp_path)
+        build_extension("tiny", files, GLUE, Options(), tmp_path)
     assert "error" in str(caught.value) and len(str(caught.value).splitlines()) == 1
 
 
@@ -188,13 +189,13 @@ def test_code_that_does_not_compile_gives_the_first_error_only(tmp_path: Path) -
 @pytest.mark.usefixtures("compiler")
 def test_a_module_is_built_once_and_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = Options(cache_dir=tmp_path / "cache")
-    assert load_extension("tiny", FILES, HEADER, options).twice(1) == 2
+    assert load_extension("tiny", FILES, GLUE, options).twice(1) == 2
 
     def unused(*_: Any) -> None:
         raise AssertionError("built again")
 
     monkeypatch.setattr("bracketc.runtime.extension.build_extension", unused)
-    assert load_extension("tiny", FILES, HEADER, options).twice(2) == 4
+    assert load_extension("tiny", FILES, GLUE, options).twice(2) == 4
     (entry,) = cache_entries(options)
     assert entry.name == "tiny" and entry.bytes > 0
     assert clear_cache(options) == 1 and cache_entries(options) == ()

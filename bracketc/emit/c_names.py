@@ -19,7 +19,7 @@ _RESERVED = frozenset(
     and and_eq bitand bitor catch class compl concept delete explicit export friend mutable namespace new noexcept not not_eq
     operator or or_eq private protected public reinterpret_cast template this throw try typeid typename using virtual xor xor_eq
     I NULL INFINITY NAN HUGE_VAL errno stdin stdout stderr linux unix i386 assert offsetof memcpy size_t struct_size
-    dims args results residuals workspace arena slot scratch product operands tail rest status""".split()
+    dims args results residuals workspace arena slot scratch product operands tail rest status saved""".split()
 )
 _TAKEN = re.compile(r"(brk_|BRK_|tile_).*|.*_(f32|f64|t|layout|dims)|[vx][0-9]+|M_[A-Z0-9_]+|FP_.*|[A-Z]+_(MAX|MIN)")
 """What the emitted text and the headers it includes may call their own things."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 import sysconfig
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import util
 from importlib.machinery import SourceFileLoader
-from io import StringIO
 from pathlib import Path
 from types import ModuleType
 
@@ -31,41 +31,46 @@ def library_name(name: str, toolchain: Toolchain) -> str:
     return f"_{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 
-def build_extension(name: str, files: Mapping[str, str], cdef: str, options: Options, folder: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class Glue:
+    """What stands between Python and the C text: functions in C that cffi calls, and their declarations."""
+
+    source: str
+    cdef: str
+
+
+def build_extension(name: str, files: Mapping[str, str], glue: Glue, options: Options, folder: Path) -> str:
     """Compile ``NAME.c`` of ``files`` in ``folder``, where they are written first; gives the name of the library."""
     toolchain = find_toolchain(options)
-    sources = [f"{name}.c"]
+    between = f"_{name}.c"
     try:
-        for file, text in files.items():
-            (folder / file).write_text(text, encoding="utf-8", newline="\n")
+        for file, content in {**files, between: glue.source}.items():
+            (folder / file).write_text(content, encoding="utf-8", newline="\n")
         if toolchain.python_include is not None:
-            sources.append(f"_{name}.c")
-            (folder / sources[-1]).write_text(_glue(name, cdef), encoding="utf-8")
+            _write_cffi_text(name, glue, folder / between)
     except OSError as error:
         raise folder_error(folder, error) from None
     library = library_name(name, toolchain)
-    compile_shared(toolchain, compile_flags(options), tuple(sources), library, folder)
-    if len(sources) > 1:
-        (folder / sources[-1]).unlink()
+    compile_shared(toolchain, compile_flags(options), (f"{name}.c", between), library, folder)
+    (folder / between).unlink()
     return library
 
 
-def _glue(name: str, cdef: str) -> str:
-    """cffi's C code between Python and the functions of ``cdef``."""
+def _write_cffi_text(name: str, glue: Glue, path: Path) -> None:
+    """cffi's C code between Python and the declared functions."""
     ffi = cffi.FFI()
-    ffi.cdef(cdef)
-    ffi.set_source(f"_{name}", f'#include "{name}.h"')
-    text = StringIO()
-    ffi.emit_c_code(text)
-    return text.getvalue()
+    ffi.cdef(glue.cdef)
+    ffi.set_source(f"_{name}", glue.source)
+    ffi.emit_c_code(str(path))
 
 
-def load_extension(name: str, files: Mapping[str, str], cdef: str, options: Options) -> ModuleType:
+def load_extension(name: str, files: Mapping[str, str], glue: Glue, options: Options) -> ModuleType:
     """The C module in memory: built in the cache where it is not there yet, then imported from there."""
     toolchain = find_toolchain(options)
     key = fingerprint(
         *(text for _, text in sorted(files.items())),
-        cdef,
+        glue.source,
+        glue.cdef,
         *compile_flags(options),
         *toolchain.command,
         toolchain.version,
@@ -75,7 +80,7 @@ def load_extension(name: str, files: Mapping[str, str], cdef: str, options: Opti
     )
 
     def make(folder: Path) -> None:
-        build_extension(name, files, cdef, options, folder)
+        build_extension(name, files, glue, options, folder)
 
     return import_file(name, cached(options, key, name, make) / f"{name}.py")
 

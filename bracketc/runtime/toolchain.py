@@ -92,7 +92,7 @@ def compile_shared(toolchain: Toolchain, flags: tuple[str, ...], sources: tuple[
     include = (f"-I{toolchain.python_include}",) if toolchain.python_include is not None else ()
     # On macOS an extension finds the symbols of Python when it is loaded.
     late = ("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()
-    command = (*toolchain.command, *flags, *include, "-shared", *late, "-o", output, *sources, "-lm")
+    command = (*toolchain.command, *flags, *include, "-shared", "-pthread", *late, "-o", output, *sources, "-lm")
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except OSError as error:
