@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -142,7 +143,7 @@ def test_chains_never_take_more_flops_than_as_written(seed: int) -> None:
 def test_networks_never_take_more_flops_than_reverse_mode(seed: int) -> None:
     program, sizes = network(random.Random(seed))
     widths = [sizes[f"D{k}"] for k in range(len(sizes) - 1)]
-    products = [2 * sizes["N"] * a * b for a, b in zip(widths, widths[1:], strict=False)]
+    products = [2 * sizes["N"] * a * b for a, b in pairwise(widths)]
     reverse = 3 * sum(products) - products[0]  # forward, gradients of weights, gradients of layers but the first
     planned = plan(entries(program), {}, program.sizes)
     for schedule in planned.schedules:

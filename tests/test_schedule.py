@@ -239,7 +239,7 @@ def test_names_are_unique_and_results_keep_theirs() -> None:
 
 
 def test_explain_says_what_is_fused_and_what_it_costs() -> None:
-    roots, names = small()
+    roots, _ = small()
     planned = plan([Entry("evaluate", tensors(roots), (), tuple((f"r{k}", r) for k, r in enumerate(roots)))], {})
     (explained,) = explain(planned)
     (row,) = explained.rows

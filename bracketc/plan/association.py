@@ -1,4 +1,5 @@
-"""Nested products whose intermediates have one use become one product where another order of contraction takes fewer flops.
+"""Nested products whose intermediates have one use become one product where another order of contraction takes fewer
+flops.
 
     ((A_ij B_jk | ik) x_k | i)   ->   (A_ij B_jk x_k | i), of which the path contracts B x first
 

@@ -1,8 +1,8 @@
 """Flops and bytes of steps, as polynomials in the sizes.
 
-A multiplication and an addition are a flop each, and so is every other scalar operation, a function included; a change of
-sign is none. An instruction counts once for every combination of the labels that it depends on: what does not depend on a label
-is computed outside of its loop.
+A multiplication and an addition are a flop each, and so is every other scalar operation, a function included; a
+change of sign is none. An instruction counts once for every combination of the labels that it depends on: what does
+not depend on a label is computed outside of its loop.
 
 A step moves each buffer that it reads and each that it writes once.
 
@@ -108,7 +108,8 @@ def step_counts(step: Step) -> Counts:
 
 
 def _factorise_counts(step: Factorise) -> tuple[Shape, int]:
-    """Leading terms for dense matrices, rounded to whole multiples of n³ (Golub and Van Loan, Matrix Computations, ch. 3 and 4)."""
+    """Leading terms for dense matrices, rounded to whole multiples of n³ (Golub and Van Loan, Matrix Computations,
+    ch. 3 and 4)."""
     matrix = step.args[0].shape
     right = step.args[-1].shape
     match step.operator:

@@ -24,7 +24,8 @@ COUNTED = frozenset({"load", "accumulator", "constant", "size", "index", "delta"
 class Row:
     """One record. ``depth`` counts the loops around it; flops and bytes are those of one pass of the innermost loop.
 
-    ``fused`` says what shares its pass over memory, ``saved`` what it writes for ``backward``, ``why`` for what reason it is as it is.
+    ``fused`` says what shares its pass over memory, ``saved`` what it writes for ``backward``, ``why`` for what
+    reason it is as it is.
     """
 
     depth: int
@@ -41,7 +42,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One entry: its rows, its totals, and plain reverse mode (each node on its own, in the order written) for comparison."""
+    """One entry: its rows, its totals, and plain reverse mode (each node on its own, in the order written) for
+    comparison."""
 
     entry: str
     rows: tuple[Row, ...]

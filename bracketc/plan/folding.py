@@ -1,6 +1,6 @@
 """Element-wise records with one reader become part of it.
 
-    D_nh = 1 - Z_nh²;  G_nh = E_nh D_nh   ->   G_nh = E_nh (1 - Z_nh²)
+D_nh = 1 - Z_nh²;  G_nh = E_nh D_nh   ->   G_nh = E_nh (1 - Z_nh²)
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ MAX_OPERANDS = 32
 """Most operands of one record."""
 
 FREE_INSTRUCTIONS = 4
-"""So many cheap instructions over fewer labels may move into a record over more: they stay outside of its inner loop."""
+"""So many cheap instructions over fewer labels may move into a record over more: they stay outside of its inner
+loop."""
 
 
 def fold(steps: Sequence[Step], keep: Iterable[Buffer]) -> list[Step]:
-    """Every Map whose one result has one reader, a Map, is computed by the reader, unless that would repeat costly work."""
+    """Every Map whose one result has one reader, a Map, is computed by the reader, unless that would repeat costly
+    work."""
     kept = set(keep)
     readers: dict[Buffer, list[int]] = {}
     makers: dict[Buffer, int] = {}

@@ -1,11 +1,11 @@
 """Fewer passes over memory with the same meaning, and never more flops.
 
-    fold     element-wise work with one reader is computed by the reader
-    join     what reads a value entry by entry is computed in the pass that makes it: the epilogue of a contraction, another store or
-             sum of a Map; Maps that read the same entries share a pass
-    products of one reader that are added accumulate into one tile
+fold     element-wise work with one reader is computed by the reader join     what reads a value entry by entry is
+computed in the pass that makes it: the epilogue of a contraction, another store or
+         sum of a Map; Maps that read the same entries share a pass
+products of one reader that are added accumulate into one tile
 
-        T_nh = (X_nd W_dh | nh);  A_nh = T_nh + b_h;  Z_nh = tanh(A_nh)   ->   Contract X W, epilogue Z = tanh(acc + b)
+    T_nh = (X_nd W_dh | nh);  A_nh = T_nh + b_h;  Z_nh = tanh(A_nh)   ->   Contract X W, epilogue Z = tanh(acc + b)
 """
 
 from __future__ import annotations
@@ -162,7 +162,8 @@ class _Joining:
         return True
 
     def movable(self, late: Many[Group], group: Group) -> list[Group] | None:
-        """What must stand before ``group`` so that ``late`` does, in order; ``None`` if that needs ``group`` itself, or is too much."""
+        """What must stand before ``group`` so that ``late`` does, in order; ``None`` if that needs ``group`` itself,
+        or is too much."""
         found: dict[Group, None] = {}
         pending = list(late)
         while pending:

@@ -16,11 +16,23 @@ _GAP = 1 << 40
 class Group:
     """A record that more work can join: a Map, a Contract with its epilogue, or any other step as it is.
 
-    ``labels`` are those of the scalar program: all of a Map, the output of a Contract. ``needs`` are the groups whose buffers it
-    reads, ``key`` grows along the order.
+    ``labels`` are those of the scalar program: all of a Map, the output of a Contract. ``needs`` are the groups whose
+    buffers it reads, ``key`` grows along the order.
     """
 
-    __slots__ = ("after", "before", "entries", "extents", "key", "labels", "needs", "products", "scalars", "step", "stores")
+    __slots__ = (
+        "after",
+        "before",
+        "entries",
+        "extents",
+        "key",
+        "labels",
+        "needs",
+        "products",
+        "scalars",
+        "step",
+        "stores",
+    )
 
     def __init__(self, step: Step, needs: Iterable[Group]) -> None:
         self.step = step

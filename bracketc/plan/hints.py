@@ -9,7 +9,8 @@ from bracketc.ir.nodes import Tensor
 from bracketc.ir.program import SizeSpec
 
 DEFAULT_BATCH = 1024
-"""Of a size that is the leading axis of a matrix or higher tensor among the arguments, and never another axis of one."""
+"""Of a size that is the leading axis of a matrix or higher tensor among the arguments, and never another axis of
+one."""
 
 DEFAULT_SIZE = 128
 """Of every other size."""

@@ -1,7 +1,8 @@
 """From tensor nodes to steps, one record a node, before any fusion.
 
-Transpositions, broadcasts and diagonals become accesses, numbers and sizes become instructions; a product of many factors becomes
-pairwise contractions in the order of :mod:`bracketc.plan.paths`. Correct as it stands: :mod:`bracketc.plan.fusion` only makes it fast.
+Transpositions, broadcasts and diagonals become accesses, numbers and sizes become instructions; a product of many
+factors becomes pairwise contractions in the order of :mod:`bracketc.plan.paths`. Correct as it stands:
+:mod:`bracketc.plan.fusion` only makes it fast.
 
     (2 A_ij B_jk | ik)  ->  Contract(2 · A_ij · B_jk, output ik)
 """
@@ -78,10 +79,17 @@ Factor = tuple[Value, Labels]
 """A factor of a bracket: label k belongs to axis k of the value."""
 
 
+def source_name(origins: Origins, node: Node) -> str:
+    """What the source calls ``node``, if anything; a member of a family as a caller would: ``Z[1]`` is ``Z1``."""
+    origin = origins.get(node)
+    return (origin.name or "").replace("[", "").replace("]", "") if origin is not None else ""
+
+
 class Lowering:
     """Steps for nodes of one entry, or of the body of one loop.
 
-    ``values`` says what each lowered node is; it is given for arguments, and for residuals, whose operands are then not visited.
+    ``values`` says what each lowered node is; it is given for arguments, and for residuals, whose operands are then
+    not visited.
     """
 
     def __init__(self, hints: Hints, origins: Origins, values: Mapping[Node, Value]) -> None:
@@ -131,8 +139,7 @@ class Lowering:
 
     def name(self, node: Node, otherwise: str) -> str:
         """The name that the source gives ``node``, else ``otherwise``. Uniqueness comes later."""
-        origin = self.origins.get(node)
-        return origin.name if origin is not None and origin.name else otherwise
+        return source_name(self.origins, node) or otherwise
 
     def map(
         self,
@@ -278,7 +285,8 @@ class Lowering:
     def _sum(
         self, factors: list[Factor], output: Labels, extents: Shape, name: str, scale: _Scale | None = None
     ) -> Value:
-        """The sum of a product of factors over every label outside ``output``, in the order of the first factor's axes."""
+        """The sum of a product of factors over every label outside ``output``, in the order of the first factor's
+        axes."""
         if scale is not None and not scale.is_one:
             name = "t"
         key = ("sum", *_pattern(factors, output))

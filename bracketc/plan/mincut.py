@@ -19,7 +19,8 @@ def minimum_cut(
     sources: Iterable[T],
     sinks: Iterable[T],
 ) -> set[T]:
-    """The nodes of least total weight that every way from a source to a sink meets; the nearest to the sinks of equal cuts.
+    """The nodes of least total weight that every way from a source to a sink meets; the nearest to the sinks of equal
+    cuts.
 
     A node without a weight cannot be cut; there must be a cut.
     """

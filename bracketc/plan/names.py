@@ -19,7 +19,8 @@ def distinct(wish: str, taken: set[str]) -> str:
 
 
 def unique_names(steps: Iterable[Step], fixed: Iterable[Buffer]) -> tuple[Step, ...]:
-    """``steps`` with every buffer that they make, but ``fixed``, under a name of its own: ``Z1``, ``Z1_2``, … in order of writing.
+    """``steps`` with every buffer that they make, but ``fixed``, under a name of its own: ``Z1``, ``Z1_2``, … in
+    order of writing.
 
     Buffers whose wish is ``t`` are numbered from 1: ``t1``, ``t2``, …
     """

@@ -1,4 +1,5 @@
-"""Records in index notation with the names of the source: what ``--dump plan`` prints and emitted code carries as comments.
+"""Records in index notation with the names of the source: what ``--dump plan`` prints and emitted code carries as
+comments.
 
     Z1_nh = tanh((X_nd W1_dh | nh) + b1_h)
 """
@@ -158,7 +159,8 @@ def _power_text(instruction: Instruction, args: list[tuple[str, int]]) -> str:
 
 
 def statements(step: Map | Contract, names: Names, accumulator: str) -> list[str]:
-    """One line a store: ``b_h = sum(G_nh)``. A value that was stored entry by entry is called by that name from then on."""
+    """One line a store: ``b_h = sum(G_nh)``. A value that was stored entry by entry is called by that name from then
+    on."""
     texts = expressions(step, names, accumulator)
     lines = []
     for store in step.stores:
@@ -210,4 +212,3 @@ def with_brackets(steps: tuple[Step, ...]) -> tuple[Step, ...]:
             step = replace(step, steps=with_brackets(step.steps))
         named.append(replace(step, bracket=bracket(step)))
     return tuple(named)
-

@@ -19,7 +19,7 @@ from bracketc.plan.association import Reassociated, reassociate
 from bracketc.plan.cost import flops, moved
 from bracketc.plan.fusion import fuse, without_dead
 from bracketc.plan.hints import Hints, choose_hints
-from bracketc.plan.lower import Lowering
+from bracketc.plan.lower import Lowering, source_name
 from bracketc.plan.names import distinct, unique_names
 from bracketc.plan.notation import with_brackets
 from bracketc.plan.residuals import Residuals, choose_residuals
@@ -81,8 +81,7 @@ def _residual_names(entries: Sequence[Entry], residuals: Residuals, origins: Ori
     taken |= {f"{prefix}{name}" for e in entries for name, _ in e.results for prefix in ("", "d_")}
     names = []
     for node in residuals.saved:
-        origin = origins.get(node)
-        names.append(distinct((origin.name if origin else None) or "saved", taken))
+        names.append(distinct(source_name(origins, node) or "saved", taken))
     return tuple(names)
 
 
@@ -159,8 +158,8 @@ def _schedule(task: _Task, origins: Origins, hints: Hints, options: PlanOptions)
 def _gain_notes(better: Reassociated, origins: Origins) -> tuple[str, ...]:
     notes = []
     for node, before, after in better.gains:
-        origin = origins.get(node)
-        name = f"{origin.name}: " if origin and origin.name else ""
+        known = source_name(origins, node)
+        name = f"{known}: " if known else ""
         notes.append(f"{name}a chain of products in another order takes {after} flops at the hints instead of {before}")
     return tuple(notes)
 
@@ -180,7 +179,8 @@ def _records(task: _Task, roots: Roots, hints: Hints) -> tuple[tuple[Step, ...],
 def _named(
     steps: tuple[Step, ...], outputs: Sequence[Buffer], task: _Task
 ) -> tuple[tuple[Step, ...], tuple[Buffer, ...]]:
-    """Outputs under the names that the task gives them, all else under unique ones, and each record with its bracket."""
+    """Outputs under the names that the task gives them, all else under unique ones, and each record with its
+    bracket."""
     renamed = {
         buffer: Buffer(name, buffer.shape, buffer.dtype)
         for buffer, (name, _) in zip(outputs, task.outputs, strict=True)

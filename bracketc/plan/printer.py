@@ -1,7 +1,7 @@
 """Schedules as text, for ``--dump plan``: one line a record, one a store, in index notation.
 
-    Contract nh over d: X_nd W1_dh
-      Z1_nh = tanh(acc + b1_h)
+Contract nh over d: X_nd W1_dh
+  Z1_nh = tanh(acc + b1_h)
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bracketc.plan.schedule import (
 def show(plan: Plan) -> str:
     """Every schedule of ``plan``, after the sizes that it was planned at."""
     sizes = ", ".join(f"{name} = {number}" for name, number in plan.hints.items())
-    return "\n\n".join([f"planned at {sizes or 'no sizes'}", *(show_schedule(schedule) for schedule in plan.schedules)]) + "\n"
+    return "\n\n".join([f"planned at {sizes or 'no sizes'}", *map(show_schedule, plan.schedules)]) + "\n"
 
 
 def show_schedule(schedule: Schedule) -> str:

@@ -1,7 +1,8 @@
 """What ``forward`` saves for ``backward``: the fewest bytes from which ``backward`` needs cheap element-wise work only.
 
-Arguments are there anyway. Contractions, transcendental functions, reductions and loops that ``forward`` runs are never run again. So the
-values to save are a cut between those and what the cotangents are multiplied by, and the cheapest one is a minimum cut.
+Arguments are there anyway. Contractions, transcendental functions, reductions and loops that ``forward`` runs are
+never run again. So the values to save are a cut between those and what the cotangents are multiplied by, and the
+cheapest one is a minimum cut.
 
     Z = tanh(A):  backward needs Z and 1 - Z²   ->   saves Z
     Z = relu(A):  backward needs Z and A > 0    ->   saves A
@@ -37,7 +38,8 @@ from bracketc.plan.scalars import CHEAP_FUNCTIONS, costly_exponent
 
 @dataclass(frozen=True, slots=True)
 class Residuals:
-    """Nodes that ``forward`` saves, in the order in which it makes them; and those that ``backward`` computes again from them."""
+    """Nodes that ``forward`` saves, in the order in which it makes them; and those that ``backward`` computes again
+    from them."""
 
     saved: tuple[Node, ...]
     recomputed: tuple[Node, ...]

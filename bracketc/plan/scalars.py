@@ -149,4 +149,3 @@ def is_costly(instruction: Instruction) -> bool:
 def costly_exponent(exponent: Number | None) -> bool:
     """Whether ``x ** exponent`` takes more than a few multiplications and a division."""
     return not (isinstance(exponent, Fraction) and exponent.denominator == 1 and abs(exponent.numerator) <= 4)
-

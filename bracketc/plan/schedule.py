@@ -1,10 +1,12 @@
 """The schedule IR: named records in single assignment that say what is computed in which order and what is stored.
 
-``plan`` makes one :class:`Schedule` of each entry; the NumPy backend and the loop IR read it. Each buffer is written by exactly one
-step (``Contract``, ``Map``, …) and dense in C order. Labels are local to a record; ``extents[l]`` is the size of label l.
+``plan`` makes one :class:`Schedule` of each entry; the NumPy backend and the loop IR read it. Each buffer is written
+by exactly one step (``Contract``, ``Map``, …) and dense in C order. Labels are local to a record; ``extents[l]`` is
+the size of label l.
 
-What may be computed where is decided here and nowhere below: which products are contracted pairwise and in which order, which element-wise
-work rides on a contraction as its epilogue or shares one pass over memory, what forward saves for backward.
+What may be computed where is decided here and nowhere below: which products are contracted pairwise and in which
+order, which element-wise work rides on a contraction as its epilogue or shares one pass over memory, what forward
+saves for backward.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ Mode = OneOf["store", "sum", "max", "min", "prod"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Buffer:
-    """A tensor in memory. Identity is what counts; names are unique within a schedule and close to those of the source."""
+    """A tensor in memory. Identity is what counts; names are unique within a schedule and close to those of the
+    source."""
 
     name: str
     shape: Shape
@@ -105,10 +108,11 @@ class Product:
 class Contract:
     """Products contracted into one tile, then an epilogue on the finished tile while it is hot.
 
-    ``output`` are the labels of the tile. Each product sums at least one label or is an outer product; a label of ``output`` is carried by
-    each product (by left, right or both). The epilogue is a scalar program over ``accumulator`` and ``operands`` (labels within ``output``);
-    ``stores`` may reduce (``sum``) its values over labels of ``output``, so that a bias gradient falls out of the pass that makes its operand.
-    Without an epilogue the program is the one instruction ``accumulator``.
+    ``output`` are the labels of the tile. Each product sums at least one label or is an outer product; a label of
+    ``output`` is carried by each product (by left, right or both). The epilogue is a scalar program over
+    ``accumulator`` and ``operands`` (labels within ``output``); ``stores`` may reduce (``sum``) its values over
+    labels of ``output``, so that a bias gradient falls out of the pass that makes its operand. Without an epilogue
+    the program is the one instruction ``accumulator``.
     """
 
     products: tuple[Product, ...]
@@ -124,7 +128,8 @@ class Contract:
 class Map:
     """A scalar program at every point of ``labels``, outermost first, with any number of stores and reductions.
 
-    Everything element-wise, every broadcast, transposition, diagonal and every sum, max, min or product of one operand is a Map.
+    Everything element-wise, every broadcast, transposition, diagonal and every sum, max, min or product of one
+    operand is a Map.
     """
 
     labels: Labels
@@ -137,7 +142,8 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """``Window`` of the tensor IR: ``target[…, l1…, …] = source[…, offset + Σ steps l, …]`` on ``axis``; a range error if out of bounds."""
+    """``Window`` of the tensor IR: ``target[…, l1…, …] = source[…, offset + Σ steps l, …]`` on ``axis``; a range
+    error if out of bounds."""
 
     target: Buffer
     source: Buffer
@@ -191,7 +197,8 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Factorise:
-    """A linear-algebra operation, named as in the tensor IR (``inv solve cholesky det logdet solve_lower solve_upper``)."""
+    """A linear-algebra operation, named as in the tensor IR (``inv solve cholesky det logdet solve_lower
+    solve_upper``)."""
 
     target: Buffer
     operator: str
@@ -201,8 +208,9 @@ class Factorise:
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """A state of a loop: steps read ``before`` and compute ``after``; ``initial`` is outside. ``final`` receives the last ``after``
-    (``initial`` when there is no step); ``None`` when nobody needs it. ``after`` may be the ``before`` of another carry (a shifted state)."""
+    """A state of a loop: steps read ``before`` and compute ``after``; ``initial`` is outside. ``final`` receives the
+    last ``after`` (``initial`` when there is no step); ``None`` when nobody needs it. ``after`` may be the ``before``
+    of another carry (a shifted state)."""
 
     before: Buffer
     after: Buffer
@@ -214,8 +222,9 @@ class Carry:
 class Loop:
     """``length`` times ``steps``, from the last to the first when ``reverse``.
 
-    ``slices`` are (inner, outer): inner is ``outer[t]``. ``stacks`` are (inner, outer): ``outer[t]`` receives inner, which a step of the loop
-    computes (or which is a ``before``). Buffers of the surrounding schedule may be read as they are.
+    ``slices`` are (inner, outer): inner is ``outer[t]``. ``stacks`` are (inner, outer): ``outer[t]`` receives inner,
+    which a step of the loop computes (or which is a ``before``). Buffers of the surrounding schedule may be read as
+    they are.
     """
 
     length: Dim
@@ -233,7 +242,8 @@ Step = Contract | Map | Take | Place | Gather | Scatter | Join | Factorise | Loo
 # ----------------------------------------------------------------------------------------------- schedules
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Steps for the sizes that satisfy ``guard``: pairs (dim, smallest value); the last variant of a schedule has no guard."""
+    """Steps for the sizes that satisfy ``guard``: pairs (dim, smallest value); the last variant of a schedule has no
+    guard."""
 
     guard: tuple[tuple[Dim, int], ...]
     steps: tuple[Step, ...]
@@ -243,9 +253,10 @@ class Variant:
 class Schedule:
     """One entry point, planned.
 
-    ``arguments`` are the program's arguments and the entry's extras that it reads or not, in the order of its signature. ``residuals`` are
-    buffers that ``forward`` writes and ``backward`` reads, in the same order in both. ``results`` are distinct buffers, none an argument. ``notes``
-    say what was decided and why, for ``explain``. ``baseline`` is the cost of plain reverse mode with sharing at the hints.
+    ``arguments`` are the program's arguments and the entry's extras that it reads or not, in the order of its
+    signature. ``residuals`` are buffers that ``forward`` writes and ``backward`` reads, in the same order in both.
+    ``results`` are distinct buffers, none an argument. ``notes`` say what was decided and why, for ``explain``.
+    ``baseline`` is the cost of plain reverse mode with sharing at the hints.
     """
 
     entry: str

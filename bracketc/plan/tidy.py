@@ -46,7 +46,8 @@ class _Tidy:
         for store in step.stores:
             self.uses[store.value] += 1
         self.shared: set[int] = set()
-        """Values of the new program that several places read: a second one with another sign would be computed beside it."""
+        """Values of the new program that several places read: a second one with another sign would be computed beside
+        it."""
         known: set[int] = set()
         for place, instruction in enumerate(step.program):
             signed = self.visit(instruction, step.operands)
@@ -139,7 +140,7 @@ class _Tidy:
         everything = frozenset().union(*(self.labels_of(number) for number in numbers))
         single = {number for (_, number), arg in zip(args, given, strict=True) if self.uses[arg] == 1}
         for number in numbers:
-            # a reciprocal over fewer labels leaves the inner loop, and a multiplication is cheaper there than a division
+            # over fewer labels a reciprocal leaves the inner loop, where a product is cheaper than a quotient
             inner = self.labels_of(number) == everything and number in single and numbers.count(number) == 1
             if inner and self._is_reciprocal(number):
                 dividend = self.scalars.multiply(other for other in numbers if other != number)

@@ -13,7 +13,8 @@ from bracketc.plan.schedule import Access, Buffer, Instruction
 class View:
     """A buffer under the axes of a node: axis k of ``buffer`` is axis ``axes[k]`` of the node.
 
-    A transposition, a diagonal (an axis of the node twice) or a broadcast (an axis of the node that ``axes`` lacks) costs nothing.
+    A transposition, a diagonal (an axis of the node twice) or a broadcast (an axis of the node that ``axes`` lacks)
+    costs nothing.
     """
 
     buffer: Buffer

@@ -1,4 +1,5 @@
-"""Checks every invariant that :mod:`bracketc.plan.schedule` states; run after planning in tests and under ``BRACKETC_VERIFY=1``.
+"""Checks every invariant that :mod:`bracketc.plan.schedule` states; run after planning in tests and under
+``BRACKETC_VERIFY=1``.
 
 >>> verify(plan.schedule("evaluate"))
 """
