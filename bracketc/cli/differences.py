@@ -67,7 +67,7 @@ def central(function: Callable[[Array], Array], point: Array, picks: Sequence[in
         smooth.append(good)
     shape = function(flat.reshape(point.shape)).shape
     stacked = np.stack(values) if values else np.zeros((0, *shape))
-    return Differences(np.asarray(picks, dtype=int), stacked, np.array(smooth, dtype=bool), 1e-10 * max(size, 1.0))
+    return Differences(np.asarray(picks, dtype=int), stacked, np.array(smooth, dtype=bool), 1e-10 * max(size, 1e-3))
 
 
 def along(function: Callable[[Array], Array], point: Array, direction: Array, step: float = STEP) -> tuple[Array, bool]:
@@ -83,7 +83,8 @@ def along(function: Callable[[Array], Array], point: Array, direction: Array, st
 def disagreement(expected: Array, found: Array, noise: float = 0.0) -> float:
     """sqrt(Σ(e - f)² / Σ(e + f)²), the criterion of Deisenroth, Faisal and Ong; 0 where both are 0 but for ``noise``."""
     apart = np.asarray(expected, dtype=np.float64) - found
-    if np.max(np.abs(apart), initial=0.0) <= noise:
+    largest = max(float(np.max(np.abs(array), initial=0.0)) for array in (expected, found))
+    if largest <= noise:
         return 0.0
     together = float(np.sum((expected + np.asarray(found)) ** 2))
     return float(np.sqrt(np.sum(apart**2) / together)) if together > 0 else float("inf")

@@ -96,4 +96,4 @@ def with_traits(array: Array, traits: Sequence[str], rng: Generator) -> Array:
         array = np.triu(array)
     if "diagonal" in given:
         array = array * np.eye(array.shape[-1])
-    return np.ascontiguousarray(array)
+    return np.array(array, order="C")
