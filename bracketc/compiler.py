@@ -163,7 +163,7 @@ def compile(
 def _compiled(program: str | Program, options: Options) -> ModuleType:
     if isinstance(program, str):
         program = parse(program)
-    name = module_name(_stem(program))
+    name = stem(program)
     text = emit(stages(program, options), name, options)
     if text.glue is None:
         return load_text(name, text.files[f"{name}.py"])
@@ -179,10 +179,10 @@ def _key(program: str | Program, options: Options) -> Hashable:
     return program.source, program.sizes, kinds, parts, options
 
 
-def _stem(program: Program) -> str:
-    """The name of a model: that of its file."""
+def stem(program: Program) -> str:
+    """The name of a model's module: that of its file, made an identifier."""
     filename = program.source.filename
-    return "model" if filename.startswith("<") else PurePath(filename).stem
+    return "model" if filename.startswith("<") else module_name(PurePath(filename).stem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def build(
     options = read_options(given)
     if isinstance(program, str):
         program = parse(program)
-    called = module_name(name if name is not None else _stem(program))
+    called = module_name(name) if name is not None else stem(program)
     done = stages(program, options)
     text = emit(done, called, options)
     with staging(Path(folder)) as stage:

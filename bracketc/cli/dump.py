@@ -60,8 +60,8 @@ def _loops(path: str, arguments: argparse.Namespace) -> str:
 def _c(path: str, arguments: argparse.Namespace) -> str:
     chosen = options(arguments, backend="c")
     program = compiler.load(path)
-    files = compiler.emit(compiler.stages(program, chosen), compiler.stem(program), chosen)
-    return "\n".join(text for name, text in files.items() if name.endswith(".c"))
+    emitted = compiler.emit(compiler.stages(program, chosen), compiler.stem(program), chosen)
+    return "\n".join(text for name, text in emitted.files.items() if name.endswith(".c"))
 
 
 _DUMPS: dict[str, Callable[[str, argparse.Namespace], str]] = {
