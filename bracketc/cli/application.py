@@ -69,6 +69,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else USAGE
+    arguments.alone = argv is None  # a process of its own, which may start again
     verbosity = -1 if getattr(arguments, "quiet", False) else getattr(arguments, "verbose", 0)
     terminal = make_terminal(verbosity, getattr(arguments, "json", False))
     try:
