@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 import cffi
+from cffi import recompiler
 
 from bracketc.errors import ArgumentError
 from bracketc.options import Options
@@ -60,8 +61,8 @@ def _write_cffi_text(name: str, glue: Glue, path: Path) -> None:
     """cffi's C code between Python and the declared functions."""
     ffi = cffi.FFI()
     ffi.cdef(glue.cdef)
-    ffi.set_source(f"_{name}", glue.source)
-    ffi.emit_c_code(str(path))
+    # What `ffi.emit_c_code` does, without its word on the terminal.
+    recompiler.make_c_source(ffi, f"_{name}", glue.source, str(path), verbose=False)
 
 
 def load_extension(name: str, files: Mapping[str, str], glue: Glue, options: Options) -> ModuleType:
