@@ -51,16 +51,16 @@ def target(reference: syntax.Reference, scope: Scope, purpose: str) -> tuple[str
 
 
 def variables(reference: syntax.Reference, scope: Scope) -> list[str]:
-    """The arguments that ``wrt W`` or ``wrt W[1]`` names; a family is all of its members."""
+    """The names that ``wrt W`` or ``wrt W[1]`` means: arguments or definitions; a family is all of its members."""
     problems = scope.run.problems
     declarations = scope.run.declarations
     name = reference.name.text
-    if name not in declarations.arguments:
+    if name not in declarations.arguments and name not in declarations.definitions:
         if name in declarations.names:
             problems.error(
-                f"a derivative with respect to {name}, which is no argument",
+                f"a derivative with respect to {name}, which is neither an argument nor a definition",
                 reference.span,
-                f"write G = ∇[{name}](…) instead",
+                f"declare it as an argument: `param {name} : scalar`",
             )
         scope.unknown(name, reference.span)
     found = scope.get(name, reference.span)
@@ -69,16 +69,12 @@ def variables(reference: syntax.Reference, scope: Scope) -> list[str]:
             return [f"{name}{number}" for number in found.members]
         number = integer(reference.entries[0], scope) if len(reference.entries) == 1 else None
         if number not in found.members:
-            problems.error(
-                f"no member {reference.span.text}",
-                reference.span,
-                f"{name} has {min(found.members)}..{max(found.members)}",
-            )
+            known = f"{min(found.members)}..{max(found.members)}" if found.members else "none"
+            problems.error(f"no member {reference.span.text}", reference.span, f"the members of {name} are {known}")
         return [f"{name}{number}"]
     if reference.entries is not None:
-        problems.unsupported("a derivative with respect to a part of an argument", reference.span)
-    assert isinstance(found, Value)
-    if found.node.dtype != "real":
+        problems.unsupported("a derivative with respect to a part of a tensor", reference.span)
+    if isinstance(found, Value) and found.node.dtype != "real":
         problems.error(f"{name} holds integers, and has no derivative", reference.span)
     return [name]
 
