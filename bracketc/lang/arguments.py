@@ -10,13 +10,10 @@ from bracketc.ir.rewrite import Origin
 from bracketc.lang import syntax
 from bracketc.lang.declarations import Declarations
 from bracketc.lang.entries import dimension, integer
-from bracketc.lang.indexing import members
+from bracketc.lang.indexing import MAXIMAL_MEMBERS, members
 from bracketc.lang.problems import Abort
 from bracketc.lang.scope import Scope
 from bracketc.lang.values import Failed, Family, Quantity, SizeFamily, closed, kind_of
-
-MAXIMAL_MEMBERS = 100_000
-"""Members of one family."""
 
 
 def bind_sizes(declarations: Declarations, scope: Scope) -> tuple[SizeSpec, ...]:

@@ -30,6 +30,9 @@ from bracketc.lang.values import (
     retyped,
 )
 
+MAXIMAL_MEMBERS = 100_000
+"""Members of one family."""
+
 
 def index(expr: syntax.Index, scope: Scope) -> Value:
     """The value of an index outside index brackets."""
@@ -269,13 +272,18 @@ def is_family_range(expr: syntax.Reduction, scope: Scope) -> bool:
             break
     else:
         return False
+    ends = []
     for end in (binder.first, binder.last):
-        if integer(end, scope) is None:
+        number = integer(end, scope)
+        if number is None:
             scope.run.problems.error(
                 f"the range of a family ends at {end.span.text}, which is no fixed number",
                 end.span,
                 "bind the size: dim L = 3",
             )
+        ends.append(number)
+    if abs(ends[1] - ends[0]) >= MAXIMAL_MEMBERS:
+        scope.run.problems.error(f"a range over more than {MAXIMAL_MEMBERS} members of a family", binder.span)
     return True
 
 

@@ -26,6 +26,9 @@ MAXIMAL_WORK = 2_000_000
 MAXIMAL_CALLS = 100
 """Calls of functions of the file inside one another."""
 
+MAXIMAL_SEARCHES = 30
+"""Messages after which unknown names are no longer compared with all known ones."""
+
 
 @dataclass(slots=True)
 class Elaboration:
@@ -148,6 +151,8 @@ class Scope:
             problems.error(f"unknown name {name}", span, f"the transpose of {base} is {base}^T")
         if name in words.FUNCTIONS:
             problems.error(f"the function {name} stands without an argument", span, f"write {name}(x)")
+        if len(problems.diagnostics) > MAXIMAL_SEARCHES:  # a search takes as long as there are names
+            problems.error(f"unknown {what} {name}", span, "declare or define it")
         known = {n for n in self.names() if not n.startswith("%")}
         if call:
             known |= words.FUNCTIONS

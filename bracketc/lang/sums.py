@@ -49,6 +49,8 @@ def total(expr: syntax.Sum, scope: Scope) -> Value:
 
 
 def _advice(expr: syntax.Sum, reference: Value, value: Value, span: Span) -> str:
+    if _numeral_one(expr):
+        return "the numeral 1 is a number; a vector of ones is 𝟏 (ones)"
     near = space_hint(*expr.operands)
     if value.rank == 0:
         named = span.text if len(span.text) < 20 else "c"
@@ -99,3 +101,12 @@ def _spread(value: Value, rows: Sequence[bool], shape: Shape) -> Value:
     labels = [("row", axis) if axis in lying else axis for axis in range(value.rank)]
     node = build.einsum(1, [(value.node, labels)], range(value.rank), dict(enumerate(shape)))
     return Value(node, tuple(rows))
+
+
+def _numeral_one(expr: syntax.Sum) -> bool:
+    """Whether a 1 stands beside a tensor, where `𝟏` makes sense: ``1 b``."""
+    return any(
+        isinstance(operand, syntax.FormalProduct)
+        and any(isinstance(factor, syntax.Number) and factor.text == "1" for factor in operand.factors)
+        for operand in expr.operands
+    )
