@@ -65,7 +65,7 @@ class RandomGraph:
 
     def grow(self, count: int) -> None:
         for _ in range(count):
-            self._keep(self.rng.choice(_MAKERS)(self))
+            self.keep(self.rng.choice(_MAKERS)(self))
 
     def roots(self, count: int) -> tuple[Node, ...]:
         return tuple(self.nodes[-count:])
@@ -112,7 +112,7 @@ class RandomGraph:
         self.arrays[node] = self.values[node]
         return node
 
-    def _keep(self, node: Node) -> None:
+    def keep(self, node: Node) -> None:
         array = interpret([node], self.values, SIZES)[0]
         if array.dtype == bool or (np.isfinite(array).all() and (not array.size or abs(array).max() < 200)):
             self.nodes.append(node)
@@ -273,15 +273,18 @@ def _linalg(graph: RandomGraph) -> Node:
 
 
 def _recurrence(graph: RandomGraph) -> Node:
-    """A step with two carries, one of which accumulates, an input projection and several ys."""
+    """A step with carries that accumulate, an input projection, work on constants and several ys."""
     rng = graph.rng
     length, hidden = Dim.named("T"), rng.choice(EXTENTS)
     x = graph.alike((length, hidden))
     carry, sums = graph.alike((hidden,)), graph.alike((hidden,))
     weight, inner = graph.alike((hidden, hidden)), graph.alike((hidden, hidden))
-    operands = (carry, sums, x, weight, inner)
-    parameters = tuple(Tensor(f"%{k}", node.shape[1:] if k == 2 else node.shape) for k, node in enumerate(operands))
-    h, s, xt, w, u = parameters
+    products = graph.alike((hidden, hidden))
+    operands = (carry, sums, products, x, weight, inner)
+    parameters = tuple(Tensor(f"%{k}", node.shape[1:] if k == 3 else node.shape) for k, node in enumerate(operands))
+    h, s, p, xt, w, u = parameters
+    if rng.random() < 0.5:
+        u = build.pointwise("tanh", build.scale(2, u))
     pre = build.add(
         [
             build.einsum(1, [(h, "i"), (w, "ij")], "j"),
@@ -291,10 +294,16 @@ def _recurrence(graph: RandomGraph) -> Node:
     new = build.pointwise(rng.choice(("tanh", "sin", "sigmoid")), pre)
     gain = rng.choice((new, xt, build.multiply(new, new), build.multiply(h, new), build.pointwise("tanh", xt)))
     total = build.add([s, gain]) if rng.random() < 0.8 else build.pointwise("sin", build.add([s, gain]))
-    ys = [new, build.einsum(1, [(new, "i"), (w, "ij")], "j"), build.einsum(1, [(h, "i"), (new, "j")], "ij"), xt, pre, s]
+    outer = build.einsum(rng.choice(COEFFICIENTS), [(rng.choice((h, xt)), "i"), (new, "j")], "ij")
+    gathered = build.add([p, outer, build.einsum(1, [(xt, "i"), (gain, "j")], "ji")])
+    ys = [new, gain, outer, build.pointwise("tanh", u), build.einsum(1, [(new, "i"), (w, "ij")], "j")]
+    ys += [build.einsum(1, [(h, "i"), (new, "j")], "ij"), xt, pre, s]
     rng.shuffle(ys)
-    body = Body(parameters, (new, total, *ys[: rng.choice((1, 2, 3))]))
-    node = Recurrence(body, length, (carry, sums), (x,), (weight, inner), rng.random() < 0.5)
+    body = Body(parameters, (new, total, gathered, *ys[: rng.choice((1, 2, 3))]))
+    node = Recurrence(body, length, (carry, sums, products), (x,), (weight, inner), rng.random() < 0.5)
+    for index in range(len(body.results)):
+        if rng.random() < 0.5:
+            graph.keep(build.project(node, index))
     return build.project(node, rng.randrange(len(body.results)))
 
 

@@ -39,18 +39,31 @@ def exact(value: int | Number) -> Number:
     return Fraction(value) if isinstance(value, int) else value
 
 
+EXACT_BITS = 1000
+"""Longer fractions become floats, so that a chain of doublings cannot eat the memory."""
+
+
 def product(left: Number, right: Number) -> Number:
-    """Product of coefficients: exact while both are."""
+    """Product of coefficients: exact while both are, and short enough."""
     if isinstance(left, Fraction) and isinstance(right, Fraction):
-        return left * right
+        return _short(left * right)
     return float(left) * float(right)
 
 
 def total(left: Number, right: Number) -> Number:
-    """Sum of coefficients: exact while both are."""
+    """Sum of coefficients: exact while both are, and short enough."""
     if isinstance(left, Fraction) and isinstance(right, Fraction):
-        return left + right
+        return _short(left + right)
     return float(left) + float(right)
+
+
+def _short(value: Fraction) -> Number:
+    if max(value.numerator.bit_length(), value.denominator.bit_length()) <= EXACT_BITS:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def tensor(name: str, *extents: str | int | Dim, traits: Iterable[str] = ()) -> Tensor:

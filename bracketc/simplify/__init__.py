@@ -1,8 +1,8 @@
 """Rewrites that leave the meaning of a program as it is: bracket algebra, stable forms, structure, recurrences.
 
 ``stabilise`` runs before differentiation, so that softmax and its relatives are differentiated in the forms that do not
-overflow; ``simplify`` runs after it, and may use the traits of arguments. Both take all roots of a program at once: what
-is shared stays shared. Each pass is a function of its own, with the bracket before and after in its docstring:
+overflow; ``simplify`` runs after it, and may use the traits of arguments. Both take all roots of a program at once, for
+what is shared stays shared. Each pass is a function of its own, with the bracket before and after in its docstring:
 
     room            passes
     flatten         fold_brackets, inline_brackets, pull_scalars, flatten_products, join_sums, absorb_scales
@@ -36,9 +36,9 @@ from bracketc.ir.nodes import (
 )
 from bracketc.ir.rewrite import Roots
 from bracketc.simplify.broadcasts import fold_constant, fold_select, spread_later
-from bracketc.simplify.canonical import canonical
+from bracketc.simplify.canonical import canonical_bracket
 from bracketc.simplify.deltas import eliminate_delta, split_delta
-from bracketc.simplify.fixpoint import Rules, normalise
+from bracketc.simplify.fixpoint import Normaliser, Rules
 from bracketc.simplify.flatten import (
     absorb_scales,
     flatten_products,
@@ -85,7 +85,7 @@ ALWAYS: Rules = {
         sum_overlap,
         split_delta,
         pull_scalar,
-        canonical,
+        canonical_bracket,
     ),
     Add: (merge_term, stable_difference, spread_later, cancel_term, pull_common_scalars),
     Pointwise: (
@@ -129,24 +129,36 @@ UNDER_TRAITS: Rules = {
 
 def stabilise(roots: Roots) -> Roots:
     """Before differentiation: normal form and stable forms, every entry of every argument taken as free."""
-    roots = in_bodies(normalise(roots, ALWAYS), complement_sigmoids)
-    roots = hoist(drop_unused(_alternate(roots, ALWAYS)))
-    return in_bodies(_alternate(roots, ALWAYS), absorb_scales)
+    normal = Normaliser(ALWAYS)
+    roots = in_bodies(normal(roots), complement_sigmoids)
+    roots = _shortened(_alternate(roots, normal))
+    return _settled(_alternate(roots, normal), ALWAYS)
 
 
 def simplify(roots: Roots) -> Roots:
     """After differentiation: normal form under the traits of the arguments, short loops, shared transposes."""
-    roots = drop_unused(_alternate(roots, UNDER_TRAITS))
-    roots = drop_unused(sink(hoist(roots)))
-    return in_bodies(in_bodies(_alternate(roots, UNDER_TRAITS), share_transposes), absorb_scales)
+    normal = Normaliser(UNDER_TRAITS)
+    roots = _shortened(_alternate(roots, normal))
+    return _settled(normal(in_bodies(_alternate(roots, normal), share_transposes)), UNDER_TRAITS)
 
 
-def _alternate(roots: Roots, rules: Rules) -> Roots:
+def _shortened(roots: Roots) -> Roots:
+    """Loops that hold their states alone. Sums over the steps go first: their products must not be stacked before."""
+    return drop_unused(hoist(drop_unused(sink(drop_unused(roots)))))
+
+
+def _settled(roots: Roots, rules: Rules) -> Roots:
+    """Whole contractions, and the order of factors and terms that they bring."""
+    order: Rules = {Einsum: rules[Einsum][-1:], Add: rules[Add][:1]}
+    return Normaliser(order)(in_bodies(roots, absorb_scales))
+
+
+def _alternate(roots: Roots, normal: Normaliser) -> Roots:
     """Rules and the joining of sums and products in turn, until nothing changes."""
     for _ in range(ROUNDS):
-        roots = normalise(roots, rules)
+        roots = normal(roots)
         before = roots.nodes
         roots = in_bodies(roots, lambda inner: flatten_sums(join_sums(flatten_products(inner))))
         if roots.nodes == before:
             break
-    return normalise(roots, rules)
+    return normal(roots)

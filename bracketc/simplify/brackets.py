@@ -9,6 +9,7 @@ from bracketc.ir.build import broadcast, einsum, ones, scale
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Compare, Einsum, Literal, Node, Number, Shape
 
+_ONE: Number = Fraction(1)
 Factor = tuple[Node, tuple[Hashable, ...]]
 
 
@@ -45,6 +46,13 @@ def is_contraction(node: Node) -> bool:
 
 def is_exact_one(value: Number) -> bool:
     return isinstance(value, Fraction) and value == 1
+
+
+def number_in_front(node: Node) -> Number:
+    """The number that a bracket multiplies by, the value of a number, else 1."""
+    if isinstance(node, Einsum):
+        return node.coefficient
+    return node.value if isinstance(node, Literal) else _ONE
 
 
 def split_scale(node: Node) -> tuple[Number, Node]:

@@ -26,7 +26,7 @@ def canonicalise(roots: Roots) -> Roots:
 
     (B_jk A_ij | ik)  ->  (A_ij B_jk | ik)          (x_j A_ji x_i | )  ->  (x_i A_ij x_j | )
     """
-    return rewrite(roots, canonical)
+    return rewrite(roots, canonical_bracket)
 
 
 def no_symmetry(node: Node) -> bool:
@@ -41,7 +41,7 @@ def declared_symmetry(node: Node) -> bool:
     return isinstance(node, Delta) or (node.rank == 2 and symmetric)
 
 
-def canonical(node: Node, symmetric: Fact = no_symmetry) -> Node:
+def canonical_bracket(node: Node, symmetric: Fact = no_symmetry) -> Node:
     if not isinstance(node, Einsum) or not node.factors:
         return node
     return _Search(node, symmetric).best()

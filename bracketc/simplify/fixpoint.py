@@ -20,16 +20,11 @@ LONGEST = 200
 
 def normalise(roots: Roots, rules: Rules) -> Roots:
     """Every node below ``roots``, and in the bodies of recurrences, in the form that no rule changes any more."""
-    walk = _Walk(rules)
-    nodes = walk.run(roots.nodes)
-    origins = dict(roots.origins)
-    for old, origin in roots.origins.items():
-        origins.setdefault(walk.normal.get(old, old), origin)
-    return Roots(nodes, origins)
+    return Normaliser(rules)(roots)
 
 
-class _Walk:
-    """The memo of one call: normal forms, and the next form of nodes on the way there."""
+class Normaliser:
+    """:func:`normalise` that remembers normal forms between its calls: what did not change is not looked at again."""
 
     __slots__ = ("following", "normal", "rules", "turns")
 
@@ -39,7 +34,14 @@ class _Walk:
         self.following: dict[Node, Node] = {}
         self.turns: dict[Node, int] = {}
 
-    def run(self, roots: tuple[Node, ...]) -> tuple[Node, ...]:
+    def __call__(self, roots: Roots) -> Roots:
+        nodes = self._run(roots.nodes)
+        origins = dict(roots.origins)
+        for old, origin in roots.origins.items():
+            origins.setdefault(self.normal.get(old, old), origin)
+        return Roots(nodes, origins)
+
+    def _run(self, roots: tuple[Node, ...]) -> tuple[Node, ...]:
         normal, following = self.normal, self.following
         pending: list[Node] = []
         for root in roots:
@@ -85,7 +87,7 @@ class _Walk:
         self.following[node] = new
 
     def _body(self, node: Recurrence) -> Node:
-        results = _Walk.run(self, node.body.results)
+        results = self._run(node.body.results)
         if results == node.body.results:
             return node
         body = Body(node.body.parameters, results)

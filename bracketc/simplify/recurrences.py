@@ -57,7 +57,7 @@ def in_bodies(roots: Roots, apply: Pass) -> Roots:
 
 
 def over_loops(roots: Roots, rule: Rule) -> Roots:
-    """Replace the results of every recurrence below ``roots`` (not in bodies) by what ``rule`` gives for the used ones."""
+    """Replace the used results of every recurrence below ``roots`` (not in bodies) by what ``rule`` gives for them."""
     wanted: dict[Node, dict[int, None]] = {}
     for node in topological(roots.nodes):
         if isinstance(node, Project):
@@ -155,17 +155,21 @@ def _is_costly(node: Node) -> bool:
 
 # --------------------------------------------------------------------------------------------------- what is not needed
 def drop_unused(roots: Roots) -> Roots:
-    """Loops without results, states and operands that nothing needs; what is the same in all steps is no state and no x.
+    """Loops without results, states and operands that nothing needs; what is the same in all steps is a const.
 
     for t: z = f(z, x_t), s = s + z; out z, x_t      of which z alone is used   ->   for t: z = f(z, x_t); out z
     """
-    return in_bodies(roots, lambda inner: over_loops(inner, _drop_unused))
+    while True:  # a loop that drops an operand may leave a result of another loop without use
+        before = roots.nodes
+        roots = in_bodies(roots, lambda inner: over_loops(inner, _drop_unused))
+        if roots.nodes == before:
+            return roots
 
 
 def _drop_unused(node: Recurrence, wanted: tuple[int, ...]) -> Mapping[int, Node]:
     loop = Loop.of(node)
     states = len(loop.states)
-    values, consts = _equal_operands(loop)
+    values, xs, consts = _equal_operands(loop)
     results = substitute(node.body.results, values)
     kept = {k for k in wanted if k < states}
     ys = dict.fromkeys(results[k] for k in wanted if k >= states)
@@ -181,14 +185,14 @@ def _drop_unused(node: Recurrence, wanted: tuple[int, ...]) -> Mapping[int, Node
     varying = depends_on([*(results[k] for k in moving), *ys], [loop.states[k] for k in moving])
     inside = [y for y in ys if y in varying]
     found: dict[int, Node] = {k: node.carries[k] for k in fixed}
-    open_loop = Loop(node, loop.states, loop.xs, tuple(consts))
+    open_loop = Loop(node, loop.states, tuple(xs), tuple(consts))
     free = [y for y in ys if y not in varying]
     stacks = dict(zip(free, open_loop.before(free), strict=True))
     if moving:
         new = recurrence(
             node.length,
             [(loop.states[k], node.carries[k], results[k]) for k in moving],
-            [pair for pair in loop.xs if pair[0] not in values],
+            [pair for pair in xs if pair[0] not in values],
             [pair for pair in consts if pair[0] not in values],
             inside,
             node.reverse,
@@ -199,19 +203,22 @@ def _drop_unused(node: Recurrence, wanted: tuple[int, ...]) -> Mapping[int, Node
     return found
 
 
-def _equal_operands(loop: Loop) -> tuple[dict[Node, Node], list[tuple[Tensor, Node]]]:
-    """Parameters that another one, or a constant, stands for; and the consts, those among them that were xs."""
+def _equal_operands(
+    loop: Loop,
+) -> tuple[dict[Node, Node], list[tuple[Tensor, Node]], list[tuple[Tensor, Node]]]:
+    """Parameters that another one, or a constant, stands for; the xs; and the consts, with xs that do not vary."""
     values: dict[Node, Node] = {}
+    xs: list[tuple[Tensor, Node]] = []
     consts = list(loop.consts)
     first: dict[Node, Node] = {}
     for parameter, operand in loop.xs:
         if 0 in constant_axes(operand):
             consts.append((parameter, drop_axes(operand, frozenset((0,)))))
-            first.setdefault(operand, parameter)
         elif operand in first:
             values[parameter] = first[operand]
         else:
             first[operand] = parameter
+            xs.append((parameter, operand))
     first = {}
     for parameter, operand in consts:
         if not operand.operands and not isinstance(operand, Tensor):
@@ -220,14 +227,15 @@ def _equal_operands(loop: Loop) -> tuple[dict[Node, Node], list[tuple[Tensor, No
             values[parameter] = first[operand]
         else:
             first[operand] = parameter
-    return values, consts
+    return values, xs, consts
 
 
 # --------------------------------------------------------------------------------------------------- before the loop
 def hoist(roots: Roots) -> Roots:
     """Compute before the loop, over all steps at once, what a step computes from xs and consts alone.
 
-    for t: h = tanh((h_j W_ji | i) + (x_tj U_ji | i) + b)   ->   A = (X_tj U_ji | ti) + b;  for t: h = tanh((h_j W_ji | i) + a_t)
+    for t: h = tanh((h_j W_ji | i) + (x_j U_ji | i) + b)
+        ->   A = (X_tj U_ji | ti) + b;  for t: h = tanh((h_j W_ji | i) + a_t)
     """
     return in_bodies(roots, lambda inner: over_loops(inner, _hoist))
 
@@ -261,7 +269,7 @@ def _closed(roots: Sequence[Node], parameters: Sequence[Node]) -> set[Node]:
 
 
 def _frontier(results: Sequence[Node], varying: set[Node]) -> list[Node]:
-    """The largest nodes without a state below them; of one that only spreads or permutes, what it spreads."""
+    """The largest nodes without a state below them; of a view or an outer product, what it is made of."""
     found: dict[Node, None] = {}
     for node in (*topological(results), None):
         operands = results if node is None else node.operands
@@ -282,9 +290,13 @@ def _frontier(results: Sequence[Node], varying: set[Node]) -> list[Node]:
 
 
 def _is_view(node: Node) -> bool:
+    """Whether the whole is as large as what it is made of, or larger: then its parts leave the loop, not the whole."""
     if isinstance(node, Window):
         return True
-    return isinstance(node, Einsum) and not is_contraction(node) and sum(1 for f in node.operands if f.rank) <= 1
+    if not isinstance(node, Einsum) or is_contraction(node):
+        return False
+    ranks = [factor.rank for factor in node.operands if factor.rank]
+    return len(ranks) <= 1 or max(ranks) < node.rank
 
 
 def _has_costly(node: Node) -> bool:
@@ -329,6 +341,7 @@ def _sink(node: Recurrence, wanted: tuple[int, ...]) -> Mapping[int, Node] | Non
     core = set(topological(step for k, step in enumerate(loop.steps) if k not in sums))
     gains = {k: gain for k, gain in sums.items() if gain not in core}
     core.update(topological(step for k, step in enumerate(loop.steps) if k in sums and k not in gains))
+    core.update(n for n in topological(loop.node.body.results) if isinstance(n, Project) and n.arg in core)
     late = [y for y in dict.fromkeys(loop.ys) if y not in core and _is_worth_sinking(y, core)]
     if not gains and not late:
         return None

@@ -35,7 +35,7 @@ def _argument(node: Node, function: str) -> Node | None:
 def logarithm(node: Node) -> Node | None:
     """The u of a node that is ``exp(u)`` by its form, without computing the exponential; else ``None``.
 
-    exp(u)  ->  u          (exp(u)_nk | n)  ->  lse_k(u)          sigmoid(u)  ->  -softplus(-u)          exp(u)**-1  ->  -u
+    exp(u)  ->  u        (exp(u)_nk | n)  ->  lse_k(u)        sigmoid(u)  ->  -softplus(-u)        exp(u)**-1  ->  -u
     """
     base, exponent = base_and_exponent(node)
     if base is not node:
@@ -253,10 +253,12 @@ def stable_difference(node: Node) -> Node:
     if not isinstance(node, Add) or len(node.terms) != 2:
         return node
     for term, other in (node.terms, node.terms[::-1]):
-        number, body = split_scale(term)
         value = fill_value(other)
+        if value is None or abs(value) != 1:
+            continue
+        number, body = split_scale(term)
         inner = _argument(body, "exp")
-        if inner is not None and abs(number) == 1 and value is not None and value == -number:
+        if inner is not None and value == -number:
             return times(number, pointwise("expm1", inner))
     return node
 

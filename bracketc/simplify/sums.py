@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Hashable
 from fractions import Fraction
 
 from bracketc.ir.build import add, einsum, fill, is_zero, product, total
-from bracketc.ir.nodes import Add, Einsum, Node, Number
+from bracketc.ir.nodes import Add, Einsum, Literal, Node, Number
 from bracketc.ir.rewrite import Roots, map_nodes, rewrite, use_counts
-from bracketc.simplify.brackets import Factor, is_contraction, is_exact_one, split_scale, times
+from bracketc.simplify.brackets import Factor, is_contraction, is_exact_one, number_in_front, split_scale, times
 from bracketc.simplify.order import term_key
 
 _ONE: Number = Fraction(1)
@@ -26,15 +27,38 @@ def merge_terms(roots: Roots) -> Roots:
 def merge_term(node: Node) -> Node:
     if not isinstance(node, Add):
         return node
-    numbers: dict[Node, Number] = {}
+    numbers: dict[Hashable, Number] = {}
+    first: dict[Hashable, Node] = {}
     for term in node.terms:
-        coefficient, body = split_scale(term)
-        numbers[body] = total(numbers[body], coefficient) if body in numbers else coefficient
-    terms = [times(coefficient, body) for body, coefficient in numbers.items() if coefficient != 0]
+        body = _body(term)
+        numbers[body] = total(numbers[body], number_in_front(term)) if body in numbers else number_in_front(term)
+        first.setdefault(body, term)
+    if len(numbers) == len(node.terms):
+        terms = list(node.terms)
+    else:
+        terms = [_with_number(term, numbers[body]) for body, term in first.items()]
     kept = sorted((term for term in terms if not is_zero(term)), key=term_key)
     if tuple(kept) == node.terms:
         return node
     return add(kept, node.shape) if kept else fill(0, node.shape)
+
+
+def _body(term: Node) -> Hashable:
+    """What a term is but for the number in front; equal for terms that may be merged."""
+    if isinstance(term, Literal):
+        return Literal
+    if not isinstance(term, Einsum):
+        return term
+    if len(term.factors) == 1 and term.factors[0][1] == term.output:
+        return term.operands[0]
+    return term.factors, term.output, term.extents
+
+
+def _with_number(term: Node, number: Number) -> Node:
+    """``term`` with another number in front."""
+    if number_in_front(term) == number:
+        return term
+    return fill(0, term.shape) if number == 0 else times(number, split_scale(term)[1])
 
 
 def pull_common(roots: Roots) -> Roots:
@@ -48,7 +72,7 @@ def pull_common(roots: Roots) -> Roots:
 def pull_common_scalars(node: Node) -> Node:
     if not isinstance(node, Add):
         return node
-    numbers = [split_scale(term)[0] for term in node.terms]
+    numbers = [number_in_front(term) for term in node.terms]
     common = _common_number(numbers)
     shared = _scalars(node.terms[0])
     for term in node.terms[1:]:
@@ -97,7 +121,7 @@ def _without(term: Node, common: Number, shared: Counter[Node]) -> Node:
 
 
 def cancel_terms(roots: Roots) -> Roots:
-    """Take a sum inside a sum apart, also one that is scaled, spread or transposed, when one of its terms then vanishes.
+    """Take a sum inside a sum apart, also a scaled, spread or transposed one, when one of its terms then vanishes.
 
     x_nk - ((x - c)_n | nk)  stays          (x - c) - ((m - c)_n | nk)  ->  x - (m_n | nk)
     """

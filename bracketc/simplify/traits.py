@@ -14,7 +14,7 @@ from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Delta, Einsum, Gather, Node, Pointwise, Tensor, Window
 from bracketc.ir.rewrite import Roots, rewrite
 from bracketc.simplify.brackets import Factor, bracket, with_factors
-from bracketc.simplify.canonical import canonical, declared_symmetry
+from bracketc.simplify.canonical import canonical_bracket, declared_symmetry
 from bracketc.simplify.facts import declared_nonzero, declared_positive
 from bracketc.simplify.powers import merge_power, simplify_power
 
@@ -159,4 +159,4 @@ def canonical_under_symmetry(roots: Roots) -> Roots:
 
 
 def symmetric_canonical(node: Node) -> Node:
-    return canonical(node, declared_symmetry)
+    return canonical_bracket(node, declared_symmetry)
