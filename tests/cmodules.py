@@ -34,7 +34,9 @@ class CModule:
         self, entry: str, given: Mapping[str, Any], sizes: Mapping[str, int], saved: Array | None = None
     ) -> dict[str, Array]:
         schedule, call = self.plan.schedule(entry), self.text.entries[entry]
-        arguments = {b.name: self.array(b, sizes, given[b.name]) for b in schedule.arguments if b.name in call.arguments}
+        arguments = {
+            b.name: self.array(b, sizes, given[b.name]) for b in schedule.arguments if b.name in call.arguments
+        }
         before = {name: array.copy() for name, array in arguments.items()}
         results = {name: self.array(b, sizes) for name, b in schedule.results}
         pointers = [*(arguments[name] for name in call.arguments)]
@@ -55,7 +57,7 @@ class CModule:
         """A block for what ``forward`` saves, full of NaN."""
         names = self.text.residual_sizes
         assert names is not None
-        count = getattr(self.library, "m_call_residuals")
+        count = self.library.m_call_residuals
         count.restype = ctypes.c_size_t
         return np.full(count(*(ctypes.c_int64(sizes[name]) for name in names)), 0xFF, np.uint8)
 
@@ -75,14 +77,28 @@ def compiled(plan: Plan, dtype: str, folder: Path, target: Target | None = None,
     for name, content in (("m.c", text.source), ("m.h", text.header), ("_m.c", text.flat)):
         (folder / name).write_text(content, encoding="utf-8")
     level = (target or detect_host()).cflags
-    command = [COMPILER, *BASE_CFLAGS, *level, *WARNINGS, *flags, "-fPIC", "-shared", "m.c", "_m.c", "-o", "m.so", "-lm"]
+    command = [
+        COMPILER,
+        *BASE_CFLAGS,
+        *level,
+        *WARNINGS,
+        *flags,
+        "-fPIC",
+        "-shared",
+        "m.c",
+        "_m.c",
+        "-o",
+        "m.so",
+        "-lm",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr
     return CModule(ctypes.CDLL(str(folder / "m.so")), text, plan, np.dtype(dtype))
 
 
 def together(schedules: Mapping[str, Schedule]) -> Plan:
-    """Schedules of different programs as entries of one plan, under these names; arguments are called ``<entry>_<name>``."""
+    """Schedules of different programs as entries of one plan, under these names; arguments are called
+    ``<entry>_<name>``."""
     from dataclasses import replace
 
     from bracketc.plan.schedule import Variant

@@ -1,4 +1,5 @@
-"""Contractions as views: the record of a product, offset tables of grouped labels, and the function that finishes a tile."""
+"""Contractions as views: the record of a product, offset tables of grouped labels, and the function that finishes a
+tile."""
 
 from __future__ import annotations
 
@@ -118,7 +119,9 @@ def _sizes_of(epilogue: Epilogue) -> tuple[str, ...]:
 
 def _way(operand: EpilogueOperand) -> str:
     """How an operand runs along the columns of the tile."""
-    return {0: "fixed", 1: "adjacent"}.get(operand.column.constant if operand.column.constant is not None else -1, "strided")
+    return {0: "fixed", 1: "adjacent"}.get(
+        operand.column.constant if operand.column.constant is not None else -1, "strided"
+    )
 
 
 def _tile_function(

@@ -15,6 +15,7 @@ from bracketc.emit.c_views import (
     CarriedView,
     CopyView,
     EntryView,
+    FactoriseView,
     FieldView,
     FillView,
     LayoutView,
@@ -22,9 +23,20 @@ from bracketc.emit.c_views import (
     SlotView,
     StepsView,
 )
-from bracketc.errors import UnsupportedError
 from bracketc.ir.dims import Dim
-from bracketc.loops.kernel import Check, Contraction, Copy, Factorise, Fill, Kernel, Nest, Statement, Steps, Storage
+from bracketc.loops.kernel import (
+    Check,
+    Contraction,
+    Copy,
+    Factorise,
+    Fill,
+    Kernel,
+    Nest,
+    Statement,
+    Steps,
+    Storage,
+    product,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +80,12 @@ def entry_text(
         if storage in used:
             kind = c.pointer_type(storage)
             pointers.append(_given(c, storage, f"({kind})(({_bytes_of(kind)})residuals + saved[{number}])"))
-    arena = tuple(
-        _given(c, s, f"({c.type(s)} *)(arena + slot[{s.slot}])") for s in used if s.kind in ("arena", "ring")
-    )
+    arena = tuple(_given(c, s, f"({c.type(s)} *)(arena + slot[{s.slot}])") for s in used if s.kind in ("arena", "ring"))
     body = tuple(_statements(kernel.body, c, epilogues))
     layout = _layout(kernel, name, c, fields)
-    negatives = tuple(dict.fromkeys(f"{c.dim(d)} < 0" for d in _may_be_negative([*kernel.arguments, *kernel.results, *used])))
+    negatives = tuple(
+        dict.fromkeys(f"{c.dim(d)} < 0" for d in _may_be_negative([*kernel.arguments, *kernel.results, *used]))
+    )
     ranges = tuple(dict.fromkeys(_range(check, c) for check in kernel.checks))
     c.used_sizes.update(dict.fromkeys(n for s in kernel.residuals for d in s.shape for n in sorted(d.names)))
     view = EntryView(
@@ -164,15 +176,45 @@ def _statements(body: Iterable[Statement], c: CFunction, epilogues: Epilogues) -
             case Steps():
                 yield _steps(statement, c, epilogues)
             case Factorise():
-                raise UnsupportedError(
-                    f"{statement.operator} is not supported yet by the C backend; use backend numpy"
-                )
+                yield _factorise(statement, c)
 
 
 def _copy(statement: Copy, c: CFunction) -> CopyView:
-    return CopyView(
-        "c/copy.c.j2", c.named(statement.target), c.named(statement.source), c.bytes(statement.source)
-    )
+    return CopyView("c/copy.c.j2", c.named(statement.target), c.named(statement.source), c.bytes(statement.source))
+
+
+def _factorise(statement: Factorise, c: CFunction) -> FactoriseView:
+    """The call for each position of the leading axes; a work matrix lies in the scratch memory."""
+    with c.block():
+        c.functions.add(statement.operator)
+        label = c.scope.first_of("ijk")
+        matrix, target = statement.args[0], statement.target
+        n = matrix.shape[-1]
+        count = product(matrix.shape[:-2])
+
+        def at(storage: Storage) -> str:
+            rest = product(storage.shape[matrix.rank - 2 :])
+            return f"{c.named(storage)} + {label} * {c.factor(rest)}"
+
+        given = [c.dim(n)]
+        if statement.operator.startswith("solve"):
+            given.append(c.dim(product(target.shape[matrix.rank - 1 :])))
+        given += [at(argument) for argument in statement.args]
+        scalar = statement.operator in ("det", "logdet")
+        if not scalar:
+            given.append(at(target))
+        if statement.operator in ("solve", "inv", "det", "logdet"):
+            c.scratch[f"{c.factor(n * n)} * (int64_t)sizeof({c.ctype.real})"] = None
+            given.append(f"({c.ctype.real} *)scratch")
+        return FactoriseView(
+            "c/factorise.c.j2",
+            comment_text(statement.bracket),
+            label,
+            c.dim(count),
+            f"{statement.operator}_{c.s}({', '.join(given)})",
+            f"{c.named(target)}[{label}]" if scalar else "",
+            f"{c.upper}_SINGULAR",
+        )
 
 
 def _steps(statement: Steps, c: CFunction, epilogues: Epilogues) -> StepsView:
@@ -201,8 +243,18 @@ def _steps(statement: Steps, c: CFunction, epilogues: Epilogues) -> StepsView:
         position = f"{length} - 1 - {counter}" if statement.reverse else counter
         finals = tuple(_copy(final, c) for final in statement.finals)
         return StepsView(
-            "c/steps.c.j2", comment_text(statement.bracket), carried, counter, step, bool(statement.moving), length, position, tuple(pointers), body, finals
-        )  # fmt: skip
+            "c/steps.c.j2",
+            comment_text(statement.bracket),
+            carried,
+            counter,
+            step,
+            bool(statement.moving),
+            length,
+            position,
+            tuple(pointers),
+            body,
+            finals,
+        )
 
 
 # ------------------------------------------------------------------------------------------------- storages

@@ -1,7 +1,7 @@
 """Scalar programs as C expressions, one line an instruction, on single numbers or on vectors.
 
-    call tanh v2   ->   vtanh_f32(v2)                                    (vector)
-                        vtanh_f32(splat_f32(v2))[0]                      (scalar: the same function, so the same bits)
+call tanh v2   ->   vtanh_f32(v2)                                    (vector)
+                    vtanh_f32(splat_f32(v2))[0]                      (scalar: the same function, so the same bits)
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def number_text(value: Number, ctype: CType) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One declaration: ``const <type> <name> = <text>;``. ``invariant``: it does not change along the vector label."""
+    """One declaration: ``const <type> <name> = <text>;``. ``invariant``: it does not change along the vector
+    label."""
 
     type: str
     name: str
@@ -62,9 +63,9 @@ class Line:
 class Dialect:
     """How loads and labels are written where the program stands.
 
-    ``load(operand)`` gives the text of a load and whether it is invariant along the vector label, ``label(l)`` the loop variable of a
-    label, ``size(dim)`` a size; ``vector_label`` is the label that runs over lanes (-1: none). ``kinds`` are C types of loads that
-    are not real. ``call(name)`` is told of every function that is used.
+    ``load(operand)`` gives the text of a load and whether it is invariant along the vector label, ``label(l)`` the
+    loop variable of a label, ``size(dim)`` a size; ``vector_label`` is the label that runs over lanes (-1: none).
+    ``kinds`` are C types of loads that are not real. ``call(name)`` is told of every function that is used.
     """
 
     ctype: CType
@@ -132,9 +133,7 @@ def _apply(function: str, args: Sequence[str], d: Dialect) -> str:
     return f"v{name}_{s}({', '.join(f'splat_{s}({a})' for a in args)})[0]"
 
 
-def _text(
-    i: Instruction, d: Dialect, boolean: Sequence[bool], integers: Set[int], fixed: bool
-) -> tuple[str, bool]:
+def _text(i: Instruction, d: Dialect, boolean: Sequence[bool], integers: Set[int], fixed: bool) -> tuple[str, bool]:
     s = d.ctype.suffix
 
     def real(argument: int) -> str:
@@ -165,6 +164,8 @@ def _text(
             return spread(f"({d.ctype.real})({d.label(i.label)} + 1)"), True
         case "delta":
             assert d.vector_label not in (i.label, i.label2)
+            if i.label == i.label2:
+                return spread(number_text(1.0, d.ctype)), True
             return spread(f"({d.ctype.real})({d.label(i.label)} == {d.label(i.label2)})"), True
         case "add":
             return " + ".join(real(a) for a in i.args), fixed

@@ -1,4 +1,5 @@
-"""What the parts of one emitted function share: names of storages, sizes and labels, pointers and offsets as C text."""
+"""What the parts of one emitted function share: names of storages, sizes and labels, pointers and offsets as C
+text."""
 
 from __future__ import annotations
 

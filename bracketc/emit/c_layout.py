@@ -9,7 +9,8 @@ _HEAD = re.compile(r"(if|for|while) \(.*\)$|else$")
 
 
 def indented(text: str, unit: str = "    ") -> str:
-    """``text`` with every line at its depth; blank lines at most one in a row, none behind an opening or before a closing brace.
+    """``text`` with every line at its depth; blank lines at most one in a row, none behind an opening or before a
+    closing brace.
 
     >>> print(indented("if (a) {\\nif (b)\\nc();\\n}"))
     if (a) {
@@ -44,7 +45,10 @@ def indented(text: str, unit: str = "    ") -> str:
         out.append(unit * (max(0, depth - closing) + hanging) + line)
         depth = max(0, depth + code.count("{") - code.count("}"))
         if code:
-            hanging = int(bool(_HEAD.match(code)) or code.endswith(("(", ",")) and not _in_braces(code, hanging))
+            if _HEAD.match(code):
+                hanging += 1
+            else:
+                hanging = int(code.endswith(("(", ",")) and not _in_braces(code, hanging))
     return "\n".join(out)
 
 

@@ -38,8 +38,9 @@ _GRADIENTS = ("backward", "value_and_grad")
 class CEntry:
     """How to call an entry in flat form: ``function(*sizes, *arguments, [residuals], *results)``.
 
-    ``sizes`` are names of sizes, ``arguments`` names of the schedule's arguments that it reads, ``results`` struct fields, one for each
-    result of the schedule; ``residuals`` says whether a pointer to the residual block stands before the results.
+    ``sizes`` are names of sizes, ``arguments`` names of the schedule's arguments that it reads, ``results`` struct
+    fields, one for each result of the schedule; ``residuals`` says whether a pointer to the residual block stands
+    before the results.
     """
 
     name: str
@@ -75,7 +76,8 @@ def c_module(
     about: Sequence[str] = (),
     docs: Mapping[str, str] | None = None,
 ) -> CText:
-    """The C text of a plan. ``name`` is an ASCII identifier that starts every public name; ``about`` are lines for the head of the header,
+    """The C text of a plan. ``name`` is an ASCII identifier that starts every public name; ``about`` are lines for
+    the head of the header,
     ``docs`` one sentence an entry; ``entries`` tell gradients from other results by name."""
     ctype = FLOAT64 if dtype == "float64" else FLOAT32
     writer = _Writer(name, ctype, plan, {entry.name: entry for entry in entries}, docs or {})
@@ -137,7 +139,8 @@ class _Writer:
         return C_TYPES.get(buffer.dtype, self.ctype.real)
 
     def name_results(self) -> None:
-        """Fields of the results struct: outputs under their names, gradients as ``grad_W``, others by the name of the entry."""
+        """Fields of the results struct: outputs under their names, gradients as ``grad_W``, others by the name of the
+        entry."""
         scope = CScope()
         known: dict[tuple[str, tuple[object, ...], str], str] = {}
         for schedule in self.plan.schedules:
@@ -241,7 +244,10 @@ class _Writer:
             self.functions[schedule.entry],
             tuple(parameters) or ("void",),
             (f"sizeof({self.name}_dims)", *(sizes.get(n, "0") for n in self.dims)),
-            (f".struct_size = sizeof({self.name}_args)", *(f".{self.arguments[n]} = {v}" for n, v in arguments.items())),
+            (
+                f".struct_size = sizeof({self.name}_args)",
+                *(f".{self.arguments[n]} = {v}" for n, v in arguments.items()),
+            ),
             (f".struct_size = sizeof({self.name}_results)", *(f".{f} = {v}" for f, v in results.items())),
             saved,
         )
@@ -250,7 +256,7 @@ class _Writer:
     def library(self, texts: Sequence[EntryText], dtype: str) -> str:
         """Text of the parts of the library that the entries use."""
         kernels = kernel_view(dtype)
-        contracts = any(text.view.has_scratch for text in texts)
+        contracts = any("contract_bytes" in need for text in texts for need in text.view.layout.scratch)
         vectors = contracts or bool(self.used) or any(_is_vector(text.view.body) for text in texts)
         parts = [render("c/prelude.h.j2", v=kernels)]
         if vectors:

@@ -1,7 +1,8 @@
 """Nests of loops as views: scalar programs with their loads, stores and reductions, on vectors or on single numbers.
 
-A reduction over the innermost loops lives in a register: ``part`` gathers over the vector loop, an accumulator over the loops around it.
-A sum over one long loop is cut into pieces, so that rounding errors do not add up along one chain.
+A reduction over the innermost loops lives in a register: ``part`` gathers over the vector loop, an accumulator over
+the loops around it. A sum over one long loop is cut into pieces, so that rounding errors do not add up along one
+chain.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ class _VectorNest:
         return VectorNestView(
             "c/nest_vector.c.j2",
             comment_text(nest.bracket),
-            bool(views) and bool(views[0].accumulators) or not views,
+            (bool(views) and bool(views[0].accumulators)) or not views,
             views,
             tuple(self.checks),
             tuple(self.pointers.values()),

@@ -182,9 +182,14 @@ class StepsView:
 
 @dataclass(frozen=True, slots=True)
 class FactoriseView:
+    """A routine for each matrix of a batch: it gives ``target``, or says whether it failed."""
+
     template: str
     bracket: str
+    label: str
+    count: str
     call: str
+    target: str
     failure: str
 
 
@@ -200,7 +205,8 @@ class EpilogueOperandView:
 
 @dataclass(frozen=True, slots=True)
 class EpilogueView:
-    """The function that finishes a tile; ``stores`` go to other tensors than the result, under the mask of the columns."""
+    """The function that finishes a tile; ``stores`` go to other tensors than the result, under the mask of the
+    columns."""
 
     name: str
     bracket: str
@@ -224,7 +230,8 @@ class SlotView:
 
 @dataclass(frozen=True, slots=True)
 class LayoutView:
-    """The function that says where the parts of a block of memory begin, ``count`` of them; ``sizes`` are those it needs,
+    """The function that says where the parts of a block of memory begin, ``count`` of them; ``sizes`` are those it
+    needs,
     ``scratch`` the needs of which the largest gets the last part."""
 
     name: str
@@ -275,7 +282,8 @@ class FlatView:
 
 @dataclass(frozen=True, slots=True)
 class ModuleView:
-    """The whole file. ``prefix`` starts every public name, ``real`` is float or double, ``s`` the suffix of helpers."""
+    """The whole file. ``prefix`` starts every public name, ``real`` is float or double, ``s`` the suffix of
+    helpers."""
 
     prefix: str
     upper: str

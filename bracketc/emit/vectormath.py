@@ -1,8 +1,8 @@
-"""Vectorised elementary functions of the emitted C: which exist, what they need, and their text.
+"""The library of the emitted C: which functions exist, what they need, and their text.
 
-Each works on one whole register, ``vec v<name>_<suffix>(vec x)``; tails are padded and go through the same
-function, so equal inputs give equal bits.  ``functions_text(view, "float32", ("tanh",))`` emits ``tanh`` and
-the helpers it needs, each once, in order of need.
+A vectorised elementary function works on one whole register, ``vec v<name>_<suffix>(vec x)``; tails are padded and go
+through the same function, so equal inputs give equal bits.  ``functions_text(view, "float32", ("tanh",))`` emits
+``tanh`` and the helpers it needs, each once, in order of need.
 """
 
 from __future__ import annotations
@@ -60,6 +60,18 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 }
 """Own versions, helpers among them, each after what it needs."""
 
+_MATRICES: dict[str, tuple[str, ...]] = {
+    "eliminate": (),
+    "solve_upper": (),
+    "solve_lower": (),
+    "solve": ("eliminate", "solve_upper"),
+    "inv": ("eliminate", "solve_upper"),
+    "det": ("eliminate",),
+    "logdet": ("eliminate",),
+    "cholesky": (),
+}
+"""Linear algebra on one matrix, under the names of the tensor IR, each after what it needs."""
+
 LIBM_1 = (
     "acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "ceil", "cosh", "erfc", "exp2", "floor",
     "lgamma", "log10", "log2", "rint", "round", "sinh", "tan", "tgamma", "trunc",
@@ -92,12 +104,13 @@ def functions_text(view: KernelView, dtype: str, used: Iterable[str]) -> str:
         name = pending.pop()
         if name not in wanted:
             wanted.add(name)
-            pending.extend((*_LANES.get(name, ()), *_NEEDS.get(name, ())))
+            pending.extend((*_LANES.get(name, ()), *_NEEDS.get(name, ()), *_MATRICES.get(name, ())))
     constants = MATH_CONSTANTS[dtype]
     parts = [render(f"c/lanes/{name}.h.j2", v=view) for name in _LANES if name in wanted]
     parts += [render(f"c/math/{name}.h.j2", v=view, m=constants) for name in _NEEDS if name in wanted]
     parts += [render("c/math/libm1.h.j2", v=view, f=name) for name in LIBM_1 if name in wanted]
     parts += [render("c/math/libm2.h.j2", v=view, f=name) for name in LIBM_2 if name in wanted]
-    unknown = wanted.difference(_LANES, _NEEDS, LIBM_1, LIBM_2)
+    parts += [render(f"c/linalg/{name}.h.j2", v=view) for name in _MATRICES if name in wanted]
+    unknown = wanted.difference(_LANES, _NEEDS, _MATRICES, LIBM_1, LIBM_2)
     assert not unknown, f"no vector function {sorted(unknown)}"
     return "\n".join(parts)

@@ -75,7 +75,7 @@ def _trigamma(x: float) -> float:
 
 
 def _lgamma(x: float) -> float:
-    if x <= 0 and x == math.floor(x):
+    if x == -math.inf or (x <= 0 and x == math.floor(x)):
         return math.inf
     return math.lgamma(x)
 

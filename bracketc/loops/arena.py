@@ -1,4 +1,5 @@
-"""The arena: one block of memory per call, cut into slots that buffers share when they do not live at the same time."""
+"""The arena: one block of memory per call, cut into slots that buffers share when they do not live at the same
+time."""
 
 from __future__ import annotations
 
@@ -23,11 +24,13 @@ class Arena:
     free: list[int] = field(default_factory=list)
 
     def take(self, size: Dim, dtype: DType) -> int:
-        """The number of a slot of at least ``size`` elements: the tightest free one, else a free one of the same dtype that
-        can grow with certainty, else a new one."""
+        """The number of a slot of at least ``size`` elements: the tightest free one, else a free one of the same
+        dtype that can grow with certainty, else a new one."""
         fitting = [slot for slot in self.free if self.dtypes[slot] == dtype and _at_most(size, self.sizes[slot])]
         if fitting:
-            best = next((s for s in fitting if all(_at_most(self.sizes[s], self.sizes[o]) for o in fitting)), fitting[0])
+            best = next(
+                (s for s in fitting if all(_at_most(self.sizes[s], self.sizes[o]) for o in fitting)), fitting[0]
+            )
             self.free.remove(best)
             return best
         for slot in self.free:

@@ -1,4 +1,5 @@
-"""The meaning of the loop IR on flat NumPy arrays: the oracle that the emitted C is compared with, and that lowering is tested by."""
+"""The meaning of the loop IR on flat NumPy arrays: the oracle that the emitted C is compared with, and that lowering
+is tested by."""
 
 from __future__ import annotations
 
@@ -32,11 +33,21 @@ Array = np.ndarray[Any, Any]
 _DTYPES = {"real": np.float64, "integer": np.int64, "boolean": np.bool_}
 _COMBINE = {"add": np.add, "sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.multiply}
 _ZERO = Dim.of(0)
-_COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal}
+_COMPARE = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
+}
 
 
-def interpret(kernel: Kernel, given: Mapping[str, Any], sizes: Mapping[str, int]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Results and residuals of a kernel in float64 by name; ``given`` holds arguments, and residuals where they are read."""
+def interpret(
+    kernel: Kernel, given: Mapping[str, Any], sizes: Mapping[str, int]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Results and residuals of a kernel in float64 by name; ``given`` holds arguments, and residuals where they are
+    read."""
     machine = _Machine(sizes)
     for storage in (*kernel.arguments, *kernel.residuals, *kernel.results):
         shape = tuple(d.evaluate(sizes) for d in storage.shape)
@@ -162,7 +173,7 @@ class _Machine:
                 _COMBINE[write.mode].at(flat, positions, value)
 
     def contraction(self, statement: Contraction) -> None:
-        shape, grids = self.grids(statement.batch)
+        shape, _ = self.grids(statement.batch)
         for place in np.ndindex(*shape):
             here = {axis.label: np.asarray(p) for axis, p in zip(statement.batch, place, strict=True)}
             a, b, c = (self.start(r, here) for r in (statement.a, statement.b, statement.c))
@@ -176,17 +187,23 @@ class _Machine:
             if statement.epilogue is not None:
                 rows, columns = np.arange(tile.shape[0])[:, None], np.arange(tile.shape[1])[None, :]
 
-                def positions(operand: EpilogueOperand, rows: Array = rows, columns: Array = columns) -> tuple[Array, Array]:
-                    flat, first = self.start(operand.reference, here)
-                    return flat, first + rows * self.number(operand.row) + columns * self.number(operand.column)
-
-                loads = [flat[at] for flat, at in (positions(o) for o in statement.epilogue.operands)]
+                loads = [
+                    flat[at]
+                    for flat, at in (self.tile(o, here, rows, columns) for o in statement.epilogue.operands)
+                ]
                 values = evaluate(statement.epilogue.program, loads, tile, {}, self.sizes)
                 for operand, value in statement.epilogue.stores:
-                    flat, at = positions(operand)
+                    flat, at = self.tile(operand, here, rows, columns)
                     flat[at] = np.broadcast_to(values[value], tile.shape)
                 tile = np.broadcast_to(values[statement.epilogue.value], tile.shape)
             c[0][target] = tile
+
+    def tile(
+        self, operand: EpilogueOperand, here: Mapping[int, Array], rows: Array, columns: Array
+    ) -> tuple[Array, Array]:
+        """Where an operand of an epilogue lies at every position of the tile."""
+        flat, first = self.start(operand.reference, here)
+        return flat, first + rows * self.number(operand.row) + columns * self.number(operand.column)
 
     def start(self, reference: Reference, here: Mapping[int, Array]) -> tuple[Array, int]:
         flat, first = self.block(reference.storage)
@@ -198,7 +215,9 @@ class _Machine:
         totals = [np.zeros(1, np.int64) for _ in range(count)]
         for extent, strides in zip(group.extents, group.strides, strict=True):
             line = np.arange(self.number(extent))
-            totals = [(t[:, None] + line[None, :] * self.number(s)).reshape(-1) for t, s in zip(totals, strides, strict=True)]
+            totals = [
+                (t[:, None] + line[None, :] * self.number(s)).reshape(-1) for t, s in zip(totals, strides, strict=True)
+            ]
         return totals
 
 

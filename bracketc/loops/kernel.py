@@ -1,19 +1,22 @@
 """The loop IR: what the C backend prints, close to the machine and still free of its text.
 
-A :class:`Kernel` is one entry point. Storage is flat, addresses are affine in the loop labels with sizes as coefficients, so that
-slices, diagonals, transpositions and broadcasts are all strides. Labels are numbers, unique within a kernel. Four kinds of statement do
-all the work:
+A :class:`Kernel` is one entry point. Storage is flat, addresses are affine in the loop labels with sizes as
+coefficients, so that slices, diagonals, transpositions and broadcasts are all strides. Labels are numbers, unique
+within a kernel. Four kinds of statement do all the work:
 
 * :class:`Nest`: loops over labels around a scalar program; the innermost label is the vector label,
-* :class:`Contraction`: a (batched) product of two operands under grouped labels, with an epilogue on the finished tile,
+* :class:`Contraction`: a (batched) product of two operands under grouped labels, with an epilogue on the finished
+tile,
 * :class:`Fill`: a constant over a whole storage,
 * :class:`Steps`: the loop of a recurrence, whose pointers move.
 
-and :class:`Factorise` calls a linear-algebra routine. Nothing here allocates: the arena is laid out by :mod:`bracketc.loops.arena`.
+and :class:`Factorise` calls a linear-algebra routine. Nothing here allocates: the arena is laid out by
+:mod:`bracketc.loops.arena`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 from typing import Literal as OneOf
@@ -28,12 +31,22 @@ NEUTRAL: dict[str, float] = {"sum": 0.0, "max": -inf, "min": inf, "prod": 1.0}
 StorageKind = OneOf["argument", "result", "residual", "arena", "moving", "carried", "ring"]
 
 
+def product(extents: Iterable[Dim]) -> Dim:
+    """The product of sizes; 1 of none."""
+    total = Dim.of(1)
+    for extent in extents:
+        total = total * extent
+    return total
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Storage:
     """A dense block of memory, or a pointer that walks over one.
 
-    ``argument`` (read only), ``result``, ``residual``: given by the caller. ``arena``: slot ``slot`` of the workspace.
-    ``moving``: ``base`` + t · ``stride`` elements in step t of its loop. ``carried``: a pointer that a loop sets, first to ``base``.
+    ``argument`` (read only), ``result``, ``residual``: given by the caller. ``arena``: slot ``slot`` of the
+    workspace.
+    ``moving``: ``base`` + t · ``stride`` elements in step t of its loop. ``carried``: a pointer that a loop sets,
+    first to ``base``.
     ``ring``: one of ``count`` blocks of the arena slot, a different one in each of ``count`` successive steps.
     """
 
@@ -49,10 +62,11 @@ class Storage:
     @property
     def size(self) -> Dim:
         """Number of elements."""
-        total = Dim.of(1)
-        for extent in self.shape:
-            total = total * extent
-        return total
+        return product(self.shape)
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
 
     def __repr__(self) -> str:
         return f"{self.name}:{self.kind}[{', '.join(map(str, self.shape))}]"
@@ -60,7 +74,8 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """``offset + Σ stride · label`` in elements; ``indirect`` adds ``stride · (entry of an integer storage)``, checked against a bound."""
+    """``offset + Σ stride · label`` in elements; ``indirect`` adds ``stride · (entry of an integer storage)``,
+    checked against a bound."""
 
     offset: Dim
     terms: tuple[tuple[int, Dim], ...]
@@ -101,9 +116,9 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Instruction ``value`` goes to ``target``. ``store`` overwrites, ``add`` adds to what is there; ``sum max min prod`` reduce
-    over the axes of the nest that the address lacks: into what the target holds, or, when ``fresh``, into a register that overwrites it,
-    which needs those axes to be the innermost ones."""
+    """Instruction ``value`` goes to ``target``. ``store`` overwrites, ``add`` adds to what is there; ``sum max min
+    prod`` reduce over the axes of the nest that the address lacks: into what the target holds, or, when ``fresh``,
+    into a register that overwrites it, which needs those axes to be the innermost ones."""
 
     target: Reference
     value: int
@@ -113,9 +128,11 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Nest:
-    """Loops over ``axes``, outermost first, around a scalar program. ``loads`` are the operands of its ``load`` instructions.
+    """Loops over ``axes``, outermost first, around a scalar program. ``loads`` are the operands of its ``load``
+    instructions.
 
-    The last axis is the vector axis when ``vector``: every reference has stride 0 or 1 along it there, and no store is at stride 0.
+    The last axis is the vector axis when ``vector``: every reference has stride 0 or 1 along it there, and no store
+    is at stride 0.
     """
 
     axes: tuple[Axis, ...]
@@ -138,8 +155,8 @@ class Fill:
 class Group:
     """Labels that act as one index of a contraction, outermost first, merged where strides allow.
 
-    ``extents[i]`` and the strides of each operand at i; one entry is a plain stride, several need an offset table. An operand that
-    the group does not touch has strides 0.
+    ``extents[i]`` and the strides of each operand at i; one entry is a plain stride, several need an offset table. An
+    operand that the group does not touch has strides 0.
     """
 
     extents: tuple[Dim, ...]
@@ -147,10 +164,7 @@ class Group:
 
     @property
     def extent(self) -> Dim:
-        total = Dim.of(1)
-        for extent in self.extents:
-            total = total * extent
-        return total
+        return product(self.extents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +178,8 @@ class EpilogueOperand:
 
 @dataclass(frozen=True, slots=True)
 class Epilogue:
-    """A scalar program on each element of the finished tile (``accumulator``); instruction ``value`` is what the result gets,
+    """A scalar program on each element of the finished tile (``accumulator``); instruction ``value`` is what the
+    result gets,
     ``stores`` go elsewhere as well."""
 
     operands: tuple[EpilogueOperand, ...]
@@ -177,8 +192,8 @@ class Epilogue:
 class Contraction:
     """c(i, j) (+)= alpha Σ_p a(i, p) b(p, j) for every position of ``batch``, then the epilogue.
 
-    ``m.strides`` are those of (a, c), ``n.strides`` of (b, c), ``k.strides`` of (a, b). The references hold the part of the addresses that
-    depends on the batch labels.
+    ``m.strides`` are those of (a, c), ``n.strides`` of (b, c), ``k.strides`` of (a, b). The references hold the part
+    of the addresses that depends on the batch labels.
     """
 
     batch: tuple[Axis, ...]
@@ -216,8 +231,8 @@ class Factorise:
 class Steps:
     """``length`` times ``body``, from the last step to the first when ``reverse``.
 
-    After each step the pointers of ``carried`` are set, all at once: (carried storage, the storage it points at next). After the
-    loop ``finals`` copies (target, carried storage).
+    After each step the pointers of ``carried`` are set, all at once: (carried storage, the storage it points at
+    next). After the loop ``finals`` copies (target, carried storage).
     """
 
     length: Dim
@@ -235,7 +250,8 @@ Statement = Nest | Fill | Contraction | Copy | Factorise | Steps
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``value`` >= 0 must hold whenever every size of ``nonempty`` is positive: the positions of a window lie in their axis."""
+    """``value`` >= 0 must hold whenever every size of ``nonempty`` is positive: the positions of a window lie in
+    their axis."""
 
     nonempty: tuple[Dim, ...]
     value: Dim
@@ -243,9 +259,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """One entry point. ``slots`` are the sizes of the arena's slots in elements (real unless ``slot_dtypes`` says otherwise).
+    """One entry point. ``slots`` are the sizes of the arena's slots in elements (real unless ``slot_dtypes`` says
+    otherwise).
 
-    ``arguments``, ``residuals`` and ``results`` stand in the order of the C interface; ``labels`` is the number of labels in use.
+    ``arguments``, ``residuals`` and ``results`` stand in the order of the C interface; ``labels`` is the number of
+    labels in use.
     """
 
     entry: str

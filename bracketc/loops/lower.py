@@ -84,7 +84,8 @@ class _Lowering:
         return found
 
     def steps(self, steps: tuple[plan.Step, ...], keep: Iterable[Buffer]) -> Iterable[Statement]:
-        """Statements of ``steps``; arena slots are given back after the last use of a buffer, those of ``keep`` stay taken."""
+        """Statements of ``steps``; arena slots are given back after the last use of a buffer, those of ``keep`` stay
+        taken."""
         last: dict[Buffer, int] = {}
         made: dict[Buffer, int] = {}
         for number, step in enumerate(steps):
@@ -178,14 +179,19 @@ class _Lowering:
         yield Nest(axes, loads, program, writes, vector, bracket)
 
     # ------------------------------------------------------------------------------------------- rearrangements
-    def copy_nest(self, extents: Shape, target: Reference, source: Reference, names: tuple[int, ...], add: bool, bracket: str) -> Nest:
+    def copy_nest(
+        self, extents: Shape, target: Reference, source: Reference, names: tuple[int, ...], add: bool, bracket: str
+    ) -> Nest:
         axes = tuple(Axis(label, extent) for label, extent in zip(names, extents, strict=True))
         write = Write(target, 0, "add" if add else "store")
         vector = bool(axes) and vectorisable(axes[-1].label, (source, target), (write,))
         return Nest(axes, (source,), (Instruction("load", operand=0),), (write,), vector, bracket)
 
-    def windowed(self, buffer: Buffer, axis: int, offset: Dim, steps: tuple[int, ...], extents: Shape, names: tuple[int, ...]) -> Reference:
-        """``buffer`` with axis ``axis`` addressed as offset + Σ steps · labels ``names[axis : axis + len(steps)]``."""
+    def windowed(
+        self, buffer: Buffer, axis: int, offset: Dim, steps: tuple[int, ...], extents: Shape, names: tuple[int, ...]
+    ) -> Reference:
+        """``buffer`` with axis ``axis`` addressed as offset + Σ steps · labels ``names[axis : axis +
+        len(steps)]``."""
         strides = row_major(buffer.shape)
         count = len(steps)
         outer = [*names[:axis], *names[axis + count :]]
@@ -195,7 +201,8 @@ class _Lowering:
         return Reference(self.storage[buffer], Address(strides[axis] * offset, tuple(terms)))
 
     def check(self, extent: Dim, offset: Dim, steps: tuple[int, ...], extents: Shape) -> None:
-        """Note what must hold for every position of a window to lie in 0 .. extent - 1, unless the sizes decide it."""
+        """Note what must hold for every position of a window to lie in 0 .. extent - 1, unless the sizes decide
+        it."""
         low = high = offset
         for step, count in zip(steps, extents, strict=True):
             if step >= 0:
@@ -230,13 +237,17 @@ class _Lowering:
     def gather(self, step: plan.Gather) -> Statement:
         names = self.fresh(step.target.rank)
         target = self.reference(step.target, names, {n: n for n in names})
-        return self.copy_nest(step.target.shape, target, self.indirect(step.source, step.index, names), names, False, step.bracket)
+        return self.copy_nest(
+            step.target.shape, target, self.indirect(step.source, step.index, names), names, False, step.bracket
+        )
 
     def scatter(self, step: plan.Scatter) -> Iterable[Statement]:
         names = self.fresh(step.source.rank)
         source = self.reference(step.source, names, {n: n for n in names})
         yield Fill(self.storage[step.target], 0.0)
-        yield self.copy_nest(step.source.shape, self.indirect(step.target, step.index, names), source, names, True, step.bracket)
+        yield self.copy_nest(
+            step.source.shape, self.indirect(step.target, step.index, names), source, names, True, step.bracket
+        )
 
     def join(self, step: plan.Join) -> Iterable[Statement]:
         for number, source in enumerate(step.sources):
@@ -317,13 +328,20 @@ class _Lowering:
         in_left = {names[x] for x in product.left.labels}
         in_right = {names[x] for x in product.right.labels}
         if output and output[-1] in in_left and output[-1] not in in_right:
-            left, right, in_left, in_right = right, left, in_right, in_left  # columns of the result belong to the right operand
+            left, right, in_left, in_right = (
+                right,
+                left,
+                in_right,
+                in_left,
+            )  # columns of the result belong to the right operand
         batch = [x for x in output if x in in_left and x in in_right]
         m = [x for x in output if x in in_left and x not in in_right]
         n = [x for x in output if x in in_right and x not in in_left]
         summed = [x for x, _ in (*left.address.terms, *right.address.terms) if x not in output]
         k = list(dict.fromkeys(summed))
-        return _ProductShape(left, right, product.coefficient, tuple(output), tuple(batch), tuple(m), tuple(n), tuple(k))
+        return _ProductShape(
+            left, right, product.coefficient, tuple(output), tuple(batch), tuple(m), tuple(n), tuple(k)
+        )
 
     # ------------------------------------------------------------------------------------------- recurrences
     def loop(self, step: plan.Loop) -> Iterable[Statement]:
@@ -335,7 +353,14 @@ class _Lowering:
             self.storage[inner] = self.moving(inner, self.storage[outer], moving)
         late: list[tuple[Storage, Buffer]] = []
         for inner, outer in step.stacks:
-            place = Storage(outer.name + "_t", "moving", inner.shape, inner.dtype, base=self.storage[outer], stride=_size(inner.shape))
+            place = Storage(
+                outer.name + "_t",
+                "moving",
+                inner.shape,
+                inner.dtype,
+                base=self.storage[outer],
+                stride=_size(inner.shape),
+            )
             moving.append(place)
             if inner in made and inner not in self.storage:
                 self.storage[inner] = place
@@ -358,11 +383,14 @@ class _Lowering:
         for carry in step.carries:
             carried.append((self.storage[carry.before], self.storage[carry.after]))
         keep = {carry.after for carry in step.carries} | {inner for inner, _ in step.stacks} | befores
-        # Everything that the surrounding schedule still holds was taken before, so slots freed inside are free in each step.
+        # Everything that the surrounding schedule still holds was taken before, so slots freed inside are free in
+        # each step.
         body = list(self.steps(step.steps, keep))
         body += [Copy(place, self.storage[inner]) for place, inner in late]
         finals = tuple(
-            Copy(self.storage[carry.final], self.storage[carry.before]) for carry in step.carries if carry.final is not None
+            Copy(self.storage[carry.final], self.storage[carry.before])
+            for carry in step.carries
+            if carry.final is not None
         )
         yield Steps(
             step.length, step.reverse, tuple(carried), tuple(moving), tuple(rings), tuple(body), finals, step.bracket
@@ -377,7 +405,8 @@ class _Lowering:
 
 
 def _ring_length(after: Buffer, step: plan.Loop) -> int:
-    """Blocks that a state needs so that none is overwritten while a later step reads it: 1 + the number of steps it is read."""
+    """Blocks that a state needs so that none is overwritten while a later step reads it: 1 + the number of steps it
+    is read."""
     length, current = 1, {after}
     while True:
         following = {c.before for c in step.carries if c.after in current}
@@ -444,7 +473,9 @@ def loop_order(
 
     A strided store costs most, then a strided load; ties keep the order given.
     """
-    counted = {i.label for i in program if i.operation in ("index", "delta")} | {i.label2 for i in program if i.operation == "delta"}
+    counted = {i.label for i in program if i.operation in ("index", "delta")} | {
+        i.label2 for i in program if i.operation == "delta"
+    }
 
     def cost(label: int) -> tuple[int, int]:
         if extents[label].constant == 1:
@@ -494,14 +525,21 @@ def merge_loops(
     for n < N, for h < H: Z[n H + h]   ->   for i < N H: Z[i]
     """
     sizes = dict(extents)
-    named = {i.label for i in program if i.operation in ("index", "delta")} | {i.label2 for i in program if i.operation == "delta"}
+    named = {i.label for i in program if i.operation in ("index", "delta")} | {
+        i.label2 for i in program if i.operation == "delta"
+    }
     references = [*loads, *(w.target for w in writes)]
     merged = list(order)
     position = len(merged) - 1
     while position > 0:
         outer, inner = merged[position - 1], merged[position]
-        if outer not in named and inner not in named and all(
-            r.address.stride(outer) is r.address.stride(inner) * sizes[inner] and not r.address.indirect for r in references
+        if (
+            outer not in named
+            and inner not in named
+            and all(
+                r.address.stride(outer) is r.address.stride(inner) * sizes[inner] and not r.address.indirect
+                for r in references
+            )
         ):
             sizes[inner] = sizes[outer] * sizes[inner]
             references = [Reference(r.storage, _without(r.address, outer)) for r in references]

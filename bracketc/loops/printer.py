@@ -24,10 +24,17 @@ from bracketc.plan.schedule import Instruction
 def show(kernel: Kernel) -> str:
     """The kernel, one statement a line, loops indented."""
     lines = [f"kernel {kernel.entry}"]
-    for title, storages in (("arguments", kernel.arguments), ("residuals", kernel.residuals), ("results", kernel.results)):
+    for title, storages in (
+        ("arguments", kernel.arguments),
+        ("residuals", kernel.residuals),
+        ("results", kernel.results),
+    ):
         if storages:
             lines.append(f"  {title}: {', '.join(map(repr, storages))}")
-    lines += [f"  slot {number}: {size} {dtype}" for number, (size, dtype) in enumerate(zip(kernel.slots, kernel.slot_dtypes, strict=True))]
+    lines += [
+        f"  slot {number}: {size} {dtype}"
+        for number, (size, dtype) in enumerate(zip(kernel.slots, kernel.slot_dtypes, strict=True))
+    ]
     lines += [f"  {line}" for line in _statements(kernel.body)]
     return "\n".join(lines) + "\n"
 
@@ -55,10 +62,10 @@ def _statements(body: Sequence[Statement]) -> Iterator[str]:
             case Contraction():
                 batch = ", ".join(f"i{a.label} < {a.extent}" for a in statement.batch)
                 sign = "+=" if statement.accumulate else "="
-                yield (
-                    f"contract {batch + ': ' if batch else ''}{_reference(statement.c)} {sign} {statement.alpha} · "
-                    f"{_reference(statement.a)} · {_reference(statement.b)}  m {_group(statement.m)}  n {_group(statement.n)}  k {_group(statement.k)}"
-                )
+                a, b, c = (_reference(r) for r in (statement.a, statement.b, statement.c))
+                groups = f"m {_group(statement.m)}  n {_group(statement.n)}  k {_group(statement.k)}"
+                head = f"contract {batch + ': ' if batch else ''}"
+                yield f"{head}{c} {sign} {statement.alpha} · {a} · {b}  {groups}"
                 if statement.epilogue is not None:
                     loads = [_operand(o) for o in statement.epilogue.operands]
                     yield from (f"  {line}" for line in program(statement.epilogue.program, loads))
@@ -98,9 +105,12 @@ def _address(address: Address) -> str:
 
 
 def _operand(operand: EpilogueOperand) -> str:
-    return f"{operand.reference.storage.name}[{_address(operand.reference.address)} + ({operand.row}) i + ({operand.column}) j]"
+    start = f"{operand.reference.storage.name}[{_address(operand.reference.address)}"
+    return f"{start} + ({operand.row}) i + ({operand.column}) j]"
 
 
 def _group(group: Group) -> str:
-    items = (f"{extent}:{'/'.join(map(str, strides))}" for extent, strides in zip(group.extents, group.strides, strict=True))
+    items = (
+        f"{extent}:{'/'.join(map(str, strides))}" for extent, strides in zip(group.extents, group.strides, strict=True)
+    )
     return f"({', '.join(items)})"
