@@ -60,9 +60,9 @@ class Display:
         self.matrix = matrix
         self.step = step  # the variable of the loop that the nodes belong to
         self._given: dict[Node, Text] = dict(texts or {})
-        self._texts: dict[Node, Text] = {}
+        self._texts: dict[tuple[Node, bool], Text] = {}
         self.wanted: list[tuple[str, Node]] = []
-        self._sized = False
+        self._sized = True  # whether ones at the outside must say their size, because nothing beside them does
 
     # ------------------------------------------------------------------------------------------ equations
     def define(self, left: str, node: Node) -> None:
@@ -95,24 +95,21 @@ class Display:
         return (name if self.step is None else self.notation.index(name, [self.step])).text
 
     def _defined(self, node: Node) -> str:
-        """The right side for a node, which itself may have a name. Ones at the outside need their sizes there."""
-        self._sized = is_spread(node) or (isinstance(node, Einsum) and len(split(node)[1]) < 2 and node.rank > 0)
-        text = self._compute(node).text
-        self._sized = False
-        return text
+        """The right side for a node, which itself may have a name."""
+        return self._compute(node).text
 
     # ------------------------------------------------------------------------------------------ texts
-    def text(self, node: Node) -> Text:
+    def text(self, node: Node, sized: bool = True) -> Text:
         """The text of ``node`` where it is used: its name if it has one."""
-        found = self._given.get(node) or self._texts.get(node)
+        found = self._given.get(node) or self._texts.get((node, sized))
         if found is None:
             if self.naming.is_named(node) and not isinstance(node, Tensor):
                 found = Text(self._symbol(node))
             else:
-                sized, self._sized = self._sized, False
+                outer, self._sized = self._sized, sized
                 found = self._compute(node)
-                self._sized = sized
-            self._texts[node] = found
+                self._sized = outer
+            self._texts[node, sized] = found
         return found
 
     def _compute(self, node: Node) -> Text:
@@ -161,14 +158,16 @@ class Display:
             inner[parameter] = self.text(value)
         naming = Naming(dict(self.naming.names), self.naming.fresh, loops=self.naming.loops)
         body = Display(self.notation, naming, self.matrix, variable, inner)
-        for number, (name, result) in enumerate(zip(names, node.body.results, strict=True)):
-            shown = result in inner or result in node.body.results[:count]
-            if number >= count and shown:
-                continue
-            body.define(self.notation.index(self.notation.name(name), [variable]).text, result)
-            if result not in inner:
-                naming.names.setdefault(result, name)
         condition = self.notation.range(variable, first, last)
+        for number, (name, result) in enumerate(zip(names, node.body.results, strict=True)):
+            if name in names[:number] or (number >= count and name in names[:count]):
+                continue  # a stack of states, or of what another one stacks
+            left = self.notation.index(self.notation.name(name), [variable]).text
+            if result in inner:
+                lines.append((left, inner[result].text, condition))
+                continue
+            body.define(left, result)
+            naming.names.setdefault(result, name)
         return [*lines, *body.lines([result for _, result in body.wanted], condition)]
 
     def _variable(self) -> str:
@@ -189,22 +188,29 @@ class Display:
             given = [known[m] for m in same if m in known]
             if number >= count and result in results[:count]:
                 names.append(names[results.index(result)])
-            elif number >= count and number not in known and result in node.body.parameters[:count]:
+            elif number >= count and number not in known and self._is_before(node, number):
                 names.append(names[[p is result for p in node.body.parameters].index(True)])
+            elif number >= count and result in results[count:number]:
+                names.append(names[count + results[count:number].index(result)])
             else:
                 names.append(given[-1] if given else self.naming.fresh(result.rank))
         self.naming.loops[node] = names
         return names
 
+    def _is_before(self, node: Recurrence, number: int) -> bool:
+        """Whether a result stacks the states before each step, and is shown slice by slice only: as Z[t-1]."""
+        if node.body.results[number] not in node.body.parameters[: len(node.carries)]:
+            return False
+        return all(p.arg is not node or p.index != number for p in self.naming.whole if isinstance(p, Project))
+
     def _slice(self, node: Node, step: Dim) -> Text:
         """Slice ``step`` (counted from 1) of a stack."""
         if isinstance(node, Window) and node.axis == 0 and node.steps == (1,) and not self.naming.is_named(node):
             return self._slice(node.arg, step + node.offset)
-        if isinstance(node, Project) and not self.naming.is_named(node):
+        if isinstance(node, Project) and node.index >= len(node.arg.carries) and not self.naming.is_named(node):
             loop = node.arg
             name = self.notation.name(self._result_names(loop)[node.index])
-            result = loop.body.results[node.index]
-            if result in loop.body.parameters[: len(loop.carries)]:
+            if self._is_before(loop, node.index):
                 step = step + 1 if loop.reverse else step - 1
             return self.notation.index(name, [self.entry(step)])
         return self.notation.index(self.text(node), [self.entry(step)])
@@ -228,7 +234,10 @@ def _range(d: Display, node: Range) -> Text:
 
 
 def _delta(d: Display, node: Delta) -> Text:
-    return d.notation.bracket(d.notation.delta(["i", "j"]), ["i", "j"])
+    factors = [d.notation.delta(["i", "j"])]
+    if d.notation.reads_back:
+        factors.append(d.notation.labelled(d.notation.ones((node.extent,), sized=True), ["i"]))
+    return d.notation.bracket(d.notation.entries(factors, ()), ["i", "j"])
 
 
 def _einsum(d: Display, node: Einsum) -> Text:
@@ -271,8 +280,17 @@ def _add(d: Display, node: Add) -> Text:
         elif rest[0].negative and len(rest) == 2:  # -(1/N) (Y - Z) for a sum that begins with -Y
             front, ordered = d.notation.negative(front), [d.notation.negative(text) for text in rest]
         return d.notation.scaled(front, d.notation.sum(ordered))
-    texts = sorted((d.text(term) for term in terms), key=lambda text: text.negative)
+    sized = all(_is_loose(term) for term in terms)
+    texts = sorted((d.text(term, sized) for term in terms), key=lambda text: text.negative)
     return d.notation.sum(texts, [_spread_scalar(d, term) for term in spread])
+
+
+def _is_loose(node: Node) -> bool:
+    """Whether some axis of ``node`` has its size from nothing but ones."""
+    if not isinstance(node, Einsum):
+        return False
+    carried = {label for factor, labels in node.factors if not isinstance(factor, Delta) for label in labels}
+    return not carried.issuperset(node.output)
 
 
 def _spread_scalar(d: Display, node: Node) -> Text:
@@ -299,13 +317,17 @@ def _pointwise(d: Display, node: Pointwise) -> Text:
 
 def _compare(d: Display, node: Compare) -> Text:
     """Counted as 0 and 1."""
-    return d.notation.where(_condition(d, node), ONE, Text("0"))
+    return d.notation.where(_test(d, node), ONE, Text("0"))
+
+
+def _test(d: Display, node: Compare) -> Text:
+    return d.notation.condition(node.operator, _scalar_or_text(d, node.left), _scalar_or_text(d, node.right))
 
 
 def _condition(d: Display, node: Node) -> Text:
-    if not isinstance(node, Compare) or d.naming.is_named(node):
-        return d.notation.condition("!=", d.text(node), Text("0"))
-    return d.notation.condition(node.operator, _scalar_or_text(d, node.left), _scalar_or_text(d, node.right))
+    if isinstance(node, Compare) and not d.naming.is_named(node):
+        return _test(d, node)
+    return d.notation.condition("!=", d.text(node), Text("0"))
 
 
 def _number_label(node: Node) -> int | None:
@@ -371,7 +393,11 @@ def _window(d: Display, node: Window) -> Text:
     for label, step in zip(own, node.steps, strict=True):
         position = position + Dim.named(label) * step
     entries = [*labels[: node.axis], d.entry(position), *labels[node.axis + len(node.steps) :]]
-    return d.notation.bracket(d.notation.index(operand, entries).text, labels)
+    factors = [d.notation.index(operand, entries).text]
+    if d.notation.reads_back:  # a label of a sum runs as far as it is told to
+        for label, extent in zip(own, node.extents, strict=True):
+            factors.append(d.notation.labelled(d.notation.ones((extent,), sized=True), [label]))
+    return d.notation.bracket(d.notation.entries(factors, ()), labels)
 
 
 def _overlap(d: Display, node: Overlap) -> Text:
@@ -422,9 +448,6 @@ def _project(d: Display, node: Project) -> Text:
     name = d.notation.name(d._result_names(loop)[node.index])
     if node.index < count:
         return d.notation.index(name, ["1" if loop.reverse else d.entry(loop.length)])
-    if loop.body.results[node.index] in loop.body.parameters[:count]:
-        first, last = (Dim.of(2), loop.length + 1) if loop.reverse else (Dim.of(0), loop.length - 1)
-        return d.notation.index(name, [d.notation.slice(d.entry(first), d.entry(last))])
     return name
 
 

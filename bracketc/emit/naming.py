@@ -59,12 +59,16 @@ def is_leaf(node: Node) -> bool:
 
 @dataclass(slots=True)
 class Naming:
-    """``names`` are the nodes that are called by name; :meth:`choose` adds to them. ``loops`` are the names of the results of loops."""
+    """``names`` are the nodes that are called by name; :meth:`choose` adds to them. 
+
+    ``loops`` are the names of the results of loops, ``whole`` the stacks that are shown otherwise than slice by slice.
+    """
 
     names: dict[Node, str]
     fresh: Fresh
     chosen: dict[Node, None] = field(default_factory=dict)
     loops: dict[Recurrence, list[str]] = field(default_factory=dict)
+    whole: dict[Node, None] = field(default_factory=dict)
 
     def is_named(self, node: Node) -> bool:
         return node in self.names
@@ -108,8 +112,11 @@ class Naming:
         for node in shown:
             for operand in dict.fromkeys(parts(node)):
                 uses[operand] = uses.get(operand, 0) + 1
+        self.whole.update((root, None) for root in roots if isinstance(root, Project))
         weights: dict[Node, int] = {}
         for node in shown:
+            seen = node.carries if isinstance(node, Recurrence) else parts(node)
+            self.whole.update((operand, None) for operand in seen if isinstance(operand, Project))
             if isinstance(node, Recurrence):
                 for operand in (*node.xs, *node.consts):
                     if not self._sliceable(operand) and self._weight(operand, weights) > SHORT:

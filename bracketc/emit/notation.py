@@ -46,6 +46,11 @@ class Notation:
     def __init__(self, style: StyleName) -> None:
         self.style: StyleName = style
 
+    @property
+    def reads_back(self) -> bool:
+        """Whether formulas are source text, in which every size must be given by something."""
+        return self.style != "latex"
+
     # ------------------------------------------------------------------------------------------ parts
     def at(self, operand: Text, level: int) -> str:
         """The operand where one of at least ``level`` is needed."""
@@ -125,7 +130,7 @@ class Notation:
         body = operand.body if operand.level > DOT else self.group(operand.body)
         sign = coefficient.negative != operand.negative
         if coefficient.body == "1":
-            return replace(operand, negative=sign)
+            return self.negative(operand) if coefficient.negative else operand
         front = self.at(replace(coefficient, negative=False), FORMAL)
         return Text(f"{front} {body}", min(operand.level, FORMAL) if operand.level > DOT else FORMAL, sign)
 

@@ -135,6 +135,12 @@ def _index_bracket(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer:
         else:
             factors.append(notation.labelled(writer.text(factor), texts))
     carried = {label for _, labels in tensors for label in labels}
+    sized = {label for factor, labels in tensors if not isinstance(factor, Delta) for label in labels}
+    for factor, labels in tensors:
+        if isinstance(factor, Delta) and not sized.intersection(labels) and notation.reads_back:
+            ones = notation.ones((node.extents[labels[0]],), sized=True)  # nothing else gives δ its size
+            factors.append(notation.labelled(ones, [label_text(labels[0])]))
+            sized.update(labels)
     for label in node.output:
         if label not in carried:
             ones = notation.ones((node.extents[label],), writer.sized)

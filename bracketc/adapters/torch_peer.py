@@ -1,0 +1,107 @@
+"""What a peer's text needs of PyTorch, run eagerly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def setup(dtype: str) -> None:
+    """As many threads as this process may use cores."""
+
+
+def helpers(dtype: str) -> dict[str, Any]:
+    """The names that the text uses."""
+    real = getattr(torch, dtype)
+
+    def scalar(value: Any) -> Any:
+        return value if isinstance(value, torch.Tensor) else torch.tensor(value, dtype=real)
+
+    def several(reduce: Callable[[Any, int], Any]) -> Callable[[Any, tuple[int, ...]], Any]:
+        def apply(a: Any, axes: tuple[int, ...]) -> Any:
+            for axis in sorted(axes, reverse=True):
+                a = reduce(a, axis)
+            return a
+
+        return apply
+
+    def loop(step: Callable[..., Any], length: int, carries: Any, xs: Any, consts: Any, reverse: bool) -> tuple[Any, ...]:
+        count = len(carries)
+        state = tuple(carries)
+        outputs: list[Any] = []
+        for t in range(length - 1, -1, -1) if reverse else range(length):
+            results = step(*state, *(x[t] for x in xs), *consts)
+            state = results[:count]
+            outputs.append(results[count:])
+        if reverse:
+            outputs.reverse()
+        return (*state, *(torch.stack(stack) for stack in zip(*outputs, strict=True)))
+
+    return {
+        "xp": torch,
+        "full": lambda shape, value: scalar(value).expand(shape),
+        "broadcast_to": torch.broadcast_to,
+        "permute": torch.permute,
+        "total": lambda a, axes: a.sum(axes) if axes else a,
+        "arange": torch.arange,
+        "eye": lambda n: torch.eye(n, dtype=real),
+        "ln_": lambda a: torch.log(scalar(a)),
+        "abs_": torch.abs,
+        "sigmoid_": torch.sigmoid,
+        "softplus_": torch.nn.functional.softplus,
+        "relu_": torch.relu,
+        "step_": lambda a: (a > 0).to(real),
+        "asin_": torch.asin,
+        "acos_": torch.acos,
+        "atan_": torch.atan,
+        "erf_": torch.erf,
+        "lgamma_": torch.lgamma,
+        "max_": torch.maximum,
+        "min_": torch.minimum,
+        "pow_": torch.pow,
+        "reduce_max": lambda a, axes: torch.amax(a, axes),
+        "reduce_min": lambda a, axes: torch.amin(a, axes),
+        "reduce_prod": several(torch.prod),
+        "reduce_logsumexp": lambda a, axes: torch.logsumexp(a, axes),
+        "linalg_inv": torch.linalg.inv,
+        "linalg_det": torch.linalg.det,
+        "linalg_logdet": lambda a: torch.linalg.slogdet(a)[1],
+        "linalg_cholesky": torch.linalg.cholesky,
+        "linalg_solve": torch.linalg.solve,
+        "loop": loop,
+        "inf": math.inf,
+        "nan": math.nan,
+    }
+
+
+def array(value: np.ndarray[Any, Any]) -> Any:
+    return torch.tensor(value)
+
+
+def evaluate(function: Callable[..., Any], arguments: list[Any]) -> Callable[[], Any]:
+    """A call that keeps no graph."""
+
+    def call() -> Any:
+        with torch.no_grad():
+            return function(*arguments)
+
+    return call
+
+
+def value_and_grad(function: Callable[..., Any], arguments: list[Any], wrt: list[int]) -> Callable[[], Any]:
+    """A call with gradients by the arguments numbered ``wrt``."""
+    leaves = [arguments[number].requires_grad_() for number in wrt]
+
+    def call() -> Any:
+        (value,) = function(*arguments)
+        return value.detach(), torch.autograd.grad(value, leaves)
+
+    return call
+
+
+def numpy(value: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(value.detach().numpy())
