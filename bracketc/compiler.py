@@ -1,10 +1,11 @@
 """The pipeline: from a source file to a module, one named call a stage.
 
-    text ──parse──▶ tree ──elaborate──▶ Program ──stabilise──▶ Program ──entries──▶ Entry, … ──simplify──▶ Entry, … ──plan──▶ Plan
-                                                                                              │
-                                                                     numpy_module ◀───────────┴──▶ lower ──▶ c_module
-                                                                          │                                     │
-                                                                      load_text                          build_extension
+text ──parse_file──▶ syntax tree ──elaborate──▶ Program ──stabilise──▶ Program ──entries──▶ Entry, …
+                                                                                                │ simplify
+                                    numpy_module ◀──┬── Plan ◀──────────── plan ─────────── Entry, …
+                                         │          └──▶ c_module (lowers to loops) and c_wrapper
+                                     load_text                          │
+                                                                  build_extension
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def stages(program: Program, options: Options) -> Stages:
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """The text of a module by file name, what makes it importable last; for the C backend also what cffi compiles with it."""
+    """The text of a module by file name, what makes it importable last; ``glue`` is what cffi compiles with C text."""
 
     files: Mapping[str, str]
     glue: Glue | None = None
@@ -116,12 +117,16 @@ def _known_sizes(program: Program, options: Options) -> Mapping[str, int]:
 def _check_limits(planned: Plan, limits: Limits) -> None:
     """Planned cost at the hints against the limits."""
     for schedule in planned.schedules:
-        for option, dim, most in (("max_flops", schedule.flops, limits.max_flops), ("max_bytes", schedule.bytes, limits.max_bytes)):
+        for what, dim, most in (
+            ("flops", schedule.flops, limits.max_flops),
+            ("bytes", schedule.bytes, limits.max_bytes),
+        ):
             cost = dim.evaluate(planned.hints)
             if cost > most:
                 at = ", ".join(f"{name} = {planned.hints[name]}" for name in dim.names)
                 raise LimitError(
-                    f"{schedule.entry} would take {cost:.3g} {option[4:]} ({at}), more than {most:.3g}; {option} raises the limit"
+                    f"{schedule.entry} would take {cost:.3g} {what} ({at}), more than {most:.3g};"
+                    f" the option max_{what} raises the limit"
                 )
 
 
@@ -152,8 +157,8 @@ def compile(
 ) -> ModuleType:
     """A module in memory with the functions of ``program`` (or of a source text), cached.
 
-    ``backend`` is ``"c"`` (the default) or ``"numpy"``, ``dtype`` ``"float64"`` (the default) or ``"float32"``; ``sizes`` binds
-    dimensions. ``settings`` are further fields of :class:`~bracketc.options.Options`.
+    ``backend`` is ``"c"`` (the default) or ``"numpy"``, ``dtype`` ``"float64"`` (the default) or ``"float32"``;
+    ``sizes`` binds dimensions. ``settings`` are further fields of :class:`~bracketc.options.Options`.
     """
     given = {"backend": backend, "dtype": dtype, "sizes": sizes, "threads": threads, **settings}
     options = read_options(given)
@@ -187,7 +192,7 @@ def stem(program: Program) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What :func:`build` wrote: the module's name, its files, and operations and bytes of each function at the planning sizes."""
+    """What :func:`build` wrote: the module's name, its files, and the cost of its functions at the planning sizes."""
 
     name: str
     backend: str
@@ -214,8 +219,8 @@ def build(
 ) -> Build:
     """Write the module of ``program`` into ``folder``: all of its files, or none.
 
-    ``name`` replaces the name of the source file; one that is no identifier, or a keyword of Python or C, is adapted. ``compile=False``
-    writes the text of a C module without building it.
+    ``name`` replaces the name of the source file; one that is no identifier, or a keyword of Python or C, is adapted.
+    ``compile=False`` writes the text of a C module without building it.
     """
     given = {"backend": backend, "dtype": dtype, "sizes": sizes, "threads": threads, **settings}
     options = read_options(given)

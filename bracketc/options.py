@@ -39,8 +39,9 @@ class Limits:
 class Options:
     """Everything that a compilation depends on beside its source.
 
-    ``sizes`` are bound sizes, sorted by name. ``march`` is ``native``, ``portable`` or a level of ``target.py``. ``cc`` is the C compiler,
-    ``None`` to look for one; ``cflags`` come after the usual flags. ``verify`` checks the IR after every stage.
+    ``sizes`` are bound sizes, sorted by name. ``march`` is ``native``, ``portable`` or a level of ``target.py``.
+    ``cc`` is the C compiler, ``None`` to look for one; ``cflags`` come after the usual flags. ``verify`` checks the
+    IR after every stage.
     """
 
     backend: str = "c"
@@ -63,7 +64,7 @@ def read_options(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = Path(),
 ) -> Options:
-    """Options from ``given`` (``None`` counts as not given), the environment, then the ``pyproject.toml`` at or above ``folder``."""
+    """Options from ``given`` (``None`` is not given), the environment and the ``pyproject.toml`` above ``folder``."""
     values: dict[str, Any] = {}
     values.update(_from_project(folder))
     values.update(_from_environment(os.environ if environment is None else environment))
@@ -163,7 +164,7 @@ _projects: dict[tuple[Path, int], dict[str, Any]] = {}
 
 
 def _from_project(folder: Path | None) -> dict[str, Any]:
-    """``[tool.bracketc]`` of the nearest ``pyproject.toml`` at or above ``folder``; read once while it does not change."""
+    """``[tool.bracketc]`` of the nearest ``pyproject.toml`` at or above ``folder``; read once until it changes."""
     if folder is None:
         return {}
     try:

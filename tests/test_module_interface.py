@@ -176,7 +176,12 @@ def test_other_real_types_are_converted(module: ModuleType) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [np.zeros((5, 4), complex), np.full((5, 4), None), [["a"] * 4] * 5, np.ma.masked_array(np.zeros((5, 4)), mask=True)],
+    [
+        np.zeros((5, 4), complex),
+        np.full((5, 4), None),
+        [["a"] * 4] * 5,
+        np.ma.masked_array(np.zeros((5, 4)), mask=True),
+    ],
     ids=["complex", "objects", "text", "masked"],
 )
 def test_entries_that_are_no_real_numbers_are_refused(module: ModuleType, value: Any) -> None:
@@ -432,7 +437,8 @@ def test_a_generated_module_runs_without_bracketc(backend: str, tmp_path: Path) 
 def test_the_stub_declares_every_function(module: ModuleType, backend: str, tmp_path: Path) -> None:
     bc.build(SOURCE, tmp_path, backend=backend, name="mlp", compile=False)
     tree = ast.parse((tmp_path / "mlp.pyi").read_text(encoding="utf-8"))
-    declared = {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
+    targets = [node.target for node in tree.body if isinstance(node, ast.AnnAssign)]
+    declared = {target.id for target in targets if isinstance(target, ast.Name)}
     assert {name for name in module.__all__ if hasattr(getattr(module, name), "bind")} <= declared
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bracketc.emit import expressions as ex
+from bracketc.emit.layout import assignment
 from bracketc.errors import SourceError
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Shape
@@ -44,7 +45,7 @@ def shape_checks(
     constraints: Sequence[tuple[Dim, Dim, str]] = (),
     needed: Sequence[str] = (),
 ) -> tuple[CheckView, ...]:
-    """Checks that solve every named size; one that is ``needed`` and that no argument determines is an error in the source.
+    """Checks that solve every named size; a ``needed`` one that no argument determines is an error in the source.
 
     ``known`` sizes are there before (``backward`` has those of ``forward``). ``constraints`` are tested at the end.
     """
@@ -120,7 +121,7 @@ class _Solver:
                 later.append((argument, axis))
         error = self._error(argument, known)
         if len(defined) == len(shape):
-            assignments.append(f"{', '.join(self.sizes[n] for n in defined)}{',' if len(shape) == 1 else ''} = {name}.shape")
+            assignments += assignment([self.sizes[n] for n in defined], f"{name}.shape")
         else:
             assignments += [f"{self.sizes[size]} = {name}.shape[{axis}]" for size, axis in defined.items()]
         for size in defined:

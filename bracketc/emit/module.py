@@ -3,205 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePath
 
-from bracketc.emit import expressions as ex
 from bracketc.emit.c_module import CText
-from bracketc.emit.checks import Argument, CheckView, shape_checks
-from bracketc.emit.layout import assignment, definition, literal, wrapped
-from bracketc.emit.names import MODULE_NAMES, OPTIONS, python_name, python_names
+from bracketc.emit.layout import literal, wrapped
+from bracketc.emit.module_functions import FunctionWriter, Head, docstring_text, dtype_name
+from bracketc.emit.module_views import (
+    BackendView,
+    DimView,
+    FunctionView,
+    MessageView,
+    ModuleText,
+    ModuleView,
+    NativeView,
+    RecordView,
+    RequestView,
+    TensorView,
+)
+from bracketc.emit.names import OPTIONS, python_name, python_names
 from bracketc.emit.numpy_kernel import Kernel, numpy_kernel
 from bracketc.emit.resources import render
 from bracketc.emit.views import KernelView
-from bracketc.errors import SourceError
-from bracketc.ir.nodes import DType, Shape
-from bracketc.ir.program import Entry, Program, TensorSpec
-from bracketc.plan.schedule import Buffer, Plan, Schedule
+from bracketc.ir.program import Entry, Program, Request, TensorSpec
+from bracketc.plan.schedule import Plan, Schedule
 
 
-# ------------------------------------------------------------------------------------------------- views
-@dataclass(frozen=True, slots=True)
-class FieldView:
-    """A field of a named tuple; ``note`` is its shape."""
-
-    name: str
-    type: str
-    precise_type: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecordView:
-    """A named tuple of results."""
-
-    name: str
-    title: str
-    fields: tuple[FieldView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ArgumentView:
-    """An array argument: its Python name and the constant that holds its dtype."""
-
-    name: str
-    dtype: str
-
-
-@dataclass(frozen=True, slots=True)
-class ResultView:
-    """A result: public name, local variable, shape and dtype as expressions, sizes as text for ``SIGNATURE``."""
-
-    name: str
-    variable: str
-    shape: str
-    dtype: str
-    dtype_name: str
-    dims: str
-
-
-@dataclass(frozen=True, slots=True)
-class NativeCallView:
-    """The call of a C function: at once, or with addresses that were taken before. ``saved_size`` is the expression for the bytes
-    that ``forward`` saves, empty elsewhere."""
-
-    call: tuple[str, ...]
-    addresses: tuple[str, ...]
-    bound_call: tuple[str, ...]
-    saved_size: str
-
-
-@dataclass(frozen=True, slots=True)
-class MessageView:
-    """The text of an error code."""
-
-    code: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class NativeView:
-    """The library behind a module, for ``templates/module/c_library.py.j2``."""
-
-    prefix: str
-    cdef: tuple[str, ...]
-    abi: int
-    command: str
-    messages: tuple[MessageView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionView:
-    """One function of the module, in the words of ``templates/module/module.py.j2``."""
-
-    name: str
-    title: str
-    about: tuple[str, ...]
-    head: tuple[str, ...]
-    bind_head: tuple[str, ...]
-    checked_head: tuple[str, ...]
-    preparation: tuple[str, ...]
-    prepared_return: tuple[str, ...]
-    typed_parameters: tuple[str, ...]
-    takes_residuals: bool
-    unpack: tuple[str, ...]
-    defaults: tuple[str, ...]
-    arguments: tuple[ArgumentView, ...]
-    checks: tuple[CheckView, ...]
-    results: tuple[ResultView, ...]
-    out_fields: str
-    claimed_inputs: str
-    kernel_call: tuple[str, ...]
-    native: NativeCallView | None
-    returned: str
-    bound_constants: tuple[str, ...]
-    bound_returned: str
-    return_type: str
-    argument_names: str
-    count_parameters: tuple[str, ...]
-    flops: str
-    bytes: str
-
-
-@dataclass(frozen=True, slots=True)
-class DimView:
-    name: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class TensorView:
-    name: str
-    dims: str
-    kind: str
-    dtype: str
-    traits: str
-
-
-@dataclass(frozen=True, slots=True)
-class RequestView:
-    kind: str
-    output: str
-    wrt: str
-    name: str
-    layout: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModuleView:
-    """What the module says of itself."""
-
-    name: str
-    title: str
-    about: tuple[str, ...]
-    exports: tuple[str, ...]
-    dtype: str
-    backend: str
-    version: str
-    source_name: str
-    source_hash: str
-    has_residuals: bool
-    has_backward: bool
-    records: tuple[RecordView, ...]
-    dims: tuple[DimView, ...]
-    inputs: tuple[TensorView, ...]
-    outputs: tuple[TensorView, ...]
-    requests: tuple[RequestView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BackendView:
-    """The two seams of a backend: the template with its kernels, and the one with the macros that call them.
-
-    ``prepares`` says whether something is made once a call or binding, before the kernel runs.
-    """
-
-    definitions: str
-    calls: str
-    prepares: bool
-    imports: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ModuleText:
-    """The text of ``NAME.py`` and of ``NAME.pyi``."""
-
-    python: str
-    stub: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """What a module is called and made for."""
-
-    name: str
-    dtype: str
-    backend: str
-    version: str
-
-
-# ------------------------------------------------------------------------------------------------- the module
 def numpy_module(
     name: str, program: Program, entries: Sequence[Entry], plan: Plan, *, dtype: str, version: str
 ) -> ModuleText:
@@ -215,7 +42,7 @@ def numpy_module(
         "helpers": tuple(sorted(helpers)),
         "backend": BackendView("numpy/kernels.py.j2", "numpy/calls.py.j2", False, imports),
     }
-    head = _Head(name, dtype, "numpy", version)
+    head = Head(name, dtype, "numpy", version)
     return _module_text(head, program, entries, plan, sizes, kernels, None, views)
 
 
@@ -235,7 +62,7 @@ def c_wrapper(
         "c": NativeView(name, tuple(flat_declarations(code)), C_ABI, _build_command(program, dtype), messages),
         "backend": BackendView("module/c_library.py.j2", "module/c_calls.py.j2", True, imports),
     }
-    head = _Head(name, dtype, "c", version)
+    head = Head(name, dtype, "c", version)
     return _module_text(head, program, entries, plan, sizes, kernels, code, views)
 
 
@@ -273,7 +100,7 @@ def _native_kernel(schedule: Schedule, code: CText) -> Kernel:
 
 
 def _module_text(
-    head: _Head,
+    head: Head,
     program: Program,
     entries: Sequence[Entry],
     plan: Plan,
@@ -284,7 +111,7 @@ def _module_text(
 ) -> ModuleText:
     functions, records = [], []
     for entry in entries:
-        writer = _FunctionWriter(head, program, entry, plan.schedule(entry.name), kernels, sizes, code)
+        writer = FunctionWriter(head, program, entry, plan.schedule(entry.name), kernels, sizes, code)
         functions.append(writer.view())
         records += writer.records()
     module = _module_view(head, program, entries, functions, records)
@@ -317,7 +144,7 @@ def size_names(program: Program, plan: Plan) -> dict[str, str]:
 
 
 def _module_view(
-    head: _Head,
+    head: Head,
     program: Program,
     entries: Sequence[Entry],
     functions: Sequence[FunctionView],
@@ -328,7 +155,7 @@ def _module_view(
     return ModuleView(
         name=head.name,
         title=title(head.name, program, head.version),
-        about=tuple(_docstring(line) for line in about(program)),
+        about=tuple(docstring_text(line) for line in about(program)),
         exports=tuple(wrapped(f"__all__ = [{', '.join(map(literal, exports))}]")),
         dtype=head.dtype,
         backend=head.backend,
@@ -341,9 +168,7 @@ def _module_view(
         dims=tuple(DimView(literal(s.name), literal(s.value)) for s in program.sizes),
         inputs=tuple(_tensor_view(spec, head.dtype) for spec in program.inputs.values()),
         outputs=tuple(_tensor_view(spec, head.dtype) for spec in program.outputs.values()),
-        requests=tuple(
-            RequestView(r.kind, literal(r.output), literal(r.wrt), literal(r.name), literal(r.layout)) for r in program.requests
-        ),
+        requests=tuple(map(_request_view, program.requests)),
     )
 
 
@@ -363,392 +188,12 @@ def _file_name(filename: str) -> str:
     return "".join(c if c.isprintable() and c not in '"\\' else "?" for c in name)
 
 
-def _docstring(text: str) -> str:
-    text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    return "".join(c if c.isprintable() or c == " " else " " for c in text)
-
-
 def _tensor_view(spec: TensorSpec, dtype: str) -> TensorView:
-    return TensorView(literal(spec.name), literal(spec.dims), spec.kind, _dtype_name(spec.dtype, dtype), literal(spec.traits))
+    kind = dtype_name(spec.dtype, dtype)
+    return TensorView(literal(spec.name), literal(spec.dims), spec.kind, kind, literal(spec.traits))
 
 
-def _dtype_name(kind: DType, dtype: str) -> str:
-    return {"real": dtype, "integer": "int64", "boolean": "bool"}[kind]
-
-
-def _dtype_constant(kind: DType) -> str:
-    return {"real": "_DTYPE", "integer": "_INTEGER", "boolean": "_BOOLEAN"}[kind]
-
-
-# ------------------------------------------------------------------------------------------------- one function
-class _FunctionWriter:
-    """Names and expressions of one entry."""
-
-    def __init__(
-        self,
-        head: _Head,
-        program: Program,
-        entry: Entry,
-        schedule: Schedule,
-        kernels: Mapping[str, Kernel],
-        sizes: Mapping[str, str],
-        code: CText | None,
-    ) -> None:
-        self.code = code
-        self.program = program
-        self.entry = entry
-        self.schedule = schedule
-        self.kernel = kernels[entry.name]
-        self.sizes = sizes
-        self.module = head.name
-        self.dtype = head.dtype
-        self.name = python_name(entry.name, MODULE_NAMES | {"bind"}) if entry.name not in _OWN else entry.name
-        self.backward = entry.name == "backward"
-        self.forward = entry.name == "forward"
-        own = [t.name for t in entry.arguments]
-        self.extras = [_extra_name(t.name, self.backward) for t in entry.extras]
-        names = python_names([*own, *self.extras]) if not self.backward else python_names(own)
-        extra_names = python_names(self.extras)
-        self.buffers = dict(zip(schedule.arguments, [*own, *self.extras], strict=True))
-        extra_buffers = set(schedule.arguments[len(own) :])
-        self.variable: dict[Buffer, str] = {}
-        for buffer, name in self.buffers.items():
-            if buffer in extra_buffers:
-                self.variable[buffer] = extra_names[name]
-                if self.backward and extra_names[name] in names.values():
-                    raise SourceError(f"{name!r} is an argument and a result; rename one")
-            else:
-                self.variable[buffer] = names[name]
-        self.own = schedule.arguments[: len(own)]
-        self.extra_buffers = schedule.arguments[len(own) :]
-        self.result_names = python_names(_result_names(entry))
-        self.results = [
-            ResultView(
-                name=self.result_names[name],
-                variable=f"{self.result_names[name]}_out",
-                shape=ex.shape(buffer.shape, sizes),
-                dtype=_dtype_constant(buffer.dtype),
-                dtype_name=_dtype_name(buffer.dtype, head.dtype),
-                dims=literal(tuple(str(d) for d in buffer.shape)),
-            )
-            for name, (_, buffer) in zip(_result_names(entry), schedule.results, strict=True)
-        ]
-        self.result_buffers = [buffer for _, buffer in schedule.results]
-
-    # ------------------------------------------------------------------------------------------- results
-    @property
-    def form(self) -> str:
-        """``pair`` (value, gradients), ``tuple`` or ``single``."""
-        request = self.entry.request
-        if request is not None and request.kind == "gradient" and not self.backward:
-            return "pair"
-        return "tuple" if self.entry.name in _OWN or len(self.results) > 1 else "single"
-
-    @property
-    def record(self) -> str:
-        """The named tuple of the results; the inner one of a pair."""
-        if self.entry.name in ("evaluate", "forward"):
-            return "Outputs"
-        if self.entry.name in ("backward", "value_and_grad"):
-            return "Gradients"
-        return f"{self.name}_Gradients" if self.form == "pair" else f"{self.name}_Results"
-
-    @property
-    def pair_record(self) -> str:
-        return "ValueAndGradients" if self.entry.name == "value_and_grad" else f"{self.name}_ValueAndGradients"
-
-    def records(self) -> list[RecordView]:
-        if self.form == "single":
-            return []
-        fields = tuple(
-            self._field(result, buffer)
-            for result, buffer in zip(self.results, self.result_buffers, strict=True)
-        )
-        if self.form == "pair":
-            value = FieldView("value", fields[0].type, fields[0].precise_type, fields[0].note)
-            gradients = FieldView("gradients", self.record, self.record, "one for each name behind wrt")
-            return [
-                RecordView(self.record, f"Gradients of {self.entry.results[0][0]}.", fields[1:]),
-                RecordView(self.pair_record, f"Result of ``{self.name}``.", (value, gradients)),
-            ]
-        titles = {"Outputs": "Results of ``evaluate`` and ``forward``.", "Gradients": "Result of ``backward``."}
-        return [RecordView(self.record, titles.get(self.record, f"Result of ``{self.name}``."), fields)]
-
-    def _field(self, result: ResultView, buffer: Buffer) -> FieldView:
-        scalar = f"np.{result.dtype_name}"
-        precise = scalar if not buffer.rank else f"NDArray[{scalar}]"
-        note = _shape_text(buffer.shape) if buffer.rank else "scalar"
-        return FieldView(result.name, "np.ndarray" if buffer.rank else scalar, precise, note)
-
-    def _read(self, index: int) -> str:
-        variable = self.results[index].variable
-        return variable if self.result_buffers[index].rank else f"{variable}[()]"
-
-    def _tuple(self, indices: Sequence[int]) -> str:
-        return ex.tuple_of([self._read(k) for k in indices])
-
-    def _returned(self) -> tuple[str, tuple[str, ...], str]:
-        """The value of a call; what a bound call makes once; the value of a bound call."""
-        count = len(self.results)
-        constants: tuple[str, ...] = ()
-        if self.form == "single":
-            text = bound = self._read(0)
-        elif self.form == "pair":
-            gradients = f"_new({self.record}, {self._tuple(range(1, count))})"
-            text = f"_new({self.pair_record}, ({self._read(0)}, {gradients}))"
-            if count > 1 and all(b.rank for b in self.result_buffers[1:]):
-                constants = (f"gradients = {gradients}",)
-                bound = f"_new({self.pair_record}, ({self._read(0)}, gradients))"
-            else:
-                bound = text
-        else:
-            text = bound = f"_new({self.record}, {self._tuple(range(count))})"
-            if all(b.rank for b in self.result_buffers):
-                constants, bound = (f"results = {text}",), "results"
-        if self.forward:
-            inputs = ex.tuple_of([self.variable[b] for b in self.own])
-            sizes = ex.tuple_of([self.sizes[n] for n in self._residual_sizes()])
-            saved = "saved" if self.schedule.residuals else "()"
-            residuals = f"Residuals({inputs}, {saved}, {sizes})"
-            text, bound = f"{text}, {residuals}", f"{bound}, {residuals}"
-        return text, constants, bound
-
-    def _residual_sizes(self) -> list[str]:
-        """The sizes that the arguments of the program determine, in their order."""
-        names = {name for t in self.program.arguments for extent in t.shape for name in extent.names}
-        return [name for name in self.sizes if name in names]
-
-    # ------------------------------------------------------------------------------------------- the view
-    def view(self) -> FunctionView:
-        own = [self.variable[b] for b in self.own]
-        extras = [self.variable[b] for b in self.extra_buffers]
-        options = ["*", "out=None", "strict=False"]
-        defaults: list[str] = []
-        unpack: list[str] = []
-        if self.backward:
-            call = ["residuals", *extras]
-            signature = ["residuals", *(f"{name}=None" for name in extras), *options]
-            defaults = self._cotangent_defaults()
-            unpack = self._unpack()
-            checked = list(self.extra_buffers)
-        else:
-            call = [*own, *extras]
-            signature = [*call, *options]
-            checked = list(self.schedule.arguments)
-        returned, constants, bound = self._returned()
-        kernel_arguments = [self.sizes[n] for n in self.kernel.sizes]
-        kernel_arguments += [self.variable[b] for b in self.kernel.arguments]
-        if self.backward:
-            kernel_arguments += self._saved_names()
-        prepared = [*kernel_arguments]
-        if self.forward:
-            prepared += [self.sizes[n] for n in self._residual_sizes() if self.sizes[n] not in prepared]
-            prepared += [self.variable[b] for b in self.own if self.variable[b] not in prepared]
-        prepared += [r.variable for r in self.results]
-        kernel_arguments += [r.variable for r in self.results]
-        kernel_call = f"{self.kernel.view.name}({', '.join(kernel_arguments)})"
-        if self.forward and self.schedule.residuals:
-            kernel_call = f"saved = {kernel_call}"
-        known = self._residual_sizes() if self.backward else ()
-        checks = shape_checks(
-            self.name,
-            [Argument(self.variable[b], b.shape) for b in checked],
-            self.sizes,
-            known,
-            () if self.backward else self.program.constraints,
-            self._needed_sizes(),
-        )
-        whole = self.code is not None and self.schedule.residuals
-        saved = "residuals._saved" if whole else "*residuals._saved"
-        claimed = [*call] if not self.backward else [*extras, "*residuals._inputs", saved]
-        names = [r.name for r in self.results]
-        fields = literal(("value", ("gradients", tuple(names[1:])))) if self.form == "pair" else literal(tuple(names))
-        count_sizes = tuple(name for name in self.sizes)
-        return FunctionView(
-            name=self.name,
-            title=self._title(),
-            about=self._about(checked),
-            head=definition(self.name, signature),
-            bind_head=definition(f"_bind_{self.name}", signature),
-            checked_head=definition(f"_{self.name}_checked", (*call, "out", "strict")),
-            preparation=assignment(prepared, f"_{self.name}_checked({', '.join((*call, 'out', 'strict'))})"),
-            prepared_return=tuple(wrapped(f"return {ex.tuple_of(prepared)}")),
-            typed_parameters=self._typed(checked),
-            takes_residuals=self.backward,
-            unpack=tuple(unpack),
-            defaults=tuple(defaults),
-            arguments=tuple(ArgumentView(self.variable[b], _dtype_constant(b.dtype)) for b in checked),
-            checks=checks,
-            results=tuple(self.results),
-            out_fields=fields,
-            claimed_inputs=ex.tuple_of(claimed) if claimed else "()",
-            kernel_call=tuple(wrapped(kernel_call)),
-            native=self._native() if self.code is not None else None,
-            returned=returned,
-            bound_constants=constants,
-            bound_returned=bound,
-            return_type=self._return_type(),
-            argument_names=literal(tuple(call)),
-            count_parameters=tuple(self.sizes[n] + "=0" for n in count_sizes),
-            flops=ex.size(self.schedule.flops, self.sizes).text,
-            bytes=ex.size(self.schedule.bytes, self.sizes).text,
-        )
-
-    def _needed_sizes(self) -> list[str]:
-        """The sizes that the kernel and the shapes of the results use."""
-        used = {*self.kernel.sizes, *(n for b in self.result_buffers for extent in b.shape for n in extent.names)}
-        return [name for name in self.sizes if name in used]
-
-    def _native(self) -> NativeCallView:
-        """The call of the flat C function: sizes, arguments, residuals, results."""
-        assert self.code is not None
-        entry = self.code.entries[self.entry.name]
-        names = {buffer.name: self.variable[buffer] for buffer in self.schedule.arguments}
-        arrays = [names[name] for name in entry.arguments]
-        results = [result.variable for result in self.results]
-        sizes = [self.sizes[name] for name in entry.sizes]
-
-        def call(address: str, saved: str) -> tuple[str, ...]:
-            values = [address.format(name) for name in arrays]
-            values += [saved] if entry.residuals else []
-            values += [address.format(name) for name in results]
-            return tuple(wrapped(f"status = _lib.{entry.function}({', '.join((*sizes, *values))})"))
-
-        fixed = [*arrays, *results] if self.forward or not entry.residuals else [*arrays, "saved", *results]
-        taken = [f"{name}_at" for name in fixed]
-        addresses = assignment(taken, ", ".join(f"_address({name})" for name in fixed)) if fixed else ()
-        saved_size = ""
-        if self.forward and self.code.residual_sizes is not None:
-            among = ", ".join(self.sizes[name] for name in self.code.residual_sizes)
-            saved_size = f"_lib.{self.module}_call_residuals({among})"
-        return NativeCallView(
-            call=call("_address({})", "_address(saved)"),
-            addresses=addresses,
-            bound_call=call("{}_at", "_address(saved)" if self.forward else "saved_at"),
-            saved_size=saved_size,
-        )
-
-    def _saved_names(self) -> list[str]:
-        if self.code is not None:
-            return ["saved"] if self.schedule.residuals else []
-        return [f"saved_{k}" for k, b in enumerate(self.schedule.residuals) if b in self.kernel.residuals]
-
-    def _unpack(self) -> list[str]:
-        """Inputs, saved arrays and sizes out of the residuals: only those that are needed."""
-        lines = []
-        for k, buffer in enumerate(self.own):
-            if buffer in self.kernel.arguments:
-                lines.append(f"{self.variable[buffer]} = residuals._inputs[{k}]")
-        if self.code is not None and self.schedule.residuals:
-            lines.append("saved = residuals._saved")
-        for k, buffer in enumerate(self.schedule.residuals):
-            if buffer in self.kernel.residuals and self.code is None:
-                lines.append(f"saved_{k} = residuals._saved[{k}]")
-        sizes = self._residual_sizes()
-        if sizes:
-            lines.append(f"{', '.join(self.sizes[n] for n in sizes)}{',' if len(sizes) == 1 else ''} = residuals._sizes")
-        return lines
-
-    def _cotangent_defaults(self) -> list[str]:
-        """With no cotangent given, the target's is 1; an omitted one is 0."""
-        extras = [self.variable[b] for b in self.extra_buffers]
-        target = self._target_index()
-        lines = []
-        for k, (name, buffer) in enumerate(zip(extras, self.extra_buffers, strict=True)):
-            shape = ex.shape(buffer.shape, self.sizes)
-            if k == target:
-                others = [other for other in extras if other != name]
-                none_given = " and ".join(f"{other} is None" for other in others)
-                value = f"1.0 if {none_given} else 0.0" if others else "1.0"
-                lines.append(f"{name} = _default({name}, {shape}, {value})")
-        for k, (name, buffer) in enumerate(zip(extras, self.extra_buffers, strict=True)):
-            if k != target:
-                lines.append(f"{name} = _default({name}, {ex.shape(buffer.shape, self.sizes)}, 0.0)")
-        return lines
-
-    def _target_index(self) -> int:
-        request = self.entry.request
-        target = request.output if request is not None else self.extras[0]
-        return self.extras.index(target) if target in self.extras else 0
-
-    def _return_type(self) -> str:
-        if self.form == "single":
-            scalar = f"np.{self.results[0].dtype_name}"
-            return f"NDArray[{scalar}]" if self.result_buffers[0].rank else scalar
-        if self.form == "pair":
-            return self.pair_record
-        return f"tuple[{self.record}, Residuals]" if self.forward else self.record
-
-    def _typed(self, checked: Sequence[Buffer]) -> tuple[str, ...]:
-        if self.backward:
-            return ("residuals: Residuals", *(f"{self.variable[b]}: ArrayLike | None = None" for b in checked))
-        return tuple(f"{self.variable[b]}: ArrayLike" for b in checked)
-
-    def _title(self) -> str:
-        request = self.entry.request
-        target = request.output if request is not None else ""
-        return {
-            "evaluate": "The results of the model.",
-            "forward": "The results of the model, and the residuals that ``backward`` needs.",
-            "backward": "Gradients from the residuals of ``forward`` and cotangents of the results (1 for the target by default).",
-            "value_and_grad": f"{target} and its gradients, in one pass.",
-        }.get(self.entry.name) or _request_title(self.entry)
-
-    def _about(self, checked: Sequence[Buffer]) -> tuple[str, ...]:
-        lines = ["Arguments"]
-        if self.backward:
-            lines.append("    residuals: from ``forward``; never written, so that several calls and threads may share it")
-        for buffer in checked:
-            lines.append(f"    {self.variable[buffer]}: {self._kind(buffer)}")
-        lines += [
-            "    out: arrays to fill, as a tuple like the result or a mapping",
-            "    strict: refuse arrays that would have to be converted",
-            "",
-            "Results",
-        ]
-        for result, buffer in zip(self.results, self.result_buffers, strict=True):
-            lines.append(f"    {result.name}: {self._kind(buffer)}")
-        return tuple(_docstring(line) for line in lines)
-
-    def _kind(self, buffer: Buffer) -> str:
-        dtype = _dtype_name(buffer.dtype, self.dtype)
-        return f"{dtype} array of shape {_shape_text(buffer.shape)}" if buffer.rank else f"{dtype} scalar"
-
-
-_OWN = ("evaluate", "forward", "backward", "value_and_grad")
-
-
-def _extra_name(name: str, backward: bool) -> str:
-    """``backward`` takes cotangents under the names of the outputs; others as they are called (``bar_y``, ``d_x``)."""
-    return name.removeprefix("bar_") if backward else name
-
-
-def _result_names(entry: Entry) -> list[str]:
-    """Public names of results: gradients are called like what they are gradients by."""
-    names = [name for name, _ in entry.results]
-    request = entry.request
-    if request is not None and request.kind == "gradient":
-        offset = len(names) - len(request.wrt)
-        if offset in (0, 1):
-            return [*names[:offset], *request.wrt]
-    return names
-
-
-def _request_title(entry: Entry) -> str:
-    request = entry.request
-    if request is None:
-        return f"{entry.name} of the model."
-    wrt = ", ".join(request.wrt)
-    kinds = {
-        "gradient": f"Gradients of {request.output} by {wrt}.",
-        "jacobian": f"The Jacobian of {request.output} by {wrt}.",
-        "hessian": f"The second derivative of {request.output} by {wrt}.",
-        "jvp": f"The differential of {request.output} for an increment of {wrt}.",
-        "vjp": f"The cotangent of {wrt} for one of {request.output}.",
-        "hvp": f"The second derivative of {request.output} by {wrt}, times a vector.",
-    }
-    return kinds[request.kind]
-
-
-def _shape_text(shape: Shape) -> str:
-    return f"({', '.join(str(extent) for extent in shape)}{',' if len(shape) == 1 else ''})"
+def _request_view(request: Request) -> RequestView:
+    return RequestView(
+        request.kind, literal(request.output), literal(request.wrt), literal(request.name), literal(request.layout)
+    )

@@ -50,7 +50,7 @@ def python_names(names: Iterable[str], reserved: Iterable[str] = OPTIONS) -> dic
 
 
 def module_name(name: str) -> str:
-    """A model's name as that of a module: ``my-model`` becomes ``my_model``, ``class`` becomes ``class_``, ``2x`` ``model_2x``.
+    """A model's name as that of a module: ``my-model`` becomes ``my_model``, ``class`` ``class_``, ``2x`` ``model_2x``.
 
     ASCII only, because it is also the prefix of every C name; what has no ASCII letter is spelt by code points.
     """
@@ -67,11 +67,78 @@ def module_name(name: str) -> str:
 
 
 _C_KEYWORDS = frozenset(
-    """alignas alignof asm auto bool break case char const constexpr continue default do double else enum extern false float for
-    goto if inline int long main nullptr register restrict return short signed sizeof static static_assert struct switch
-    thread_local true typedef typeof union unsigned void volatile while catch class delete explicit export friend mutable
-    namespace new operator private protected public template this throw try typename using virtual numpy cffi""".split()
+    [
+        "alignas",
+        "alignof",
+        "asm",
+        "auto",
+        "bool",
+        "break",
+        "case",
+        "char",
+        "const",
+        "constexpr",
+        "continue",
+        "default",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "extern",
+        "false",
+        "float",
+        "for",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "main",
+        "nullptr",
+        "register",
+        "restrict",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "static_assert",
+        "struct",
+        "switch",
+        "thread_local",
+        "true",
+        "typedef",
+        "typeof",
+        "union",
+        "unsigned",
+        "void",
+        "volatile",
+        "while",
+        "catch",
+        "class",
+        "delete",
+        "explicit",
+        "export",
+        "friend",
+        "mutable",
+        "namespace",
+        "new",
+        "operator",
+        "private",
+        "protected",
+        "public",
+        "template",
+        "this",
+        "throw",
+        "try",
+        "typename",
+        "using",
+        "virtual",
+        "numpy",
+        "cffi",
+    ]
 )
+"""Words of C and C++, and the modules that a generated one imports."""
 
 
 class Scope:

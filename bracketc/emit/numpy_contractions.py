@@ -1,7 +1,7 @@
 """Pairwise contractions as the NumPy call that a person would choose.
 
-A product that is a (batched) matrix product up to transposition and fusing of neighbouring axes becomes ``@`` on views, with no
-operand copied; full contractions become ``np.vdot``; the rest is ``np.einsum`` with literal subscripts.
+A product that is a (batched) matrix product up to transposition and fusing of neighbouring axes becomes ``@`` on views,
+with no operand copied; full contractions become ``np.vdot``; the rest is ``np.einsum`` with literal subscripts.
 
     (A_ij B_jk | ik)  ->  A @ B            (X_tni G_tnj | ij)  ->  X.reshape(T * N, D).T @ G.reshape(T * N, H)
 """
@@ -153,8 +153,7 @@ def _matrix_product(
     if len(groups.rows) > 1 or len(groups.columns) > 1:
         product = Expression(f"({product.text}).reshape{_shape(output, extents, size)}", ATOM - 10)
         shape = tuple_of(
-            [size(extents[x]) for x in batch]
-            + [_extent(g, extents, size) for g in (groups.rows, groups.columns) if g]
+            [size(extents[x]) for x in batch] + [_extent(g, extents, size) for g in (groups.rows, groups.columns) if g]
         )
     return Computation(product, "np.matmul", (first.text, second.text), shape)
 
@@ -162,7 +161,7 @@ def _matrix_product(
 def _matrix(
     operand: Operand, batch: Labels, rows: Labels, columns: Labels, extents: Shape, size: SizeText
 ) -> Expression | None:
-    """The operand as ``batch × rows × columns`` (an empty group is no axis), as a view; ``None`` where that needs a copy."""
+    """The operand as a view ``batch × rows × columns``, an empty group no axis; ``None`` where that needs a copy."""
     if len(rows) <= 1 and len(columns) <= 1:
         wanted = batch + rows + columns
         return transpose(operand.expression, [operand.labels.index(label) for label in wanted])

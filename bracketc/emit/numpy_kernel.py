@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from bracketc.emit import expressions as ex
 from bracketc.emit.layout import WIDTH, definition, wrapped
 from bracketc.emit.names import Scope
-from bracketc.emit.numpy_record import Surroundings, Target, record_lines
+from bracketc.emit.numpy_record import record_lines
+from bracketc.emit.numpy_values import Surroundings, Target
 from bracketc.emit.views import BlockView, KernelView, LoopView, VariantView
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import BOOLEAN, INTEGER, REAL
@@ -77,8 +78,8 @@ class Kernel:
 def numpy_kernel(schedule: Schedule, sizes: Mapping[str, str], helpers: dict[str, None]) -> Kernel:
     """The function of one entry.
 
-    ``sizes`` are the Python names of named sizes; ``helpers`` collects the helper functions that are used. Results arrive as arrays to
-    fill; ``forward`` returns its residuals, ``backward`` gets them.
+    ``sizes`` are the Python names of named sizes; ``helpers`` collects the helper functions that are used. Results
+    arrive as arrays to fill; ``forward`` returns its residuals, ``backward`` gets them.
     """
     scope = Scope((*RESERVED, *sizes.values()))
     function = _Function(scope, sizes, helpers)
@@ -184,9 +185,7 @@ def writes(step: Step) -> tuple[Buffer, ...]:
 def _lines(step: Step, function: _Function, dies: object) -> list[str]:
     assert callable(dies)
     if isinstance(step, Map | Contract):
-        around = Surroundings(
-            function.variable, function.target, dies, function.scope, function.size, function.helpers
-        )
+        around = Surroundings(function.variable, function.target, dies, function.scope, function.size, function.helpers)
         return record_lines(step, around)
     if isinstance(step, Take):
         return _take(step, function)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LoopView:
-    """``for variable in iterable``: lines that set it up, its blocks, the lines that end each turn, and those after it."""
+    """``for variable in iterable``: lines before it, first in a turn, its blocks, last in a turn, and after it."""
 
     variable: str
     iterable: str

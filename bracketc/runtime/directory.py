@@ -15,8 +15,8 @@ from bracketc.errors import ToolchainError
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> tuple[Path, ...]:
     """Write ``files`` into ``folder``, made where it is missing; the last one is what makes the module importable.
 
-    Everything is written beside its place first and moved there file by file at the end, so that a full disk leaves no partial
-    module. An :class:`ToolchainError` names the folder and the cause.
+    Everything is written beside its place first and moved there file by file at the end, so that a full disk leaves no
+    partial module. A :class:`ToolchainError` names the folder and the cause.
     """
     with staging(folder) as stage:
         for name, content in files.items():

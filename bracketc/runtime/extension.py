@@ -1,7 +1,7 @@
 """Building the C text of a module and loading it through cffi.
 
-With Python's headers it becomes an extension ``_NAME`` (cffi's API mode); without them the same C source becomes a plain shared library
-that the wrapper opens with ``ffi.dlopen``.
+With Python's headers it becomes an extension ``_NAME`` (cffi's API mode); without them the same C source becomes a
+plain shared library that the wrapper opens with ``ffi.dlopen``.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from types import ModuleType
 import cffi
 from cffi import recompiler
 
-from bracketc.errors import ArgumentError
 from bracketc.options import Options
 from bracketc.runtime.cache import cached, fingerprint
 from bracketc.runtime.directory import folder_error
+from bracketc.runtime.memory import adopt_errors
 from bracketc.runtime.toolchain import Toolchain, compile_flags, compile_shared, find_toolchain
 
 
@@ -93,5 +93,5 @@ def import_file(name: str, path: Path) -> ModuleType:
     assert spec is not None
     module = util.module_from_spec(spec)
     loader.exec_module(module)
-    module.__dict__["ArgumentError"] = ArgumentError
+    adopt_errors(module)
     return module

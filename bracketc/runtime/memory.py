@@ -21,5 +21,5 @@ def load_text(name: str, text: str) -> ModuleType:
 
 
 def adopt_errors(module: ModuleType) -> None:
-    """Let a generated module raise bracketc's own ``ArgumentError``, which is a ``BracketError`` and a ``ValueError``."""
+    """Let a generated module raise bracketc's ``ArgumentError``, which is a ``BracketError`` and a ``ValueError``."""
     module.__dict__["ArgumentError"] = ArgumentError

@@ -21,7 +21,7 @@ CANDIDATES = ("cc", "gcc", "clang")
 
 @dataclass(frozen=True, slots=True)
 class Toolchain:
-    """A C compiler: the command that starts it, its own description, and the folder of ``Python.h`` where there is one."""
+    """A C compiler: how to start it, what it says of itself, and the folder of ``Python.h`` if there is one."""
 
     command: tuple[str, ...]
     version: str
@@ -87,7 +87,9 @@ def compile_flags(options: Options) -> tuple[str, ...]:
     return (*BASE_CFLAGS, "-fPIC", *(target.cflags if target is not None else ()), *options.cflags)
 
 
-def compile_shared(toolchain: Toolchain, flags: tuple[str, ...], sources: tuple[str, ...], output: str, folder: Path) -> None:
+def compile_shared(
+    toolchain: Toolchain, flags: tuple[str, ...], sources: tuple[str, ...], output: str, folder: Path
+) -> None:
     """Compile ``sources`` in ``folder`` into one shared object; the first error of the compiler becomes the message."""
     include = (f"-I{toolchain.python_include}",) if toolchain.python_include is not None else ()
     # On macOS an extension finds the symbols of Python when it is loaded.
@@ -106,4 +108,5 @@ def compile_shared(toolchain: Toolchain, flags: tuple[str, ...], sources: tuple[
 def _first_line(text: str) -> str:
     """The first line that speaks of an error, else the first line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next((line for line in lines if "error" in line.lower() or "No space" in line), lines[0] if lines else "no message")
+    telling = (line for line in lines if "error" in line.lower() or "No space" in line)
+    return next(telling, lines[0] if lines else "no message")

@@ -1,0 +1,420 @@
+"""One function of a module: names, checks, results and calls as the words of ``templates/module/module.py.j2``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bracketc.emit import expressions as ex
+from bracketc.emit.c_module import CText
+from bracketc.emit.checks import Argument, shape_checks
+from bracketc.emit.layout import assignment, definition, literal, wrapped
+from bracketc.emit.module_views import (
+    ArgumentView,
+    FieldView,
+    FunctionView,
+    NativeCallView,
+    RecordView,
+    ResultView,
+)
+from bracketc.emit.names import MODULE_NAMES, python_name, python_names
+from bracketc.emit.numpy_kernel import Kernel
+from bracketc.errors import SourceError
+from bracketc.ir.nodes import DType, Shape
+from bracketc.ir.program import Entry, Program
+from bracketc.plan.schedule import Buffer, Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a module is called and made for."""
+
+    name: str
+    dtype: str
+    backend: str
+    version: str
+
+
+class FunctionWriter:
+    """Names and expressions of one entry."""
+
+    def __init__(
+        self,
+        head: Head,
+        program: Program,
+        entry: Entry,
+        schedule: Schedule,
+        kernels: Mapping[str, Kernel],
+        sizes: Mapping[str, str],
+        code: CText | None,
+    ) -> None:
+        self.code = code
+        self.program = program
+        self.entry = entry
+        self.schedule = schedule
+        self.kernel = kernels[entry.name]
+        self.sizes = sizes
+        self.module = head.name
+        self.dtype = head.dtype
+        self.name = python_name(entry.name, MODULE_NAMES | {"bind"}) if entry.name not in _OWN else entry.name
+        self.backward = entry.name == "backward"
+        self.forward = entry.name == "forward"
+        own = [t.name for t in entry.arguments]
+        self.extras = [_extra_name(t.name, self.backward) for t in entry.extras]
+        names = python_names([*own, *self.extras]) if not self.backward else python_names(own)
+        extra_names = python_names(self.extras)
+        self.buffers = dict(zip(schedule.arguments, [*own, *self.extras], strict=True))
+        extra_buffers = set(schedule.arguments[len(own) :])
+        self.variable: dict[Buffer, str] = {}
+        for buffer, name in self.buffers.items():
+            if buffer in extra_buffers:
+                self.variable[buffer] = extra_names[name]
+                if self.backward and extra_names[name] in names.values():
+                    raise SourceError(f"{name!r} is an argument and a result; rename one")
+            else:
+                self.variable[buffer] = names[name]
+        self.own = schedule.arguments[: len(own)]
+        self.extra_buffers = schedule.arguments[len(own) :]
+        self.result_names = python_names(_result_names(entry))
+        self.results = [
+            ResultView(
+                name=self.result_names[name],
+                variable=f"{self.result_names[name]}_out",
+                shape=ex.shape(buffer.shape, sizes),
+                dtype=_dtype_constant(buffer.dtype),
+                dtype_name=dtype_name(buffer.dtype, head.dtype),
+                dims=literal(tuple(str(d) for d in buffer.shape)),
+            )
+            for name, (_, buffer) in zip(_result_names(entry), schedule.results, strict=True)
+        ]
+        self.result_buffers = [buffer for _, buffer in schedule.results]
+
+    # ------------------------------------------------------------------------------------------- results
+    @property
+    def form(self) -> str:
+        """``pair`` (value, gradients), ``tuple`` or ``single``."""
+        request = self.entry.request
+        if request is not None and request.kind == "gradient" and not self.backward:
+            return "pair"
+        return "tuple" if self.entry.name in _OWN or len(self.results) > 1 else "single"
+
+    @property
+    def record(self) -> str:
+        """The named tuple of the results; the inner one of a pair."""
+        if self.entry.name in ("evaluate", "forward"):
+            return "Outputs"
+        if self.entry.name in ("backward", "value_and_grad"):
+            return "Gradients"
+        return f"{self.name}_Gradients" if self.form == "pair" else f"{self.name}_Results"
+
+    @property
+    def pair_record(self) -> str:
+        return "ValueAndGradients" if self.entry.name == "value_and_grad" else f"{self.name}_ValueAndGradients"
+
+    def records(self) -> list[RecordView]:
+        if self.form == "single":
+            return []
+        fields = tuple(
+            self._field(result, buffer) for result, buffer in zip(self.results, self.result_buffers, strict=True)
+        )
+        if self.form == "pair":
+            value = FieldView("value", fields[0].type, fields[0].precise_type, fields[0].note)
+            gradients = FieldView("gradients", self.record, self.record, "one for each name behind wrt")
+            return [
+                RecordView(self.record, f"Gradients of {self.entry.results[0][0]}.", fields[1:]),
+                RecordView(self.pair_record, f"Result of ``{self.name}``.", (value, gradients)),
+            ]
+        titles = {"Outputs": "Results of ``evaluate`` and ``forward``.", "Gradients": "Result of ``backward``."}
+        return [RecordView(self.record, titles.get(self.record, f"Result of ``{self.name}``."), fields)]
+
+    def _field(self, result: ResultView, buffer: Buffer) -> FieldView:
+        scalar = f"np.{result.dtype_name}"
+        precise = scalar if not buffer.rank else f"NDArray[{scalar}]"
+        note = _shape_text(buffer.shape) if buffer.rank else "scalar"
+        return FieldView(result.name, "np.ndarray" if buffer.rank else scalar, precise, note)
+
+    def _read(self, index: int) -> str:
+        variable = self.results[index].variable
+        return variable if self.result_buffers[index].rank else f"{variable}[()]"
+
+    def _tuple(self, indices: Sequence[int]) -> str:
+        return ex.tuple_of([self._read(k) for k in indices])
+
+    def _returned(self) -> tuple[str, tuple[str, ...], str]:
+        """The value of a call; what a bound call makes once; the value of a bound call."""
+        count = len(self.results)
+        constants: tuple[str, ...] = ()
+        if self.form == "single":
+            text = bound = self._read(0)
+        elif self.form == "pair":
+            gradients = f"_new({self.record}, {self._tuple(range(1, count))})"
+            text = f"_new({self.pair_record}, ({self._read(0)}, {gradients}))"
+            if count > 1 and all(b.rank for b in self.result_buffers[1:]):
+                constants = (f"gradients = {gradients}",)
+                bound = f"_new({self.pair_record}, ({self._read(0)}, gradients))"
+            else:
+                bound = text
+        else:
+            text = bound = f"_new({self.record}, {self._tuple(range(count))})"
+            if all(b.rank for b in self.result_buffers):
+                constants, bound = (f"results = {text}",), "results"
+        if self.forward:
+            inputs = ex.tuple_of([self.variable[b] for b in self.own])
+            sizes = ex.tuple_of([self.sizes[n] for n in self._residual_sizes()])
+            saved = "saved" if self.schedule.residuals else "()"
+            residuals = f"Residuals({inputs}, {saved}, {sizes})"
+            text, bound = f"{text}, {residuals}", f"{bound}, {residuals}"
+        return text, constants, bound
+
+    def _residual_sizes(self) -> list[str]:
+        """The sizes that the arguments of the program determine, in their order."""
+        names = {name for t in self.program.arguments for extent in t.shape for name in extent.names}
+        return [name for name in self.sizes if name in names]
+
+    # ------------------------------------------------------------------------------------------- the view
+    def view(self) -> FunctionView:
+        own = [self.variable[b] for b in self.own]
+        extras = [self.variable[b] for b in self.extra_buffers]
+        options = ["*", "out=None", "strict=False"]
+        defaults: list[str] = []
+        unpack: list[str] = []
+        if self.backward:
+            call = ["residuals", *extras]
+            signature = ["residuals", *(f"{name}=None" for name in extras), *options]
+            defaults = self._cotangent_defaults()
+            unpack = self._unpack()
+            checked = list(self.extra_buffers)
+        else:
+            call = [*own, *extras]
+            signature = [*call, *options]
+            checked = list(self.schedule.arguments)
+        returned, constants, bound = self._returned()
+        kernel_arguments = [self.sizes[n] for n in self.kernel.sizes]
+        kernel_arguments += [self.variable[b] for b in self.kernel.arguments]
+        if self.backward:
+            kernel_arguments += self._saved_names()
+        prepared = [*kernel_arguments]
+        if self.forward:
+            prepared += [self.sizes[n] for n in self._residual_sizes() if self.sizes[n] not in prepared]
+            prepared += [self.variable[b] for b in self.own if self.variable[b] not in prepared]
+        prepared += [r.variable for r in self.results]
+        kernel_arguments += [r.variable for r in self.results]
+        kernel_call = f"{self.kernel.view.name}({', '.join(kernel_arguments)})"
+        if self.forward and self.schedule.residuals:
+            kernel_call = f"saved = {kernel_call}"
+        known = self._residual_sizes() if self.backward else ()
+        checks = shape_checks(
+            self.name,
+            [Argument(self.variable[b], b.shape) for b in checked],
+            self.sizes,
+            known,
+            () if self.backward else self.program.constraints,
+            self._needed_sizes(),
+        )
+        whole = self.code is not None and self.schedule.residuals
+        saved = "residuals._saved" if whole else "*residuals._saved"
+        claimed = [*call] if not self.backward else [*extras, "*residuals._inputs", saved]
+        names = [r.name for r in self.results]
+        fields = literal(("value", ("gradients", tuple(names[1:])))) if self.form == "pair" else literal(tuple(names))
+        count_sizes = tuple(name for name in self.sizes)
+        return FunctionView(
+            name=self.name,
+            title=self._title(),
+            about=self._about(checked),
+            head=definition(self.name, signature),
+            bind_head=definition(f"_bind_{self.name}", signature),
+            checked_head=definition(f"_{self.name}_checked", (*call, "out", "strict")),
+            preparation=assignment(prepared, f"_{self.name}_checked({', '.join((*call, 'out', 'strict'))})"),
+            prepared_return=tuple(wrapped(f"return {ex.tuple_of(prepared)}")),
+            typed_parameters=self._typed(checked),
+            takes_residuals=self.backward,
+            unpack=tuple(unpack),
+            defaults=tuple(defaults),
+            arguments=tuple(ArgumentView(self.variable[b], _dtype_constant(b.dtype)) for b in checked),
+            checks=checks,
+            results=tuple(self.results),
+            out_fields=fields,
+            claimed_inputs=ex.tuple_of(claimed) if claimed else "()",
+            kernel_call=tuple(wrapped(kernel_call)),
+            native=self._native() if self.code is not None else None,
+            returned=returned,
+            bound_constants=constants,
+            bound_returned=bound,
+            return_type=self._return_type(),
+            argument_names=literal(tuple(call)),
+            count_parameters=tuple(self.sizes[n] + "=0" for n in count_sizes),
+            flops=ex.size(self.schedule.flops, self.sizes).text,
+            bytes=ex.size(self.schedule.bytes, self.sizes).text,
+        )
+
+    def _needed_sizes(self) -> list[str]:
+        """The sizes that the kernel and the shapes of the results use."""
+        used = {*self.kernel.sizes, *(n for b in self.result_buffers for extent in b.shape for n in extent.names)}
+        return [name for name in self.sizes if name in used]
+
+    def _native(self) -> NativeCallView:
+        """The call of the flat C function: sizes, arguments, residuals, results."""
+        assert self.code is not None
+        entry = self.code.entries[self.entry.name]
+        names = {buffer.name: self.variable[buffer] for buffer in self.schedule.arguments}
+        arrays = [names[name] for name in entry.arguments]
+        results = [result.variable for result in self.results]
+        sizes = [self.sizes[name] for name in entry.sizes]
+
+        def call(address: str, saved: str) -> tuple[str, ...]:
+            values = [address.format(name) for name in arrays]
+            values += [saved] if entry.residuals else []
+            values += [address.format(name) for name in results]
+            return tuple(wrapped(f"status = _lib.{entry.function}({', '.join((*sizes, *values))})"))
+
+        fixed = [*arrays, *results] if self.forward or not entry.residuals else [*arrays, "saved", *results]
+        taken = [f"{name}_at" for name in fixed]
+        addresses = assignment(taken, ", ".join(f"_address({name})" for name in fixed)) if fixed else ()
+        saved_size = ""
+        if self.forward and self.code.residual_sizes is not None:
+            among = ", ".join(self.sizes[name] for name in self.code.residual_sizes)
+            saved_size = f"_lib.{self.module}_call_residuals({among})"
+        return NativeCallView(
+            call=call("_address({})", "_address(saved)"),
+            addresses=addresses,
+            bound_call=call("{}_at", "_address(saved)" if self.forward else "saved_at"),
+            saved_size=saved_size,
+        )
+
+    def _saved_names(self) -> list[str]:
+        if self.code is not None:
+            return ["saved"] if self.schedule.residuals else []
+        return [f"saved_{k}" for k, b in enumerate(self.schedule.residuals) if b in self.kernel.residuals]
+
+    def _unpack(self) -> list[str]:
+        """Inputs, saved arrays and sizes out of the residuals: only those that are needed."""
+        lines = []
+        for k, buffer in enumerate(self.own):
+            if buffer in self.kernel.arguments:
+                lines.append(f"{self.variable[buffer]} = residuals._inputs[{k}]")
+        if self.code is not None and self.schedule.residuals:
+            lines.append("saved = residuals._saved")
+        for k, buffer in enumerate(self.schedule.residuals):
+            if buffer in self.kernel.residuals and self.code is None:
+                lines.append(f"saved_{k} = residuals._saved[{k}]")
+        sizes = self._residual_sizes()
+        if sizes:
+            lines += assignment([self.sizes[n] for n in sizes], "residuals._sizes")
+        return lines
+
+    def _cotangent_defaults(self) -> list[str]:
+        """With no cotangent given, the target's is 1; an omitted one is 0."""
+        extras = [self.variable[b] for b in self.extra_buffers]
+        target = self._target_index()
+        lines = []
+        for k, (name, buffer) in enumerate(zip(extras, self.extra_buffers, strict=True)):
+            shape = ex.shape(buffer.shape, self.sizes)
+            if k == target:
+                others = [other for other in extras if other != name]
+                none_given = " and ".join(f"{other} is None" for other in others)
+                value = f"1.0 if {none_given} else 0.0" if others else "1.0"
+                lines.append(f"{name} = _default({name}, {shape}, {value})")
+        for k, (name, buffer) in enumerate(zip(extras, self.extra_buffers, strict=True)):
+            if k != target:
+                lines.append(f"{name} = _default({name}, {ex.shape(buffer.shape, self.sizes)}, 0.0)")
+        return lines
+
+    def _target_index(self) -> int:
+        request = self.entry.request
+        target = request.output if request is not None else self.extras[0]
+        return self.extras.index(target) if target in self.extras else 0
+
+    def _return_type(self) -> str:
+        if self.form == "single":
+            scalar = f"np.{self.results[0].dtype_name}"
+            return f"NDArray[{scalar}]" if self.result_buffers[0].rank else scalar
+        if self.form == "pair":
+            return self.pair_record
+        return f"tuple[{self.record}, Residuals]" if self.forward else self.record
+
+    def _typed(self, checked: Sequence[Buffer]) -> tuple[str, ...]:
+        if self.backward:
+            return ("residuals: Residuals", *(f"{self.variable[b]}: ArrayLike | None = None" for b in checked))
+        return tuple(f"{self.variable[b]}: ArrayLike" for b in checked)
+
+    def _title(self) -> str:
+        request = self.entry.request
+        target = request.output if request is not None else ""
+        return {
+            "evaluate": "The results of the model.",
+            "forward": "The results of the model, and the residuals that ``backward`` needs.",
+            "backward": "Gradients from the residuals of ``forward`` and cotangents of the results.",
+            "value_and_grad": f"{target} and its gradients, in one pass.",
+        }.get(self.entry.name) or _request_title(self.entry)
+
+    def _about(self, checked: Sequence[Buffer]) -> tuple[str, ...]:
+        lines = ["Arguments"]
+        if self.backward:
+            lines.append("    residuals: from ``forward``; never written: several calls and threads may share it")
+        for buffer in checked:
+            lines.append(f"    {self.variable[buffer]}: {self._kind(buffer)}")
+        lines += [
+            "    out: arrays to fill, as a tuple like the result or a mapping",
+            "    strict: refuse arrays that would have to be converted",
+            "",
+            "Results",
+        ]
+        for result, buffer in zip(self.results, self.result_buffers, strict=True):
+            lines.append(f"    {result.name}: {self._kind(buffer)}")
+        return tuple(docstring_text(line) for line in lines)
+
+    def _kind(self, buffer: Buffer) -> str:
+        dtype = dtype_name(buffer.dtype, self.dtype)
+        return f"{dtype} array of shape {_shape_text(buffer.shape)}" if buffer.rank else f"{dtype} scalar"
+
+
+_OWN = ("evaluate", "forward", "backward", "value_and_grad")
+
+
+def _extra_name(name: str, backward: bool) -> str:
+    """``backward`` takes cotangents under the names of the outputs; others as they are called (``bar_y``, ``d_x``)."""
+    return name.removeprefix("bar_") if backward else name
+
+
+def _result_names(entry: Entry) -> list[str]:
+    """Public names of results: gradients are called like what they are gradients by."""
+    names = [name for name, _ in entry.results]
+    request = entry.request
+    if request is not None and request.kind == "gradient":
+        offset = len(names) - len(request.wrt)
+        if offset in (0, 1):
+            return [*names[:offset], *request.wrt]
+    return names
+
+
+def _request_title(entry: Entry) -> str:
+    request = entry.request
+    if request is None:
+        return f"{entry.name} of the model."
+    wrt = ", ".join(request.wrt)
+    kinds = {
+        "gradient": f"Gradients of {request.output} by {wrt}.",
+        "jacobian": f"The Jacobian of {request.output} by {wrt}.",
+        "hessian": f"The second derivative of {request.output} by {wrt}.",
+        "jvp": f"The differential of {request.output} for an increment of {wrt}.",
+        "vjp": f"The cotangent of {wrt} for one of {request.output}.",
+        "hvp": f"The second derivative of {request.output} by {wrt}, times a vector.",
+    }
+    return kinds[request.kind]
+
+
+def _shape_text(shape: Shape) -> str:
+    return f"({', '.join(str(extent) for extent in shape)}{',' if len(shape) == 1 else ''})"
+
+
+def docstring_text(text: str) -> str:
+    text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return "".join(c if c.isprintable() or c == " " else " " for c in text)
+
+
+def dtype_name(kind: DType, dtype: str) -> str:
+    return {"real": dtype, "integer": "int64", "boolean": "bool"}[kind]
+
+
+def _dtype_constant(kind: DType) -> str:
+    return {"real": "_DTYPE", "integer": "_INTEGER", "boolean": "_BOOLEAN"}[kind]

@@ -1,0 +1,178 @@
+"""What the templates of a module see: frozen records of finished names, expressions and lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bracketc.emit.checks import CheckView
+
+
+@dataclass(frozen=True, slots=True)
+class FieldView:
+    """A field of a named tuple; ``note`` is its shape."""
+
+    name: str
+    type: str
+    precise_type: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """A named tuple of results."""
+
+    name: str
+    title: str
+    fields: tuple[FieldView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentView:
+    """An array argument: its Python name and the constant that holds its dtype."""
+
+    name: str
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultView:
+    """A result: public name, local variable, shape and dtype as expressions, sizes as text for ``SIGNATURE``."""
+
+    name: str
+    variable: str
+    shape: str
+    dtype: str
+    dtype_name: str
+    dims: str
+
+
+@dataclass(frozen=True, slots=True)
+class NativeCallView:
+    """The call of a C function: at once, or with addresses that were taken before.
+
+    ``saved_size`` is the expression for the bytes that ``forward`` saves, empty elsewhere.
+    """
+
+    call: tuple[str, ...]
+    addresses: tuple[str, ...]
+    bound_call: tuple[str, ...]
+    saved_size: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """The text of an error code."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NativeView:
+    """The library behind a module, for ``templates/module/c_library.py.j2``."""
+
+    prefix: str
+    cdef: tuple[str, ...]
+    abi: int
+    command: str
+    messages: tuple[MessageView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionView:
+    """One function of the module, in the words of ``templates/module/module.py.j2``."""
+
+    name: str
+    title: str
+    about: tuple[str, ...]
+    head: tuple[str, ...]
+    bind_head: tuple[str, ...]
+    checked_head: tuple[str, ...]
+    preparation: tuple[str, ...]
+    prepared_return: tuple[str, ...]
+    typed_parameters: tuple[str, ...]
+    takes_residuals: bool
+    unpack: tuple[str, ...]
+    defaults: tuple[str, ...]
+    arguments: tuple[ArgumentView, ...]
+    checks: tuple[CheckView, ...]
+    results: tuple[ResultView, ...]
+    out_fields: str
+    claimed_inputs: str
+    kernel_call: tuple[str, ...]
+    native: NativeCallView | None
+    returned: str
+    bound_constants: tuple[str, ...]
+    bound_returned: str
+    return_type: str
+    argument_names: str
+    count_parameters: tuple[str, ...]
+    flops: str
+    bytes: str
+
+
+@dataclass(frozen=True, slots=True)
+class DimView:
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class TensorView:
+    name: str
+    dims: str
+    kind: str
+    dtype: str
+    traits: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    kind: str
+    output: str
+    wrt: str
+    name: str
+    layout: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleView:
+    """What the module says of itself."""
+
+    name: str
+    title: str
+    about: tuple[str, ...]
+    exports: tuple[str, ...]
+    dtype: str
+    backend: str
+    version: str
+    source_name: str
+    source_hash: str
+    has_residuals: bool
+    has_backward: bool
+    records: tuple[RecordView, ...]
+    dims: tuple[DimView, ...]
+    inputs: tuple[TensorView, ...]
+    outputs: tuple[TensorView, ...]
+    requests: tuple[RequestView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BackendView:
+    """The two seams of a backend: the template with its kernels, and the one with the macros that call them.
+
+    ``prepares`` says whether something is made once a call or binding, before the kernel runs.
+    """
+
+    definitions: str
+    calls: str
+    prepares: bool
+    imports: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleText:
+    """The text of ``NAME.py`` and of ``NAME.pyi``."""
+
+    python: str
+    stub: str
