@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bracketc.calculus.derivatives import hessian
 from bracketc.ir import build
 from bracketc.ir.build import (
     add,
@@ -307,6 +308,17 @@ def test_the_gradient_of_cross_entropy_is_short_under_the_trait_only() -> None:
     assert general is not one(einsum(1, [(PER_SAMPLE, ""), (subtract(SOFTMAX, Y), "nk")], "nk"))
     values = {X: np.random.default_rng(0).normal(size=(3, 4)), Y: np.random.default_rng(1).normal(size=(3, 4))}
     np.testing.assert_allclose(*(interpret([n], values)[0] for n in (general, cross_entropy_gradient(Y))))
+
+
+def test_the_hessian_of_softmax_regression_holds_no_tensor_of_samples_and_two_classes() -> None:
+    """A delta inside a sum meets the sum over samples: D·K·D numbers and a delta, and one contraction."""
+    weight, labels = build.tensor("W", "K", "M"), build.tensor("Y", "N", "M", traits=["onehot rows"])
+    scores = einsum(1, [(X, "nk"), (weight, "km")], "nm")
+    lse = broadcast(Reduce("logsumexp", scores, (1,)), (N, M), (0,))
+    loss = einsum(-1, [(labels, "nm"), (subtract(scores, lse), "nm")], "")
+    (second,) = simplify(Roots((hessian(loss, weight, weight),))).nodes
+    assert all(N not in node.shape for node in topological((second,)) if node.rank > 2)
+    assert len([node for node in topological((second,)) if node.rank > 2]) == 4
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e4, -1e4])

@@ -40,6 +40,7 @@ PASSES: tuple[Pass, ...] = (
     flatten.absorb_scales,
     deltas.eliminate_deltas,
     deltas.split_deltas,
+    deltas.distribute_deltas,
     powers.split_sizes,
     powers.merge_powers,
     powers.simplify_powers,

@@ -6,7 +6,7 @@ what is shared stays shared. Each pass is a function of its own, with the bracke
 
     room            passes
     flatten         fold_brackets, inline_brackets, pull_scalars, flatten_products, join_sums, absorb_scales
-    deltas          eliminate_deltas, split_deltas
+    deltas          eliminate_deltas, split_deltas, distribute_deltas
     powers          split_sizes, merge_powers, simplify_powers
     canonical       canonicalise
     sums            merge_terms, pull_common, cancel_terms, flatten_sums
@@ -37,7 +37,7 @@ from bracketc.ir.nodes import (
 from bracketc.ir.rewrite import Roots
 from bracketc.simplify.broadcasts import fold_constant, fold_select, spread_later
 from bracketc.simplify.canonical import canonical_bracket
-from bracketc.simplify.deltas import eliminate_delta, split_delta
+from bracketc.simplify.deltas import distribute_deltas, eliminate_delta, split_delta
 from bracketc.simplify.fixpoint import Normaliser, Rules
 from bracketc.simplify.flatten import (
     absorb_scales,
@@ -153,12 +153,17 @@ def _settled(roots: Roots, rules: Rules) -> Roots:
     return Normaliser(order)(in_bodies(roots, absorb_scales))
 
 
+def _join(roots: Roots) -> Roots:
+    """The passes that look at how often a node is used."""
+    return flatten_sums(distribute_deltas(join_sums(flatten_products(roots))))
+
+
 def _alternate(roots: Roots, normal: Normaliser) -> Roots:
     """Rules and the joining of sums and products in turn, until nothing changes."""
     for _ in range(ROUNDS):
         roots = normal(roots)
         before = roots.nodes
-        roots = in_bodies(roots, lambda inner: flatten_sums(join_sums(flatten_products(inner))))
+        roots = in_bodies(roots, _join)
         if roots.nodes == before:
             break
     return normal(roots)

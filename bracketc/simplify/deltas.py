@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from fractions import Fraction
 
-from bracketc.ir.build import einsum
+from bracketc.ir.build import add, einsum
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Delta, Einsum, Labels, Node
-from bracketc.ir.rewrite import Roots, rewrite
-from bracketc.simplify.brackets import bracket, is_contraction
+from bracketc.ir.nodes import Add, Delta, Einsum, Labels, Node
+from bracketc.ir.rewrite import Roots, map_nodes, rewrite, use_counts
+from bracketc.simplify.brackets import Factor, bracket, is_contraction, with_factors
 
 
 def eliminate_deltas(roots: Roots) -> Roots:
@@ -67,3 +67,30 @@ def split_delta(node: Node) -> Node:
     output = tuple(label for label in node.output if label in carried)
     core = bracket(Fraction(1), inside, output, {label: node.extents[label] for label in sorted(carried)})
     return einsum(node.coefficient, [*outside, (core, output)], node.output, dict(enumerate(node.extents)))
+
+
+def distribute_deltas(roots: Roots) -> Roots:
+    """Contract a sum, used once, that holds a delta term by term, so that the delta meets the contraction.
+
+    ((δ_jl Z_nj | njl) - (Z_nj Z_nl | njl))_njl X_nm  ->  (δ_jl Z_nj X_nm | jlm) - (Z_nj Z_nl X_nm | jlm)
+    """
+    counts = use_counts(roots.nodes)
+
+    def visit(node: Node, operands: tuple[Node, ...]) -> Node:
+        new = node if operands == node.operands else node.rebuild(operands)
+        if not isinstance(new, Einsum) or not is_contraction(new):
+            return new
+        for place, (factor, labels) in enumerate(new.factors):
+            if counts[node.operands[place]] == 1 and isinstance(factor, Add) and any(map(_has_delta, factor.terms)):
+                found = []
+                for term in factor.terms:
+                    factors: list[Factor] = [*new.factors[:place], (term, labels), *new.factors[place + 1 :]]
+                    found.append(with_factors(new, factors))
+                return add(found)
+        return new
+
+    return map_nodes(roots, visit)[0]
+
+
+def _has_delta(term: Node) -> bool:
+    return isinstance(term, Delta) or (isinstance(term, Einsum) and any(isinstance(f, Delta) for f in term.operands))

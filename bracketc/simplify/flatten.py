@@ -141,22 +141,23 @@ def _components(node: Einsum) -> list[list[Factor]]:
 
 
 def flatten_products(roots: Roots) -> Roots:
-    """Join element-wise products of element-wise products where the inner one is used once.
+    """Join products of products where the inner one is used once; an outer product joins a contraction, too.
 
     ((A_ij B_ij | ij)_ij C_ij | ij)  ->  (A_ij B_ij C_ij | ij)
+    ((a_i b_j | ij)_ij C_jk | ik)  ->  (a_i b_j C_jk | ik)
     """
     counts = use_counts(roots.nodes)
 
     def visit(node: Node, operands: tuple[Node, ...]) -> Node:
         new = node if operands == node.operands else node.rebuild(operands)
-        if not isinstance(node, Einsum) or is_contraction(node):
+        if not isinstance(node, Einsum):
             return new
         assert isinstance(new, Einsum)
         coefficient: Number = new.coefficient
         factors: list[Factor] = []
         for place, (factor, labels) in enumerate(new.factors):
             once = counts[node.factors[place][0]] == 1 and isinstance(factor, Einsum) and not is_contraction(factor)
-            if once and isinstance(factor, Einsum) and factor.rank == new.rank:
+            if once and isinstance(factor, Einsum) and _joins(factor, new):
                 coefficient = product(coefficient, factor.coefficient)
                 factors += _inner(factor, labels)
             else:
@@ -164,6 +165,13 @@ def flatten_products(roots: Roots) -> Roots:
         return new if len(factors) == len(new.factors) else with_factors(new, factors, coefficient)
 
     return map_nodes(roots, visit)[0]
+
+
+def _joins(factor: Einsum, node: Einsum) -> bool:
+    """Whether a product inside ``node`` need not be computed by itself."""
+    if not is_contraction(node) and factor.rank == node.rank:
+        return True
+    return factor.rank > max((inner.rank for inner in factor.operands), default=0)
 
 
 def absorb_scales(roots: Roots) -> Roots:
