@@ -6,7 +6,7 @@ They become :class:`~bracketc.ir.nodes.Derivative` nodes, which calculus expands
 from __future__ import annotations
 
 from bracketc.ir.batch import batch
-from bracketc.ir.nodes import Derivative, Node, Tensor
+from bracketc.ir.nodes import Derivative, Node
 from bracketc.ir.rewrite import depends_on, substitute
 from bracketc.lang import syntax
 from bracketc.lang.entries import integer
@@ -77,7 +77,7 @@ def of_expression(expr: syntax.Derivative, scope: Scope) -> Value:
     inner = _cut(expr, scope, (name, number), found, target, Value(wrt, target.rows))
     body = scope.run.evaluate(expr.body, inner)
     output: Node = body.node
-    if isinstance(target.node, Tensor) or inner is scope:
+    if inner is scope:
         (output,) = substitute((output,), {target.node: wrt})
     for step in scope.steps:
         if any(
@@ -98,7 +98,7 @@ def _cut(
         if name in level.bindings:
             return scope  # a local name: its node is replaced afterwards
         level = level.parent
-    if isinstance(target.node, Tensor) and not isinstance(found, Steps):
+    if name in scope.run.declarations.arguments:
         return scope  # an argument: its node is replaced afterwards
     binding: Binding = wrt
     if isinstance(found, Family):
