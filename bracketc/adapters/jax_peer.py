@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,13 +15,15 @@ from jax.scipy import special
 def setup(dtype: str) -> None:
     """Numbers of 64 bits are off by default."""
     if dtype == "float64":
-        jax.config.update("jax_enable_x64", True)
+        jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
 
 
 def helpers(dtype: str) -> dict[str, Any]:
     """The names that the text uses."""
 
-    def loop(step: Callable[..., Any], length: int, carries: Any, xs: Any, consts: Any, reverse: bool) -> tuple[Any, ...]:
+    def loop(
+        step: Callable[..., Any], length: int, carries: Any, xs: Any, consts: Any, reverse: bool
+    ) -> tuple[Any, ...]:
         count = len(carries)
 
         def body(state: Any, slices: Any) -> Any:
@@ -37,7 +39,7 @@ def helpers(dtype: str) -> dict[str, Any]:
         "broadcast_to": jnp.broadcast_to,
         "permute": jnp.transpose,
         "total": lambda a, axes: jnp.sum(a, axis=axes),
-        "arange": lambda n: jnp.arange(n),
+        "arange": jnp.arange,
         "eye": lambda n: jnp.eye(n, dtype=dtype),
         "ln_": jnp.log,
         "abs_": jnp.abs,
@@ -75,18 +77,19 @@ def array(value: np.ndarray[Any, Any]) -> Any:
 def evaluate(function: Callable[..., Any], arguments: list[Any]) -> Callable[[], Any]:
     """A compiled call, which waits for its result."""
     compiled = jax.jit(function)
-    return lambda: jax.block_until_ready(compiled(*arguments))
+    return lambda: _finished(compiled(*arguments))
 
 
 def value_and_grad(function: Callable[..., Any], arguments: list[Any], wrt: list[int]) -> Callable[[], Any]:
     """The same with gradients by the arguments numbered ``wrt``."""
     compiled = jax.jit(jax.value_and_grad(lambda *given: function(*given)[0], argnums=tuple(wrt)))
-    return lambda: jax.block_until_ready(compiled(*arguments))
+    return lambda: _finished(compiled(*arguments))
+
+
+def _finished(result: Any) -> Any:
+    """JAX answers before it has computed."""
+    return jax.block_until_ready(result)  # type: ignore[no-untyped-call]
 
 
 def numpy(value: Any) -> np.ndarray[Any, Any]:
     return np.asarray(value)
-
-
-__all__: tuple[str, ...] = ("array", "evaluate", "helpers", "numpy", "setup", "value_and_grad")
-Helpers = Mapping[str, Any]

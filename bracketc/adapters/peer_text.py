@@ -51,7 +51,7 @@ class Unwritable(Exception):
 
 def function_text(name: str, arguments: Sequence[Tensor], results: Sequence[Node]) -> str:
     """``def name(arguments): … return results`` over ``xp`` and the helpers of an adapter."""
-    given = {node: f"a{number}" for number, node in enumerate(arguments)}
+    given: dict[Node, str] = {node: f"a{number}" for number, node in enumerate(arguments)}
     body = _body(given, results)
     head = f"def {name}({', '.join(given.values())}):"
     return "\n".join([head, *(f"    {line}" for line in body)])
@@ -208,15 +208,13 @@ def _linalg(w: _Writer, node: Linalg) -> str:
 
 
 def _recurrence(w: _Writer, node: Recurrence) -> str:
-    parameters = {p: f"p{number}" for number, p in enumerate(node.body.parameters)}
-    first, second = len(node.carries), len(node.carries) + len(node.xs)
+    parameters: dict[Node, str] = {p: f"p{number}" for number, p in enumerate(node.body.parameters)}
     names = list(parameters.values())
     step = f"step{len(w.names)}"
     w.lines.append(f"def {step}({', '.join(names)}):")
     w.lines.extend(f"    {line}" for line in _body(parameters, node.body.results))
     groups = [[w.names[o] for o in part] for part in (node.carries, node.xs, node.consts)]
     given = ", ".join(f"({''.join(f'{name}, ' for name in group)})" for group in groups)
-    assert first <= second
     return f"loop({step}, {_int(node.length)}, {given}, {node.reverse})"
 
 

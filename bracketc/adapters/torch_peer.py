@@ -29,7 +29,9 @@ def helpers(dtype: str) -> dict[str, Any]:
 
         return apply
 
-    def loop(step: Callable[..., Any], length: int, carries: Any, xs: Any, consts: Any, reverse: bool) -> tuple[Any, ...]:
+    def loop(
+        step: Callable[..., Any], length: int, carries: Any, xs: Any, consts: Any, reverse: bool
+    ) -> tuple[Any, ...]:
         count = len(carries)
         state = tuple(carries)
         outputs: list[Any] = []
@@ -63,10 +65,10 @@ def helpers(dtype: str) -> dict[str, Any]:
         "max_": torch.maximum,
         "min_": torch.minimum,
         "pow_": torch.pow,
-        "reduce_max": lambda a, axes: torch.amax(a, axes),
-        "reduce_min": lambda a, axes: torch.amin(a, axes),
+        "reduce_max": torch.amax,
+        "reduce_min": torch.amin,
         "reduce_prod": several(torch.prod),
-        "reduce_logsumexp": lambda a, axes: torch.logsumexp(a, axes),
+        "reduce_logsumexp": torch.logsumexp,
         "linalg_inv": torch.linalg.inv,
         "linalg_det": torch.linalg.det,
         "linalg_logdet": lambda a: torch.linalg.slogdet(a)[1],

@@ -5,19 +5,51 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.table import Table
+from rich.text import Text
 
 from bracketc.bench.timing import Timing
 
+BAR = 24
+"""Characters of the longest bar."""
 
-def timing_table(title: str, timings: Mapping[str, Timing], unit: str) -> Table:
-    """Medians, spreads, and the time of each contender as a multiple of the time of ``unit``."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for name in ("contender", "median", "spread", f"times {unit}"):
-        table.add_column(name, justify="left" if name == "contender" else "right")
-    for name, timing in timings.items():
-        ratio = timing.median / timings[unit].median
-        table.add_row(name, human(timing.median), f"± {50 * timing.spread:.0f} %", f"{ratio:.2f}")
+_EIGHTHS = "▏▎▍▌▋▊▉█"
+
+
+def timing_table(title: str, timings: Mapping[str, Timing], unit: str, flops: int | None = None) -> Table:
+    """Medians, spreads, the time of each contender as a multiple of the time of ``unit``, and a bar; the fastest first.
+
+    With ``flops``, the operations that the program needs, each contender gets its rate.
+    """
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("")
+    for name in ("median", "spread", *(("rate",) if flops else ()), f"times {unit}"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    slowest = max(timing.median for timing in timings.values())
+    for name in sorted(timings, key=lambda name: timings[name].median):
+        timing = timings[name]
+        style = "bold cyan" if name.startswith("bracketc") else ""
+        rate = (f"{flops / timing.median / 1e9:.3g} Gflop/s",) if flops else ()
+        table.add_row(
+            Text(name, style=style, no_wrap=True),
+            human(timing.median),
+            f"± {50 * timing.spread:.0f} %",
+            *rate,
+            f"{timing.median / timings[unit].median:.2f}",
+            Text(bar(timing.median / slowest), style=style or "dim"),
+        )
     return table
+
+
+def bar(share: float, width: int = BAR) -> str:
+    """A bar that fills ``share`` of ``width`` characters, to an eighth of one; never empty.
+
+    >>> bar(0.5, 4), bar(0.3125, 4), bar(0.0, 4)
+    ('██', '█▎', '▏')
+    """
+    eighths = max(1, round(8 * width * share))
+    full, rest = divmod(eighths, 8)
+    return "█" * full + (_EIGHTHS[rest - 1] if rest else "")
 
 
 def human(seconds: float) -> str:

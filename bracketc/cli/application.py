@@ -1,6 +1,6 @@
 """The commands put together: arguments, dispatch, exit status.
 
-    bracketc build models/mlp.brk -o generated   ->   build.run(arguments, terminal)
+bracketc build models/mlp.brk -o generated   ->   build.run(arguments, terminal)
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from bracketc.cli import bench, build, cache, check, derive, doctor, explain, fmt, init, run as run_command, verify
+from bracketc.cli import bench, build, cache, check, derive, doctor, explain, fmt, init, verify
+from bracketc.cli import run as run_command
 from bracketc.cli.dump import STAGES, dump
 from bracketc.cli.terminal import Terminal, make_terminal
 from bracketc.errors import BracketError

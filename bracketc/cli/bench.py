@@ -1,7 +1,7 @@
 """``bench``: emitted kernels timed against each other, and against peers.
 
-Results are compared before anything is timed. Contenders take turns, every figure is a median with the quartiles as its spread. One core is
-used unless --threads says otherwise.
+Results are compared before anything is timed. Contenders take turns, every figure is a median with the
+quartiles as its spread. One core is used unless --threads says otherwise.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bracketc.bench.report import human
 from bracketc.bench.timing import Timing, interleave
 from bracketc.cli.differences import disagreement
 from bracketc.cli.figures import flops_text
-from bracketc.cli.samples import draw_arguments
+from bracketc.cli.samples import draw_arguments, tempered
 from bracketc.cli.sources import file_argument, options, positive, settings, size_options
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.errors import BracketError, SourceError, ToolchainError
@@ -42,9 +42,15 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dtype", choices=DTYPES, help="type of real numbers (default: float64)")
     command.add_argument("--threads", type=positive, metavar="K", help="also time C with K threads")
     command.add_argument("--march", metavar="LEVEL", help="native, portable or a level (default: native)")
-    command.add_argument("--against", metavar="LIST", type=peers, default=(), help="numpy, torch, jax: those that are installed")
-    command.add_argument("--function", metavar="NAME", help="what to call (default: value_and_grad, else the first request)")
-    command.add_argument("--rounds", type=positive, default=15, help="how often each contender has its turn (default: 15)")
+    command.add_argument(
+        "--against", metavar="LIST", type=peers, default=(), help="numpy, torch, jax: those that are installed"
+    )
+    command.add_argument(
+        "--function", metavar="NAME", help="what to call (default: value_and_grad, else the first request)"
+    )
+    command.add_argument(
+        "--rounds", type=positive, default=15, help="how often each contender has its turn (default: 15)"
+    )
     command.add_argument("--seed", type=int, default=0, help="of the random arguments (default: 0)")
     command.add_argument("--plot", metavar="OUT.svg", help="draw the medians (.svg, .png or .pdf)")
 
@@ -77,7 +83,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         done = compiler.stages(program, chosen)
         function = _function(done, arguments.function)
         sizes = dict(done.plan.hints)
-        arrays = _typed(draw_arguments(done.program, sizes, np.random.default_rng(arguments.seed)), chosen.dtype)
+        drawn = draw_arguments(done.program, sizes, np.random.default_rng(arguments.seed))
+        arrays = _typed(tempered(done.program, drawn), chosen.dtype)
         arrays |= {
             extra.name: np.ones([e.evaluate(sizes) for e in extra.shape], chosen.dtype)
             for entry in done.entries
@@ -133,7 +140,9 @@ def _contenders(
                 continue
         for threads in (1, arguments.threads) if backend == "c" and (arguments.threads or 1) > 1 else (1,):
             label = LABELS[backend] + (f", {threads} threads" if threads > 1 else "")
-            found.append(_emitted(label, program, function, arrays, settings(arguments, backend=backend, threads=threads)))
+            found.append(
+                _emitted(label, program, function, arrays, settings(arguments, backend=backend, threads=threads))
+            )
     for peer in arguments.against:
         if peer == "numpy":
             if not any(c.name == LABELS["numpy"] for c in found):
@@ -198,7 +207,13 @@ def _print(
             "dtype": dtype,
             "flops": flops,
             "contenders": {
-                name: {"median": t.median, "lower": t.lower, "upper": t.upper, "rounds": t.rounds, "error": errors[name]}
+                name: {
+                    "median": t.median,
+                    "lower": t.lower,
+                    "upper": t.upper,
+                    "rounds": t.rounds,
+                    "error": errors[name],
+                }
                 for name, t in timings.items()
             },
         }

@@ -23,7 +23,9 @@ READS_SOURCE = True
 
 def arguments(command: argparse.ArgumentParser) -> None:
     file_argument(command, many=True)
-    command.add_argument("-o", "--output", metavar="DIR", default="generated", help="where to write (default: generated)")
+    command.add_argument(
+        "-o", "--output", metavar="DIR", default="generated", help="where to write (default: generated)"
+    )
     kernel_options(command)
     command.add_argument("--name", help="name of the module, of one file (default: that of the file)")
 

@@ -14,7 +14,9 @@ READS_SOURCE = False
 
 
 def arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("action", choices=("info", "list", "clear"), help="where and how large, every build, remove all")
+    command.add_argument(
+        "action", choices=("info", "list", "clear"), help="where and how large, every build, remove all"
+    )
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:

@@ -1,8 +1,8 @@
 """``check``: derivatives of every request against finite differences.
 
-Arguments are random and have their declared traits; sizes that are free are small and pairwise different. A derivative passes when
-sqrt(Σ(dh - df)² / Σ(dh + df)²) < 1e-6, where dh are central differences of the program as it is written and df is what the emitted
-kernels give. Large inputs are checked in some of their entries.
+Arguments are random and have their declared traits; sizes that are free are small and pairwise different. A
+derivative passes when sqrt(Σ(dh - df)² / Σ(dh + df)²) < 1e-6, where dh are central differences of the program
+as it is written and df is what the emitted kernels give. Large inputs are checked in some of their entries.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from rich.text import Text
 
 from bracketc import compiler
 from bracketc.calculus.derivatives import expand_derivatives, gradient
+from bracketc.calculus.requests import named_entries
 from bracketc.cli.build import chosen_backend
 from bracketc.cli.differences import Differences, along, central, disagreement, function_of, value_of
 from bracketc.cli.samples import draw_arguments, draw_sizes
@@ -54,7 +55,8 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What came out for one derivative by one input. ``checked`` of its ``total`` entries were varied, ``kinks`` of them in vain."""
+    """What came out for one derivative by one input. ``checked`` of its ``total`` entries were varied,
+    ``kinks`` of them in vain."""
 
     function: str
     left: str
@@ -112,18 +114,22 @@ def _print(arguments: argparse.Namespace, sample: Sample, lines: list[Line], bac
         verdict = Text("ok", "green") if line.passed else Text("FAILED", "bold red")
         notes = [f"{line.checked} of {line.total:,} entries"] if line.checked < line.total else []
         notes += [f"{line.kinks} beside a kink left out"] if line.kinks else []
-        table.add_row(line.left, " × ".join(map(str, line.shape)) or "scalar", f"{line.error:.1e}", verdict, ", ".join(notes))
+        table.add_row(
+            line.left, " × ".join(map(str, line.shape)) or "scalar", f"{line.error:.1e}", verdict, ", ".join(notes)
+        )
     terminal.table(table)
     failed = sum(not line.passed for line in lines)
     if failed:
-        terminal.err.print(f"{failed} of {len(lines)} derivatives differ from finite differences by {TOLERANCE:g} or more")
+        terminal.err.print(
+            f"{failed} of {len(lines)} derivatives differ from finite differences by {TOLERANCE:g} or more"
+        )
 
 
 def check(program: Program, module: ModuleType, seed: int = 0) -> tuple[Sample, list[Line]]:
     """One line for each derivative by each input."""
     rng = np.random.default_rng(seed)
     program = over_program(program, expand_derivatives)
-    entries = [e for e in compiler.named_entries(program)[0] if e.request is not None and e.name != "backward"]
+    entries = [e for e in named_entries(program)[0] if e.request is not None and e.name != "backward"]
     best: tuple[Sample, list[Line]] | None = None
     for attempt in range(REDRAWS):
         sizes = draw_sizes(program, rng)
@@ -139,7 +145,8 @@ def check(program: Program, module: ModuleType, seed: int = 0) -> tuple[Sample, 
             break
     if best is None:
         raise SourceError(
-            f"{program.source.filename} is undefined on every draw of random arguments; declare traits such as `positive` or `nonzero`"
+            f"{program.source.filename} is undefined on every draw of random arguments; "
+            "declare traits such as `positive` or `nonzero`"
         )
     return best
 
@@ -177,7 +184,9 @@ def _call(module: ModuleType, entry: Entry, sample: Sample, extras: Mapping[str,
     if request.kind == "gradient":
         found = {name: [np.asarray(array)] for name, array in zip(request.wrt, answer.gradients, strict=True)}
         if request.name is None:
-            _, residuals = module.forward(**{n: values[n] for n in module.SIGNATURE["functions"]["forward"]["arguments"]})
+            _, residuals = module.forward(
+                **{n: values[n] for n in module.SIGNATURE["functions"]["forward"]["arguments"]}
+            )
             for name, array in zip(request.wrt, module.backward(residuals), strict=True):
                 found[name].append(np.asarray(array))
         return found
@@ -190,7 +199,13 @@ class _Reference:
     """The same derivative by differences."""
 
     def __init__(
-        self, request: Request, target: Node, sources: list[Node], sample: Sample, extras: Mapping[str, Array], result: str
+        self,
+        request: Request,
+        target: Node,
+        sources: list[Node],
+        sample: Sample,
+        extras: Mapping[str, Array],
+        result: str,
     ) -> None:
         self.request = request
         self.target = target
@@ -223,7 +238,7 @@ class _Reference:
         return central(function, point, picks)
 
     def comparable(self, array: Array, picks: Array) -> Array:
-        """What the module gave, in the order of the differences: picked entries of the input first, then axes of the target."""
+        """What the module gave, as the differences lie: picked entries of the input first, then axes of the target."""
         if self.direction is not None:
             return array[None]
         rank, layout = self.target.rank, self.request.layout
@@ -241,11 +256,17 @@ def _line(entry: Entry, result: str, reference: _Reference, found: list[Array], 
     if not np.all(np.isfinite(differences.values[smooth])):
         raise _Undefined
     errors = [
-        disagreement(differences.values[smooth], reference.comparable(array, differences.picks)[smooth], differences.noise)
+        disagreement(
+            differences.values[smooth], reference.comparable(array, differences.picks)[smooth], differences.noise
+        )
         for array in found
     ]
     left = heading(entry, result)
     left = left if left != result else f"{entry.name}: {result}"
     worst = float("inf") if any(not np.all(np.isfinite(array)) for array in found) else max(errors)
-    total = 1 if reference.direction is not None else int(np.prod([e.evaluate(reference.sizes) for e in reference.source.shape]))
+    total = (
+        1
+        if reference.direction is not None
+        else int(np.prod([e.evaluate(reference.sizes) for e in reference.source.shape]))
+    )
     return Line(entry.name, left, found[0].shape, worst, len(differences.picks), total, int(np.sum(~smooth)))

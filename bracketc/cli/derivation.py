@@ -1,6 +1,6 @@
 """From the requests of a program to formulas, with the way there.
 
-    J = …, gradient J wrt W   ->   E = …,  ∇[W](J) = X^T @ E
+J = …, gradient J wrt W   ->   E = …,  ∇[W](J) = X^T @ E
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def derived(
     """The formulas of every request; with ``steps`` also the gradients by the definitions on the way, last first."""
     asked = program.requests
     if steps:
-        program = replace(program, requests=tuple(r for request in asked for r in (*_on_the_way(program, request), request)))
+        program = replace(
+            program, requests=tuple(r for request in asked for r in (*_on_the_way(program, request), request))
+        )
     done = compiler.derive(program, options)
     names = names_of(done.program, done.origins)
     taken = [*(spec.name for spec in program.sizes), *program.inputs, *(name for name, _ in program.definitions)]
@@ -69,7 +71,9 @@ def derived(
 
 def _belongs(entry: Entry, request: Request) -> bool:
     assert entry.request is not None
-    return entry.request == request or (_is_step(entry) and entry.request.span == request.span and entry.request.output == request.output)
+    return entry.request == request or (
+        _is_step(entry) and entry.request.span == request.span and entry.request.output == request.output
+    )
 
 
 def _is_step(entry: Entry) -> bool:
@@ -78,7 +82,9 @@ def _is_step(entry: Entry) -> bool:
 
 def _title(request: Request) -> str:
     layout = request.layout if request.layout not in (None, "jacobian") else None
-    return f"{request.kind} of {request.output}: " + (f"layout {layout}" if layout else _LAYOUTS.get(request.kind, "one function a name"))
+    return f"{request.kind} of {request.output}: " + (
+        f"layout {layout}" if layout else _LAYOUTS.get(request.kind, "one function a name")
+    )
 
 
 def _on_the_way(program: Program, request: Request) -> list[Request]:
@@ -95,6 +101,4 @@ def _on_the_way(program: Program, request: Request) -> list[Request]:
         for name, node in program.definitions
         if node in below and node in tainted and node is not target and name not in request.wrt
     ]
-    return [
-        replace(request, wrt=(name,), name=f"{_STEP} {number}") for number, name in enumerate(reversed(between))
-    ]
+    return [replace(request, wrt=(name,), name=f"{_STEP} {number}") for number, name in enumerate(reversed(between))]

@@ -1,6 +1,7 @@
 """``derive``: derivatives as formulas.
 
-Every derivative that the file asks for, or the one of --of by --wrt. Names of the file are used; what is shared or long gets a name of its own.
+Every derivative that the file asks for, or the one of --of by --wrt. Names of the file are used; what is shared
+or long gets a name of its own.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 def asked(program: Program, of: str | None, wrt: str | None) -> Request:
     """The request for ``--of`` and ``--wrt``: a gradient of a scalar, a Jacobian of anything else."""
     targets: Mapping[str, Node] = {**dict(program.definitions), **dict(program.results)}
-    first = program.requests[0].output if program.requests else next(reversed(targets), None)
+    first = program.requests[0].output if program.requests else next(reversed(list(targets)), None)
     output = of or first
     if output is None:
         raise SourceError(f"{program.source.filename} defines nothing that could be differentiated")

@@ -1,7 +1,7 @@
 """Derivatives by central differences, from the meaning of a program alone: nothing of the compiler but its interpreter.
 
-The difference at h and the one at h/2 are combined so that their error is of fourth order; where the two are far apart, a kink or a pole is
-near, and the entry says nothing.
+The difference at h and the one at h/2 are combined so that their error is of fourth order; where the two are
+far apart, a kink or a pole is near, and the entry says nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ KINK = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """``values[k]`` is the derivative by entry ``picks[k]`` (flat) of the input; ``smooth[k]`` whether it means something.
+    """``values[k]`` is the derivative by entry ``picks[k]`` (flat) of the input; ``smooth[k]`` whether it means
+    something.
 
     ``noise`` is what rounding alone may make of a derivative that is 0.
     """
@@ -36,7 +37,9 @@ class Differences:
     noise: float
 
 
-def function_of(target: Node, source: Node, arrays: Mapping[str, Array], sizes: Mapping[str, int]) -> Callable[[Array], Array]:
+def function_of(
+    target: Node, source: Node, arrays: Mapping[str, Array], sizes: Mapping[str, int]
+) -> Callable[[Array], Array]:
     """``target`` as a function of ``source``, an argument or a definition, where the graph is cut."""
     placeholder = Tensor("%source", source.shape)
     (cut,) = substitute((target,), {source: placeholder})
@@ -81,7 +84,7 @@ def along(function: Callable[[Array], Array], point: Array, direction: Array, st
 
 
 def disagreement(expected: Array, found: Array, noise: float = 0.0) -> float:
-    """sqrt(Σ(e - f)² / Σ(e + f)²), the criterion of Deisenroth, Faisal and Ong; 0 where both are 0 but for ``noise``."""
+    """sqrt(Σ(e - f)² / Σ(e + f)²), the criterion of Deisenroth, Faisal and Ong; 0 where both are but ``noise``."""
     apart = np.asarray(expected, dtype=np.float64) - found
     largest = max(float(np.max(np.abs(array), initial=0.0)) for array in (expected, found))
     if largest <= noise:

@@ -76,7 +76,9 @@ def examine(options: Options) -> list[Finding]:
 
 
 def _python(options: Options) -> Finding:
-    return Finding("bracketc", "ok", f"{VERSION} on Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    return Finding(
+        "bracketc", "ok", f"{VERSION} on Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    )
 
 
 def _compiler(options: Options) -> Finding:

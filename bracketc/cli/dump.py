@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 
 from bracketc import compiler
 from bracketc.cli.sources import options, read_source
 from bracketc.cli.terminal import Terminal
+from bracketc.errors import Span
 from bracketc.ir.printer import print_roots
 from bracketc.lang.parser import parse_file
-from bracketc.lang.syntax import Node, SyntaxFile
+from bracketc.lang.syntax import SyntaxFile
 from bracketc.plan.printer import show
 
 STAGES = ("ast", "ir", "plan", "loops", "c")
@@ -51,10 +52,10 @@ def _plan(path: str, arguments: argparse.Namespace) -> str:
 
 def _loops(path: str, arguments: argparse.Namespace) -> str:
     from bracketc.loops.lower import lower
-    from bracketc.loops.printer import print_kernel
+    from bracketc.loops.printer import show as show_kernel
 
     done = _stages(path, arguments)
-    return "\n".join(print_kernel(lower(schedule)) for schedule in done.plan.schedules)
+    return "\n".join(show_kernel(lower(schedule)) for schedule in done.plan.schedules)
 
 
 def _c(path: str, arguments: argparse.Namespace) -> str:
@@ -84,11 +85,12 @@ def tree_text(tree: SyntaxFile) -> str:
             if value:
                 lines.append(f"{indent}")
                 pending.extend(("", item, depth + 1) for item in reversed(value))
-        elif isinstance(value, Node):
-            inner = [f.name for f in fields(value) if f.name != "span"]
-            plain = [n for n in inner if not isinstance(getattr(value, n), Node | tuple)]
+        elif is_dataclass(value) and not isinstance(value, type):
+            inner = [f.name for f in fields(value) if f.name not in ("span", "comments")]
+            plain = [n for n in inner if not (isinstance(getattr(value, n), tuple) or is_dataclass(getattr(value, n)))]
             words = " ".join(f"{n}={getattr(value, n)!r}" for n in plain if getattr(value, n) is not None)
-            line, column = value.span.source.position(value.span.start)
+            span: Span = value.span  # type: ignore[attr-defined]
+            line, column = span.source.position(span.start)
             lines.append(f"{indent}{type(value).__name__} {words}".rstrip() + f"  @{line}:{column}")
             rest = [n for n in inner if n not in plain]
             pending.extend((n, getattr(value, n), depth + 1) for n in reversed(rest))

@@ -17,6 +17,7 @@ from bracketc.plan.explain import Explanation, Row, explain
 NAME = "explain"
 READS_SOURCE = True
 
+
 def arguments(command: argparse.ArgumentParser) -> None:
     file_argument(command)
     command.add_argument("--function", metavar="NAME", help="explain this function of the module only")
@@ -32,7 +33,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.function is not None:
         known = [e.entry for e in explained]
         if arguments.function not in known:
-            terminal.err.print(f"--function {arguments.function}: there is no such function; there are {', '.join(known)}")
+            terminal.err.print(
+                f"--function {arguments.function}: there is no such function; there are {', '.join(known)}"
+            )
             return 2
         explained = tuple(e for e in explained if e.entry == arguments.function)
     terminal.data({"ok": True, "sizes": done.plan.hints, "functions": [_data(e) for e in explained]})

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 
 def _scaled(number: float, unit: str, step: float) -> str:
-    for prefix in ("", "k", "M", "G", "T"):
-        if abs(number) < step:
-            break
+    prefixes = ["P", "T", "G", "M", "k", ""]
+    while abs(number) >= step and len(prefixes) > 1:
         number /= step
-    else:
-        prefix = "P"
+        prefixes.pop()
+    prefix = prefixes[-1]
     text = f"{number:.0f}" if prefix == "" or number >= 100 else f"{number:.3g}"
     return f"{text} {prefix}{unit}"
 

@@ -19,7 +19,9 @@ READS_SOURCE = False
 
 
 def arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("files", metavar="FILE", nargs="+", help="a .brk file; - reads standard input and writes standard output")
+    command.add_argument(
+        "files", metavar="FILE", nargs="+", help="a .brk file; - reads standard input and writes standard output"
+    )
     spelling = command.add_mutually_exclusive_group()
     spelling.add_argument("--unicode", dest="style", action="store_const", const="unicode", help="⊙ · 𝟏 (default)")
     spelling.add_argument("--ascii", dest="style", action="store_const", const="ascii", help="* . ones")

@@ -13,7 +13,9 @@ READS_SOURCE = False
 
 
 def arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", metavar="NAME", nargs="?", default="example", help="name of the model (default: example)")
+    command.add_argument(
+        "name", metavar="NAME", nargs="?", default="example", help="name of the model (default: example)"
+    )
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:

@@ -105,6 +105,3 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
             raise folder_error(path.parent, error) from None
         stage.add(path.name)
         stage.publish()
-
-
-

@@ -1,6 +1,6 @@
 """Random arguments for a program: small sizes, arrays that have the declared traits.
 
-    X : N, D    Y : N, K onehot rows    ->   {"X": (3, 5) normal, "Y": (3, 4) with a single one in every row}
+X : N, D    Y : N, K onehot rows    ->   {"X": (3, 5) normal, "Y": (3, 4) with a single one in every row}
 """
 
 from __future__ import annotations
@@ -57,9 +57,21 @@ def _settle(sizes: dict[str, int], program: Program, free: set[str]) -> bool:
     return all((left - right).evaluate(sizes) == 0 for left, right, _ in program.constraints)
 
 
-def draw_arguments(program: Program, sizes: Mapping[str, int], rng: Generator, positive: bool = False) -> dict[str, Array]:
+def draw_arguments(
+    program: Program, sizes: Mapping[str, int], rng: Generator, positive: bool = False
+) -> dict[str, Array]:
     """Arrays by name in float64 and int64; ``positive`` draws from (0.5, 1.5) where no trait says otherwise."""
     return {tensor.name: draw(tensor, sizes, rng, positive) for tensor in program.arguments}
+
+
+def tempered(program: Program, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Parameters of rank 2 and above without traits divided by the root of their first extent, as networks are
+    initialised.
+
+    At large sizes a recurrence would be chaotic otherwise, so that rounding alone decides its result.
+    """
+    free = {t.name for t in program.arguments if program.kinds[t.name] == "param" and t.rank > 1 and not t.traits}
+    return {name: a / np.sqrt(max(1, a.shape[0])) if name in free else a for name, a in arrays.items()}
 
 
 def draw(tensor: Tensor, sizes: Mapping[str, int], rng: Generator, positive: bool = False) -> Array:
@@ -73,7 +85,7 @@ def draw(tensor: Tensor, sizes: Mapping[str, int], rng: Generator, positive: boo
 
 
 def with_traits(array: Array, traits: Sequence[str], rng: Generator) -> Array:
-    """``array`` changed as little as its traits allow; of tensors of rank above 2, every matrix in the last two axes."""
+    """``array`` changed as little as its traits allow; at ranks above 2, every matrix in the last two axes."""
     given = set(traits)
     if "nonzero" in given:
         array = np.where(array < 0, -1.0, 1.0) * (0.5 + np.abs(array))

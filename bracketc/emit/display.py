@@ -24,6 +24,7 @@ from bracketc.ir.nodes import (
     Linalg,
     Literal,
     Node,
+    Number,
     Overlap,
     Pointwise,
     Project,
@@ -250,7 +251,7 @@ def _common(d: Display, terms: Sequence[Node]) -> tuple[Text, list[Text]] | None
     if not isinstance(first, Einsum) or d.naming.is_named(first):
         return None
     scalars = split(first)[0]
-    size = abs(first.coefficient)
+    size: Number = abs(first.coefficient)
     if not scalars and size == 1:
         return None
     rest: list[Text] = []

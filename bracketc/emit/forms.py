@@ -1,6 +1,6 @@
 """Nodes that people call by one name although several compute them: softmax and its logarithm.
 
-    exp(A_ij - logsumexp_i(A))   ->   softmax^1(A)          A_ij - logsumexp_i(A)   ->   ln(softmax^1(A))
+exp(A_ij - logsumexp_i(A))   ->   softmax^1(A)          A_ij - logsumexp_i(A)   ->   ln(softmax^1(A))
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from bracketc.ir.nodes import Add, Einsum, Node, Pointwise, Reduce
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """``function`` of ``arg``, mapped over the positions ``kept`` (counted from 1); its logarithm with ``logarithm``."""
+    """``function`` of ``arg``, mapped over the positions ``kept`` (counted from 1); its logarithm with
+    ``logarithm``."""
 
     function: str
     arg: Node

@@ -1,7 +1,8 @@
 """The tensor IR as formulas that people read: matrix notation where there is one, index brackets elsewhere.
 
-A node that the source names is called by its name; what is long or used more than once gets a name of its own, defined by an equation before
-its first use; a loop is written as its recurrence. In the Unicode and ASCII styles the formulas are in the language of source files.
+A node that the source names is called by its name; what is long or used more than once gets a name of its own,
+defined by an equation before its first use; a loop is written as its recurrence. In the Unicode and ASCII
+styles the formulas are in the language of source files.
 
     show((-1/N  X_ij E_ik | jk))   ->   "-(1/N) X^T @ E"
 """

@@ -1,7 +1,7 @@
 """Which parts of a formula get a name of their own.
 
-A part that is used more than once, or that would make a formula long, is written as an equation before its first use. What is short is
-repeated instead: ``tanh(A1)`` reads better than a name for it.
+A part that is used more than once, or that would make a formula long, is written as an equation before its
+first use. What is short is repeated instead: ``tanh(A1)`` reads better than a name for it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def is_leaf(node: Node) -> bool:
 
 @dataclass(slots=True)
 class Naming:
-    """``names`` are the nodes that are called by name; :meth:`choose` adds to them. 
+    """``names`` are the nodes that are called by name; :meth:`choose` adds to them.
 
     ``loops`` are the names of the results of loops, ``whole`` the stacks that are shown otherwise than slice by slice.
     """

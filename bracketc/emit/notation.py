@@ -1,8 +1,8 @@
 """How formulas are spelt: the notation of source files (Unicode or ASCII), and LaTeX under plain amsmath.
 
-Every method takes finished operands and gives a :class:`Text`, which knows how tightly its outermost operator binds. Parentheses come from
-that alone. Levels follow the precedence of the language, except that a product is parenthesised in some places where the language
-would not need it and a reader would.
+Every method takes finished operands and gives a :class:`Text`, which knows how tightly its outermost operator
+binds. Parentheses come from that alone. Levels follow the precedence of the language, except that a product is
+parenthesised in some places where the language would not need it and a reader would.
 
 >>> n = notation("unicode")
 >>> n.matrix_product([n.transpose(n.name("X")), n.sum([n.name("A"), n.negative(n.name("B"))])]).text
@@ -259,9 +259,9 @@ class Notation:
 
 _GREEK = dict(zip(
     "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ",
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split(),
-    strict=True,
+    ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu",
+    "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta",
+    "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"], strict=True,
 ))  # fmt: skip
 _BUILT_IN = frozenset(("exp", "ln", "sin", "cos", "tan", "sinh", "cosh", "tanh", "max", "min", "det"))
 _LATEX = {
@@ -444,9 +444,7 @@ def latex_name(name: str) -> str:
     if found is None:
         return rf"\mathit{{{''.join(c for c in name if c.isalnum())}}}"
     word, digits, entries, primes = found.groups()
-    if len(word) == 1:
-        base = f"\\{_GREEK[word]}" if word in _GREEK else word
-    else:
-        base = rf"\mathit{{{word}}}"
+    letter = f"\\{_GREEK[word]}" if word in _GREEK else word
+    base = letter if len(word) == 1 else rf"\mathit{{{word}}}"
     below = ",".join(part for part in (digits, entries or "") if part)
     return f"{base}_{{{below}}}{primes}" if below else f"{base}{primes}"

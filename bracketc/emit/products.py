@@ -1,9 +1,10 @@
 """One bracket of the tensor IR as text: a product of matrices and vectors where it is one, else an index bracket.
 
-    (A_ij B_kj | ki)   ->   B @ A^T          (Z_ij C_ij | j)   ->   (Z ⊙ C)^T @ 𝟏          (X_tij W_jk | tik)   ->   itself
+    (A_ij B_kj | ki)   ->   B @ A^T          (Z_ij C_ij | j)   ->   (Z ⊙ C)^T @ 𝟏
 
-The matrix form is found on the graph of labels: factors on the same labels are multiplied element by element, a summed label that joins two
-factors is a product, one that stands alone is summed by ones, and what is left must lie in the order of the result.
+The matrix form is found on the graph of labels: factors on the same labels are multiplied element by element, a
+summed label that joins two factors is a product, one that stands alone is summed by ones, and what is left must
+lie in the order of the result.
 """
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ def bracket_form(node: Einsum, writer: Writer) -> Text:
     # A product of scalars: what is long stands behind the short ones, -(1/N) (x · y).
     long = [factor for factor in front if _is_long(factor, writer)]
     coefficient = scalar_factor(node.coefficient, [factor for factor in front if factor not in long], writer)
-    return writer.notation.scaled(coefficient, writer.notation.scalars(list(map(writer.text, long)))) if long else coefficient
+    return (
+        writer.notation.scaled(coefficient, writer.notation.scalars(list(map(writer.text, long))))
+        if long
+        else coefficient
+    )
 
 
 def _is_long(node: Node, writer: Writer) -> bool:
@@ -83,7 +88,12 @@ def scalar_factor(coefficient: Number, scalars: Sequence[Node], writer: Writer) 
     above: list[Text] = []
     below: list[Text] = []
     for node in scalars:
-        if isinstance(node, Pointwise) and node.function == "power" and node.exponent == -1 and not writer.is_named(node):
+        if (
+            isinstance(node, Pointwise)
+            and node.function == "power"
+            and node.exponent == -1
+            and not writer.is_named(node)
+        ):
             below.append(writer.text(node.args[0]))
         else:
             above.append(writer.text(node))
@@ -150,10 +160,7 @@ def _index_bracket(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer:
 
 def _is_reciprocal(node: Node, writer: Writer) -> bool:
     return (
-        isinstance(node, Pointwise)
-        and node.function == "power"
-        and node.exponent == -1
-        and not writer.is_named(node)
+        isinstance(node, Pointwise) and node.function == "power" and node.exponent == -1 and not writer.is_named(node)
     )
 
 
@@ -244,7 +251,7 @@ def _permutation(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: W
     return writer.notation.permuted(text, [labels.index(label) + 1 for label in node.output])
 
 
-# --------------------------------------------------------------------------------------------------- matrices and vectors
+# ------------------------------------------------------------------------------------------- matrices and vectors
 @dataclass(frozen=True, slots=True)
 class _Unit:
     """A factor of a product of matrices. ``flipped`` transposes it; a symmetric one stays."""
@@ -439,4 +446,3 @@ class _Graph:
     def _joined(self, term: _Term) -> Text:
         texts = [self.notation.transpose(unit.text) if unit.flipped else unit.text for unit in term.units]
         return texts[0] if len(texts) == 1 else self.notation.matrix_product(texts)
-
