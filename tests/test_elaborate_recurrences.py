@@ -86,6 +86,9 @@ F = Q[T] + C[T]""": gated(),
     "F = (sum[t=1..T](v[t] X[t,i,d]) | id)": np.einsum("t,tid->id", v, X),
     "F = sum[t=1..T](sum[s=1..T](v[s] v[t]))": v.sum() ** 2,
     "F = sum[t=1..T](sum[i=1..N](X[t,i,2]))": X[:, :, 1].sum(),
+    "F = sum[t=1..T,i=1..N](v[t] X[t,i,2])": v @ X[:, :, 1].sum(1),
+    "F = sum[t=1..T,i](v[t] X[t,i,2])": v @ X[:, :, 1].sum(1),
+    "F_d = sum[t=1..T,i=1..N](v[t] X[t,i,d])": v @ X.sum(1),
 }
 
 

@@ -92,7 +92,9 @@ def dimension(expr: syntax.Entry, scope: Scope, labels: Callable[[syntax.Name], 
                 scope.unknown(name.text, name.span)
             scope.get(name.text, name.span)
             problems.error(
-                f"{name.text} is no whole number", name.span, "an index or a size is made of sizes and numbers"
+                f"{name.text} is declared, and no whole number",
+                name.span,
+                "an index or a size is made of sizes and numbers; a label needs a letter that nothing else has",
             )
         if found is None and isinstance(name, syntax.Index) and isinstance(name.operand, syntax.Name):
             family = scope.get(name.operand.text, name.operand.span)

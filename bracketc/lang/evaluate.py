@@ -129,8 +129,8 @@ def _kronecker(expr: syntax.Kronecker, scope: Scope) -> Value:
 
 
 def _stop(expr: syntax.Stop, scope: Scope) -> Value:
-    evaluate(expr.operand, scope)
-    scope.run.problems.unsupported("stop(…)", expr.span)
+    value = evaluate(expr.operand, scope)
+    return Value(build.pointwise("stop", value.node), value.rows)
 
 
 def _where(expr: syntax.Where, scope: Scope) -> Value:
@@ -158,11 +158,10 @@ def _where(expr: syntax.Where, scope: Scope) -> Value:
 
 
 def _reduction(expr: syntax.Reduction, scope: Scope) -> Value:
-    if all(binder.first is None for binder in expr.binders):
+    expr = indexing.one_range(expr)
+    if expr.binders[0].first is None:
         return indexed.reduction(expr, scope)
     problems = scope.run.problems
-    if len(expr.binders) != 1:
-        problems.unsupported("several ranges in one sum", expr.span, "nest the sums: sum[s=1..S](sum[t=1..T](…))")
     if indexed.has_labels(expr, scope):
         return indexed.reduction(expr, scope)
     (binder,) = expr.binders

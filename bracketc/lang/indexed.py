@@ -19,7 +19,7 @@ from bracketc.lang import syntax, words
 from bracketc.lang.builtins import ARITY, elementwise_node
 from bracketc.lang.entries import dimension, integer, label_names
 from bracketc.lang.functions import apply_scalar
-from bracketc.lang.indexing import integer_tensor, is_family_range, members, select, stepped
+from bracketc.lang.indexing import integer_tensor, is_family_range, members, one_range, select, stepped
 from bracketc.lang.labelled import Apply, Group, Leaf, Part, Product, Ranged, Reduced, Rule, Terms, union
 from bracketc.lang.labels import MARK, Labels
 from bracketc.lang.scope import Scope
@@ -59,7 +59,7 @@ def bracket(
 def reduction(expr: syntax.Reduction, scope: Scope) -> Value:
     """``sum[i,j](…)`` outside a bracket: a bracket of its own."""
     reader = _Reader(scope, Labels(scope.run))
-    part = reader.part(expr)
+    part = reader._reduction(expr)
     reader.labels.settle((), "")
     if expr.operation == "softmax":
         bound = expr.binders[0].name.text
@@ -445,6 +445,10 @@ class _Reader:
         arguments = self.problems.each(expr.arguments, self.part)
         return Apply(name, function, tuple(arguments), union(arguments), expr.span)
 
+    def _stop(self, expr: syntax.Stop) -> Part:
+        argument = self.part(expr.operand)
+        return Apply("stop", partial(elementwise_node, "stop"), (argument,), union([argument]), expr.span)
+
     def _user(self, scope: Scope, expr: syntax.Call, nodes: Sequence[Node]) -> Node:
         values = [(closed(node), argument.span) for node, argument in zip(nodes, expr.arguments, strict=True)]
         return apply_scalar(expr.function, values, scope, expr.span).node
@@ -505,7 +509,8 @@ class _Reader:
         return Leaf(node, (label,), span)
 
     def _reduction(self, expr: syntax.Reduction) -> Part:
-        if any(binder.first is not None for binder in expr.binders):
+        expr = one_range(expr)
+        if expr.binders[0].first is not None:
             return self._ranged(expr)
         bound = tuple(binder.name.text for binder in expr.binders)
         inside = self.free(expr.body)
@@ -521,8 +526,6 @@ class _Reader:
         return Reduced(expr.operation, bound, body, kept, expr.span)
 
     def _ranged(self, expr: syntax.Reduction) -> Part:
-        if len(expr.binders) > 1:
-            self.problems.unsupported("several ranges in one sum", expr.span, "nest the sums")
         (binder,) = expr.binders
         assert binder.first is not None and binder.last is not None
         if is_family_range(expr, self.scope):
@@ -581,7 +584,6 @@ def _what(expr: syntax.Expr) -> str:
         syntax.Transpose: "^T",
         syntax.Bar: "a bar",
         syntax.System: "a system of terms",
-        syntax.Stop: "stop(…)",
     }
     return names.get(type(expr), "this expression")
 
@@ -597,6 +599,7 @@ _RULES: dict[type, Callable[[_Reader, syntax.Expr], Part]] = {
     syntax.Elementwise: _Reader._product,
     syntax.Power: _Reader._power,  # type: ignore[dict-item]
     syntax.Call: _Reader._call,  # type: ignore[dict-item]
+    syntax.Stop: _Reader._stop,  # type: ignore[dict-item]
     syntax.Where: _Reader._where,  # type: ignore[dict-item]
     syntax.Reduction: _Reader._reduction,  # type: ignore[dict-item]
 }

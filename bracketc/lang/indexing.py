@@ -256,6 +256,17 @@ def history(found: Steps, low: Dim, high: Dim, scope: Scope, span: Span) -> tupl
     return build.add(terms), first
 
 
+def one_range(expr: syntax.Reduction) -> syntax.Reduction:
+    """``sum[s=1..S,t=1..T](…)`` as ``sum[s=1..S](sum[t=1..T](…))``; labels together stay together."""
+    if len(expr.binders) == 1 or all(binder.first is None for binder in expr.binders):
+        return expr
+    body = expr.body
+    for binder in reversed(expr.binders):
+        body = syntax.Reduction(expr.operation, (binder,), body, expr.span)
+    assert isinstance(body, syntax.Reduction)
+    return body
+
+
 def is_family_range(expr: syntax.Reduction, scope: Scope) -> bool:
     """Whether ``sum[k=1..L](… W[k] …)`` runs over members of a family, and so over numbers known now."""
     (binder, *_) = expr.binders
