@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bracketc.bench.pinning import one_core_environment, quiet_core
-from bracketc.bench.report import human, timing_table
+from bracketc.bench.report import bar, human, timing_table
 from bracketc.bench.timing import Timing, interleave, summarise
 
 
@@ -71,6 +71,17 @@ def test_durations_carry_their_unit(seconds: float, text: str) -> None:
 def test_the_table_shows_ratios_to_its_unit() -> None:
     table = timing_table("t", {"a": Timing(1.0, 1.0, 1.0, 1), "b": Timing(2.5, 2.5, 2.5, 1)}, "a")
     assert list(table.columns[3].cells) == ["1.00", "2.50"]
+
+
+def test_the_table_begins_with_the_fastest() -> None:
+    table = timing_table("t", {"slow": Timing(2.0, 2.0, 2.0, 1), "fast": Timing(1.0, 1.0, 1.0, 1)}, "fast", flops=10**9)
+    assert [str(cell) for cell in table.columns[0].cells] == ["fast", "slow"]
+    assert list(table.columns[3].cells) == ["1 Gflop/s", "0.5 Gflop/s"]
+
+
+def test_bars_are_as_long_as_their_share_and_never_empty() -> None:
+    assert [len(bar(share, 8)) for share in (1.0, 0.5, 0.25, 0.0)] == [8, 4, 2, 1]
+    assert bar(1 / 64, 8) == "▏"
 
 
 def test_pinning_is_reached_in_one_restart() -> None:

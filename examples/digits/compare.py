@@ -221,9 +221,10 @@ def main() -> None:
     found = contenders(arguments.folder)
     worst = check(found)
     timings = interleave({each.name: each.step for each in found}, rounds=arguments.rounds)
-    console = Console()
-    title = f"One training step: batch {BATCH}, 64-64-10, float32, one core"
+    console = Console(highlight=False, soft_wrap=True)
+    title = f"batch {BATCH}, 64-64-10, float32, one core"
     console.print(timing_table(title, timings, found[0].name))
+    console.print()
     console.print(f"[dim]after {CHECKED_STEPS} steps all agree with float64 NumPy to {worst:.0e}; timed in turns[/]")
     if arguments.json:
         medians = {name: timing.median for name, timing in timings.items()}

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from data import Digits, augment, load, one_hot, scaling, split
 from figure import draw
@@ -54,43 +54,54 @@ def prepare() -> Data:
     )
 
 
-def bracketc(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line of bracketc with this Python."""
-    command = [sys.executable, "-m", "bracketc", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+def shown(path: Path) -> str:
+    """A path as a person who stands in this folder would type it.
 
-
-def typed(word: str, folder: Path) -> str:
-    """An argument as a person in `folder` would type it.
-
-    >>> typed("/home/ada/models/mlp.brk", Path("/home/ada"))
+    >>> shown(Path.cwd() / "models" / "mlp.brk")
     'models/mlp.brk'
     """
-    return str(Path(word).relative_to(folder)) if Path(word).is_relative_to(folder) else word
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def show(console: Console, *arguments: str, accept: tuple[int, ...] = (0,)) -> int:
-    """Print a command, and what it answers; a status that is not accepted ends the demonstration."""
-    words = " ".join(typed(word, Path.cwd()) for word in arguments)
-    console.print(f"[bold green]$[/] [bold]bracketc {escape(words)}[/]")
-    done = bracketc(*arguments)
-    if done.returncode not in accept:
-        raise SystemExit(done.stdout + done.stderr or f"bracketc {arguments[0]} failed with status {done.returncode}")
-    print(done.stdout.rstrip(), flush=True)
-    if done.stderr.strip():
-        console.print(f"[yellow]{escape(done.stderr.rstrip())}[/]")
-    console.print()
-    return done.returncode
+def say(console: Console, text: str | Text = "") -> None:
+    """Print a line that is never broken."""
+    console.print(text, soft_wrap=True)
+
+
+def command(console: Console, *arguments: str, accept: tuple[int, ...] = (0,)) -> int:
+    """Print a command of bracketc, and let it answer; a status that is not accepted ends the demonstration."""
+    say(console, Text.assemble(("$ ", "bold green"), (" ".join(["bracketc", *arguments]), "bold")))
+    sys.stdout.flush()
+    status = subprocess.run([sys.executable, "-m", "bracketc", *arguments], check=False).returncode
+    if status not in accept:
+        raise SystemExit(f"bracketc {arguments[0]} failed with status {status}")
+    say(console)
+    return status
+
+
+def coloured(source: str) -> Text:
+    """Source text with dim comments and bold keywords."""
+    text = Text(source.rstrip())
+    text.highlight_regex(r"(?m)^(dim|input|param|const|output|gradient)\b|\bwrt\b", "bold cyan")
+    text.highlight_regex(r"#.*", "green dim not bold")
+    return text
 
 
 def build(console: Console, output: Path) -> None:
     """Compile the kernels into `output/c` and `output/numpy`; without a C compiler, into `output/numpy` alone."""
-    for backend, accept in (("numpy", (0,)), ("c", (0, TOOLCHAIN))):
+    for backend in ("c", "numpy"):
         folder = output / backend
         shutil.rmtree(folder, ignore_errors=True)
-        show(
-            console, "build", str(MODEL), "-o", str(folder), "--backend", backend, "--dtype", "float32", accept=accept
-        )
+        target = ("-o", shown(folder), "--backend", backend, "--dtype", "float32")
+        status = command(console, "build", shown(MODEL), *target, accept=(0, TOOLCHAIN) if backend == "c" else (0,))
+        if status == TOOLCHAIN:
+            say(console, Text("No C compiler here, so the NumPy kernels do the work.\n", style="yellow"))
+
+
+def title(console: Console, text: str) -> None:
+    """Begin a part."""
+    console.print()
+    console.rule(f"[bold]{text}", align="left")
 
 
 def predict(module: Any, params: Mapping[str, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -109,14 +120,15 @@ def fit(console: Console, module: Any, data: Data, recipe: Recipe) -> tuple[dict
         if epoch in (1, 2, 5) or epoch % 5 == 0:
             recent = np.mean(history.losses[-len(history.losses) // epoch :])
             accurate = history.accuracies[-1]
-            console.print(f"epoch {epoch:3d}   loss {recent:7.4f}   accuracy on the test digits {accurate:7.2%}")
+            say(console, f"epoch {epoch:3d}   loss {recent:7.4f}   accuracy on the test digits {accurate:7.2%}")
 
     started = time.perf_counter()
     params, history = train(module, data.train, evaluate, recipe, report=report)
     seconds = time.perf_counter() - started
-    console.print(
+    say(
+        console,
         f"[dim]{len(history.losses):,} steps of {recipe.batch} digits in {seconds:.2f} s, "
-        f"{1e6 * seconds / len(history.losses):.0f} µs a step with everything around it[/]\n"
+        f"{1e6 * seconds / len(history.losses):.0f} µs a step with everything around it[/]",
     )
     return params, history
 
@@ -124,8 +136,8 @@ def fit(console: Console, module: Any, data: Data, recipe: Recipe) -> tuple[dict
 def compare(output: Path) -> dict[str, float]:
     """Time one training step in a process of its own, pinned to one core; seconds by contender."""
     record = output / "steps.json"
-    command = [sys.executable, str(HERE / "compare.py"), str(output), "--json", str(record)]
-    subprocess.run(command, check=True)
+    sys.stdout.flush()
+    subprocess.run([sys.executable, str(HERE / "compare.py"), str(output), "--json", str(record)], check=True)
     return dict(json.loads(record.read_text(encoding="utf-8")))
 
 
@@ -136,33 +148,33 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=Recipe().epochs)
     parser.add_argument("--no-compare", action="store_true", help="leave out the comparison with other libraries")
     arguments = parser.parse_args()
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=min(100, shutil.get_terminal_size((100, 24)).columns))
     output = arguments.output.resolve()
 
-    console.rule("[bold]The model", align="left")
-    console.print(escape(MODEL.read_text(encoding="utf-8")))
-    console.rule("[bold]Its gradients, derived and checked", align="left")
-    show(console, "derive", str(MODEL))
-    show(console, "check", str(MODEL))
-    console.rule("[bold]Kernels, ahead of time", align="left")
+    title(console, "The model")
+    say(console, coloured(MODEL.read_text(encoding="utf-8")))
+    title(console, "Its gradients, derived and checked")
+    command(console, "derive", shown(MODEL))
+    command(console, "check", shown(MODEL))
+    title(console, "Kernels, ahead of time")
     build(console, output)
-    console.rule("[bold]Training", align="left")
+    title(console, "Training")
     data = prepare()
     backend, label = next(iter(backends(output).items()))
     module = load_generated(output / backend)
-    console.print(f"[dim]generated {label}, {output / backend / 'digits.py'}[/]")
+    say(console, f"[dim]with the generated {label}, {shown(output / backend / 'digits.py')}[/]")
     params, history = fit(console, module, data, Recipe(epochs=arguments.epochs))
     predicted = predict(module, params, data.test).argmax(1)
 
     medians: dict[str, float] = {}
     if not arguments.no_compare:
-        console.rule("[bold]One training step, here and elsewhere", align="left")
+        title(console, "One training step, here and elsewhere")
         medians = compare(output)
     figure = output / "digits.png"
     draw(figure, history, data.shown.images, data.shown.labels, predicted, medians)
     right = int((predicted == data.shown.labels).sum())
-    console.print(f"\n[bold]{right} of {len(predicted)} test digits right ({right / len(predicted):.2%})[/]")
-    console.print(f"figure: {typed(str(figure), Path.cwd())}")
+    say(console, f"\n[bold]{right} of {len(predicted)} test digits right ({right / len(predicted):.2%})[/]")
+    say(console, f"figure: {shown(figure)}")
 
 
 if __name__ == "__main__":
