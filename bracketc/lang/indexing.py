@@ -30,7 +30,7 @@ from bracketc.lang.values import (
     retyped,
 )
 
-MAXIMAL_MEMBERS = 100_000
+MAXIMAL_MEMBERS = 10_000
 """Members of one family."""
 
 
