@@ -204,6 +204,7 @@ def test_gather_counts_data_from_zero() -> None:
     given = {"E": rng.random((5, 3)), "c": np.array([4, 0, 4, 2]), "w": rng.random(4)}
     np.testing.assert_allclose(value("F = E[c]", given, head), given["E"][given["c"]])
     np.testing.assert_allclose(value("F_h = w_n E[c[n], h]", given, head), given["w"] @ given["E"][given["c"]])
+    np.testing.assert_allclose(value("F_bh = E[c[b+1], h]", given, head), given["E"][given["c"][1:]])
     np.testing.assert_allclose(value("F = E[c[2]]", given, head), given["E"][0])
     np.testing.assert_allclose(value("F_n = E[c[n], 2]", given, head), given["E"][given["c"], 1])
     np.testing.assert_allclose(

@@ -29,6 +29,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "F = A[i,2]": ("i", "unknown name i in an index", "label"),
     "F_i = softmax(A_ij)": ("softmax(A_ij)", "no element-wise function", "softmax["),
     "F_i = (A @ B_ij)": ("A @ B_ij", "labels inside @", "close it first"),
+    "F = (sum[t=1..I](y[t] A_tj) | j)": ("t", "t is the variable of a range here, and no label", "A[t,j]"),
     "F = sum[k](x_j)": ("k", "label k of sum[…] does not occur", ""),
     "F_ij = A_ij for i = 1..K": ("A_ij", "label i has two sizes", ""),
     "F = A @ A": ("A @ A", "the inner dimension of @ has two sizes: J in A, I in A", "one name"),
@@ -98,7 +99,6 @@ def test_message(text: str) -> None:
 
 
 UNSUPPORTED = {
-    "F = stop(x)": "stop(x)",
     "F = dx": "dx",
     "F = d(x)": "d(x)",
     'import "other.brk"\nF = x': 'import "other.brk"',
@@ -132,7 +132,7 @@ F = f(x) + f(z)
 
 def test_a_mistake_of_another_kind_is_no_unsupported_error() -> None:
     with pytest.raises(SourceError) as caught:
-        program("F = stop(x) + q")
+        program("F = dx + q")
     assert not isinstance(caught.value, UnsupportedError)
     assert len(caught.value.diagnostics) == 2
 

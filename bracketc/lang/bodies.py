@@ -34,7 +34,7 @@ def body_value(
     given: dict[str, tuple[Dim, Dim, Span]] = {}
     for counted in statement.ranges:
         name = counted.variable.text
-        if any(label.text == name for label in labels):
+        if not scope.has(name):  # the variable of steps is bound already
             given[name] = (dimension(counted.first, scope), dimension(counted.last, scope), counted.span)
     return indexed.bracket(statement.body, labels, scope, "left of =", given)
 
