@@ -89,16 +89,24 @@ class Lowering:
     """Steps for nodes of one entry, or of the body of one loop.
 
     ``values`` says what each lowered node is; it is given for arguments, and for residuals, whose operands are then
-    not visited.
+    not visited. ``parts`` are log-sum-exps whose :func:`log_parts` are among the residuals.
     """
 
-    def __init__(self, hints: Hints, origins: Origins, values: Mapping[Node, Value]) -> None:
+    def __init__(
+        self, hints: Hints, origins: Origins, values: Mapping[Node, Value], parts: Iterable[Reduce] = ()
+    ) -> None:
         self.hints = hints
         self.origins = origins
         self.values: dict[Node, Value] = dict(values)
         self.steps: list[Step] = []
         self.exponentials: dict[Reduce, tuple[Buffer, Buffer]] = {}
         """Of each log-sum-exp: the shifted exponentials and their sums."""
+        self.parts: dict[Reduce, tuple[Value, Value]] = {}
+        """Of each log-sum-exp: the maxima, and the logarithms of the sums of exponentials shifted by them."""
+        for reduced in parts:
+            top, logarithm = log_parts(reduced)
+            self.parts[reduced] = self.values[top], self.values[logarithm]
+            self.values[reduced] = _from_parts(self, reduced, "lse")
         self._made: dict[object, Value] = {}
         """Sums and contractions by what they are made of: brackets that differ in a scale share them."""
         self._projects: dict[Recurrence, dict[int, None]] = {}
@@ -512,13 +520,64 @@ def _einsum(lowering: Lowering, node: Einsum) -> Value:
     return lowering.einsum(node)
 
 
+def log_parts(reduced: Reduce) -> tuple[Node, Node]:
+    """Nodes of which a log-sum-exp is the sum: the maxima m, and ``ln Σ exp (x - m)``.
+
+    Kept apart they say more than their sum, whose rounding is as large as the logarithm when m is.
+    """
+    top = Reduce("max", reduced.arg, reduced.axes)
+    return top, build.subtract(reduced, top)
+
+
+def split_log(node: Node) -> Reduce | None:
+    """The log-sum-exp whose second part ``node`` is."""
+    if isinstance(node, Add):
+        for term in node.terms:
+            if isinstance(term, Reduce) and term.operator == "logsumexp" and log_parts(term)[1] is node:
+                return term
+    return None
+
+
 def _add(lowering: Lowering, node: Add) -> Value:
+    reduced = split_log(node)
+    if reduced is not None:
+        return lowering.parts[reduced][1]
+    for term in node.terms:
+        reduced = _subtracted(term)
+        if reduced is not None and reduced.arg in node.terms:
+            return _log_softmax(lowering, node, term, reduced)
     return lowering.entrywise(node, node.terms, lambda scalars, args: scalars.emit("add", *args))
+
+
+def _subtracted(term: Node) -> Reduce | None:
+    """The log-sum-exp R(x) when ``term`` is -R(x) spread over the shape of x."""
+    if not isinstance(term, Einsum) or term.coefficient != -1 or len(term.factors) != 1:
+        return None
+    ((reduced, labels),) = term.factors
+    if not isinstance(reduced, Reduce) or reduced.operator != "logsumexp":
+        return None
+    kept = tuple(axis for axis in range(reduced.arg.rank) if axis not in reduced.axes)
+    return reduced if labels == kept and term.output == tuple(range(reduced.arg.rank)) else None
+
+
+def _log_softmax(lowering: Lowering, node: Add, term: Node, reduced: Reduce) -> Value:
+    """``x - R(x)`` as ``(x - m) - ln Σ exp (x - m)``: what is large leaves before anything is rounded."""
+    top, logarithm = lowering.parts[reduced]
+    labels = tuple(range(node.rank))
+    kept = tuple(axis for axis in labels if axis not in reduced.axes)
+    others = [other for other in node.terms if other is not term and other is not reduced.arg]
+    scalars = Scalars()
+    shift = scalars.emit("finite_or_zero", put(scalars, top, kept))
+    shifted = scalars.emit("subtract", put(scalars, lowering.value(reduced.arg), labels), shift)
+    number = scalars.emit("subtract", shifted, put(scalars, logarithm, kept))
+    if others:
+        number = scalars.emit("add", number, *(put(scalars, lowering.value(other), labels) for other in others))
+    return lowering.finish(node, scalars, number, REAL)
 
 
 def _pointwise(lowering: Lowering, node: Pointwise) -> Value:
     reduced = _softmax_of(node)
-    if reduced in lowering.exponentials:
+    if reduced is not None and reduced in lowering.exponentials:
         return _softmax(lowering, node, reduced)
 
     def apply(scalars: Scalars, args: list[int]) -> int:
@@ -537,11 +596,9 @@ def _softmax_of(node: Pointwise) -> Reduce | None:
     if node.function != "exp" or not isinstance(arg, Add) or len(arg.terms) != 2:
         return None
     for x, other in (arg.terms, arg.terms[::-1]):
-        if isinstance(other, Einsum) and other.coefficient == -1 and len(other.factors) == 1:
-            reduced, labels = other.factors[0]
-            if isinstance(reduced, Reduce) and reduced.operator == "logsumexp" and reduced.arg is x:
-                kept = tuple(axis for axis in range(x.rank) if axis not in reduced.axes)
-                return reduced if labels == kept else None
+        reduced = _subtracted(other)
+        if reduced is not None and reduced.arg is x:
+            return reduced
     return None
 
 
@@ -577,9 +634,12 @@ def _reduce(lowering: Lowering, node: Reduce) -> Value:
         name = lowering.name(node, f"{node.operator}_{_named(arg)}")
         return whole(lowering.map(scalars, entry, extents, kept, name, REAL, modes[node.operator]))
     # ln Σ exp x = m + ln Σ exp (x - m), where m is the largest x: no exponential overflows, and one of them is 1
-    top = lowering.map(scalars, entry, extents, kept, f"max_{_named(arg)}", REAL, "max")
+    name = f"max_{_named(arg)}"
+    top = lowering.values.setdefault(
+        Reduce("max", node.arg, node.axes), whole(lowering.map(scalars, entry, extents, kept, name, REAL, "max"))
+    )
     scalars = Scalars()
-    shift = scalars.emit("finite_or_zero", scalars.load(Access(top, kept)))
+    shift = scalars.emit("finite_or_zero", put(scalars, top, kept))
     exponential = scalars.emit("call", scalars.emit("subtract", put(scalars, arg, labels), shift), function="exp")
     shifted = lowering.map(scalars, exponential, extents, labels, f"exp_{_named(arg)}")
     scalars = Scalars()
@@ -587,10 +647,18 @@ def _reduce(lowering: Lowering, node: Reduce) -> Value:
     summed = lowering.map(scalars, exponential, extents, kept, f"sum_exp_{_named(arg)}", REAL, "sum")
     lowering.exponentials[node] = (shifted, summed)
     scalars, outer = Scalars(), tuple(range(len(kept)))
-    logarithm = scalars.emit("call", scalars.load(Access(summed, outer)), function="ln")
-    shift = scalars.emit("finite_or_zero", scalars.load(Access(top, outer)))
-    number = scalars.emit("add", shift, logarithm)
-    return whole(lowering.map(scalars, number, node.shape, outer, lowering.name(node, f"lse_{_named(arg)}")))
+    number = scalars.emit("call", scalars.load(Access(summed, outer)), function="ln")
+    logarithm = lowering.map(scalars, number, node.shape, outer, f"log_sum_exp_{_named(arg)}")
+    lowering.parts[node] = top, whole(logarithm)
+    return _from_parts(lowering, node, f"lse_{_named(arg)}")
+
+
+def _from_parts(lowering: Lowering, node: Reduce, otherwise: str) -> Value:
+    top, logarithm = lowering.parts[node]
+    scalars, labels = Scalars(), tuple(range(node.rank))
+    shift = scalars.emit("finite_or_zero", put(scalars, top, labels))
+    number = scalars.emit("add", shift, put(scalars, logarithm, labels))
+    return whole(lowering.map(scalars, number, node.shape, labels, lowering.name(node, otherwise)))
 
 
 def _named(value: Value) -> str:

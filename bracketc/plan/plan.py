@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bracketc.errors import LimitError
-from bracketc.ir.nodes import Node, Tensor
+from bracketc.ir.nodes import Node, Reduce, Tensor
 from bracketc.ir.program import Entry, SizeSpec
 from bracketc.ir.rewrite import Origin, Roots, topological
 from bracketc.plan.association import Reassociated, reassociate
 from bracketc.plan.cost import flops, moved
 from bracketc.plan.fusion import fuse, without_dead
 from bracketc.plan.hints import Hints, choose_hints
-from bracketc.plan.lower import Lowering, source_name
+from bracketc.plan.lower import Lowering, log_parts, source_name, split_log
 from bracketc.plan.names import distinct, unique_names
 from bracketc.plan.notation import with_brackets
 from bracketc.plan.residuals import Residuals, choose_residuals
@@ -72,7 +72,12 @@ def _residuals(entries: Sequence[Entry], hints: Hints) -> Residuals:
     if "forward" not in roots or "backward" not in roots:
         return NO_RESIDUALS
     cotangents = next(entry.extras for entry in entries if entry.name == "backward")
-    return choose_residuals(roots["forward"], roots["backward"], cotangents, hints)
+    chosen = choose_residuals(roots["forward"], roots["backward"], cotangents, hints)
+    saved: dict[Node, None] = {}
+    for node in chosen.saved:
+        whole = isinstance(node, Reduce) and node.operator == "logsumexp"
+        saved.update(dict.fromkeys(log_parts(node) if isinstance(node, Reduce) and whole else (node,)))
+    return replace(chosen, saved=tuple(saved))
 
 
 def _residual_names(entries: Sequence[Entry], residuals: Residuals, origins: Origins) -> tuple[str, ...]:
@@ -106,6 +111,7 @@ class _Task:
     residuals: tuple[tuple[str, Node], ...]
     loaded: tuple[Buffer, ...]
     given: dict[Node, Value]
+    parts: tuple[Reduce, ...]
     outputs: tuple[tuple[str, Node], ...]
 
     @property
@@ -121,10 +127,11 @@ def _task(entry: Entry, residuals: Residuals, names: Sequence[str]) -> _Task:
     taken = {buffer.name for buffer in arguments} | {name for name, _ in saved}
     outputs = tuple((distinct(f"d_{n}" if n in taken else n, taken), node) for n, node in entry.results)
     if entry.name == "forward":
-        return _Task(entry, arguments, saved, (), given, (*outputs, *saved))
+        return _Task(entry, arguments, saved, (), given, (), (*outputs, *saved))
     loaded = tuple(Buffer(name, node.shape, node.dtype) for name, node in saved)
     given.update((node, whole(buffer)) for (_, node), buffer in zip(saved, loaded, strict=True))
-    return _Task(entry, arguments, saved, loaded, given, outputs)
+    parts = tuple(reduced for _, node in saved if (reduced := split_log(node)) is not None)
+    return _Task(entry, arguments, saved, loaded, given, parts, outputs)
 
 
 def _schedule(task: _Task, origins: Origins, hints: Hints, options: PlanOptions) -> Schedule:
@@ -133,7 +140,7 @@ def _schedule(task: _Task, origins: Origins, hints: Hints, options: PlanOptions)
     baseline = hints.of(flops(steps))
     notes: tuple[str, ...] = ()
     if options.reassociate:
-        better = reassociate(roots, hints, task.given)
+        better = reassociate(roots, hints, {*task.given, *task.parts})
         if better.gains:
             candidate, made = _records(task, better.roots, hints)
             if hints.of(flops(candidate)) < baseline:
@@ -166,7 +173,7 @@ def _gain_notes(better: Reassociated, origins: Origins) -> tuple[str, ...]:
 
 def _records(task: _Task, roots: Roots, hints: Hints) -> tuple[tuple[Step, ...], tuple[Buffer, ...]]:
     """One record a node, and the buffers of the outputs: distinct ones that no argument is; copies where needed."""
-    lowering = Lowering(hints, roots.origins, task.given)
+    lowering = Lowering(hints, roots.origins, task.given, task.parts)
     values = lowering.lower(roots.nodes)
     made = {buffer for step in lowering.steps for buffer in writes(step)}
     outputs: dict[Buffer, None] = {}

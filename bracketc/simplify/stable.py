@@ -6,10 +6,11 @@ bracket ``(exp(u)_nk | n)`` is known as ``exp(lse_k(u))``: quotients of exponent
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from fractions import Fraction
 
-from bracketc.ir.build import add, broadcast, einsum, fill_value, permute, pointwise, power, product
+from bracketc.ir.build import add, broadcast, einsum, fill, fill_value, is_zero, permute, pointwise, power, product
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Add, Einsum, Labels, Node, Number, Pointwise, Reduce
 from bracketc.ir.rewrite import Roots, map_nodes, rewrite, use_counts
@@ -36,6 +37,7 @@ def logarithm(node: Node) -> Node | None:
     """The u of a node that is ``exp(u)`` by its form, without computing the exponential; else ``None``.
 
     exp(u)  ->  u        (exp(u)_nk | n)  ->  lse_k(u)        sigmoid(u)  ->  -softplus(-u)        exp(u)**-1  ->  -u
+    exp(u) + exp(v)  ->  v + softplus(u - v)
     """
     base, exponent = base_and_exponent(node)
     if base is not node:
@@ -47,7 +49,24 @@ def logarithm(node: Node) -> Node | None:
     inner = _argument(node, "sigmoid")
     if inner is not None:
         return times(Fraction(-1), pointwise("softplus", times(Fraction(-1), inner)))
-    return _log_sum(node)
+    return _log_add(node) if isinstance(node, Add) else _log_sum(node)
+
+
+def _log_add(node: Add) -> Node | None:
+    """log-sum-exp of the terms of a sum whose terms are exponentials, but for a 1 among them."""
+    logs: list[Node] = []
+    for term in node.terms:
+        coefficient, body = split_scale(term)
+        inner = fill(0, node.shape) if fill_value(body) == 1 else _argument(body, "exp")
+        if inner is None or coefficient <= 0:
+            return None
+        if not is_exact_one(coefficient):
+            inner = add([inner, fill(math.log(coefficient), node.shape)])
+        logs.append(inner)
+    whole, *others = sorted(logs, key=lambda log: not is_zero(log))
+    for other in others:
+        whole = add([whole, pointwise("softplus", add([other, times(Fraction(-1), whole)]))])
+    return whole
 
 
 def _log_sum(node: Node) -> Node | None:
@@ -70,11 +89,16 @@ def stable_logarithms(roots: Roots) -> Roots:
 
     ln(exp(x))  ->  x          ln((exp(x)_nk | n))  ->  lse_k(x)          ln(1 + exp(x))  ->  softplus(x)
     ln((exp(x)_i y_i | i))  ->  x + ln(y)          ln(sigmoid(x))  ->  -softplus(-x)          ln(1 + x)  ->  log1p(x)
+    log1p(exp(x))  ->  softplus(x)          ln(exp(x) + exp(y))  ->  x + softplus(y - x)
     """
     return rewrite(roots, stable_logarithm)
 
 
 def stable_logarithm(node: Node) -> Node:
+    shifted = _argument(node, "log1p")
+    if shifted is not None:
+        inner = logarithm(shifted)
+        return node if inner is None else pointwise("softplus", inner)
     arg = _argument(node, "ln")
     if arg is None:
         return node
@@ -264,7 +288,7 @@ def stable_difference(node: Node) -> Node:
 
 
 def stable_exponentials(roots: Roots) -> Roots:
-    """exp(-softplus(-x))  ->  sigmoid(x)"""
+    """exp(-softplus(-x))  ->  sigmoid(x)          exp(x - softplus(x))  ->  sigmoid(x)"""
     return rewrite(roots, stable_exponential)
 
 
@@ -278,6 +302,13 @@ def stable_exponential(node: Node) -> Node:
     softplus = _argument(body, "softplus")
     if softplus is not None and number == -1:
         return pointwise("sigmoid", times(Fraction(-1), softplus))
+    if isinstance(body, Add):
+        terms = _terms(inner)
+        for term, coefficient in terms.items():
+            softplus = _argument(term, "softplus")
+            rest = {other: size for other, size in terms.items() if other is not term}
+            if softplus is not None and coefficient == -1 and rest == _terms(softplus):
+                return pointwise("sigmoid", softplus)
     logarithm_of = _argument(inner, "ln")
     return logarithm_of if logarithm_of is not None and positive(logarithm_of) else node
 
