@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.action == "clear":
         removed = clear_cache(options)
         terminal.data({"ok": True, "folder": str(folder), "removed": removed})
-        terminal.say(f"removed {removed} builds from {folder}")
+        terminal.say(f"removed {_count(removed)} from {folder}")
         return 0
     entries = cache_entries(options)
     total = sum(entry.bytes for entry in entries)
@@ -38,5 +38,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
             table.add_row(entry.name, bytes_text(entry.bytes), entry.key)
         if entries:
             terminal.table(table)
-    terminal.say(f"{folder}: {len(entries)} builds, {bytes_text(total)}")
+    terminal.say(f"{folder}: {_count(len(entries))}, {bytes_text(total)}")
     return 0
+
+
+def _count(number: int) -> str:
+    return f"{number} build" + ("" if number == 1 else "s")

@@ -18,9 +18,10 @@ from rich.text import Text
 
 from bracketc import compiler
 from bracketc.calculus.derivatives import expand_derivatives, gradient
+from bracketc.calculus.layouts import arrangement
 from bracketc.calculus.requests import named_entries
 from bracketc.cli.build import chosen_backend
-from bracketc.cli.differences import Differences, along, central, disagreement, function_of, value_of
+from bracketc.cli.differences import Differences, along, central, disagreement, frozen, function_of, value_of
 from bracketc.cli.samples import draw_arguments, draw_sizes
 from bracketc.cli.sources import file_argument, settings, size_options
 from bracketc.cli.terminal import Terminal, aligned
@@ -226,7 +227,8 @@ class _Reference:
     def differences(self, rng: np.random.Generator) -> Differences:
         """Differences by some entries of the input, or in the one direction."""
         point = value_of(self.source, self.arrays, self.sizes)
-        function = function_of(self.target, self.source, self.arrays, self.sizes)
+        target, arrays = frozen(self.target, self.arrays, self.sizes)
+        function = function_of(target, self.source, arrays, self.sizes)
         if not np.all(np.isfinite(function(point))):
             raise _Undefined
         if self.direction is not None:
@@ -241,12 +243,11 @@ class _Reference:
         """What the module gave, as the differences lie: picked entries of the input first, then axes of the target."""
         if self.direction is not None:
             return array[None]
-        rank, layout = self.target.rank, self.request.layout
-        if self.request.kind == "jacobian" and layout in ("row", "column"):
-            matrix = array if layout == "row" else array.T
-            array = matrix.reshape([e.evaluate(self.sizes) for e in (*self.target.shape, *self.source.shape)])
-        if self.request.kind == "jacobian" and layout == "gradient":
-            return array.reshape(-1, *array.shape[self.source.rank :])[picks]
+        rank = self.target.rank
+        if self.request.kind == "jacobian":
+            order = arrangement(self.request.layout, rank, self.source.rank).order
+            shape = [e.evaluate(self.sizes) for e in (*self.target.shape, *self.source.shape)]
+            array = array.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
         return np.moveaxis(array.reshape(*array.shape[:rank], -1), -1, 0)[picks]
 
 

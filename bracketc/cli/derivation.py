@@ -16,10 +16,19 @@ from bracketc.ir.program import Entry, Program, Request
 from bracketc.ir.rewrite import depends_on, topological
 from bracketc.options import Options
 
-_LAYOUTS = {
+_SHAPES = {
     "gradient": "a gradient has the shape of its argument",
-    "jacobian": "axes of the output, then of the argument",
     "hessian": "axes of the first argument, then of the second",
+}
+
+_LAYOUTS = {
+    "jacobian": "axes of the output, then of the argument",
+    "gradient": "axes of the argument, then of the output",
+    "row": "the output runs down, the argument along",
+    "column": "the argument runs down, the output along",
+    "transposed": "axes of the argument, then of the output, each in reverse order",
+    "vec": "a matrix, columns of the output and of the argument on top of each other",
+    "flat": "a matrix, rows of the output and of the argument one after the other",
 }
 
 _STEP = "% step"
@@ -81,10 +90,11 @@ def _is_step(entry: Entry) -> bool:
 
 
 def _title(request: Request) -> str:
-    layout = request.layout if request.layout not in (None, "jacobian") else None
-    return f"{request.kind} of {request.output}: " + (
-        f"layout {layout}" if layout else _LAYOUTS.get(request.kind, "one function a name")
-    )
+    if request.kind != "jacobian":
+        return f"{request.kind} of {request.output}: {_SHAPES.get(request.kind, 'one function a name')}"
+    layout = request.layout or "jacobian"
+    about = _LAYOUTS.get(layout, "axes as in the differential")
+    return f"jacobian of {request.output}: layout {layout}, {about}"
 
 
 def _on_the_way(program: Program, request: Request) -> list[Request]:

@@ -16,7 +16,7 @@ from bracketc.cli.sources import file_argument, options, size_options
 from bracketc.cli.terminal import Terminal
 from bracketc.errors import SourceError, UnsupportedError, display_width
 from bracketc.ir.nodes import Node
-from bracketc.ir.program import Program, Request
+from bracketc.ir.program import Program, Request, RequestKind
 
 NAME = "derive"
 READS_SOURCE = True
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         raise UnsupportedError("--format html is not supported yet; there are unicode, ascii and latex")
     program = compiler.load(arguments.file)
     if arguments.of or arguments.wrt:
-        program = replace(program, requests=(asked(program, arguments.of, arguments.wrt),))
+        program = replace(program, requests=asked(program, arguments.of, arguments.wrt))
     elif not program.requests:
         raise SourceError(f"{arguments.file} asks for no derivative; add `gradient J wrt W`, or give --of and --wrt")
     with terminal.working("deriving"):
@@ -52,8 +52,11 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
-def asked(program: Program, of: str | None, wrt: str | None) -> Request:
-    """The request for ``--of`` and ``--wrt``: a gradient of a scalar, a Jacobian of anything else."""
+def asked(program: Program, of: str | None, wrt: str | None) -> tuple[Request, ...]:
+    """Requests for ``--of`` and ``--wrt``: gradients of a scalar, Jacobians of anything else.
+
+    A definition is where the graph is cut, so that each has a request of its own.
+    """
     targets: Mapping[str, Node] = {**dict(program.definitions), **dict(program.results)}
     first = program.requests[0].output if program.requests else next(reversed(list(targets)), None)
     output = of or first
@@ -69,7 +72,10 @@ def asked(program: Program, of: str | None, wrt: str | None) -> Request:
     for name in names:
         if name not in known:
             raise SourceError(f"--wrt {name}: there is no such name; there are {', '.join(known)}")
-    return Request("jacobian" if targets[output].rank else "gradient", output, names)
+    kind: RequestKind = "jacobian" if targets[output].rank else "gradient"
+    if all(name in program.inputs for name in names):
+        return (Request(kind, output, names),)
+    return tuple(Request(kind, output, (name,), name=f"% {name}") for name in names)
 
 
 def _data(formulas: Formulas) -> dict[str, object]:

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from bracketc.errors import UnsupportedError
 from bracketc.ir.interpret import interpret
-from bracketc.ir.nodes import Node, Tensor
-from bracketc.ir.rewrite import substitute, tensors
+from bracketc.ir.nodes import Node, Pointwise, Recurrence, Tensor
+from bracketc.ir.rewrite import substitute, tensors, topological
 
 Array = np.ndarray[Any, Any]
 
@@ -49,6 +50,27 @@ def function_of(
         return interpret([cut], {**known, placeholder: value}, sizes)[0]
 
     return call
+
+
+def frozen(
+    target: Node, arrays: Mapping[str, Array], sizes: Mapping[str, int]
+) -> tuple[Node, dict[str, Array]]:
+    """``target`` with every ``stop(…)`` a constant of its value at ``arrays``, and the arrays with these constants."""
+    order = topological([target])
+    for node in order:
+        if isinstance(node, Recurrence) and any(map(_is_stop, topological(node.body.results))):
+            raise UnsupportedError("differences of a loop that contains stop(…)")
+    known = dict(arrays)
+    constants: dict[Node, Node] = {}
+    for number, node in enumerate(filter(_is_stop, order)):
+        constant = Tensor(f"%stop{number}", node.shape)
+        known[constant.name] = value_of(node, arrays, sizes)
+        constants[node] = constant
+    return substitute((target,), constants)[0], known
+
+
+def _is_stop(node: Node) -> bool:
+    return isinstance(node, Pointwise) and node.function == "stop"
 
 
 def value_of(node: Node, arrays: Mapping[str, Array], sizes: Mapping[str, int]) -> Array:

@@ -11,7 +11,7 @@ from bracketc.emit.forms import form_of
 from bracketc.emit.naming import Naming
 from bracketc.emit.notation import Notation, Text
 from bracketc.emit.products import ONE, Writer, bracket_form, is_spread, scalar_factor, split, tensor_part
-from bracketc.ir.build import is_zero
+from bracketc.ir.build import is_zero, product
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import (
     Add,
@@ -76,19 +76,21 @@ class Display:
         pending: dict[Node, list[str]] = {}
         for left, node in self.wanted:
             pending.setdefault(node, []).append(left)
-        for node in self.naming.choose(roots):
+        given = {node for node in pending if self.naming.is_named(node)}
+        expanded = {node for node in pending if node not in given or self._symbol(node) in pending[node]}
+        for node in self.naming.choose(roots, expanded):
             if isinstance(node, Recurrence):
                 lines.extend(self._loop(node))
             if node in self.naming.chosen:
                 lines.append((self._symbol(node), self._defined(node), condition))
-            for number, left in enumerate(pending.get(node, ())):
-                if node in self.naming.chosen or (number and left):
-                    right = self._symbol(node) if node in self.naming.chosen else pending[node][0]
-                elif isinstance(node, Project) and left == self.text(node).text:
-                    continue  # the recurrence said it
-                else:
-                    right = self._defined(node)
-                lines.append((left, right, condition))
+            lefts = pending.get(node, [])
+            for number, left in enumerate(lefts):
+                if node in self.naming.chosen or (node in given and left != self._symbol(node)):
+                    lines.append((left, self._symbol(node), condition))
+                elif number:
+                    lines.append((left, lefts[0], condition))
+                elif not isinstance(node, Project) or left != self.text(node).text:  # else the loop said it
+                    lines.append((left, self._defined(node), condition))
         return lines
 
     def _symbol(self, node: Node) -> str:
@@ -251,7 +253,7 @@ def _common(d: Display, terms: Sequence[Node]) -> tuple[Text, list[Text]] | None
     if not isinstance(first, Einsum) or d.naming.is_named(first):
         return None
     scalars = split(first)[0]
-    size: Number = abs(first.coefficient)
+    size: Number = first.coefficient if first.coefficient >= 0 else product(Fraction(-1), first.coefficient)
     if not scalars and size == 1:
         return None
     rest: list[Text] = []

@@ -6,7 +6,7 @@ first use. What is short is repeated instead: ``tanh(A1)`` reads better than a n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -73,14 +73,10 @@ class Naming:
     def is_named(self, node: Node) -> bool:
         return node in self.names
 
-    def order(self, roots: Sequence[Node]) -> list[Node]:
-        """Every node that the formulas of ``roots`` show, operands first; names hide what is below them.
-
-        Loops count as shown when one of their results is; what they read follows from that.
-        """
+    def order(self, roots: Sequence[Node], expanded: Set[Node]) -> list[Node]:
+        """Every node that the formulas of ``roots`` show, operands first; names hide what is below them."""
         order: list[Node] = []
         done: set[Node] = set()
-        expanded = set(roots)
 
         def below(node: Node) -> Iterator[Node]:
             hidden = self.is_named(node) and node not in expanded and node not in self.chosen
@@ -103,10 +99,12 @@ class Naming:
                     stack.pop()
         return order
 
-    def choose(self, roots: Sequence[Node]) -> list[Node]:
-        """Name what is shared or long below ``roots``; gives the nodes that are shown, operands first."""
-        order = self.order(roots)
-        expanded = set(roots)
+    def choose(self, roots: Sequence[Node], expanded: Set[Node]) -> list[Node]:
+        """Name what is shared or long below ``roots``; gives the nodes that are shown, operands first.
+
+        ``expanded`` are roots that are written out although they have a name.
+        """
+        order = self.order(roots, expanded)
         shown = [node for node in order if not self.is_named(node) or node in expanded]
         uses: dict[Node, int] = dict.fromkeys(roots, 1)
         for node in shown:
@@ -125,7 +123,7 @@ class Naming:
                 weights[node] = self._lighten(node, weights)
                 if uses.get(node, 0) > 1 and weights[node] > SHORT:
                     self.name(node)
-        return self.order(roots) if self.chosen else order
+        return self.order(roots, expanded) if self.chosen else order
 
     def _lighten(self, node: Node, weights: dict[Node, int]) -> int:
         """The weight of ``node``, after naming the heaviest of its parts if it is long."""
