@@ -32,8 +32,10 @@ def test_no_access_out_of_bounds_and_no_undefined_behaviour() -> None:
         "ASAN_OPTIONS": "detect_leaks=0",
         "BRACKETC_TEST_CFLAGS": FLAGS,
     }
-    chosen = f"(hand_built_schedules and {host_levels()[-1].suffix}-float32) or backward or linear_algebra or leaves_its"
-    command = (sys.executable, "-m", "pytest", "-q", "-x", "-s", "-p", "no:cacheprovider", "-k", chosen, "test_c_backend.py")
+    level = host_levels()[-1].suffix
+    chosen = f"(hand_built_schedules and {level}-float32) or backward or linear_algebra or leaves_its"
+    pytest_options = ("-q", "-x", "-s", "-p", "no:cacheprovider", "-k", chosen)
+    command = (sys.executable, "-m", "pytest", *pytest_options, "test_c_backend.py")
     done = subprocess.run(
         command, cwd=Path(__file__).parent, env=environment, capture_output=True, text=True, check=False
     )
