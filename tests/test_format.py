@@ -149,7 +149,7 @@ traits = tuples(
 )
 layouts = st.one_of(
     st.none(),
-    st.sampled_from(["jacobian", "row"]).map(lambda kind: s.Layout(kind, None, None)),
+    st.sampled_from(["jacobian", "row", "vec"]).map(lambda kind: s.Layout(kind, None, None)),
     st.builds(s.Layout, st.just("positions"), *[position_lists(groups=False, bars=False)] * 2),
 )
 declarable = st.sampled_from(["x", "A", "W1", "β", "input", "t"]).map(s.Name)

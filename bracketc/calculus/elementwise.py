@@ -69,6 +69,7 @@ DERIVATIVES: dict[str, Callable[[Pointwise], Node | None]] = {
     "abs": lambda n: pointwise("sign", n.args[0]),
     "sign": lambda n: None,
     "step": lambda n: None,
+    "stop": lambda n: None,
     "sin": lambda n: pointwise("cos", n.args[0]),
     "cos": lambda n: scale(-1, pointwise("sin", n.args[0])),
     "tan": lambda n: add([ones(n.shape), _square(n)]),

@@ -11,18 +11,16 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bracketc.calculus import layouts
 from bracketc.calculus.derivatives import expand_derivatives, gradient, hessian, hvp, jacobian, jvp, vjp
 from bracketc.errors import Diagnostic, SourceError, UnsupportedError
-from bracketc.ir.build import broadcast, fill_value, permute
-from bracketc.ir.dims import Dim
+from bracketc.ir.build import fill_value
 from bracketc.ir.nodes import Node, Tensor
 from bracketc.ir.program import Entry, Program, Request
 from bracketc.ir.recurrence import merge_recurrences
 from bracketc.ir.rewrite import Origin, Roots
 
 Named = tuple[tuple[str, Node], ...]
-
-LAYOUTS = ("jacobian", "gradient", "row", "column")
 
 
 def entries(program: Program) -> tuple[Entry, ...]:
@@ -134,16 +132,13 @@ def _check_layout(request: Request, target: Node, source: Node) -> Iterable[Diag
     layout = request.layout
     if layout is None:
         return
-    if layout not in LAYOUTS:
-        raise UnsupportedError(
-            Diagnostic(f"layout {layout} is not supported yet", request.span, f"there are: {', '.join(LAYOUTS)}")
-        )
     if request.kind != "jacobian":
-        yield Diagnostic(f"a {request.kind} has no layout: only a jacobian has", request.span)
-    elif layout in ("row", "column") and max(target.rank, source.rank) > 1:
-        yield Diagnostic(
-            f"layout {layout} is about scalars and vectors", request.span, "use layout jacobian or layout gradient"
-        )
+        ask = f"`jacobian {request.output} wrt {', '.join(request.wrt)} layout {layout}`"
+        yield Diagnostic(f"a {request.kind} has no layout: only a jacobian has", request.span, f"write {ask}")
+        return
+    wrong = layouts.problem(layout, target.rank, source.rank)
+    if wrong is not None:
+        yield Diagnostic(wrong[0], request.span, wrong[1])
 
 
 def _unknown(request: Request, name: str, what: str, known: Mapping[str, Node]) -> Diagnostic:
@@ -240,23 +235,9 @@ def _jacobian(graph: _Graph, request: Request) -> list[Entry]:
     target, origins = graph.outputs[request.output], graph.program.origins
 
     def answer(name: str, node: Node) -> tuple[Node, tuple[Tensor, ...]]:
-        if request.layout == "gradient":
-            return jacobian(target, node, "gradient", origins), ()
-        result = jacobian(target, node, origins=origins)
-        return _dressed(result, target.rank, node.rank, request.layout), ()
+        return layouts.arranged(jacobian(target, node, origins=origins), target.rank, request.layout), ()
 
     return _each(graph, request, answer)
-
-
-def _dressed(result: Node, first: int, second: int, layout: str | None) -> Node:
-    """Scalars and vectors as matrices: ``row`` has outputs down and inputs along, ``column`` is its transpose."""
-    if layout not in ("row", "column"):
-        return result
-    one = Dim.of(1)
-    shape = (result.shape[0] if first else one, result.shape[-1] if second else one)
-    axes = ([0] if first else []) + ([1] if second else [])
-    matrix = broadcast(result, shape, axes)
-    return matrix if layout == "row" else permute(matrix, (1, 0))
 
 
 def _hessian(graph: _Graph, request: Request) -> list[Entry]:

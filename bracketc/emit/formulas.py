@@ -22,6 +22,12 @@ from bracketc.ir.rewrite import Origin, topological
 
 FormName = OneOf["auto", "index", "matrix"]
 
+MOST_LINES = 40
+"""Equations in one docstring."""
+
+MOST_NODES = 5_000
+"""Nodes of an entry whose formulas are still put into a docstring."""
+
 
 @dataclass(frozen=True, slots=True)
 class Equation:
@@ -104,8 +110,31 @@ def heading(entry: Entry, result: str, style: StyleName = "unicode") -> str:
     if request.kind == "hessian":
         return spelling.derivative(request.kind, request.output, (request.wrt[0], request.wrt[-1]))
     if request.kind in ("gradient", "jacobian") and result in request.wrt:
-        return spelling.derivative(request.kind, request.output, (result,))
+        kind = "gradient" if request.layout == "gradient" else request.kind  # ∇: inputs, then outputs
+        return spelling.derivative(kind, request.output, (result,))
     return spelling.name(result).text
 
 
-__all__ = ["Equation", "FormName", "StyleName", "equations", "heading", "names_of", "show", "typeset"]
+def entry_formulas(program: Program, entry: Entry, style: StyleName = "unicode") -> tuple[Equation, ...]:
+    """The derivatives of one entry, under the names that ``program.origins`` know; none without a request."""
+    request = entry.request
+    if request is None:
+        return ()
+    roots = [
+        (heading(entry, result, style), node)
+        for result, node in entry.results
+        if request.kind != "gradient" or result != request.output or result in request.wrt
+    ]
+    taken = [*(spec.name for spec in program.sizes), *program.inputs, *(name for name, _ in program.definitions)]
+    return equations(roots, names_of(program), style, taken=taken)
+
+
+def docstring_lines(program: Program, entry: Entry) -> tuple[str, ...]:
+    """The same as lines for a docstring, where they are few enough to be read there."""
+    if entry.request is None or len(topological(node for _, node in entry.results)) > MOST_NODES:
+        return ()
+    lines = tuple(equation.text for equation in entry_formulas(program, entry))
+    return lines if len(lines) <= MOST_LINES else (*lines[:MOST_LINES], "…")
+
+
+__all__ = ["Equation", "FormName", "StyleName", "docstring_lines", "entry_formulas", "equations", "heading", "names_of", "show", "typeset"]

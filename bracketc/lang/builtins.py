@@ -9,7 +9,8 @@ from fractions import Fraction
 from bracketc.errors import Span
 from bracketc.ir import build
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Linalg, Node, Pointwise, Range, Reduce, Shape, Stack
+from bracketc.ir.nodes import Linalg, Node, Pointwise, Reduce, Stack
+from bracketc.ir.stacking import merged
 from bracketc.lang import words
 from bracketc.lang.scope import Scope
 from bracketc.lang.sums import align
@@ -170,40 +171,9 @@ def _diag(node: Node, lead: int, *_: object) -> Node:
 
 
 def _vec(node: Node, lead: int, args: Sequence[tuple[Value, Span]], scope: Scope, span: Span) -> Node:
-    """Columns on top of each other: entry ``i + I j`` is ``A_ij``, which one overlap says when I is a number.
-
-    Otherwise a condition on the three positions says it.
-    """
-    resolve = scope.run.sizes.resolve
-    shape = tuple(resolve(extent) for extent in node.shape)
-    steps = [1]
-    extent = Dim.of(1)
-    for size in shape[lead:]:
-        extent = extent * size
-    if node.rank == lead:
-        return build.einsum(1, [(node, range(lead))], (*range(lead), "i"), {"i": Dim.of(1)})
-    for size in shape[lead:-1]:
-        if size.constant is None:
-            return _placed(node, lead, shape[lead:], extent)
-        steps.append(steps[-1] * size.constant)
-    return build.overlap(node, lead, 0, steps, extent)
-
-
-def _placed(node: Node, lead: int, shape: Shape, extent: Dim) -> Node:
-    """``(A_ij [p = i + I (j - 1)] | p)``."""
-    whole = (extent, *shape)
-    stride = Dim.of(1)
-    terms = [build.fill(1, whole)]
-    for axis, size in enumerate(shape, 1):
-        counted = build.add([Range(size), build.fill(-1, (size,))])
-        terms.append(
-            build.einsum(1, [(counted, (axis,)), (build.size(stride), ())], range(len(whole)), dict(enumerate(whole)))
-        )
-        stride = stride * size
-    here = build.compare("==", build.broadcast(Range(extent), whole, (0,)), build.add(terms))
-    labels = [f"i{axis}" for axis in range(len(shape))]
-    factors: list[tuple[Node, Sequence[object]]] = [(node, (*range(lead), *labels)), (here, ("p", *labels))]
-    return build.einsum(1, factors, (*range(lead), "p"))
+    """Columns on top of each other: entry ``i + I j`` is ``A_ij``."""
+    shape = tuple(scope.run.sizes.resolve(extent) for extent in node.shape)
+    return merged(retyped(node, shape), lead, node.rank - lead, first_fastest=True)
 
 
 def _stack(args: Sequence[tuple[Value, Span]], lead: int, scope: Scope, span: Span) -> Value:

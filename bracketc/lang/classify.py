@@ -20,6 +20,7 @@ SCALAR = (
     syntax.Operator,
     syntax.Where,
     syntax.Comparison,
+    syntax.Stop,
 )
 """What the body of a scalar function is made of."""
 

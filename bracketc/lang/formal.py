@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bracketc.errors import Span
+from bracketc.ir import build
 from bracketc.ir.dims import Dim
 from bracketc.lang import syntax
 from bracketc.lang.problems import Abort
@@ -73,8 +74,16 @@ def _complete(term: Term, scope: Scope) -> None:
             scope.run.problems.error(
                 f"a portion of {instance.name} is missing: {positions} {text} {verb} not used",
                 instance.span,
-                f"a product must use every position of {instance.name} once: write {instance.name}_{missing[0]} too",
+                f"a product must use every position of {instance.name} once: "
+                f"write {_portion_of(instance, missing[0])} too",
             )
+
+
+def _portion_of(instance: Instance, position: int) -> str:
+    """``X_2``, ``X#1_2``, ``stop(X_2)``."""
+    if instance.name.startswith("stop("):
+        return f"{instance.name[:-1]}_{position})"
+    return f"{instance.name}_{position}"
 
 
 def _factor(expr: syntax.Expr, term: Term, scope: Scope) -> Slots:
@@ -93,6 +102,8 @@ def _factor(expr: syntax.Expr, term: Term, scope: Scope) -> Slots:
         return tuple(Slot(term.label(size, False, expr.span), False) for size in sizes)
     if isinstance(expr, syntax.Portion):
         return _portion(expr, term, scope)
+    if isinstance(expr, syntax.Stop) and isinstance(expr.operand, syntax.Portion):
+        return _portion(expr.operand, term, scope, stopped=True)
     if isinstance(expr, syntax.Paren) and (is_formal(expr.body) or isinstance(expr.body, syntax.Paren)):
         return _factor(expr.body, term, scope)
     value = scope.run.evaluate(expr, scope)
@@ -134,22 +145,29 @@ def _fusion(expr: syntax.Fusion, term: Term, scope: Scope) -> Slots:
     return tuple(slots)
 
 
-def _portion(expr: syntax.Portion, term: Term, scope: Scope) -> Slots:
+def _portion(expr: syntax.Portion, term: Term, scope: Scope, stopped: bool = False) -> Slots:
+    """``A_31``; of ``stop(A_2)``, every other portion of that occurrence stands in a ``stop`` too."""
     operand = expr.operand
+
+    def evaluated() -> Value:
+        value = scope.run.evaluate(operand, scope)
+        return Value(build.pointwise("stop", value.node), value.rows) if stopped else value
+
     if isinstance(operand, syntax.Paren | syntax.Brace) or not isinstance(operand, syntax.Name | syntax.Index):
         # Portions of an expression would be portions of two tensors if it were written twice.
         inner = Term(scope.run)
-        value = scope.run.evaluate(operand, scope)
+        value = evaluated()
         slots = _positions(expr, inner, inner.operand(value, operand.span), scope, None)
         return tuple(Slot(label, False) for label in term.operand(_close(inner, slots), expr.span))
     numbers = expr.positions.numbers
-    value = scope.run.evaluate(operand, scope)
+    value = evaluated()
     if set(numbers) == set(range(1, value.rank + 1)):
         return _positions(expr, term, term.operand(value, operand.span), scope, None)
-    key = (operand, expr.instance)
+    key = (operand, expr.instance, stopped)
     instance = term.instances.get(key)
     if instance is None:
         name = operand.span.text + ("" if expr.instance is None else f"#{expr.instance}")
+        name = f"stop({name})" if stopped else name
         instance = Instance(name, term.operand(value, operand.span), expr.span)
         term.instances[key] = instance
     return _positions(expr, term, instance.labels, scope, instance)

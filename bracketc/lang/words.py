@@ -44,7 +44,7 @@ TRAITS = (
 TRAIT_ENDINGS = {"onehot": "rows", "stochastic": "rows", "integer": "in"}
 """Words that must follow the first word of a trait."""
 
-LAYOUTS = ("jacobian", "gradient", "row", "column")
+LAYOUTS = ("jacobian", "gradient", "row", "column", "transposed", "vec", "flat")
 
 UNKNOWN_FUNCTIONS = {
     "log": "the natural logarithm is ln, the decimal one log10",

@@ -15,6 +15,7 @@ what is shared stays shared. Each pass is a function of its own, with the bracke
                     shift_logsumexp, complement_sigmoids
     traits          sum_rows, use_diagonals, use_orthogonality, use_signs, declared_powers, canonical_under_symmetry
     windows         compose_windows, fold_overlaps, sum_overlaps, fold_gathers, fold_stacks
+    stops           drop_stops
     sharing         share_transposes
     recurrences     drop_unused, hoist, sink
 """
@@ -59,6 +60,7 @@ from bracketc.simplify.stable import (
     stable_power,
     stable_quotient,
 )
+from bracketc.simplify.stops import drop_stop
 from bracketc.simplify.sums import cancel_term, flatten_sums, merge_term, pull_common_scalars
 from bracketc.simplify.traits import (
     declared_power,
@@ -122,9 +124,9 @@ UNDER_TRAITS: Rules = {
         pull_scalar,
         symmetric_canonical,
     ),
-    Pointwise: (*ALWAYS[Pointwise], use_sign, declared_power),
+    Pointwise: (drop_stop, *ALWAYS[Pointwise], use_sign, declared_power),
 }
-"""The same with those that need the traits of arguments."""
+"""The same with those that need the traits of arguments, and those that are right only after differentiation."""
 
 
 def stabilise(roots: Roots) -> Roots:
