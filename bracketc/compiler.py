@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from types import ModuleType
 
@@ -30,7 +30,7 @@ from bracketc.ir.verify import verify
 from bracketc.lang.elaborate import elaborate
 from bracketc.lang.parser import parse_file
 from bracketc.options import Limits, Options, read_options
-from bracketc.plan.plan import plan
+from bracketc.plan.plan import PlanOptions, plan
 from bracketc.plan.schedule import Plan
 from bracketc.runtime.directory import staging
 from bracketc.runtime.extension import Glue, build_extension, load_extension
@@ -38,6 +38,8 @@ from bracketc.runtime.memory import load_text
 from bracketc.runtime.modules import remembered
 from bracketc.simplify import simplify, stabilise
 from bracketc.version import VERSION
+
+_REAL_BYTES = {"float32": 4, "float64": 8}
 
 
 # ------------------------------------------------------------------------------------------------- the pipeline
@@ -76,9 +78,9 @@ def stages(program: Program, options: Options) -> Stages:
     derived = derive(program, options)
     if options.verify:
         verify(node for function in derived.entries for _, node in function.results)
-    planned = plan(derived.entries, derived.origins, derived.program.sizes)
+    planned = plan(derived.entries, derived.origins, derived.program.sizes, PlanOptions(real_bytes=_REAL_BYTES[options.dtype]))
     _check_limits(planned, options.limits)
-    return Stages(derived.program, derived.entries, planned)
+    return Stages(replace(derived.program, origins=derived.origins), derived.entries, planned)
 
 
 @dataclass(frozen=True, slots=True)

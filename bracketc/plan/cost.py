@@ -12,7 +12,7 @@ A step moves each buffer that it reads and each that it writes once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Shape
@@ -35,7 +35,7 @@ from bracketc.plan.schedule import (
 from bracketc.plan.steps import reads, writes
 
 WIDTHS = {"real": 8, "integer": 8, "boolean": 1}
-"""Bytes of an entry; reals count as float64."""
+"""Bytes of an entry; the width of reals is that of float64 unless it is given."""
 
 Counts = dict[tuple[Dim, ...], int]
 """How often something is done: a number for each product of sizes (sorted by text), to be summed."""
@@ -50,11 +50,12 @@ def flops(steps: Iterable[Step]) -> Dim:
     return total(counts)
 
 
-def moved(steps: Iterable[Step]) -> Dim:
+def moved(steps: Iterable[Step], real_bytes: int = 8) -> Dim:
     """Bytes that all steps read and write, each on its own: nothing stays in a cache between two steps."""
+    widths = {**WIDTHS, "real": real_bytes}
     counts: Counts = {}
     for step in steps:
-        for shape, number in step_bytes(step).items():
+        for shape, number in step_bytes(step, widths).items():
             counts[shape] = counts.get(shape, 0) + number
     return total(counts)
 
@@ -170,8 +171,8 @@ def _program_counts(
             count(extents[label] for label in labels)
 
 
-def step_bytes(step: Step) -> Counts:
-    """Bytes that one step reads and writes."""
+def step_bytes(step: Step, widths: Mapping[str, int]) -> Counts:
+    """Bytes that one step reads and writes, given those of an entry by dtype."""
     counts: Counts = {}
 
     def count(shape: Iterable[Dim], number: int) -> None:
@@ -180,15 +181,15 @@ def step_bytes(step: Step) -> Counts:
 
     if isinstance(step, Loop):
         for inner in step.steps:
-            for shape, number in step_bytes(inner).items():
+            for shape, number in step_bytes(inner, widths).items():
                 count((*shape, step.length), number)
         for _, outer in (*step.slices, *step.stacks):
-            count(outer.shape, 2 * WIDTHS[outer.dtype])
+            count(outer.shape, 2 * widths[outer.dtype])
         for carry in step.carries:
-            count((*carry.before.shape, step.length), 2 * WIDTHS[carry.before.dtype])
+            count((*carry.before.shape, step.length), 2 * widths[carry.before.dtype])
         return counts
     for buffer in _touched(step):
-        count(buffer.shape, WIDTHS[buffer.dtype])
+        count(buffer.shape, widths[buffer.dtype])
     return counts
 
 

@@ -58,15 +58,15 @@ class Explanation:
 
 def explain(plan: Plan) -> tuple[Explanation, ...]:
     """An explanation of every entry, at the sizes in ``plan.hints``."""
-    return tuple(explain_schedule(schedule, Hints(plan.hints)) for schedule in plan.schedules)
+    return tuple(explain_schedule(schedule, Hints(plan.hints), plan.real_bytes) for schedule in plan.schedules)
 
 
-def explain_schedule(schedule: Schedule, hints: Hints) -> Explanation:
+def explain_schedule(schedule: Schedule, hints: Hints, real_bytes: int = 8) -> Explanation:
     """What one schedule does, step by step."""
     saved = {buffer for buffer in schedule.residuals if schedule.entry == "forward"}
     return Explanation(
         schedule.entry,
-        tuple(_rows(schedule.steps, 0, saved, hints)),
+        tuple(_rows(schedule.steps, 0, saved, hints, real_bytes)),
         schedule.flops,
         schedule.bytes,
         hints.of(schedule.flops),
@@ -77,9 +77,9 @@ def explain_schedule(schedule: Schedule, hints: Hints) -> Explanation:
     )
 
 
-def _rows(steps: Iterable[Step], depth: int, saved: set[Buffer], hints: Hints) -> Iterable[Row]:
+def _rows(steps: Iterable[Step], depth: int, saved: set[Buffer], hints: Hints, real_bytes: int) -> Iterable[Row]:
     for step in steps:
-        work, traffic = flops((step,)), moved((step,))
+        work, traffic = flops((step,)), moved((step,), real_bytes)
         names = tuple(buffer.name for buffer in writes(step) if buffer in saved)
         kind = type(step).__name__
         yield Row(
@@ -92,10 +92,10 @@ def _rows(steps: Iterable[Step], depth: int, saved: set[Buffer], hints: Hints) -
             hints.of(traffic),
             fused(step),
             names,
-            reason(step, hints),
+            reason(step, hints, real_bytes),
         )
         if isinstance(step, Loop):
-            yield from _rows(step.steps, depth + 1, saved, hints)
+            yield from _rows(step.steps, depth + 1, saved, hints, real_bytes)
 
 
 def fused(step: Step) -> tuple[str, ...]:
@@ -123,11 +123,11 @@ def _listed(words: list[str]) -> str:
     return ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
 
 
-def reason(step: Step, hints: Hints) -> str:
+def reason(step: Step, hints: Hints, real_bytes: int = 8) -> str:
     """Why a record stands alone, in a few words."""
     match step:
         case Contract():
-            work, traffic = hints.of(flops((step,))), max(1, hints.of(moved((step,))))
+            work, traffic = hints.of(flops((step,))), max(1, hints.of(moved((step,), real_bytes)))
             return f"contraction, {work / traffic:.1f} flops a byte"
         case Map():
             modes = {store.mode for store in step.stores} - {"store"}

@@ -36,10 +36,11 @@ NO_RESIDUALS = Residuals((), ())
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """Passes that can be switched off; the meaning of the schedule stays the same."""
+    """Passes that can be switched off (the meaning of the schedule stays the same), and the width of a real in bytes."""
 
     fuse: bool = True
     reassociate: bool = True
+    real_bytes: int = 8
 
 
 def plan(
@@ -62,7 +63,7 @@ def plan(
             raise LimitError(f"{entry.name} has more than {MAX_NODES} nodes; split the program")
         schedule = _schedule(task, origins, hints, options)
         planned.append(replace(schedule, notes=(*schedule.notes, *_residual_notes(task, residuals))))
-    return Plan(tuple(planned), tuple(hints.numbers), dict(hints.numbers))
+    return Plan(tuple(planned), tuple(hints.numbers), dict(hints.numbers), options.real_bytes)
 
 
 # ------------------------------------------------------------------------------------------------ residuals
@@ -156,7 +157,7 @@ def _schedule(task: _Task, origins: Origins, hints: Hints, options: PlanOptions)
         tuple((name, buffer) for (name, _), buffer in zip(task.entry.results, outputs, strict=False)),
         (Variant((), steps),),
         flops(steps),
-        moved(steps),
+        moved(steps, options.real_bytes),
         notes,
         baseline,
     )

@@ -282,6 +282,7 @@ class Plan:
     schedules: tuple[Schedule, ...]
     sizes: tuple[str, ...]
     hints: dict[str, int] = field(default_factory=dict)
+    real_bytes: int = 8
 
     def schedule(self, entry: str) -> Schedule:
         return next(s for s in self.schedules if s.entry == entry)
