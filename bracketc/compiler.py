@@ -28,7 +28,7 @@ from bracketc.ir.rewrite import Origin
 from bracketc.ir.sizes import bind_sizes
 from bracketc.ir.verify import verify
 from bracketc.lang.elaborate import elaborate
-from bracketc.lang.parser import parse_file
+from bracketc.lang.parser import read_file
 from bracketc.options import Limits, Options, read_options
 from bracketc.plan.plan import PlanOptions, plan
 from bracketc.plan.schedule import Plan
@@ -135,7 +135,8 @@ def _check_limits(planned: Plan, limits: Limits) -> None:
 # ------------------------------------------------------------------------------------------------- what people call
 def parse(text: str, filename: str = "<string>") -> Program:
     """The program that ``text`` means; every mistake in it is in one :class:`~bracketc.errors.SourceError`."""
-    return elaborate(parse_file(Source(text, str(filename))))
+    read = read_file(Source(text, str(filename)))
+    return elaborate(read.tree, read.problems, read.spoiled)
 
 
 def load(path: str | os.PathLike[str]) -> Program:

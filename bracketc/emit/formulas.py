@@ -137,4 +137,15 @@ def docstring_lines(program: Program, entry: Entry) -> tuple[str, ...]:
     return lines if len(lines) <= MOST_LINES else (*lines[:MOST_LINES], "…")
 
 
-__all__ = ["Equation", "FormName", "StyleName", "docstring_lines", "entry_formulas", "equations", "heading", "names_of", "show", "typeset"]
+__all__ = [
+    "Equation",
+    "FormName",
+    "StyleName",
+    "docstring_lines",
+    "entry_formulas",
+    "equations",
+    "heading",
+    "names_of",
+    "show",
+    "typeset",
+]

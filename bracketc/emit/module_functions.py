@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bracketc.emit import expressions as ex
 from bracketc.emit.c_module import CText
 from bracketc.emit.checks import Argument, shape_checks
+from bracketc.emit.formulas import docstring_lines
 from bracketc.emit.layout import assignment, definition, literal, wrapped
 from bracketc.emit.module_views import (
     ArgumentView,
@@ -361,6 +362,9 @@ class FunctionWriter:
         ]
         for result, buffer in zip(self.results, self.result_buffers, strict=True):
             lines.append(f"    {result.name}: {self._kind(buffer)}")
+        formulas = docstring_lines(self.program, self.entry)
+        if formulas:
+            lines += ["", "Formulas", *(f"    {formula}" for formula in formulas)]
         return tuple(docstring_text(line) for line in lines)
 
     def _kind(self, buffer: Buffer) -> str:
