@@ -14,6 +14,14 @@ import bracketc as bc
 SOURCE = "dim N\ninput x : N\nparam w : N\nJ = (x · w)**2\ngradient J wrt w\nhessian J wrt w"
 
 
+def test_syntax_errors_do_not_hide_the_others() -> None:
+    text = "dim N\ninput x : N\nA = x^2\nB = A + q\nC = A ⊙ x\nJ = x · z\ngradient A wrt x\n"
+    with pytest.raises(bc.BracketError) as caught:
+        bc.parse(text)
+    messages = [d.message for d in caught.value.diagnostics]
+    assert messages == ["^ is no power", "unknown name q", "unknown name z"]
+
+
 def test_a_program_names_its_inputs_outputs_and_requests() -> None:
     program = bc.parse(SOURCE)
     assert list(program.inputs) == ["x", "w"]

@@ -27,9 +27,10 @@ class Defined:
 
 @dataclass(slots=True)
 class Declarations:
-    """A file by names; each table in the order of the source."""
+    """A file by names; each table in the order of the source. ``spoiled`` are names whose statement could not be read."""
 
     names: dict[str, Span] = field(default_factory=dict)
+    spoiled: dict[str, Span] = field(default_factory=dict)
     sizes: dict[str, syntax.Size] = field(default_factory=dict)
     size_families: dict[str, syntax.DimFamily] = field(default_factory=dict)
     arguments: dict[str, syntax.Argument] = field(default_factory=dict)

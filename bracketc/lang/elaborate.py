@@ -38,14 +38,22 @@ STACK = 12_000
 """Python frames that an expression of the deepest nesting inside the deepest calls may take."""
 
 
-def elaborate(tree: syntax.SyntaxFile) -> Program:
+def elaborate(
+    tree: syntax.SyntaxFile, errors: Iterable[Diagnostic] = (), spoiled: Iterable[syntax.Name] = ()
+) -> Program:
     """The program of a file.
 
     Raises :class:`SourceError` with every semantic error of the file, each with its span; when all of them are
     constructs that are not compiled yet, an :class:`UnsupportedError`.  Derivation blocks are read, not checked.
+    ``errors`` are those of the parser, raised together with what is found here; what depends on a ``spoiled`` name, whose statement
+    could not be read, is passed over in silence.
     """
-    problems = Problems()
+    problems = Problems(errors)
     declarations = declare(tree, problems)
+    for name in spoiled:
+        if name.text not in declarations.names:
+            declarations.names[name.text] = declarations.spoiled[name.text] = name.span
+    whole = not problems.diagnostics
     run = Elaboration(evaluate, local_names, define, declarations, problems)
     file = Scope(run, {})
     sizes = bind_sizes(declarations, file)
@@ -64,6 +72,8 @@ def elaborate(tree: syntax.SyntaxFile) -> Program:
     returned = results(declarations, asked, found, file)
     for left, right in run.sizes.settle():
         problems.record(f"two sizes differ: {left} and {right}", tree.span)
+    if not whole:
+        problems.finish()
     program = Program(
         tree.span.source,
         sizes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -16,7 +16,8 @@ from bracketc.lang.frames import too_deep
 from bracketc.lang.lexer import lex
 from bracketc.lang.lines import Line, logical_lines
 from bracketc.lang.statements import is_derivation, statement
-from bracketc.lang.syntax import Binding, Expr, Node, Statement, Step, SyntaxFile, depth
+from bracketc.lang.syntax import Binding, Expr, Name, Node, Statement, Step, SyntaxFile, depth
+from bracketc.lang.words import STATEMENTS
 
 NESTING = 200
 """Longest path from the root of a statement to a leaf, in nodes; also the most brackets open at once."""
@@ -35,22 +36,59 @@ def parse_file(source: Source, nesting: int = NESTING) -> SyntaxFile:
 
     ``C = A @ B``  ->  SyntaxFile((Definition(Target(Name("C"), None, None), MatrixProduct(…), (), ()),))
     """
+    read = read_file(source, nesting)
+    _raise(list(read.problems))
+    return read.tree
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What could be read of a file: the statements without errors, the errors, and the names of the spoiled statements."""
+
+    tree: SyntaxFile
+    problems: tuple[Diagnostic, ...] = ()
+    spoiled: tuple[Name, ...] = ()
+
+
+def read_file(source: Source, nesting: int = NESTING) -> Read:
+    """The same as `parse_file` for the statements that can be read, so that elaboration finds the errors of these, too.
+
+    ``A = B^2`` and ``C = D``  ->  the tree of ``C = D``, the error about ``^2``, and the name A
+    """
     lexed = lex(source)
     problems = list(lexed.problems)
     found: list[Statement] = []
+    spoiled: list[Name] = []
     for line in logical_lines(lexed.tokens):
         if line.block is None:
             read = _attempt(source, line, nesting, problems, _statement)
             if read is not None:
                 found.append(read)
+            else:
+                spoiled.extend(_declared(source, line))
             continue
         head = _attempt(source, line, nesting, problems, header)
         steps = _steps(source, line, nesting, problems)
         if head is not None:
             end = line.closed.end if line.closed is not None else head.span.end
             found.append(replace(head, steps=steps, span=Span(source, head.span.start, end)))
-    _raise(problems)
-    return SyntaxFile(tuple(found), tuple(lexed.comments), Span(source, 0, len(source.text)))
+    tree = SyntaxFile(tuple(found), tuple(lexed.comments), Span(source, 0, len(source.text)))
+    return Read(tree, tuple(problems), tuple(spoiled))
+
+
+def _declared(source: Source, line: Line) -> list[Name]:
+    """The names that a spoiled statement seems to declare."""
+    first, *rest = (token for token in line.tokens if token.kind != "end")
+    names = [token for token in rest if token.kind == "name"]
+    if first.kind != "name":
+        return []
+    if first.text not in STATEMENTS or not rest or rest[0].kind != "name":
+        names = [first]
+    elif first.text not in ("dim", "input", "param", "const", "function"):
+        return []
+    elif first.text != "dim":
+        names = names[:1]
+    return [Name(token.text, Span(source, token.start, token.end)) for token in names]
 
 
 def parse_expression(source: Source, nesting: int = NESTING) -> tuple[Expr, tuple[Binding, ...]]:

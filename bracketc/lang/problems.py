@@ -27,10 +27,11 @@ class Problems:
 
     __slots__ = ("_seen", "_supported", "diagnostics")
 
-    def __init__(self) -> None:
-        self.diagnostics: list[Diagnostic] = []
+    def __init__(self, known: Iterable[Diagnostic] = ()) -> None:
+        """``known`` are the errors of the stages before."""
+        self.diagnostics: list[Diagnostic] = list(known)
         self._seen: set[tuple[str, int, int]] = set()
-        self._supported = True
+        self._supported = not self.diagnostics
 
     def record(self, message: str, span: Span, help: str = "", notes: Iterable[tuple[str, Span | None]] = ()) -> None:
         """Remember a mistake and go on."""

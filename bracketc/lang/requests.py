@@ -23,6 +23,8 @@ def target(reference: syntax.Reference, scope: Scope, purpose: str) -> tuple[str
     problems = scope.run.problems
     declarations = scope.run.declarations
     name = reference.name.text
+    if name in declarations.spoiled:
+        raise Abort
     if name not in declarations.definitions:
         if name in declarations.names:
             what = "an argument" if name in declarations.arguments else "no definition"
@@ -55,6 +57,8 @@ def variables(reference: syntax.Reference, scope: Scope) -> list[str]:
     problems = scope.run.problems
     declarations = scope.run.declarations
     name = reference.name.text
+    if name in declarations.spoiled:
+        raise Abort
     if name not in declarations.arguments and name not in declarations.definitions:
         if name in declarations.names:
             problems.error(
