@@ -50,9 +50,9 @@ def elaborate(
     """
     problems = Problems(errors)
     declarations = declare(tree, problems)
-    for name in spoiled:
-        if name.text not in declarations.names:
-            declarations.names[name.text] = declarations.spoiled[name.text] = name.span
+    for lost in spoiled:
+        if lost.text not in declarations.names:
+            declarations.names[lost.text] = declarations.spoiled[lost.text] = lost.span
     whole = not problems.diagnostics
     run = Elaboration(evaluate, local_names, define, declarations, problems)
     file = Scope(run, {})
