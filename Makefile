@@ -34,13 +34,13 @@ format: $(STAMPS)/dev ## let ruff mend what it can
 	@$(BIN)/ruff check --fix $(CODE)
 
 bench: $(STAMPS)/bench ## compare every model with NumPy, JAX and PyTorch on one core
-	@for script in $(sort $(wildcard benchmarks/bench_*.py)); do $(BIN)/python $$script $(ARGS) || exit 1; done
+	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 fuzz: $(STAMPS)/test ## random programs against the interpreter, many more than `make test` tries
 	@$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile fuzz -k "fuzz or random" $(ARGS)
 
-goldens: $(STAMPS)/test ## rewrite generated/ from models/ (review the diff)
-	@$(BIN)/python -m pytest -q tests/test_generated.py --update-golden $(ARGS)
+goldens: $(STAMPS)/test ## rewrite generated/ from models/, and the answers in README.md (review the diff)
+	@$(BIN)/python -m pytest -q tests/test_generated.py tests/test_readme.py --update-golden $(ARGS)
 
 wheel: $(STAMPS)/test ## build a wheel into dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from harness import Workload, main, one_hot
+from harness import Array, Arrays, Result, Sizes, Workload, main, one_hot
 
 
-def data(rng, sizes):
+def data(rng: np.random.Generator, sizes: Sizes) -> Arrays:
     """Standard normal arguments, weights scaled by the width, random labels."""
     samples, width, hidden, classes = (sizes[name] for name in "NDHK")
     return {
@@ -20,7 +22,7 @@ def data(rng, sizes):
     }
 
 
-def by_hand(X, Y, W1, b1, W2, b2):
+def by_hand(X: Array, Y: Array, W1: Array, b1: Array, W2: Array, b2: Array) -> Result:
     """Rows of Y sum to one, so E = (softmax(A2) - Y) / N."""
     z = X @ W1
     z += b1
@@ -40,19 +42,23 @@ def by_hand(X, Y, W1, b1, W2, b2):
     return value, (X.T @ s, s.sum(0), z.T @ e, e.sum(0))
 
 
-def torch_loss(torch, X, Y, W1, b1, W2, b2):
+def torch_loss(torch: Any, X: Any, Y: Any, W1: Any, b1: Any, W2: Any, b2: Any) -> Any:
     """The loss in PyTorch."""
     a = torch.addmm(b2, torch.tanh(torch.addmm(b1, X, W1)), W2)
     return -(Y * torch.log_softmax(a, 1)).sum() / len(X)
 
 
-def jax_loss(jax, X, Y, W1, b1, W2, b2):
+def jax_loss(jax: Any, X: Any, Y: Any, W1: Any, b1: Any, W2: Any, b2: Any) -> Any:
     """The loss in JAX."""
     a = jax.numpy.tanh(X @ W1 + b1) @ W2 + b2
     return -(Y * jax.nn.log_softmax(a, 1)).sum() / len(X)
 
 
-SIZES = ({"N": 32, "D": 64, "H": 64, "K": 10}, {"N": 128, "D": 784, "H": 256, "K": 10})
+SIZES = (
+    {"N": 32, "D": 64, "H": 64, "K": 10},
+    {"N": 128, "D": 784, "H": 256, "K": 10},
+    {"N": 1024, "D": 1024, "H": 1024, "K": 10},
+)
 
 WORKLOAD = Workload("classifier", ("W1", "b1", "W2", "b2"), SIZES, data, by_hand, torch_loss, jax_loss)
 

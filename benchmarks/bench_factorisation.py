@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from harness import Workload, main
+from harness import Array, Arrays, Result, Sizes, Workload, main
 
 LAM = 1e-1
 
 
-def data(rng, sizes):
+def data(rng: np.random.Generator, sizes: Sizes) -> Arrays:
     """Ratings of low rank with noise; half of them known."""
     users, products, rank = (sizes[name] for name in "NPK")
     u, v = rng.standard_normal((users, rank)), rng.standard_normal((products, rank))
@@ -21,7 +23,7 @@ def data(rng, sizes):
     }
 
 
-def by_hand(R, M, U, V):
+def by_hand(R: Array, M: Array, U: Array, V: Array) -> Result:
     """The mask holds zeros and ones, so M ⊙ M = M and one masking is enough."""
     e = U @ V.T
     e -= R
@@ -30,13 +32,13 @@ def by_hand(R, M, U, V):
     return value, (e @ V + LAM * U, e.T @ U + LAM * V)
 
 
-def torch_loss(torch, R, M, U, V):
+def torch_loss(torch: Any, R: Any, M: Any, U: Any, V: Any) -> Any:
     """The loss in PyTorch."""
     e = M * (R - U @ V.T)
     return 0.5 * (e * e).sum() + LAM / 2 * ((U * U).sum() + (V * V).sum())
 
 
-def jax_loss(jax, R, M, U, V):
+def jax_loss(jax: Any, R: Any, M: Any, U: Any, V: Any) -> Any:
     """The loss in JAX."""
     e = M * (R - U @ V.T)
     return 0.5 * (e * e).sum() + LAM / 2 * ((U * U).sum() + (V * V).sum())

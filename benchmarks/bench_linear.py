@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from harness import Workload, main
+from harness import Array, Arrays, Result, Sizes, Workload, main
 
 LAM = 1e-2
 
 
-def data(rng, sizes):
+def data(rng: np.random.Generator, sizes: Sizes) -> Arrays:
     """Standard normal arguments."""
     samples, width = sizes["N"], sizes["D"]
     return {
@@ -20,7 +22,7 @@ def data(rng, sizes):
     }
 
 
-def by_hand(X, y, w, b):
+def by_hand(X: Array, y: Array, w: Array, b: Array) -> Result:
     """∇w = X^T r / N + lam w, ∇b = mean(r)."""
     r = X @ w
     r += b
@@ -31,19 +33,19 @@ def by_hand(X, y, w, b):
     return value, (r @ X + LAM * w, r.sum())
 
 
-def torch_loss(torch, X, y, w, b):
+def torch_loss(torch: Any, X: Any, y: Any, w: Any, b: Any) -> Any:
     """The loss in PyTorch."""
     r = X @ w + b - y
     return (r @ r) / (2 * len(r)) + LAM / 2 * (w @ w)
 
 
-def jax_loss(jax, X, y, w, b):
+def jax_loss(jax: Any, X: Any, y: Any, w: Any, b: Any) -> Any:
     """The loss in JAX."""
     r = X @ w + b - y
     return (r @ r) / (2 * len(r)) + LAM / 2 * (w @ w)
 
 
-SIZES = ({"N": 200, "D": 20}, {"N": 100_000, "D": 50})
+SIZES = ({"N": 200, "D": 20}, {"N": 100_000, "D": 50}, {"N": 20_000, "D": 1000})
 
 WORKLOAD = Workload("linear", ("w", "b"), SIZES, data, by_hand, torch_loss, jax_loss)
 

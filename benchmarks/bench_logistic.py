@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from harness import Workload, main
+from harness import Array, Arrays, Result, Sizes, Workload, main
 
 
-def data(rng, sizes):
+def data(rng: np.random.Generator, sizes: Sizes) -> Arrays:
     """Standard normal samples, random labels, small weights."""
     samples, width = sizes["N"], sizes["D"]
     return {
@@ -17,7 +19,7 @@ def data(rng, sizes):
     }
 
 
-def by_hand(X, y, w):
+def by_hand(X: Array, y: Array, w: Array) -> Result:
     """∇w = -X^T (y sigmoid(-m)) with the margins m."""
     m = X @ w
     m *= y
@@ -28,17 +30,17 @@ def by_hand(X, y, w):
     return value, (-(m @ X),)
 
 
-def torch_loss(torch, X, y, w):
+def torch_loss(torch: Any, X: Any, y: Any, w: Any) -> Any:
     """The loss in PyTorch."""
     return torch.nn.functional.softplus(-y * (X @ w)).sum()
 
 
-def jax_loss(jax, X, y, w):
+def jax_loss(jax: Any, X: Any, y: Any, w: Any) -> Any:
     """The loss in JAX."""
     return jax.numpy.logaddexp(0, -y * (X @ w)).sum()
 
 
-SIZES = ({"N": 200, "D": 20}, {"N": 100_000, "D": 50})
+SIZES = ({"N": 200, "D": 20}, {"N": 100_000, "D": 50}, {"N": 20_000, "D": 1000})
 
 WORKLOAD = Workload("logistic", ("w",), SIZES, data, by_hand, torch_loss, jax_loss)
 

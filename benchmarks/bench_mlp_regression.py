@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from harness import Workload, main
+from harness import Array, Arrays, Result, Sizes, Workload, main
 
 LAM = 1e-3
 WIDTHS = (8, 32, 32, 2)  # those of models/mlp_regression.brk
@@ -15,7 +16,7 @@ WEIGHTS = tuple(f"W{j}" for j in range(1, LAYERS + 1))
 OFFSETS = tuple(f"b{j}" for j in range(1, LAYERS + 1))
 
 
-def data(rng, sizes):
+def data(rng: np.random.Generator, sizes: Sizes) -> Arrays:
     """Standard normal arguments, weights scaled by the width."""
     samples = sizes["N"]
     pairs = list(pairwise(WIDTHS))
@@ -27,7 +28,7 @@ def data(rng, sizes):
     }
 
 
-def by_hand(X, Y, **params):
+def by_hand(X: Array, Y: Array, **params: Array) -> Result:
     """Backpropagation: S_j = ∇Z_j ⊙ (1 - Z_j²), ∇W_j = Z_{j-1}^T S_j + lam W_j."""
     weights = [params[name] for name in WEIGHTS]
     layers = [X]
@@ -49,7 +50,7 @@ def by_hand(X, Y, **params):
     return value, (*by_weight[::-1], *by_offset[::-1])
 
 
-def torch_loss(torch, X, Y, **params):
+def torch_loss(torch: Any, X: Any, Y: Any, **params: Any) -> Any:
     """The loss in PyTorch."""
     z = X
     for weight, offset in zip(WEIGHTS, OFFSETS, strict=True):
@@ -57,7 +58,7 @@ def torch_loss(torch, X, Y, **params):
     return ((z - Y) ** 2).sum() / (2 * len(X)) + LAM / 2 * sum((params[name] ** 2).sum() for name in WEIGHTS)
 
 
-def jax_loss(jax, X, Y, **params):
+def jax_loss(jax: Any, X: Any, Y: Any, **params: Any) -> Any:
     """The loss in JAX."""
     z = X
     for weight, offset in zip(WEIGHTS, OFFSETS, strict=True):

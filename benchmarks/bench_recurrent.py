@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from harness import Workload, main, one_hot
+from harness import Array, Arrays, Result, Sizes, Workload, main, one_hot
 
 
-def data(rng, sizes):
+def data(rng: np.random.Generator, sizes: Sizes) -> Arrays:
     """Standard normal inputs, weights scaled by the width, random labels."""
     steps, samples, width, hidden, classes = (sizes[name] for name in "TNDHK")
     return {
@@ -22,7 +24,7 @@ def data(rng, sizes):
     }
 
 
-def by_hand(X, Y, Z0, W, U, b, V, c):
+def by_hand(X: Array, Y: Array, Z0: Array, W: Array, U: Array, b: Array, V: Array, c: Array) -> Result:
     """Everything that needs no earlier step is one product over all steps: inputs, outputs, and the gradients."""
     steps, samples, width = X.shape
     hidden, classes = V.shape
@@ -55,7 +57,7 @@ def by_hand(X, Y, Z0, W, U, b, V, c):
     return value, (by_w, flat.T @ every, every.sum(0), states.T @ e, e.sum(0))
 
 
-def torch_loss(torch, X, Y, Z0, W, U, b, V, c):
+def torch_loss(torch: Any, X: Any, Y: Any, Z0: Any, W: Any, U: Any, b: Any, V: Any, c: Any) -> Any:
     """The loss in PyTorch, with the input projections before the loop."""
     inputs = torch.matmul(X, U) + b
     z, states = Z0, []
@@ -66,10 +68,10 @@ def torch_loss(torch, X, Y, Z0, W, U, b, V, c):
     return -(Y * torch.log_softmax(scores, 2)).sum() / X.shape[1]
 
 
-def jax_loss(jax, X, Y, Z0, W, U, b, V, c):
+def jax_loss(jax: Any, X: Any, Y: Any, Z0: Any, W: Any, U: Any, b: Any, V: Any, c: Any) -> Any:
     """The loss in JAX, with `lax.scan`."""
 
-    def step(z, inputs):
+    def step(z: Any, inputs: Any) -> Any:
         z = jax.numpy.tanh(z @ W + inputs)
         return z, z
 
@@ -77,7 +79,11 @@ def jax_loss(jax, X, Y, Z0, W, U, b, V, c):
     return -(Y * jax.nn.log_softmax(states @ V + c, 2)).sum() / X.shape[1]
 
 
-SIZES = ({"T": 10, "N": 8, "D": 16, "H": 32, "K": 10}, {"T": 20, "N": 32, "D": 64, "H": 128, "K": 10})
+SIZES = (
+    {"T": 10, "N": 8, "D": 16, "H": 32, "K": 10},
+    {"T": 20, "N": 32, "D": 64, "H": 128, "K": 10},
+    {"T": 35, "N": 20, "D": 200, "H": 200, "K": 1000},
+)
 
 WORKLOAD = Workload("recurrent", ("W", "U", "b", "V", "c"), SIZES, data, by_hand, torch_loss, jax_loss)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from harness import Workload, main
+from harness import Array, Arrays, Result, Sizes, Workload, main
 
 
-def data(rng, sizes):
+def data(rng: np.random.Generator, sizes: Sizes) -> Arrays:
     """Standard normal arguments, weights scaled by the width."""
     samples, width, outputs = sizes["N"], sizes["D"], sizes["H"]
     return {
@@ -18,7 +20,7 @@ def data(rng, sizes):
     }
 
 
-def by_hand(X, Y, W, b):
+def by_hand(X: Array, Y: Array, W: Array, b: Array) -> Result:
     """∇W = X^T (Z ⊙ C), ∇b = column sums of Z ⊙ C."""
     h = X @ W
     h += b
@@ -31,13 +33,13 @@ def by_hand(X, Y, W, b):
     return value, (X.T @ z, z.sum(0))
 
 
-def torch_loss(torch, X, Y, W, b):
+def torch_loss(torch: Any, X: Any, Y: Any, W: Any, b: Any) -> Any:
     """The loss in PyTorch."""
     z = torch.tanh(torch.addmm(b, X, W)) - Y
     return 0.5 * (z * z).sum()
 
 
-def jax_loss(jax, X, Y, W, b):
+def jax_loss(jax: Any, X: Any, Y: Any, W: Any, b: Any) -> Any:
     """The loss in JAX."""
     z = jax.numpy.tanh(X @ W + b) - Y
     return 0.5 * (z * z).sum()

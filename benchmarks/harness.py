@@ -5,6 +5,8 @@ JAX.  Results are compared with the hand-written NumPy in float64 before anythin
 ends the run.
 
     python benchmarks/bench_classifier.py [--dtype float32] [--size N=32 D=64 ...] [--against numpy,torch,jax]
+
+`benchmarks/run.py` runs all of them and keeps what they found.
 """
 
 from __future__ import annotations
@@ -24,14 +26,22 @@ from rich.console import Console
 import bracketc as bc
 from bracketc.bench.pinning import restart_on_one_core
 from bracketc.bench.report import timing_table
-from bracketc.bench.timing import interleave
+from bracketc.bench.timing import Timing, interleave
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 TOLERANCE = {"float32": 2e-4, "float64": 1e-10}
 PEERS = ("numpy", "torch", "jax")
+TURN = 0.01
+"""Seconds of a turn: short, with many rounds, so that other work on the machine hits every contender alike."""
 
-Arrays = dict[str, np.ndarray]
+OURS = "bracketc C"
+"""What is compared with the peers: called with arguments and returning new arrays, as they do."""
+
+Array = np.ndarray
+Arrays = dict[str, Array]
 Sizes = Mapping[str, int]
+Result = tuple[Any, tuple[Any, ...]]
+"""A value, and a gradient for each parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,7 @@ class Workload:
     params: tuple[str, ...]
     sizes: tuple[Sizes, ...]
     data: Callable[[np.random.Generator, Sizes], Arrays]
-    by_hand: Callable[..., tuple[Any, tuple[Any, ...]]]
+    by_hand: Callable[..., Result]
     torch_loss: Callable[..., Any]
     jax_loss: Callable[..., Any]
 
@@ -79,7 +89,7 @@ def generated(workload: Workload, arrays: Arrays, dtype: str) -> Iterator[Conten
         bound = compiled.value_and_grad.bind(**arrays)
         yield Contender("bracketc C, bound", bound, flat(bound))
         yield Contender(
-            "bracketc C", lambda: compiled.value_and_grad(**arrays), flat(lambda: compiled.value_and_grad(**arrays))
+            OURS, lambda: compiled.value_and_grad(**arrays), flat(lambda: compiled.value_and_grad(**arrays))
         )
     module = bc.compile(program, backend="numpy", dtype=dtype)
     yield Contender(
@@ -209,7 +219,7 @@ def main(workload: Workload) -> None:
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--size", nargs="+", default=[], metavar="N=32", help="other sizes than the script's")
     parser.add_argument("--against", default=",".join(PEERS), help="peers, separated by commas: numpy, torch, jax")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=41)
     parser.add_argument("--json", metavar="FILE", help="write the medians (seconds) there, too")
     arguments = parser.parse_args()
     against = tuple(arguments.against.split(","))
@@ -217,27 +227,49 @@ def main(workload: Workload) -> None:
         parser.error(f"no such peer: {', '.join(unknown)}; there are {', '.join(PEERS)}")
     restart_on_one_core()
 
-    console = Console()
+    console = Console(highlight=False)
     records = []
-    for default in workload.sizes:
+    for default in workload.sizes[:1] if arguments.size else workload.sizes:
         sizes = dict(default) | parse_sizes(arguments.size)
-        exact = workload.data(np.random.default_rng(0), sizes)
-        value, gradients = workload.by_hand(**exact)
-        reference = (np.asarray(value), *map(np.asarray, gradients))
-        arrays = {name: np.array(array, arguments.dtype, order="C") for name, array in exact.items()}
-        found = contenders(workload, arrays, arguments.dtype, against)
-        check(found, reference, arguments.dtype)
-        timings = interleave({each.name: each.call for each in found}, rounds=arguments.rounds)
+        timings = measure(workload, sizes, arguments.dtype, against, arguments.rounds)
+        flops = operations(workload, sizes)
         caption = ", ".join(f"{name}={size}" for name, size in sizes.items())
-        console.print(timing_table(f"{workload.model}  {caption}  {arguments.dtype}", timings, found[0].name))
+        unit = OURS if OURS in timings else next(iter(timings))
+        console.print(timing_table(f"{workload.model}: {caption}, {arguments.dtype}", timings, unit, flops))
+        console.print()
         records.append(
-            {"model": workload.model, "sizes": sizes, "dtype": arguments.dtype}
-            | {"seconds": {name: timing.median for name, timing in timings.items()}}
+            {
+                "model": workload.model,
+                "sizes": sizes,
+                "dtype": arguments.dtype,
+                "flops": flops,
+                "contenders": {
+                    name: {"median": timing.median, "lower": timing.lower, "upper": timing.upper}
+                    for name, timing in timings.items()
+                },
+            }
         )
-        if arguments.size:
-            break
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+
+
+def measure(
+    workload: Workload, sizes: Sizes, dtype: str, against: tuple[str, ...], rounds: int
+) -> dict[str, Timing]:
+    """Draw the arguments, compare everyone with float64, then time."""
+    exact = workload.data(np.random.default_rng(0), sizes)
+    value, gradients = workload.by_hand(**exact)
+    reference = (np.asarray(value), *map(np.asarray, gradients))
+    arrays = {name: np.array(array, dtype, order="C") for name, array in exact.items()}
+    found = contenders(workload, arrays, dtype, against)
+    check(found, reference, dtype)
+    return interleave({each.name: each.call for each in found}, rounds=rounds, seconds=TURN)
+
+
+def operations(workload: Workload, sizes: Sizes) -> int:
+    """Floating-point operations of one call as bracketc plans it; the rate of every contender refers to them."""
+    module = bc.compile(bc.load(str(MODELS / f"{workload.model}.brk")), backend="numpy")
+    return int(module.SIGNATURE["count"]("value_and_grad", **sizes)["flops"])
 
 
 def one_hot(rng: np.random.Generator, *shape: int) -> np.ndarray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,3 +108,44 @@ def test_sizes_are_read_from_words(harness: ModuleType) -> None:
     assert harness.parse_sizes(["N=32", "D=64"]) == {"N": 32, "D": 64}
     with pytest.raises(SystemExit, match="NAME=NUMBER"):
         harness.parse_sizes(["N:32"])
+
+
+RECORD = {
+    "model": "linear",
+    "sizes": {"N": 1000},
+    "contenders": {
+        "bracketc C": {"median": 2e-6},
+        "NumPy by hand": {"median": 3e-6},
+        "JAX jit": {"median": 1e-6},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def runner(folder: None) -> Iterator[ModuleType]:
+    yield importlib.import_module("run")
+    sys.modules.pop("run", None)
+
+
+def test_where_a_peer_is_faster_is_said(runner: ModuleType) -> None:
+    assert runner.best_peer(RECORD) == ("JAX jit", 1e-6)
+    page = runner.page([RECORD], {"processor": "P"}, "float32")
+    assert "| linear | N 1,000 | 2 µs | 3 µs | 1 µs | **0.50** (JAX jit) |" in page
+    assert "* linear, N 1,000: 2.00 times the time of JAX jit" in page
+
+
+def test_the_machine_is_described_without_names_and_paths(runner: ModuleType) -> None:
+    described = runner.machine()
+    assert {"processor", "compiler", "python", "numpy"} <= set(described)
+    assert not any("/" in text or platform.node() in text for text in described.values() if platform.node())
+
+
+def test_the_processor_is_named_with_its_vectors(runner: ModuleType) -> None:
+    assert runner.processor("model name\t: Fast One\nflags\t: fma avx2\n") == "Fast One (AVX2)"
+
+
+def test_the_kept_results_cover_every_model(runner: ModuleType) -> None:
+    kept = json.loads((FOLDER / "results" / "medians.json").read_text(encoding="utf-8"))
+    assert {record["model"] for record in kept["records"]} == set(runner.names())
+    page = (FOLDER / "results" / "README.md").read_text(encoding="utf-8")
+    assert page == runner.page(kept["records"], kept["machine"], kept["records"][0]["dtype"])

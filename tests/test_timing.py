@@ -76,7 +76,7 @@ def test_the_table_shows_ratios_to_its_unit() -> None:
 def test_the_table_begins_with_the_fastest() -> None:
     table = timing_table("t", {"slow": Timing(2.0, 2.0, 2.0, 1), "fast": Timing(1.0, 1.0, 1.0, 1)}, "fast", flops=10**9)
     assert [str(cell) for cell in table.columns[0].cells] == ["fast", "slow"]
-    assert list(table.columns[3].cells) == ["1 Gflop/s", "0.5 Gflop/s"]
+    assert list(table.columns[3].cells) == ["1", "0.5"]
 
 
 def test_bars_are_as_long_as_their_share_and_never_empty() -> None:

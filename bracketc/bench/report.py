@@ -9,7 +9,7 @@ from rich.text import Text
 
 from bracketc.bench.timing import Timing
 
-BAR = 24
+BAR = 18
 """Characters of the longest bar."""
 
 _EIGHTHS = "▏▎▍▌▋▊▉█"
@@ -21,17 +21,17 @@ def timing_table(title: str, timings: Mapping[str, Timing], unit: str, flops: in
     With ``flops``, the operations that the program needs, each contender gets its rate.
     """
     table = Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("")
-    for name in ("median", "spread", *(("rate",) if flops else ()), f"times {unit}"):
+    table.add_column("", no_wrap=True)
+    for name in ("median", "spread", *(("Gflop/s",) if flops else ()), f"× {unit}"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     slowest = max(timing.median for timing in timings.values())
     for name in sorted(timings, key=lambda name: timings[name].median):
         timing = timings[name]
         style = "bold cyan" if name.startswith("bracketc") else ""
-        rate = (f"{flops / timing.median / 1e9:.3g} Gflop/s",) if flops else ()
+        rate = (f"{flops / timing.median / 1e9:.3g}",) if flops else ()
         table.add_row(
-            Text(name, style=style, no_wrap=True),
+            Text(name, style=style),
             human(timing.median),
             f"± {50 * timing.spread:.0f} %",
             *rate,
