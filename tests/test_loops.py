@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from random_ir import SIZES as RANDOM_SIZES
+from random_ir import random_graph
+from test_plan_random import entry_of
 
 from bracketc.ir.dims import Dim
+from bracketc.ir.interpret import interpret as tensor_interpret
+from bracketc.ir.rewrite import tensors
 from bracketc.loops.arena import Arena
 from bracketc.loops.interpret import interpret
 from bracketc.loops.kernel import Contraction, Nest, Steps
 from bracketc.loops.lower import group_of, lower
 from bracketc.loops.printer import show
+from bracketc.loops.verify import LoopError, verify
+from bracketc.plan.plan import plan as make_plan
 from bracketc.plan.schedule import (
     Access,
     Buffer,
@@ -45,6 +55,7 @@ def schedule(arguments: list[Buffer], results: list[Buffer], *steps: Step) -> Sc
 def run(plan: Schedule, **given: np.ndarray) -> dict[str, np.ndarray]:
     kernel = lower(plan)
     assert show(kernel)
+    verify(kernel)
     return interpret(kernel, given, SIZES)[0]
 
 
@@ -143,7 +154,13 @@ def test_window_and_its_adjoint() -> None:
 def test_gather_scatter_and_join() -> None:
     table, index = Buffer("E", (D, H)), Buffer("ci", (N,), "integer")
     rows, back, pair = Buffer("R", (N, H)), Buffer("S", (D, H)), Buffer("P", (Dim.of(2), D, H))
-    plan = schedule([table, index], [rows, back, pair], Gather(rows, table, index), Scatter(back, rows, index), Join(pair, (table, back)))
+    plan = schedule(
+        [table, index],
+        [rows, back, pair],
+        Gather(rows, table, index),
+        Scatter(back, rows, index),
+        Join(pair, (table, back)),
+    )
     e, i = RNG.normal(size=(4, 3)), np.array([0, 3, 3, 1, 0])
     got = run(plan, E=e, ci=i)
     np.testing.assert_allclose(got["R"], e[i])
@@ -174,7 +191,9 @@ def test_a_recurrence_with_a_state_that_lags_two_steps(reverse: bool, stacked: b
         (H,),
     )
     stacks = ((zt, stack), (before2, slow)) if stacked else ((before2, slow),)
-    loop = Loop(T, reverse, (Carry(before, zt, z1, final), Carry(before2, before, z0, None)), ((xt, x),), stacks, (step,))
+    loop = Loop(
+        T, reverse, (Carry(before, zt, z1, final), Carry(before2, before, z0, None)), ((xt, x),), stacks, (step,)
+    )
     results = [final, slow, *([stack] if stacked else [])]
     plan = schedule([x, z0, z1], results, loop)
     kernel = lower(plan)
@@ -192,6 +211,41 @@ def test_a_recurrence_with_a_state_that_lags_two_steps(reverse: bool, stacked: b
     np.testing.assert_allclose(got["lagged"], lagged)
     if stacked:
         np.testing.assert_allclose(got["stack"], np.array([states[t] for t in range(steps)]).reshape(steps, 3))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_graphs_keep_their_meaning_and_are_well_formed(seed: int) -> None:
+    roots, values = random_graph(seed, count=14, roots=4)
+    used = {node: values[node] for node in tensors(roots)}
+    kernel = lower(make_plan([entry_of(roots)], {}).schedule("evaluate"))
+    verify(kernel)
+    assert show(kernel)
+    wanted = tensor_interpret(roots, used, RANDOM_SIZES)
+    got, _ = interpret(kernel, {node.name: value for node, value in used.items()}, RANDOM_SIZES)
+    for array, want in zip(got.values(), wanted, strict=True):
+        np.testing.assert_allclose(array, want, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "broken, what",
+    [
+        (lambda n: replace(n, axes=(*n.axes, n.axes[0])), "a label twice"),
+        (lambda n: replace(n, program=(Instruction("negate", (0,)),)), "refers forwards"),
+        (lambda n: replace(n, loads=()), "loads nothing"),
+        (lambda n: replace(n, writes=(replace(n.writes[0], target=n.loads[0]),)), "read only"),
+        (lambda n: replace(n, writes=(replace(n.writes[0], fresh=True),)), "reduces nothing"),
+        (lambda n: replace(n, axes=()), "a label from elsewhere"),
+    ],
+)
+def test_a_broken_nest_is_refused(broken: Callable[[Nest], Nest], what: str) -> None:
+    x, z = Buffer("X", (N,)), Buffer("Z", (N,))
+    step = Map((0,), (Access(x, (0,)),), (LOAD,), (Store(z, (0,), 0),), (N,))
+    kernel = lower(schedule([x], [z], step))
+    (nest,) = kernel.body
+    assert isinstance(nest, Nest)
+    verify(kernel)
+    with pytest.raises(LoopError, match=what):
+        verify(replace(kernel, body=(broken(nest),)))
 
 
 def test_slots_are_shared_by_buffers_that_do_not_meet() -> None:

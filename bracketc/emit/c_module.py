@@ -23,6 +23,7 @@ from bracketc.emit.vectormath import functions_text
 from bracketc.ir.program import Entry
 from bracketc.loops.kernel import Kernel
 from bracketc.loops.lower import lower
+from bracketc.loops.verify import verify
 from bracketc.plan.schedule import Buffer, Plan, Schedule
 
 _CONTRACTIONS = (
@@ -74,13 +75,15 @@ def c_module(
     dtype: str,
     title: str = "",
     about: Sequence[str] = (),
-    docs: Mapping[str, str] | None = None,
+    checked: bool = False,
 ) -> CText:
     """The C text of a plan. ``name`` is an ASCII identifier that starts every public name; ``about`` are lines for
-    the head of the header,
-    ``docs`` one sentence an entry; ``entries`` tell gradients from other results by name."""
+    the head of the header; ``entries`` say what the functions answer. ``checked`` verifies the loop IR first."""
     ctype = FLOAT64 if dtype == "float64" else FLOAT32
-    writer = _Writer(name, ctype, plan, {entry.name: entry for entry in entries}, docs or {})
+    writer = _Writer(name, ctype, plan, {entry.name: entry for entry in entries})
+    if checked:
+        for kernel in writer.kernels.values():
+            verify(kernel)
     texts = writer.entries()
     view = writer.view(texts, title or name, tuple(about))
     return CText(
@@ -100,14 +103,11 @@ def _tidy(text: str) -> str:
 class _Writer:
     """Public names of a module and the parts of its view."""
 
-    def __init__(
-        self, name: str, ctype: CType, plan: Plan, entries: Mapping[str, Entry], docs: Mapping[str, str]
-    ) -> None:
+    def __init__(self, name: str, ctype: CType, plan: Plan, entries: Mapping[str, Entry]) -> None:
         self.name = name
         self.ctype = ctype
         self.plan = plan
         self.given = entries
-        self.docs = docs
         self.kernels = {schedule.entry: lower(schedule) for schedule in plan.schedules}
         scope = CScope()
         sizes = dict.fromkeys((*plan.sizes, *(n for kernel in self.kernels.values() for n in named_sizes(kernel))))
@@ -195,7 +195,7 @@ class _Writer:
         return texts
 
     def doc(self, schedule: Schedule) -> tuple[str, ...]:
-        lines = [self.docs.get(schedule.entry, f"{schedule.entry} of the model.")]
+        lines = [_sentence(schedule.entry, self.given.get(schedule.entry))]
         arguments = [self.arguments[b.name] for b in schedule.arguments]
         if arguments:
             lines.append(f"reads    {', '.join(arguments)}")
@@ -299,6 +299,26 @@ def _is_vector(body: Sequence[object]) -> bool:
         for view in body
         if hasattr(view, "template")
     )
+
+
+def _sentence(name: str, entry: Entry | None) -> str:
+    """What an entry computes, in a sentence."""
+    own = {
+        "evaluate": "The results of the model.",
+        "forward": "The results of the model, and the residuals that backward reads.",
+        "backward": "Gradients from the residuals of forward and the cotangents bar_.. of the results.",
+    }
+    if name in own or entry is None or entry.request is None:
+        return own.get(name, f"{name} of the model.")
+    of, by = entry.request.output, ", ".join(entry.request.wrt)
+    return {
+        "gradient": f"{of} and its gradients by {by}, in one pass.",
+        "jacobian": f"The Jacobian of {of} by {by}.",
+        "hessian": f"The second derivatives of {of} by {by}.",
+        "jvp": f"The differential of {of} for increments d_.. of {by}.",
+        "vjp": f"The cotangents of {by} for one of {of}.",
+        "hvp": f"The second derivatives of {of} by {by} times increments d_...",
+    }[entry.request.kind]
 
 
 def _shape(buffer: Buffer) -> str:

@@ -221,10 +221,10 @@ def _stack(node: Stack, args: list[Array], sizes: Sizes) -> Array:
 
 
 def _linalg(node: Linalg, args: list[Array], sizes: Sizes) -> Array:
-    return cast(Array, _LINALG[node.operator](*args))
+    return cast(Array, LINEAR_ALGEBRA[node.operator](*args))
 
 
-_LINALG: dict[str, Callable[..., Any]] = {
+LINEAR_ALGEBRA: dict[str, Callable[..., Any]] = {
     "inv": np.linalg.inv,
     "solve": np.linalg.solve,
     "cholesky": np.linalg.cholesky,

@@ -10,6 +10,7 @@ import numpy as np
 
 from bracketc.ir.dims import Dim
 from bracketc.ir.functions import FUNCTIONS
+from bracketc.ir.interpret import LINEAR_ALGEBRA
 from bracketc.loops.kernel import (
     NEUTRAL,
     Address,
@@ -103,7 +104,15 @@ class _Machine:
                 case Steps():
                     self.steps(statement)
                 case Factorise():
-                    raise ValueError(f"no interpretation of {statement.operator}")
+                    self.factorise(statement)
+
+    def factorise(self, statement: Factorise) -> None:
+        def array(storage: Storage) -> Array:
+            flat, first = self.block(storage)
+            shape = tuple(self.number(extent) for extent in storage.shape)
+            return flat[first : first + self.number(storage.size)].reshape(shape)
+
+        array(statement.target)[...] = LINEAR_ALGEBRA[statement.operator](*(array(a) for a in statement.args))
 
     def copy(self, statement: Copy) -> None:
         count = self.number(statement.source.size)

@@ -1,0 +1,143 @@
+"""What must hold of a kernel; the first violation is raised with the statement printed.
+
+Addresses use the labels of their loops only, programs refer backwards, nothing given is written but results and
+residuals, a vector label is walked with stride 0 or 1, and a reduction in a register runs over the innermost loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bracketc.loops.kernel import (
+    NEUTRAL,
+    Contraction,
+    Copy,
+    Factorise,
+    Fill,
+    Kernel,
+    Nest,
+    Reference,
+    Statement,
+    Steps,
+    Storage,
+)
+from bracketc.plan.schedule import Instruction
+
+
+class LoopError(AssertionError):
+    """A kernel that breaks a rule of the loop IR."""
+
+
+def verify(kernel: Kernel) -> None:
+    """Raise :class:`LoopError` where ``kernel`` is not well formed."""
+    known = {*kernel.arguments, *kernel.residuals, *kernel.results}
+    _statements(kernel.body, kernel, known)
+
+
+def _require(holds: bool, what: str, statement: object) -> None:
+    if not holds:
+        raise LoopError(f"{what}: {statement}")
+
+
+def _statements(body: Sequence[Statement], kernel: Kernel, known: set[Storage]) -> None:
+    for statement in body:
+        match statement:
+            case Nest():
+                _nest(statement, kernel, known)
+            case Fill():
+                _writable(statement.target, kernel, known, statement)
+            case Copy():
+                _readable(statement.source, kernel, known, statement)
+                _writable(statement.target, kernel, known, statement)
+                _require(statement.source.size is statement.target.size, "a copy to another size", statement)
+            case Factorise():
+                for argument in statement.args:
+                    _readable(argument, kernel, known, statement)
+                _writable(statement.target, kernel, known, statement)
+            case Contraction():
+                _contraction(statement, kernel, known)
+            case Steps():
+                inner = {*known, *statement.moving, *statement.rings, *(carried for carried, _ in statement.carried)}
+                for moving in statement.moving:
+                    _require(moving.base is not None and moving.stride is not None, "no base to walk over", moving)
+                _statements(statement.body, kernel, inner)
+                for final in statement.finals:
+                    _writable(final.target, kernel, known, statement)
+
+
+def _readable(storage: Storage, kernel: Kernel, known: set[Storage], statement: object) -> None:
+    if storage.kind == "arena":
+        _require(0 <= storage.slot < len(kernel.slots), "no such slot", statement)
+    else:
+        _require(storage in known, f"{storage!r} is not in reach", statement)
+
+
+def _writable(storage: Storage, kernel: Kernel, known: set[Storage], statement: object) -> None:
+    _readable(storage, kernel, known, statement)
+    base = storage
+    while base.kind == "moving" and base.base is not None:
+        base = base.base
+    given = base.kind in ("argument", "carried") or (base.kind == "residual" and kernel.entry == "backward")
+    _require(not given, f"{storage!r} is read only", statement)
+
+
+def _program(program: Sequence[Instruction], loads: int, labels: Iterable[int], statement: object) -> None:
+    reach = set(labels)
+    for number, i in enumerate(program):
+        _require(all(0 <= a < number for a in i.args), f"v{number} refers forwards", statement)
+        _require(i.operation != "load" or 0 <= i.operand < loads, f"v{number} loads nothing", statement)
+        if i.operation in ("index", "delta"):
+            used = {i.label} if i.operation == "index" else {i.label, i.label2}
+            _require(used <= reach, f"v{number} uses a label from elsewhere", statement)
+
+
+def _address(reference: Reference, labels: Iterable[int], statement: object) -> None:
+    reach = set(labels)
+    _require({label for label, _ in reference.address.terms} <= reach, "a label from elsewhere", statement)
+    for indirect in reference.address.indirect:
+        _require(indirect.index.storage.dtype == "integer", "a label that is no integer", statement)
+        _address(indirect.index, reach, statement)
+
+
+def _nest(nest: Nest, kernel: Kernel, known: set[Storage]) -> None:
+    labels = [axis.label for axis in nest.axes]
+    _require(len(set(labels)) == len(labels), "a label twice", nest)
+    _program(nest.program, len(nest.loads), labels, nest)
+    for reference in nest.loads:
+        _readable(reference.storage, kernel, known, nest)
+        _address(reference, labels, nest)
+    for write in nest.writes:
+        _require(0 <= write.value < len(nest.program), "a write of nothing", nest)
+        _writable(write.target.storage, kernel, known, nest)
+        _address(write.target, labels, nest)
+        if write.fresh:
+            reduced = [write.target.address.stride(label).constant == 0 for label in labels]
+            _require(write.mode in NEUTRAL, f"{write.mode} reduces nothing", nest)
+            _require(reduced == sorted(reduced), "a register that loops inside it outlive", nest)
+    if nest.vector:
+        _require(bool(labels), "a vector nest without a label", nest)
+        for reference in (*nest.loads, *(write.target for write in nest.writes)):
+            stride = reference.address.stride(labels[-1]).constant
+            _require(stride in (0, 1), "a vector label with a stride", nest)
+            _require(reference.storage.dtype == "real", "a vector of what is not real", nest)
+        for write in nest.writes:
+            repeated = write.mode in ("store", "add") and write.target.address.stride(labels[-1]).constant == 0
+            _require(not repeated, "lanes that are stored to one place", nest)
+
+
+def _contraction(statement: Contraction, kernel: Kernel, known: set[Storage]) -> None:
+    labels = [axis.label for axis in statement.batch]
+    for reference in (statement.a, statement.b):
+        _readable(reference.storage, kernel, known, statement)
+        _address(reference, labels, statement)
+    _writable(statement.c.storage, kernel, known, statement)
+    for group in (statement.m, statement.n, statement.k):
+        _require(len(group.extents) == len(group.strides), "a group without strides", statement)
+        _require(all(len(strides) == 2 for strides in group.strides), "a group of other operands", statement)
+    epilogue = statement.epilogue
+    if epilogue is not None:
+        _program(epilogue.program, len(epilogue.operands), (), statement)
+        for operand in epilogue.operands:
+            _readable(operand.reference.storage, kernel, known, statement)
+        for operand, _ in epilogue.stores:
+            _writable(operand.reference.storage, kernel, known, statement)
