@@ -97,7 +97,10 @@ def emit(done: Stages, name: str, options: Options) -> Emitted:
     if options.backend == "numpy":
         text = numpy_module(name, program, functions, planned, dtype=dtype, version=VERSION)
         return Emitted({f"{name}.pyi": text.stub, f"{name}.py": text.python})
-    code = c_module(name, planned, functions, dtype=dtype, title=title(name, program, VERSION), about=about(program))
+    heading = title(name, program, VERSION)
+    code = c_module(
+        name, planned, functions, dtype=dtype, title=heading, about=about(program), checked=options.verify
+    )
     text = c_wrapper(name, program, functions, planned, code, dtype=dtype, version=VERSION)
     files = {f"{name}.h": code.header, f"{name}.c": code.source, f"{name}.pyi": text.stub, f"{name}.py": text.python}
     return Emitted(files, Glue(code.flat, "\n".join(flat_declarations(code))))
