@@ -17,6 +17,7 @@ from bracketc.lang.syntax import (
     Stop,
     Where,
 )
+from bracketc.lang.words import REDUCTIONS
 
 
 def call(
@@ -74,6 +75,9 @@ def check_bare(cursor: Cursor, name: Name) -> None:
         help = f"a power is ** behind the call: {name.text}(x)**2; a mapped function is {name.text}^1(A)"
     elif after.is_op("=", "⟹") or (after.kind == "end" and cursor.at == 1):
         help = "choose another name"
+    elif after.kind == "subscript" and name.text in REDUCTIONS:
+        label = after.text[1:].strip("{}")[:10] or "i"
+        help = f"the label stands in brackets: {name.text}[{label}](…)"
     else:
         help = f"write {name.text}(…)"
     raise cursor.problem(f"{name.text} is a function and has no arguments here", name.span, help)

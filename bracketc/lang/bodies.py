@@ -30,6 +30,7 @@ def body_value(
     if labels is None and entries:
         labels = tuple(_label(entry, scope) for entry in entries)
     if labels is None:
+        _no_loose_labels(statement.body, scope)
         return scope.run.evaluate(statement.body, scope)
     given: dict[str, tuple[Dim, Dim, Span]] = {}
     for counted in statement.ranges:
@@ -37,6 +38,36 @@ def body_value(
         if not scope.has(name):  # the variable of steps is bound already
             given[name] = (dimension(counted.first, scope), dimension(counted.last, scope), counted.span)
     return indexed.bracket(statement.body, labels, scope, "left of =", given)
+
+
+def _no_loose_labels(body: syntax.Expr, scope: Scope) -> None:
+    """Report labels outside every index bracket, all at once."""
+    loose: list[syntax.Labelled] = []
+    pending: list[syntax.Node] = [body]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, syntax.Labelled):
+            loose.append(node)
+        elif not isinstance(node, syntax.IndexBracket | syntax.Reduction):
+            pending.extend(reversed(list(syntax.children(node))))
+    if not loose:
+        return
+    names = list(dict.fromkeys(node.span.text for node in loose))
+    listed = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+    first = loose[0].operand
+    if isinstance(first, syntax.Name) and scope.find(first.text) is None and first.text in ("Σ", "∑"):
+        label = ",".join(label.text for label in loose[0].labels)
+        scope.run.problems.error(f"{first.text} is no operator", loose[0].span, f"write sum[{label}](…)")
+    labels = list(dict.fromkeys(label.text for node in loose for label in node.labels))
+    right = "".join(labels) if all(len(label) == 1 for label in labels) else ",".join(labels)
+    inner = body.body if isinstance(body, syntax.Paren) else body
+    text = " ".join(inner.span.text.split())
+    text = text if len(text) <= 50 else "…"
+    scope.run.problems.error(
+        f"labels outside an index bracket: {listed}",
+        loose[0].span if len(names) == 1 else loose[0].span.join(loose[-1].span),
+        f"write ({text} | {right}), or ({text} | ) for the sum over all labels, or define by index: NAME_{right} = …",
+    )
 
 
 def _label(entry: syntax.Entry, scope: Scope) -> syntax.Label:

@@ -83,7 +83,10 @@ def tensor_function(name: str, args: Sequence[tuple[Value, Span]], lead: int, sc
         problems.error("eye belongs to a constant", span, "write `const I = eye(N)`")
     count = 2 if name == "solve" else 1
     if len(args) != count:
-        problems.error(f"{name} takes {count} argument{'s' if count > 1 else ''}, found {len(args)}", span)
+        help = ""
+        if name in words.REDUCTIONS:
+            help = f"over one dimension: {name}[j](A_ij) in an index bracket, or {name}^1(A) for each row"
+        problems.error(f"{name} takes {count} argument{'s' if count > 1 else ''}, found {len(args)}", span, help)
     value, place = args[0]
     own = value.rank - lead
     wanted = _RANKS.get(name)
@@ -182,9 +185,7 @@ def _stack(args: Sequence[tuple[Value, Span]], lead: int, scope: Scope, span: Sp
     first = args[0][0].rank
     for value, place in args:
         if value.rank != first:
-            scope.run.problems.error(
-                f"stack of {kind_of(first)} and {kind_of(value.rank)}", place, "its arguments have one shape"
-            )
+            scope.run.problems.error(f"stack of {kind_of(first)} and {kind_of(value.rank)}", place, "its arguments have one shape")
     aligned, rows, shape = align(args, scope, "stack")
     return Value(Stack(tuple(retyped(value.node, shape) for value in aligned)), (False, *rows))
 

@@ -20,6 +20,9 @@ from bracketc.lang.values import Value, kind_of
 
 def matrix_product(expr: syntax.MatrixProduct, scope: Scope) -> Value:
     """A chain of ``@``, from left to right."""
+    for operand in expr.operands:
+        if isinstance(operand, syntax.Number) and operand.text == "1":
+            scope.run.problems.error("@ with the number 1", operand.span, "a vector of ones is 𝟏 (ones)")
     values = scope.run.problems.each(expr.operands, lambda operand: scope.run.evaluate(operand, scope))
     result, span = values[0], expr.operands[0].span
     for value, operand in zip(values[1:], expr.operands[1:], strict=True):
@@ -46,6 +49,12 @@ def _multiply(left: tuple[Value, Span], right: tuple[Value, Span], scope: Scope,
             term.summed[second[0]] = None
             return term.close((first[0], second[1]))
         _oriented(left, right, scope)
+    if w.is_row and v.node.shape[1] is not Dim.of(1):
+        scope.run.problems.error(
+            f"a row stands right of @, where a column belongs: {right[1].text}",
+            right[1],
+            f"{right[1].text} is a row; write {right[1].text.removesuffix('^T')}",
+        )
     place = left[1].join(right[1])
     inner = term.fuse(first[1], second[0], place, "the inner dimension of @")
     term.summed[inner] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from bracketc.errors import Span
@@ -92,9 +93,12 @@ def _new(found: Declarations, name: syntax.Name, problems: Problems) -> bool:
         problems.record(f"{text} is {what}", name.span, "choose another name")
         return False
     if text in found.names:
-        problems.record(
-            f"{text} is declared twice", name.span, "choose another name", [("declared before", found.names[text])]
-        )
+        help = "choose another name"
+        after = name.span.source.text[name.span.end : name.span.end + 20]
+        joined = re.match(r"_([^\W\d_]{3,})", after)
+        if joined:
+            help = f"a name has no underscore, which starts a subscript: {text}{joined.group(1).capitalize()}"
+        problems.record(f"{text} is declared twice", name.span, help, [("declared before", found.names[text])])
         return False
     found.names[text] = name.span
     return True
@@ -124,18 +128,14 @@ def _define(found: Declarations, statement: syntax.Definition, problems: Problem
     entries = target.entries
     step = step_range(statement)
     first = entries[0] if entries else None
-    is_start = (
-        step is None and first is not None and not (isinstance(first, syntax.Name) and first.text not in found.names)
-    )
+    is_start = step is None and first is not None and not (isinstance(first, syntax.Name) and first.text not in found.names)
     before = found.definitions.get(name)
     if before is None:
         if not _new(found, target.name, problems):
             return
         before = found.definitions[name] = Defined(name, target.span)
     elif before.whole is not None or not (is_start or step is not None):
-        problems.record(
-            f"{name} is defined twice", target.span, "choose another name", [("defined before", before.span)]
-        )
+        problems.record(f"{name} is defined twice", target.span, "choose another name", [("defined before", before.span)])
         return
     if step is not None:
         if before.step is not None:

@@ -94,7 +94,8 @@ def dimension(expr: syntax.Entry, scope: Scope, labels: Callable[[syntax.Name], 
             problems.error(
                 f"{name.text} is declared, and no whole number",
                 name.span,
-                "an index or a size is made of sizes and numbers; a label needs a letter that nothing else has",
+                "an index or a size is made of sizes and numbers, a label is a letter that nothing else has; "
+                "a fusion needs a space before its [",
             )
         if found is None and isinstance(name, syntax.Index) and isinstance(name.operand, syntax.Name):
             family = scope.get(name.operand.text, name.operand.span)

@@ -24,9 +24,7 @@ def evaluate(expr: syntax.Expr, scope: Scope) -> Value:
     scope.run.count(expr.span)
     value = _RULES[type(expr)](expr, scope)
     if value.node.dtype == "integer":
-        scope.run.problems.unsupported(
-            "integers outside an index", expr.span, "an `integer` argument is an index: E[ci]"
-        )
+        scope.run.problems.unsupported("integers outside an index", expr.span, "an `integer` argument is an index: E[ci]")
     scope.run.origins.setdefault(value.node, Origin(None, expr.span))
     return value
 
@@ -87,9 +85,7 @@ def _one_hot(expr: syntax.OneHot, scope: Scope) -> Value:
 
 
 def _delta(expr: syntax.Delta, scope: Scope) -> Value:
-    scope.run.problems.error(
-        "δ outside an index bracket", expr.span, "write (δ_ij | ij), or declare `const I = eye(N)`"
-    )
+    scope.run.problems.error("δ outside an index bracket", expr.span, "write (δ_ij | ij), or declare `const I = eye(N)`")
 
 
 def _labelled(expr: syntax.Labelled, scope: Scope) -> Value:
@@ -124,7 +120,12 @@ def _power(expr: syntax.Power, scope: Scope) -> Value:
 
 
 def _kronecker(expr: syntax.Kronecker, scope: Scope) -> Value:
-    values = scope.run.problems.each(expr.operands, lambda operand: evaluate(operand, scope))
+    def operand_value(operand: syntax.Expr) -> Value:
+        if isinstance(operand, syntax.Portion):
+            return formal.product(operand, scope, "⊗")
+        return evaluate(operand, scope)
+
+    values = scope.run.problems.each(expr.operands, operand_value)
     return outer(scope.run, [(value, operand.span) for value, operand in zip(values, expr.operands, strict=True)])
 
 

@@ -8,6 +8,7 @@ barred ones are summed:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -42,11 +43,11 @@ class Slot:
 Slots: TypeAlias = tuple[Slot, ...]
 
 
-def product(expr: syntax.Expr, scope: Scope) -> Value:
-    """The value of a formal product, or of one factor of it alone."""
+def product(expr: syntax.Expr, scope: Scope, whole: str = "") -> Value:
+    """The value of a formal product, or of one factor of it alone, as an operand of ``whole`` if it is one."""
     term = Term(scope.run)
     slots = _factor(expr, term, scope)
-    _complete(term, scope)
+    _complete(term, scope, whole)
     return _close(term, slots)
 
 
@@ -64,18 +65,26 @@ def _close(term: Term, slots: Slots) -> Value:
     return term.close(free)
 
 
-def _complete(term: Term, scope: Scope) -> None:
+_DIGITS = re.compile(r" +([1-9]+)(?![\w.])")
+"""What follows a portion in ``A_2 1``."""
+
+
+def _complete(term: Term, scope: Scope, whole: str = "") -> None:
+    """Report portions that are missing; ``whole`` is an operator that takes whole tensors."""
     for instance in term.instances.values():
         missing = [p for p in range(1, len(instance.labels) + 1) if p not in instance.used]
         if missing:
             text = ", ".join(map(str, missing))
             positions = "position" if len(missing) == 1 else "positions"
             verb = "is" if len(missing) == 1 else "are"
+            help = f"a product must use every position of {instance.name} once: write {_portion_of(instance, missing[0])} too"
+            if whole:
+                help = f"{whole} takes whole tensors; portions of one stand in a formal product, with spaces between them"
+            elif after := _DIGITS.match(instance.span.source.text, instance.span.end):
+                if all(position in missing for position in map(int, after.group(1))):
+                    help = f"positions of one portion stand together: {instance.span.text}{after.group(1)}"
             scope.run.problems.error(
-                f"a portion of {instance.name} is missing: {positions} {text} {verb} not used",
-                instance.span,
-                f"a product must use every position of {instance.name} once: "
-                f"write {_portion_of(instance, missing[0])} too",
+                f"a portion of {instance.name} is missing: {positions} {text} {verb} not used", instance.span, help
             )
 
 
@@ -131,7 +140,7 @@ def _fusion(expr: syntax.Fusion, term: Term, scope: Scope) -> Slots:
         scope.run.problems.error(
             f"the members of [ ] have different numbers of dimensions: {parts}",
             expr.span,
-            space_hint(*expr.members) or "group members with ( ), as in [A (B C)] for vectors B and C",
+            _rank_hint(expr, ranks),
         )
     slots: list[Slot] = []
     for position in range(ranks[0]):
@@ -143,6 +152,16 @@ def _fusion(expr: syntax.Fusion, term: Term, scope: Scope) -> Slots:
         else:
             slots.append(Slot(label, False))
     return tuple(slots)
+
+
+def _rank_hint(expr: syntax.Fusion, ranks: list[int]) -> str:
+    for member, rank in zip(expr.members, ranks, strict=True):
+        if isinstance(member, syntax.Paren) and rank < max(ranks):
+            return (
+                "a barred member of a group keeps its place, for its dimensions are aligned with the other members: "
+                "[A (~C D)]; only a sum of its own, [~C D], may move"
+            )
+    return "group members with ( ), as in [A (B C)] for a matrix A and vectors B and C"
 
 
 def _portion(expr: syntax.Portion, term: Term, scope: Scope, stopped: bool = False) -> Slots:
@@ -173,9 +192,7 @@ def _portion(expr: syntax.Portion, term: Term, scope: Scope, stopped: bool = Fal
     return _positions(expr, term, instance.labels, scope, instance)
 
 
-def _positions(
-    expr: syntax.Portion, term: Term, labels: tuple[int, ...], scope: Scope, instance: Instance | None
-) -> Slots:
+def _positions(expr: syntax.Portion, term: Term, labels: tuple[int, ...], scope: Scope, instance: Instance | None) -> Slots:
     """The dimensions that a position list selects; groups are diagonals, bars sums."""
     problems = scope.run.problems
     rank = len(labels)

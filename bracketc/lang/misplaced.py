@@ -8,7 +8,7 @@ from bracketc.lang.chain import COMPARISONS, missing_operand
 from bracketc.lang.cursor import CLOSERS, Cursor, Problem
 from bracketc.lang.frames import CLOSING, ONES_HELP, Frames
 from bracketc.lang.lexer import Token
-from bracketc.lang.syntax import Bar, Expr, FormalProduct, Number, Paren
+from bracketc.lang.syntax import Bar, Expr, FormalProduct, Name, Number, Paren
 from bracketc.lang.words import FUNCTIONS
 
 
@@ -49,7 +49,10 @@ def misplaced(frames: Frames, token: Token) -> Exception:
             return missing_operand(cursor, token)
         return unclosed(frames, token)
     if text in ("⟨", "⟩"):
-        return cursor.problem(f"{text} without 𝟏 or e before it", token, "sized ones are 𝟏⟨N,M⟩, one-hots e⟨i,j⟩")
+        help = "sized ones are 𝟏⟨N,M⟩, one-hots e⟨i,j⟩"
+        if factors and isinstance(factors[-1], Name):
+            help = f"a member of a family is {factors[-1].text}[1]; {help}"
+        return cursor.problem(f"{text} without 𝟏 or e before it", token, help)
     if text == "|":
         if frame.kind == "call":
             help = "an index bracket has its own parentheses: f((A_ij B_jk | ik))"
@@ -60,6 +63,9 @@ def misplaced(frames: Frames, token: Token) -> Exception:
     if text == "^":
         return stray_caret(cursor, token)
     if text == "_":
+        if cursor.following.text in ("𝟏", "ones"):
+            help = "a position is a digit: A_1; the ones of rank 2 are 𝟏_12"
+            return cursor.problem("𝟏 is a tensor of ones, no position", cursor.following, help)
         return cursor.problem("an empty subscript", token, "labels are _ij or _{i1,k}, positions _21")
     if text in ("_<", "_>"):
         return cursor.problem(f"{text} without an operator before it", token, "it annotates · only: A ·_> B")
@@ -75,9 +81,7 @@ def misplaced(frames: Frames, token: Token) -> Exception:
     if text == ",":
         return cursor.problem(f"a comma inside {cursor.shown(frame.opener)}", token, "there are no tuples")
     if text == "..":
-        return cursor.problem(
-            "a range outside of an index", token, "ranges stand in X[a..b], sum[t=1..T], for t = 1..T"
-        )
+        return cursor.problem("a range outside of an index", token, "ranges stand in X[a..b], sum[t=1..T], for t = 1..T")
     return cursor.unexpected(token, "an operand or an operator")
 
 
@@ -104,6 +108,8 @@ def stray_caret(cursor: Cursor, token: Token) -> Exception:
         return cursor.problem("^T must not touch a letter or digit", token, "write a space after ^T")
     if after.is_op("-"):
         return cursor.problem("^ is no power", token, "the inverse is inv(X), the reciprocal x**-1")
+    if cursor.at and cursor.tokens[cursor.at - 1].text == "e":
+        return cursor.problem("^ is no power", token, "the exponential function is exp(x)")
     return cursor.problem("^ is no power", token, "a power is **: x**n, x**(n+1); ^ takes position lists and ^T")
 
 

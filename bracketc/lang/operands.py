@@ -51,6 +51,8 @@ def derivative(frames: Frames, token: Token) -> None:
         return
     if after.kind != "name":
         help = f"write {operator}[W](J) or {operator} s^1(A)"
+        if after.kind == "subscript":
+            help = f"write {operator}[{after.text[1:].strip('{}')}](…)"
         raise cursor.unexpected(after, f"[ or the name of a function after {operator}", help)
     name = Name(cursor.take().text, cursor.span(after, after))
     frame_positions = mapping(frames, name)

@@ -112,7 +112,8 @@ def _pairs(
         if not help and dotted and {n, m} == {1, 2}:
             help = "the matrix product is `@`; `·` sums over all dimensions of two tensors of one shape"
         elif not help and 0 in ranks:
-            help = "a scalar multiplies by a space: lam X"
+            one = any(isinstance(operand, syntax.Number) and operand.text == "1" for operand in expr.operands)
+            help = "a vector of ones is 𝟏 (ones)" if one else "a scalar multiplies by a space: lam X"
         problems.error(
             f"{operator.span.text} needs operands of equal rank: {operands[0][1].text} is {kind_of(n)}, "
             f"{operands[1][1].text} is {kind_of(m)}",
@@ -129,9 +130,7 @@ def _orientation(operands: tuple[tuple[Value, Span], tuple[Value, Span]]) -> str
     return ""
 
 
-def _associates(
-    expr: syntax.Elementwise | syntax.Dot, values: list[Value], scope: Scope, need: Callable[[int, int], int]
-) -> None:
+def _associates(expr: syntax.Elementwise | syntax.Dot, values: list[Value], scope: Scope, need: Callable[[int, int], int]) -> None:
     """Chains with counts mean one thing only when the operand in the middle has room for both (catalogue, A22)."""
     for index in range(1, len(values) - 1):
         before, after = expr.operators[index - 1], expr.operators[index]

@@ -136,6 +136,8 @@ class Scope:
         """Report a name that nothing declares."""
         problems = self.run.problems
         what = "function" if call else "name"
+        if name in words.UNKNOWN_NAMES and not call:
+            problems.error(f"unknown {what} {name}", span, words.UNKNOWN_NAMES[name])
         if name in words.UNKNOWN_FUNCTIONS:
             problems.error(f"unknown {what} {name}", span, words.UNKNOWN_FUNCTIONS[name])
         if name.startswith("d") and len(name) > 1 and self.find(name[1:]) is not None:

@@ -93,20 +93,29 @@ def plain_positions(cursor: Cursor, token: Token, bars: bool, what: str) -> Posi
     found = positions(cursor, token)
     for group in found.groups:
         if len(group) > 1:
-            raise cursor.problem(
-                f"a group in {what}", group[0].span.join(group[-1].span), "only a subscript has groups"
-            )
+            raise cursor.problem(f"a group in {what}", group[0].span.join(group[-1].span), "only a subscript has groups")
         if group[0].barred and not bars:
             raise cursor.problem(f"a bar in {what}", group[0].span, "remove the ~")
     return found
 
 
+def _subscript_help(cursor: Cursor, body: str) -> str:
+    if any(dot in body for dot in (".", "·", ":")):
+        before = cursor.tokens[max(cursor.at - 2, 0)]
+        name = before.text if before.kind == "name" else "M"
+        listed = re.findall(r"[^\W_]+|[.·:]", body)
+        return f"an index with a dot stands in brackets: {name}[{','.join('·' if x in '.:' else x for x in listed)}]"
+    return "labels are _ij or _{i1,k}, positions _21"
+
+
 def _not_positions(cursor: Cursor, token: Token) -> Exception:
     body = token.text[1:].strip("{}").strip()
     if token.kind != "superscript":
-        return cursor.problem("neither labels nor positions", token, "labels are _ij or _{i1,k}, positions _21")
+        return cursor.problem("neither labels nor positions", token, _subscript_help(cursor, body))
     if body == "-1":
         return cursor.problem("^ takes a position list", token, "the inverse is inv(X), the reciprocal x**-1")
+    if body in ("-T", "-t"):
+        return cursor.problem("^ takes a position list", token, "the transposed inverse is inv(X)^T")
     if body in ("T", "t"):
         return cursor.problem("^ takes a position list", token, "the transpose is ^T")
     return cursor.problem("^ takes a position list", token, f"a power is **: x**({body[:20] or '…'})")
@@ -124,11 +133,7 @@ def labels(cursor: Cursor, token: Token) -> tuple[Label, ...]:
 
 def _listed(cursor: Cursor, body: str, start: int, token: Token) -> tuple[Label, ...]:
     if "," not in body and not any(char.isdigit() for char in body):
-        return tuple(
-            label
-            for run in re.finditer(r"\S+", body)
-            for label in _run(cursor, run.group(), start + run.start(), token)
-        )
+        return tuple(label for run in re.finditer(r"\S+", body) for label in _run(cursor, run.group(), start + run.start(), token))
     found: list[Label] = []
     for match in re.finditer(r"[^,]+", body):
         text = match.group().strip()
@@ -141,7 +146,7 @@ def _listed(cursor: Cursor, body: str, start: int, token: Token) -> tuple[Label,
 
 def _run(cursor: Cursor, text: str, start: int, token: Token) -> tuple[Label, ...]:
     if not _RUN.fullmatch(unicodedata.normalize("NFC", text)):
-        raise cursor.problem("neither labels nor positions", token, "labels are _ij or _{i1,k}, positions _21")
+        raise cursor.problem("neither labels nor positions", token, _subscript_help(cursor, text))
     if "'" in text:
         return (_long(cursor, text, start),)
     return _letters(cursor, text, start)

@@ -35,10 +35,10 @@ def total(expr: syntax.Sum, scope: Scope) -> Value:
     for value, span, _ in tensors:
         if value.rank != rank:
             scope.run.problems.error(
-                f"a sum of {kind_of(rank)} and {kind_of(value.rank)}: {reference[1].text} and {span.text}",
+                f"a sum of {_kind(reference[0], value)} and {_kind(value, reference[0])}: {reference[1].text} and {span.text}",
                 span,
-                _advice(expr, reference[0], value, span),
-                [(kind_of(reference[0].rank), reference[1])],
+                _advice(expr, reference, value, span),
+                [(_kind(reference[0], value), reference[1])],
             )
     aligned, rows, shape = align([(value, span) for value, span, _ in tensors], scope, "a sum")
     terms = [build.scale(-1, v.node) if t[2] in "-⊖" else v.node for v, t in zip(aligned, tensors, strict=True)]
@@ -48,27 +48,33 @@ def total(expr: syntax.Sum, scope: Scope) -> Value:
     return Value(build.add(terms), rows)
 
 
-def _advice(expr: syntax.Sum, reference: Value, value: Value, span: Span) -> str:
+def _kind(value: Value, other: Value) -> str:
+    """What a term is beside another one: a vector beside a row is a column."""
+    if value.is_row:
+        return "a row"
+    return "a column" if value.rank == 1 and other.is_row else kind_of(value.rank)
+
+
+def _advice(expr: syntax.Sum, reference: tuple[Value, Span, str], value: Value, span: Span) -> str:
+    rank = reference[0].rank
+    if reference[0].is_row and value.rank == 1:
+        return f"{reference[1].text} is a row and {span.text} a column: write both with ^T, or none"
     if _numeral_one(expr):
         return "the numeral 1 is a number; a vector of ones is 𝟏 (ones)"
     near = space_hint(*expr.operands)
     if value.rank == 0:
         named = span.text if len(span.text) < 20 else "c"
-        help = f"a scalar is added by ⊕ or ⊖, or spread by ones: {named} 𝟏" + (
-            f"_{'12345678'[: reference.rank]}" if reference.rank > 1 else ""
-        )
+        help = f"a scalar is added by ⊕ or ⊖, or spread by ones: {named} 𝟏" + (f"_{'12345678'[:rank]}" if rank > 1 else "")
         return f"{near}; {help}" if near else help
     if near:
         return near
-    if (reference.rank, value.rank) == (2, 1):
+    if (rank, value.rank) == (2, 1):
         named = span.text if len(span.text) < 20 else "b"
         return f"a vector is added to every row as 𝟏 {named} or {named}^T"
     return ""
 
 
-def align(
-    operands: Sequence[tuple[Value, Span]], scope: Scope, what: str
-) -> tuple[list[Value], tuple[bool, ...], Shape]:
+def align(operands: Sequence[tuple[Value, Span]], scope: Scope, what: str) -> tuple[list[Value], tuple[bool, ...], Shape]:
     """Operands of one rank brought to one shape: an ``ι`` beside a longer dimension is spread along it.
 
     Gives the operands, the ``ι`` marks and the shape of the result.

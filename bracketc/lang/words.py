@@ -62,6 +62,15 @@ UNKNOWN_FUNCTIONS = {
 }
 """What people type first, and what to type instead."""
 
+UNKNOWN_NAMES = {
+    "e": "the exponential function is exp(x); a one-hot tensor is e⟨i,j⟩",
+    "Σ": "a sum over labels is sum[i](…), or a label left out right of the bar: (x_i | )",
+    "π": "it is pi here",
+    "I": "declare it: const I = eye(N)",
+    "T": "the transpose is X^T",
+}
+"""The same for names that are no functions."""
+
 
 def is_reserved(name: str) -> bool:
     """Whether nobody may declare ``name``: a reserved word or the name of a builtin function."""
