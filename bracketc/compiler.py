@@ -10,8 +10,10 @@ text ──read_file──▶ syntax tree ──elaborate──▶ Program ─�
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from types import ModuleType
@@ -42,6 +44,19 @@ from bracketc.version import VERSION
 _REAL_BYTES = {"float32": 4, "float64": 8}
 
 
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No search for reference cycles meanwhile: graphs have none, and walking over all nodes again and again would take
+    half of the time that a large program takes."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
 # ------------------------------------------------------------------------------------------------- the pipeline
 @dataclass(frozen=True, slots=True)
 class Stages:
@@ -61,6 +76,7 @@ class Derived:
     origins: Mapping[Node, Origin]
 
 
+@_collector_paused()
 def derive(program: Program, options: Options) -> Derived:
     """The stages before planning, whose formulas people read."""
     program = bind_sizes(program, _known_sizes(program, options))
@@ -70,6 +86,7 @@ def derive(program: Program, options: Options) -> Derived:
     return Derived(program, functions, origins)
 
 
+@_collector_paused()
 def stages(program: Program, options: Options) -> Stages:
     """Everything between a program and the text of a backend.
 
@@ -91,6 +108,7 @@ class Emitted:
     glue: Glue | None = None
 
 
+@_collector_paused()
 def emit(done: Stages, name: str, options: Options) -> Emitted:
     """The text of the module ``name``."""
     program, functions, planned, dtype = done.program, done.entries, done.plan, options.dtype
@@ -136,6 +154,7 @@ def _check_limits(planned: Plan, limits: Limits) -> None:
 
 
 # ------------------------------------------------------------------------------------------------- what people call
+@_collector_paused()
 def parse(text: str, filename: str = "<string>") -> Program:
     """The program that ``text`` means; every mistake in it is in one :class:`~bracketc.errors.SourceError`."""
     read = read_file(Source(text, str(filename)))
