@@ -198,7 +198,7 @@ def test_all_mistakes_of_a_file_are_told_in_one_run() -> None:
         bc.parse("input x : N\nF = x^2\nG = y + 1\nH = (x_i | k)\ndim N")
     messages = [diagnostic.message for diagnostic in caught.value.diagnostics]
     assert len(messages) == 3
-    assert ["^ is no power", "unknown name y"] == messages[:2] and "label k" in messages[2]
+    assert messages[:2] == ["^ is no power", "unknown name y"] and "label k" in messages[2]
 
 
 def _value(expression: str, **arrays: np.ndarray) -> np.ndarray:

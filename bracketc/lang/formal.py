@@ -80,9 +80,9 @@ def _complete(term: Term, scope: Scope, whole: str = "") -> None:
             help = f"a product must use every position of {instance.name} once: write {_portion_of(instance, missing[0])} too"
             if whole:
                 help = f"{whole} takes whole tensors; portions of one stand in a formal product, with spaces between them"
-            elif after := _DIGITS.match(instance.span.source.text, instance.span.end):
-                if all(position in missing for position in map(int, after.group(1))):
-                    help = f"positions of one portion stand together: {instance.span.text}{after.group(1)}"
+            after = _DIGITS.match(instance.span.source.text, instance.span.end)
+            if after and set(map(int, after.group(1))) <= set(missing):
+                help = f"positions of one portion stand together: {instance.span.text}{after.group(1)}"
             scope.run.problems.error(
                 f"a portion of {instance.name} is missing: {positions} {text} {verb} not used", instance.span, help
             )
