@@ -26,7 +26,7 @@ demo: $(STAMPS)/demo ## compile a network, train it on handwritten digits, compa
 test: $(STAMPS)/test ## run the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-lint: $(STAMPS)/dev ## ruff and mypy --strict
+lint: $(STAMPS)/dev $(STAMPS)/test ## ruff and mypy --strict
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/mypy
 
@@ -34,9 +34,11 @@ format: $(STAMPS)/dev ## let ruff mend what it can
 	@$(BIN)/ruff check --fix $(CODE)
 
 bench: $(STAMPS)/bench ## compare every model with NumPy, JAX and PyTorch on one core
-	@$(BIN)/python benchmarks/run.py $(ARGS)
+	@$(BIN)/python benchmarks/suite.py $(ARGS)
 
-fuzz: $(STAMPS)/test ## random programs against the interpreter, many more than `make test` tries
+fuzz: $(STAMPS)/test ## mutated sources for two minutes; random programs, many more than `make test` tries
+	@$(BIN)/python tools/fuzz.py --seconds 60 --seed $$$$
+	@$(BIN)/python tools/fuzz.py --seconds 60 --seed $$$$ --stages
 	@$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile fuzz -k "fuzz or random" $(ARGS)
 
 goldens: $(STAMPS)/test ## rewrite generated/ from models/, and the answers in README.md (review the diff)

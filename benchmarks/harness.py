@@ -6,7 +6,7 @@ ends the run.
 
     python benchmarks/bench_classifier.py [--dtype float32] [--size N=32 D=64 ...] [--against numpy,torch,jax]
 
-`benchmarks/run.py` runs all of them and keeps what they found.
+`benchmarks/suite.py` runs all of them and keeps what they found.
 """
 
 from __future__ import annotations

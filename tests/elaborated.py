@@ -34,7 +34,7 @@ def program(text: str, head: str = HEAD) -> Program:
 def arrays(seed: int = 0) -> dict[str, Any]:
     """Positive arrays for the arguments of ``HEAD``."""
     rng = np.random.default_rng(seed)
-    shapes = {"A": (3, 4), "B": (4, 5), "S": (4, 4), "T": (3, 4, 5), "x": 4, "y": 3, "z": 4, "lam": ()}
+    shapes = {"A": (3, 4), "B": (4, 5), "S": (4, 4), "T": (3, 4, 5), "x": (4,), "y": (3,), "z": (4,), "lam": ()}
     return {name: rng.random(shape) + 0.5 for name, shape in shapes.items()}
 
 

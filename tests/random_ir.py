@@ -282,7 +282,8 @@ def _recurrence(graph: RandomGraph) -> Node:
     products = graph.alike((hidden, hidden))
     operands = (carry, sums, products, x, weight, inner)
     parameters = tuple(Tensor(f"%{k}", node.shape[1:] if k == 3 else node.shape) for k, node in enumerate(operands))
-    h, s, p, xt, w, u = parameters
+    h, s, p, xt, w, plain = parameters
+    u: Node = plain
     if rng.random() < 0.5:
         u = build.pointwise("tanh", build.scale(2, u))
     pre = build.add(

@@ -106,7 +106,7 @@ def _agrees(root: Node, keys: list[Tensor], extents: tuple[Dim, ...]) -> None:
     replaced = {k: Tensor(f"{k.name}s", (*extents, *k.shape), k.dtype) for k in keys}
     shared = {t: _value(t, rng, ()) for t in _tensors(root) if t not in keys}
     mapped = {k: _value(k, rng, lead) for k in keys}
-    (result,) = batch((root,), replaced, extents)
+    (result,) = batch((root,), dict(replaced.items()), extents)
     assert result.shape == (*extents, *root.shape)
     (got,) = interpret([result], shared | {replaced[k]: v for k, v in mapped.items()}, SIZES)
     for position in np.ndindex(*lead):
@@ -162,4 +162,5 @@ def test_long_chains_need_no_recursion() -> None:
 
 def test_recurrences_keep_their_number_of_nodes() -> None:
     (result,) = batch((project(LOOP, 0),), {M: tensor("Ms", "B", "N", "C")}, (B,))
-    assert result.operands[0].length is T
+    (loop,) = result.operands
+    assert isinstance(loop, Recurrence) and loop.length is T

@@ -123,8 +123,8 @@ RECORD = {
 
 @pytest.fixture(scope="module")
 def runner(folder: None) -> Iterator[ModuleType]:
-    yield importlib.import_module("run")
-    sys.modules.pop("run", None)
+    yield importlib.import_module("suite")
+    sys.modules.pop("suite", None)
 
 
 def test_where_a_peer_is_faster_is_said(runner: ModuleType) -> None:

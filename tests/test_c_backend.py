@@ -271,7 +271,7 @@ def functions() -> Schedule:
     results, steps = [], []
     for name in unary:
         z = Buffer(f"u_{name}", (N, D))
-        program = (LOAD, Instruction("call", (0,), function=name))
+        program: tuple[Instruction, ...] = (LOAD, Instruction("call", (0,), function=name))
         results.append(z)
         steps.append(Map((0, 1), (Access(x, (0, 1)),), program, (Store(z, (0, 1), 1),), (N, D)))
     for exponent in (2, 3, 4, -1, -2, -3, 0.5, -0.5, 1.5, -1.5, 2.5, 0.3):
@@ -629,6 +629,7 @@ def test_awkward_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("language", ["c", "c++"])
 def test_the_header_stands_alone(tmp_path: Path, language: str) -> None:
+    assert COMPILER is not None
     (tmp_path / "m.h").write_text(c_module("m", awkward(), dtype="float64").header, encoding="utf-8")
     command = (
         COMPILER,
@@ -678,10 +679,10 @@ def test_the_text_compiles_twice_under_other_names(tmp_path: Path) -> None:
     objects = []
     for suffix in ("v2", "v3"):
         macro = f"-DM_NAME(name)=m_##name##_{suffix}"
-        command = (COMPILER, "-std=gnu11", "-O1", "-c", macro, "m.c", "-o", f"{suffix}.o")
+        command = [COMPILER, "-std=gnu11", "-O1", "-c", macro, "m.c", "-o", f"{suffix}.o"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         objects.append(f"{suffix}.o")
-    command = (COMPILER, "-shared", *objects, "-o", "both.so", "-lm")
+    command = [COMPILER, "-shared", *objects, "-o", "both.so", "-lm"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -78,10 +78,10 @@ def _reference(name: str, x: np.ndarray) -> np.ndarray:
         wide = x.astype(np.longdouble)
         if name == "sigmoid":
             e = np.exp(-np.abs(wide))
-            return np.where(wide < 0, e, 1) / (1 + e)
+            return np.asarray(np.where(wide < 0, e, 1) / (1 + e))
         if name == "softplus":
-            return np.log1p(np.exp(-np.abs(wide))) + np.where(wide < 0, 0, wide)
-        return getattr(np, name)(wide)
+            return np.asarray(np.log1p(np.exp(-np.abs(wide))) + np.where(wide < 0, 0, wide))
+        return np.asarray(getattr(np, name)(wide))
 
 
 def _samples(dtype: np.dtype, name: str) -> np.ndarray:

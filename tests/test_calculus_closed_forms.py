@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -64,7 +65,7 @@ def _values(roots: tuple[Node, ...], **sizes: int) -> dict[str, Array]:
     return {leaf.name: rng.uniform(-0.8, 0.8, tuple(d.evaluate(sizes) for d in leaf.shape)) for leaf in tensors(roots)}
 
 
-def _check(loss: Node, wrt: dict[str, Node], expected: dict[str, Array], values: dict[str, Array]) -> None:
+def _check(loss: Node, wrt: Mapping[str, Node], expected: dict[str, Array], values: dict[str, Array]) -> None:
     given = {leaf: values[leaf.name] for leaf in tensors([loss])}
     slopes = interpret(gradient(loss, tuple(wrt.values())), given)
     for name, slope in zip(wrt, slopes, strict=True):
@@ -72,8 +73,8 @@ def _check(loss: Node, wrt: dict[str, Node], expected: dict[str, Array], values:
 
 
 def softmax(a: Array) -> Array:
-    e = np.exp(a - a.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
+    e: Array = np.exp(a - a.max(-1, keepdims=True))
+    return np.asarray(e / e.sum(-1, keepdims=True))
 
 
 def sigmoid(a: Array) -> Array:
@@ -108,14 +109,12 @@ def test_deep_regression_with_weight_decay() -> None:
     v = _values((loss,), N=4)
     z = [v["X"]]
     slopes = []
-    for j, (f, prime) in enumerate(
-        [
-            (np.tanh, lambda a: 1 - np.tanh(a) ** 2),
-            (sigmoid, lambda a: sigmoid(a) * (1 - sigmoid(a))),
-            (lambda a: np.log1p(np.exp(a)), sigmoid),
-        ],
-        start=1,
-    ):
+    activations: list[tuple[Callable[[Array], Array], Callable[[Array], Array]]] = [
+        (np.tanh, lambda a: 1 - np.tanh(a) ** 2),
+        (sigmoid, lambda a: sigmoid(a) * (1 - sigmoid(a))),
+        (lambda a: np.log1p(np.exp(a)), sigmoid),
+    ]
+    for j, (f, prime) in enumerate(activations, start=1):
         a = z[-1] @ v[f"W{j}"] + v[f"b{j}"]
         slopes.append(prime(a))
         z.append(f(a))

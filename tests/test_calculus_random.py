@@ -96,8 +96,8 @@ def test_mapping_some_arguments_equals_a_loop(seed: int) -> None:
     roots, values = random_graph(seed, 14, 2)
     leaves = tensors(roots)
     chosen = [leaf for k, leaf in enumerate(leaves) if (seed + k) % 3] or list(leaves[:1])
-    replaced: dict[Node, Node] = {t: Tensor(f"{t.name}s", (B, *t.shape), t.kind, (), t.bound) for t in chosen}
-    mapped = batch(roots, replaced, (B,))
+    replaced = {t: Tensor(f"{t.name}s", (B, *t.shape), t.kind, (), t.bound) for t in chosen}
+    mapped = batch(roots, dict(replaced.items()), (B,))
     verify(mapped)
     entries = {t: np.stack([values[t], values[t] * (1.01 if t.dtype == "real" else 1)]) for t in chosen}
     shared = {t: values[t] for t in leaves if t not in chosen}

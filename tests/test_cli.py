@@ -364,7 +364,7 @@ def arrays() -> dict[str, np.ndarray[Any, Any]]:
 
 def test_run_evaluates_every_request(capsys: pytest.CaptureFixture[str]) -> None:
     data = arrays()
-    np.savez("in.npz", **data)
+    np.savez("in.npz", allow_pickle=False, **data)
     assert main(["run", source(), "--data", "in.npz", "-o", "out.npz", "--backend", "numpy"]) == 0
     residual = data["X"] @ data["w"] - data["y"]
     with np.load("out.npz") as out:

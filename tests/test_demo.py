@@ -135,7 +135,7 @@ def test_training_reaches_the_goal_and_repeats_itself(demo: SimpleNamespace) -> 
     module = ByHand(demo.compare.gradients_by_hand)
 
     def evaluate(params: Any) -> float:
-        return demo.training.accuracy(demo.run.predict(module, params, data.test), data.shown.labels)
+        return float(demo.training.accuracy(demo.run.predict(module, params, data.test), data.shown.labels))
 
     recipe = demo.training.Recipe(epochs=5)
     params, history = demo.training.train(module, data.train, evaluate, recipe)

@@ -21,9 +21,8 @@ param b : H
 input v : T
 """
 rng = np.random.default_rng(3)
-GIVEN = {name: rng.standard_normal(shape) for name, shape in {
-    "X": (5, 3, 4), "Z0": (3, 2), "C0": (3, 2), "W": (2, 2), "U": (4, 2), "b": 2, "v": 5,
-}.items()}  # fmt: skip
+SHAPES = {"X": (5, 3, 4), "Z0": (3, 2), "C0": (3, 2), "W": (2, 2), "U": (4, 2), "b": (2,), "v": (5,)}
+GIVEN = {name: rng.standard_normal(shape) for name, shape in SHAPES.items()}
 X, Z0, C0, W, U, b, v = GIVEN.values()
 NETWORK = "Z[0] = Z0\nZ[t] = tanh(Z[t-1] @ W + X[t] @ U + 𝟏 b) for t = 1..T\n"
 

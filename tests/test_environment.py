@@ -55,7 +55,9 @@ def test_no_compiler_is_found_on_an_empty_path(environment: ModuleType, tmp_path
     assert environment.find_compiler({"PATH": str(tmp_path)}) == str(compiler)
 
 
-def test_a_failing_command_shows_its_output_and_passes_on_its_status(environment: ModuleType, capsys) -> None:
+def test_a_failing_command_shows_its_output_and_passes_on_its_status(
+    environment: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stop:
         environment.run([sys.executable, "-c", "print('the reason'); raise SystemExit(7)"])
     assert stop.value.code == 7

@@ -106,7 +106,7 @@ def test_batched_contraction_in_any_order_of_the_result(output: tuple[int, ...])
         extents,
     )
     x, y = RNG.normal(size=(6, 5, 4)), RNG.normal(size=(3, 5, 6))
-    want = np.einsum(x, [3, 0, 1], y, [2, 0, 3], list(output))
+    want = np.einsum("dab,cad->" + "".join("abcd"[label] for label in output), x, y)
     np.testing.assert_allclose(run(schedule([a, b], [c], step), A=x, B=y)["C"], want)
 
 

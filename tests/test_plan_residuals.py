@@ -40,7 +40,7 @@ def gradient_plan(loss: Node, origins: dict[Node, Origin] | None = None, sizes: 
         Source(""),
         sizes,
         arguments,
-        dict.fromkeys((t.name for t in arguments), "param"),  # type: ignore[arg-type]
+        dict.fromkeys((t.name for t in arguments), "param"),
         (("J", loss),),
         (("J", loss),),
         (Request("gradient", "J", real),),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import sysconfig
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import pytest
 import bracketc as bc
 from bracketc.errors import ToolchainError
 from bracketc.options import OptionError, Options, read_options
-from bracketc.runtime import directory, toolchain
 from bracketc.runtime.cache import cache_entries, cached, clear_cache, fingerprint
 from bracketc.runtime.directory import staging, write_files
 from bracketc.runtime.extension import Glue, build_extension, import_file, load_extension
@@ -75,7 +75,7 @@ def test_a_disk_that_fills_up_leaves_no_partial_module(tmp_path: Path, monkeypat
         if len(calls) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(directory.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     (tmp_path / "old.py").write_text("kept", encoding="utf-8")
     with pytest.raises(ToolchainError, match="disk is full"):
         bc.build(SOURCE, tmp_path, backend="numpy", name="model")
@@ -172,7 +172,7 @@ def test_an_extension_is_built_and_loaded(tmp_path: Path) -> None:
 def test_without_the_headers_of_python_it_becomes_a_shared_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(toolchain.sysconfig, "get_path", lambda name: str(tmp_path / "nowhere"))
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path / "nowhere"))
     assert build_extension("tiny", FILES, GLUE, Options(), tmp_path) == "libtiny.so"
     assert import_file("tiny", tmp_path / "tiny.py").twice(2.5) == 5
 

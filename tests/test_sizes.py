@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from elaborated import program
@@ -74,9 +75,9 @@ gradient F wrt S
     assert bound.inputs["S"].dims == ("4", "4")
     assert [(s.name, s.value) for s in bound.sizes] == [("I", None), ("J", 4), ("K", None)]
     rng = np.random.default_rng(0)
-    given = {"A": (3, 4), "B": (4, 5), "S": (4, 4), "T": (3, 4, 5), "x": 4, "y": 3, "z": 4, "lam": ()}
+    given: dict[str, Any] = {"A": (3, 4), "B": (4, 5), "S": (4, 4), "T": (3, 4, 5), "x": 4, "y": 3, "z": 4, "lam": ()}
     arrays = {name: rng.random(shape) for name, shape in given.items()}
     both = [
         interpret([node for _, node in p.results], {t: arrays[t.name] for t in p.arguments})[0] for p in (made, bound)
     ]
-    np.testing.assert_allclose(*both)
+    np.testing.assert_allclose(both[0], both[1])

@@ -12,11 +12,12 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from typing import Mapping, Optional, Sequence  # `|` and builtin generics are newer than the Pythons this must run on
 
 MINIMUM = (3, 11)
 
 
-def missing_python(version):
+def missing_python(version: Sequence[int]) -> Optional[str]:
     """The sentence for an interpreter that is too old, or None."""
     if tuple(version[:2]) >= MINIMUM:
         return None
@@ -24,7 +25,7 @@ def missing_python(version):
     return f"bracketc needs Python {needed} or newer, this is {found}: try `make PYTHON=python3.11`"
 
 
-def missing_venv(modules):
+def missing_venv(modules: Mapping[str, bool]) -> Optional[str]:
     """The sentence for a Python without `venv`; `modules` says which of venv and ensurepip can be imported."""
     absent = [name for name in ("venv", "ensurepip") if not modules.get(name)]
     if not absent:
@@ -32,21 +33,21 @@ def missing_venv(modules):
     return f"Python has no module {' and no module '.join(absent)}: install it (`apt install python3-venv`)"
 
 
-def missing_compiler(compiler):
+def missing_compiler(compiler: Optional[str]) -> Optional[str]:
     """The sentence for a machine without a C compiler; the NumPy backend needs none, so it is a note only."""
     if compiler:
         return None
     return "no C compiler, the NumPy backend is used: install one (`apt install gcc`, or `xcode-select --install`)"
 
 
-def missing_headers(folder):
+def missing_headers(folder: Optional[str]) -> Optional[str]:
     """The sentence for a Python without its C headers; kernels are then loaded as plain shared libraries."""
     if folder and os.path.exists(os.path.join(folder, "Python.h")):
         return None
     return "no Python.h, kernels are loaded as plain shared libraries: install the headers (`apt install python3-dev`)"
 
 
-def find_compiler(environ):
+def find_compiler(environ: Mapping[str, str]) -> Optional[str]:
     """Path of the first C compiler that the environment names or the PATH holds, or None."""
     names = [environ.get("BRACKETC_CC"), environ.get("CC"), "cc", "gcc", "clang"]
     for name in names:
@@ -56,7 +57,7 @@ def find_compiler(environ):
     return None
 
 
-def importable(name):
+def importable(name: str) -> bool:
     """Whether a module can be imported."""
     try:
         __import__(name)
@@ -65,7 +66,7 @@ def importable(name):
     return True
 
 
-def run(command):
+def run(command: Sequence[str]) -> None:
     """Run a command; when it fails, print its output and end with its status."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
@@ -74,10 +75,10 @@ def run(command):
         raise SystemExit(done.returncode)
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
     """Build the environment named by `argv` and install the checkout into it, editable, with the extras."""
     folder, extras = argv
-    fatal = missing_python(sys.version_info)
+    fatal = missing_python(sys.version_info[:2])
     if fatal is None and not os.path.exists(os.path.join(folder, "bin", "python")):
         fatal = missing_venv({name: importable(name) for name in ("venv", "ensurepip")})
     if fatal:

@@ -15,7 +15,7 @@ from jax.scipy import special
 def setup(dtype: str) -> None:
     """Numbers of 64 bits are off by default."""
     if dtype == "float64":
-        jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
+        jax.config.update("jax_enable_x64", True)
 
 
 def helpers(dtype: str) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def value_and_grad(function: Callable[..., Any], arguments: list[Any], wrt: list
 
 def _finished(result: Any) -> Any:
     """JAX answers before it has computed."""
-    return jax.block_until_ready(result)  # type: ignore[no-untyped-call]
+    return jax.block_until_ready(result)
 
 
 def numpy(value: Any) -> np.ndarray[Any, Any]:

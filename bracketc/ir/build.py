@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import (
@@ -112,7 +113,7 @@ def einsum(
     coefficient: int | Number,
     factors: Iterable[tuple[Node, Iterable[Hashable]]],
     output: Iterable[Hashable],
-    extents: Mapping[Hashable, Dim] | None = None,
+    extents: Mapping[Any, Dim] | None = None,
 ) -> Node:
     """The bracket ``coefficient · factors | output``; ``extents`` gives sizes of labels that no factor carries.
 

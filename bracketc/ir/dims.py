@@ -12,6 +12,7 @@ True
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 from weakref import WeakValueDictionary
 
 Monomial = tuple[tuple[str, int], ...]
@@ -23,7 +24,7 @@ class Dim:
 
     __slots__ = ("__weakref__", "terms")
     terms: tuple[tuple[Monomial, int], ...]
-    _table: WeakValueDictionary[tuple[tuple[Monomial, int], ...], Dim] = WeakValueDictionary()
+    _table: ClassVar[WeakValueDictionary[tuple[tuple[Monomial, int], ...], Dim]] = WeakValueDictionary()
 
     def __new__(cls, terms: Iterable[tuple[Monomial, int]]) -> Dim:
         merged: dict[Monomial, int] = {}

@@ -116,7 +116,7 @@ FUNCTIONS: dict[str, Function] = {
         Function("max", 2, np.maximum),
         Function("min", 2, np.minimum),
         Function("pow", 2, np.power),
-        Function("power", 1, lambda x, exponent: np.power(x, exponent)),  # exponent is a field of the node
+        Function("power", 1, np.power),  # exponent is a field of the node
     )
 }
 """``sqrt`` is ``power`` with 1/2, a reciprocal ``power`` with -1; ``gelu`` is written by ``erf``."""

@@ -90,7 +90,8 @@ def _dtype(node: Node) -> Any:
 
 
 def _run(roots: tuple[Node, ...], arrays: Mapping[Tensor, Array], sizes: Sizes) -> dict[Node, Any]:
-    results: dict[Node, Any] = dict(arrays)
+    results: dict[Node, Any] = {}
+    results.update(arrays.items())
     for node in topological(roots):
         if node in results:
             continue

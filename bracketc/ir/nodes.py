@@ -584,7 +584,7 @@ class Project(Node):
         return self.arg.shapes[self.index]
 
 
-# --------------------------------------------------------------------------------------------------- derivatives, expanded by calculus
+# ------------------------------------------------------------------------------------------------ derivatives, expanded by calculus
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Derivative(Node):
     """All partial derivatives of ``output`` by the bound placeholder ``wrt``, taken at ``point`` (of its shape).

@@ -64,9 +64,10 @@ class Request:
 class Program:
     """An elaborated source file; immutable.
 
-    ``arguments`` are the argument nodes in the order of declaration (families member by member: ``W1 … WL``); ``definitions`` all named
-    definitions in source order, ``results`` those that ``evaluate`` and ``forward`` return. Bound sizes (``dim K = 10``) are already
-    numbers in every shape. ``constraints`` are equalities of sizes that no argument shape states by itself, as (left, right, why).
+    ``arguments`` are the argument nodes in the order of declaration (families member by member: ``W1 … WL``); ``definitions``
+    all named definitions in source order, ``results`` those that ``evaluate`` and ``forward`` return. Bound sizes (``dim K = 10``)
+    are already numbers in every shape. ``constraints`` are equalities of sizes that no argument shape states by itself, as
+    (left, right, why).
     """
 
     source: Source
@@ -96,8 +97,8 @@ class Program:
 class Entry:
     """One function of a compiled module, without derivatives: ``results`` computed from ``arguments`` and ``extras``.
 
-    ``extras`` are the arguments beyond the program's own: cotangents ``bar_J`` of ``backward`` and ``vjp``, tangents ``d_x`` of ``jvp`` and
-    ``hvp``. ``request`` is the request it answers (``None`` for ``evaluate`` and ``forward``).
+    ``extras`` are the arguments beyond the program's own: cotangents ``bar_J`` of ``backward`` and ``vjp``, tangents ``d_x`` of
+    ``jvp`` and ``hvp``. ``request`` is the request it answers (``None`` for ``evaluate`` and ``forward``).
 
     ``evaluate``        results of the program
     ``forward``         the same, and residuals for ``backward`` that the planner chooses

@@ -43,7 +43,8 @@ def split(digits: Digits) -> tuple[Digits, Digits]:
 
 def one_hot(labels: np.ndarray, classes: int = CLASSES) -> np.ndarray:
     """A row for each label: 1 in the place of the label, 0 elsewhere."""
-    return np.eye(classes)[labels]
+    rows: np.ndarray = np.eye(classes)[labels]
+    return rows
 
 
 def shift(images: np.ndarray, down: float, right: float) -> np.ndarray:
@@ -75,7 +76,8 @@ class Scaling:
     width: np.ndarray
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        return (images - self.centre) / self.width
+        scaled: np.ndarray = (images - self.centre) / self.width
+        return scaled
 
 
 def scaling(digits: Digits) -> Scaling:

@@ -1,6 +1,6 @@
 """Run the benchmark of every model, and keep what it found.
 
-    python benchmarks/run.py [--only classifier,linear] [--dtype float32] [--rounds 41] [--output FOLDER]
+    python benchmarks/suite.py [--only classifier,linear] [--dtype float32] [--rounds 41] [--output FOLDER]
 
 Each script runs in a process of its own, pinned to one core.  `results/` then holds the last complete run:
 `medians.json`, and a table with the machine it was measured on.  A partial run (`--only`) prints and writes nothing.
