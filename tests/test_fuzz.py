@@ -1,0 +1,28 @@
+"""Mutated sources end in a program or in a ``BracketError``, in the front end and in the stages behind it."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+
+import fuzz
+
+
+@pytest.mark.parametrize("stages", [False, True], ids=["front end", "all stages"])
+@pytest.mark.parametrize("seed", range(5))
+def test_no_mutated_source_ends_in_a_traceback(seed: int, stages: bool) -> None:
+    chance = random.Random(seed)
+    programs = fuzz.corpus()
+    for _ in range(60):
+        source = fuzz.mutated(programs, chance)
+        assert fuzz.failure(source, stages) is None, source
+
+
+def test_the_command_reports_what_it_tried(capsys: pytest.CaptureFixture[str]) -> None:
+    fuzz.main(["--seconds", "60", "--sources", "50"])
+    assert capsys.readouterr().out.startswith("50 sources, no traceback; 99 % within")
