@@ -145,7 +145,7 @@ def _tile_function(
     def label(number: int) -> str:
         raise AssertionError(f"label {number} as a number in an epilogue")
 
-    dialect = Dialect(c.ctype, True, load, label, size, c.functions.add, {})
+    dialect = Dialect(c.ctype, True, load, label, size, c.functions.add, {}, accumulator=f"load_{s}(row + j)")
     body = lines(epilogue.program, [epilogue.value, *(v for _, v in epilogue.stores)], dialect)
     truths = {line.name for line in body if line.truth}
 

@@ -65,7 +65,8 @@ class Dialect:
 
     ``load(operand)`` gives the text of a load and whether it is invariant along the vector label, ``label(l)`` the
     loop variable of a label, ``size(dim)`` a size; ``vector_label`` is the label that runs over lanes (-1: none).
-    ``kinds`` are C types of loads that are not real. ``call(name)`` is told of every function that is used.
+    ``kinds`` are C types of loads that are not real; ``accumulator`` loads the finished sum of a tile. ``call(name)``
+    is told of every function that is used.
     """
 
     ctype: CType
@@ -76,7 +77,7 @@ class Dialect:
     call: Callable[[str], object]
     kinds: Mapping[int, str]
     vector_label: int = -1
-    accumulator: str = "accumulator"
+    accumulator: str = ""
 
 
 def lines(program: Sequence[Instruction], needed: Sequence[int], dialect: Dialect) -> list[Line]:
@@ -133,6 +134,11 @@ def _apply(function: str, args: Sequence[str], d: Dialect) -> str:
     return f"v{name}_{s}({', '.join(f'splat_{s}({a})' for a in args)})[0]"
 
 
+def _operand(text: str) -> str:
+    """Text behind a cast: ``N``, ``(2 * N)``."""
+    return text if text.replace("_", "a").isalnum() else f"({text})"
+
+
 def _text(i: Instruction, d: Dialect, boolean: Sequence[bool], integers: Set[int], fixed: bool) -> tuple[str, bool]:
     s = d.ctype.suffix
 
@@ -156,7 +162,7 @@ def _text(i: Instruction, d: Dialect, boolean: Sequence[bool], integers: Set[int
             return spread(number_text(i.number, d.ctype)), True
         case "size":
             assert i.dim is not None
-            return spread(f"({d.ctype.real})({d.size(i.dim)})"), True
+            return spread(f"({d.ctype.real}){_operand(d.size(i.dim))}"), True
         case "index":
             if i.label == d.vector_label:
                 d.call("index")
