@@ -21,6 +21,13 @@
 #define BRK_CACHE_LINE 64
 #define BRK_SUM_BLOCK 1024 /* longest chain of additions into one result */
 
+/* Lanes of two vectors by number; indices is the integer vector type of the same shape, for compilers before GCC 12. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define BRK_SHUFFLE(indices, x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
+#else
+#define BRK_SHUFFLE(indices, x, y, ...) __builtin_shuffle(x, y, (indices){__VA_ARGS__})
+#endif
+
 /* Where position i of a group of labels lies in an operand: i * stride, or table[i] where the labels of
    the group do not merge to one stride.  Both count elements. */
 typedef struct {
@@ -390,6 +397,7 @@ BRK_INLINE void tile_store_f32(
 }
 
 typedef float quad_f32 __attribute__((vector_size(16), aligned(sizeof(float)), may_alias));
+typedef int32_t iquad_f32 __attribute__((vector_size(16)));
 
 /* Transpose 4 columns of `width` rows, each row contiguous in memory, into dst[column * width + row]. */
 BRK_INLINE void pack_transposed_f32(
@@ -403,14 +411,14 @@ BRK_INLINE void pack_transposed_f32(
         const quad_f32 q1 = *(const quad_f32 *)(src + row_at[row + 1]);
         const quad_f32 q2 = *(const quad_f32 *)(src + row_at[row + 2]);
         const quad_f32 q3 = *(const quad_f32 *)(src + row_at[row + 3]);
-        const quad_f32 u0 = __builtin_shufflevector(q0, q1, 0, 4, 1, 5);
-        const quad_f32 u1 = __builtin_shufflevector(q2, q3, 0, 4, 1, 5);
-        const quad_f32 u2 = __builtin_shufflevector(q0, q1, 2, 6, 3, 7);
-        const quad_f32 u3 = __builtin_shufflevector(q2, q3, 2, 6, 3, 7);
-        const quad_f32 t0 = __builtin_shufflevector(u0, u1, 0, 1, 4, 5);
-        const quad_f32 t1 = __builtin_shufflevector(u0, u1, 2, 3, 6, 7);
-        const quad_f32 t2 = __builtin_shufflevector(u2, u3, 0, 1, 4, 5);
-        const quad_f32 t3 = __builtin_shufflevector(u2, u3, 2, 3, 6, 7);
+        const quad_f32 u0 = BRK_SHUFFLE(iquad_f32, q0, q1, 0, 4, 1, 5);
+        const quad_f32 u1 = BRK_SHUFFLE(iquad_f32, q2, q3, 0, 4, 1, 5);
+        const quad_f32 u2 = BRK_SHUFFLE(iquad_f32, q0, q1, 2, 6, 3, 7);
+        const quad_f32 u3 = BRK_SHUFFLE(iquad_f32, q2, q3, 2, 6, 3, 7);
+        const quad_f32 t0 = BRK_SHUFFLE(iquad_f32, u0, u1, 0, 1, 4, 5);
+        const quad_f32 t1 = BRK_SHUFFLE(iquad_f32, u0, u1, 2, 3, 6, 7);
+        const quad_f32 t2 = BRK_SHUFFLE(iquad_f32, u2, u3, 0, 1, 4, 5);
+        const quad_f32 t3 = BRK_SHUFFLE(iquad_f32, u2, u3, 2, 3, 6, 7);
         *(quad_f32 *)(dst + 0 * width + row) = t0;
         *(quad_f32 *)(dst + 1 * width + row) = t1;
         *(quad_f32 *)(dst + 2 * width + row) = t2;
@@ -771,7 +779,7 @@ BRK_INLINE void vector_columns_f32(
 /* Sums of neighbours in x, then of neighbours in y. */
 BRK_INLINE vec_f32 pair_sums_f32(vec_f32 x, vec_f32 y)
 {
-    return __builtin_shufflevector(x, y, EVEN_LANES_f32) + __builtin_shufflevector(x, y, ODD_LANES_f32);
+    return BRK_SHUFFLE(ivec_f32, x, y, EVEN_LANES_f32) + BRK_SHUFFLE(ivec_f32, x, y, ODD_LANES_f32);
 }
 
 /* Lane r of the result is the sum of the lanes of x[r]; x is used up. */
@@ -1075,7 +1083,7 @@ BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k)
     return brk_max(bytes, contract_vector_bytes_f32(k));
 }
 
-BRK_INLINE void contract_f32(
+BRK_NOINLINE void contract_f32(
     const contraction_f32 *t, int64_t i_first, int64_t i_last, int64_t j_first, int64_t j_last,
     epilogue_f32 epilogue, const void *operands, void *workspace)
 {
@@ -1157,8 +1165,7 @@ static void tile_1(
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
             const int64_t rest = brk_min(cols - j, WIDTH_f32);
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_masked_f32(x0 + j, tail);
             const vec_f32 v2 = v0 + v1;
             const vec_f32 v3 = vtanh_f32(v2);
@@ -1184,8 +1191,7 @@ static void tile_2(
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
             const int64_t rest = brk_min(cols - j, WIDTH_f32);
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_masked_f32(x0 + j, tail);
             const vec_f32 v2 = v0 + v1;
             store_f32(row + j, v2);
@@ -1212,8 +1218,7 @@ static void tile_3(
         const vec_f32 v2 = splat_f32((float)(o->size_0));
         const vec_f32 v3 = 1 / v2;
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v4 = v1 * v3 * v0;
             store_f32(row + j, v4);
         }
@@ -1235,8 +1240,7 @@ static void tile_4(
         const vec_f32 v1 = splat_f32((float)(o->size_0));
         const vec_f32 v2 = 1 / v1;
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v3 = v2 * v0;
             store_f32(row + j, v3);
         }
@@ -1280,7 +1284,7 @@ size_t CLASSIFIER_NAME(evaluate_workspace)(const classifier_dims *dims)
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
 }
 
-/* evaluate of the model.
+/* The results of the model.
    reads    X, Y, W1, b1, W2, b2
    writes   J
    flops    2 D H N + 2 H K N + 2 H N + 9 K N + 3 N + 1 */
@@ -1463,7 +1467,7 @@ int CLASSIFIER_NAME(evaluate)(
     /* J = -t1 / N */
     {
         const float v0 = t1[0];
-        const float v1 = (float)(N);
+        const float v1 = (float)N;
         const float v2 = v0 / v1;
         const float v3 = -v2;
         J[0] = v3;
@@ -1507,7 +1511,7 @@ size_t CLASSIFIER_NAME(forward_workspace)(const classifier_dims *dims)
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
 }
 
-/* forward of the model.
+/* The results of the model, and the residuals that backward reads.
    reads    X, Y, W1, b1, W2, b2
    writes   J
    writes   residuals: Z1, saved
@@ -1697,7 +1701,7 @@ int CLASSIFIER_NAME(forward)(
     /* J = -t1 / N */
     {
         const float v0 = t1[0];
-        const float v1 = (float)(N);
+        const float v1 = (float)N;
         const float v2 = v0 / v1;
         const float v3 = -v2;
         J[0] = v3;
@@ -1740,7 +1744,7 @@ size_t CLASSIFIER_NAME(backward_workspace)(const classifier_dims *dims)
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
 }
 
-/* backward of the model.
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, Y, W1, b1, W2, b2, bar_J
    writes   grad_W1, grad_b1, grad_W2, grad_b2
    reads    residuals: Z1, saved
@@ -1812,7 +1816,7 @@ int CLASSIFIER_NAME(backward)(
     /* d_b2_k = bar_J (1 / N) t2_k */
     {
         const vec_f32 v1 = splat_f32(bar_J[0]);
-        const vec_f32 v2 = splat_f32((float)(N));
+        const vec_f32 v2 = splat_f32((float)N);
         const vec_f32 v3 = 1 / v2;
         int64_t i = 0;
         for (; i + WIDTH_f32 <= K; i += WIDTH_f32) {
@@ -1859,7 +1863,7 @@ int CLASSIFIER_NAME(backward)(
         float *const t3_row = t3 + i * H;
         const vec_f32 v3 = splat_f32(1.0f);
         const vec_f32 v5 = splat_f32(bar_J[0]);
-        const vec_f32 v6 = splat_f32((float)(N));
+        const vec_f32 v6 = splat_f32((float)N);
         const vec_f32 v7 = 1 / v6;
         int64_t j = 0;
         for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
@@ -1986,7 +1990,7 @@ size_t CLASSIFIER_NAME(value_and_grad_workspace)(const classifier_dims *dims)
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
 }
 
-/* value_and_grad of the model.
+/* J and its gradients by W1, b1, W2, b2, in one pass.
    reads    X, Y, W1, b1, W2, b2
    writes   J, grad_W1, grad_b1, grad_W2, grad_b2
    flops    4 D H N + 6 H K N + H K + 7 H N + 12 K N + K + 4 N + 4 */
@@ -2201,7 +2205,7 @@ int CLASSIFIER_NAME(value_and_grad)(
     /* J = -t1 / N */
     {
         const float v0 = t1[0];
-        const float v1 = (float)(N);
+        const float v1 = (float)N;
         const float v2 = v0 / v1;
         const float v3 = -v2;
         J[0] = v3;
@@ -2209,7 +2213,7 @@ int CLASSIFIER_NAME(value_and_grad)(
 
     /* d_b2_k = (1 / N) t3_k */
     {
-        const vec_f32 v1 = splat_f32((float)(N));
+        const vec_f32 v1 = splat_f32((float)N);
         const vec_f32 v2 = 1 / v1;
         int64_t i = 0;
         for (; i + WIDTH_f32 <= K; i += WIDTH_f32) {
@@ -2255,7 +2259,7 @@ int CLASSIFIER_NAME(value_and_grad)(
         float *const Z1_row = Z1 + i * H;
         float *const t4_row = t4 + i * H;
         const vec_f32 v3 = splat_f32(1.0f);
-        const vec_f32 v5 = splat_f32((float)(N));
+        const vec_f32 v5 = splat_f32((float)N);
         const vec_f32 v6 = 1 / v5;
         int64_t j = 0;
         for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {

@@ -85,7 +85,7 @@ typedef struct {
 /* Bytes of the block that forward fills for backward, aligned as malloc aligns. */
 size_t classifier_residuals(const classifier_dims *dims);
 
-/* evaluate of the model.
+/* The results of the model.
    reads    X, Y, W1, b1, W2, b2
    writes   J
    flops    2 D H N + 2 H K N + 2 H N + 9 K N + 3 N + 1 */
@@ -95,7 +95,7 @@ int classifier_evaluate(const classifier_dims *dims, const classifier_args *args
 /* Bytes of workspace that it needs. */
 size_t classifier_evaluate_workspace(const classifier_dims *dims);
 
-/* forward of the model.
+/* The results of the model, and the residuals that backward reads.
    reads    X, Y, W1, b1, W2, b2
    writes   J
    writes   residuals: Z1, saved
@@ -106,7 +106,7 @@ int classifier_forward(const classifier_dims *dims, const classifier_args *args,
 /* Bytes of workspace that it needs. */
 size_t classifier_forward_workspace(const classifier_dims *dims);
 
-/* backward of the model.
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, Y, W1, b1, W2, b2, bar_J
    writes   grad_W1, grad_b1, grad_W2, grad_b2
    reads    residuals: Z1, saved
@@ -117,7 +117,7 @@ int classifier_backward(const classifier_dims *dims, const classifier_args *args
 /* Bytes of workspace that it needs. */
 size_t classifier_backward_workspace(const classifier_dims *dims);
 
-/* value_and_grad of the model.
+/* J and its gradients by W1, b1, W2, b2, in one pass.
    reads    X, Y, W1, b1, W2, b2
    writes   J, grad_W1, grad_b1, grad_W2, grad_b2
    flops    4 D H N + 6 H K N + H K + 7 H N + 12 K N + K + 4 N + 4 */

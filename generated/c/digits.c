@@ -21,6 +21,13 @@
 #define BRK_CACHE_LINE 64
 #define BRK_SUM_BLOCK 1024 /* longest chain of additions into one result */
 
+/* Lanes of two vectors by number; indices is the integer vector type of the same shape, for compilers before GCC 12. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define BRK_SHUFFLE(indices, x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
+#else
+#define BRK_SHUFFLE(indices, x, y, ...) __builtin_shuffle(x, y, (indices){__VA_ARGS__})
+#endif
+
 /* Where position i of a group of labels lies in an operand: i * stride, or table[i] where the labels of
    the group do not merge to one stride.  Both count elements. */
 typedef struct {
@@ -390,6 +397,7 @@ BRK_INLINE void tile_store_f32(
 }
 
 typedef float quad_f32 __attribute__((vector_size(16), aligned(sizeof(float)), may_alias));
+typedef int32_t iquad_f32 __attribute__((vector_size(16)));
 
 /* Transpose 4 columns of `width` rows, each row contiguous in memory, into dst[column * width + row]. */
 BRK_INLINE void pack_transposed_f32(
@@ -403,14 +411,14 @@ BRK_INLINE void pack_transposed_f32(
         const quad_f32 q1 = *(const quad_f32 *)(src + row_at[row + 1]);
         const quad_f32 q2 = *(const quad_f32 *)(src + row_at[row + 2]);
         const quad_f32 q3 = *(const quad_f32 *)(src + row_at[row + 3]);
-        const quad_f32 u0 = __builtin_shufflevector(q0, q1, 0, 4, 1, 5);
-        const quad_f32 u1 = __builtin_shufflevector(q2, q3, 0, 4, 1, 5);
-        const quad_f32 u2 = __builtin_shufflevector(q0, q1, 2, 6, 3, 7);
-        const quad_f32 u3 = __builtin_shufflevector(q2, q3, 2, 6, 3, 7);
-        const quad_f32 t0 = __builtin_shufflevector(u0, u1, 0, 1, 4, 5);
-        const quad_f32 t1 = __builtin_shufflevector(u0, u1, 2, 3, 6, 7);
-        const quad_f32 t2 = __builtin_shufflevector(u2, u3, 0, 1, 4, 5);
-        const quad_f32 t3 = __builtin_shufflevector(u2, u3, 2, 3, 6, 7);
+        const quad_f32 u0 = BRK_SHUFFLE(iquad_f32, q0, q1, 0, 4, 1, 5);
+        const quad_f32 u1 = BRK_SHUFFLE(iquad_f32, q2, q3, 0, 4, 1, 5);
+        const quad_f32 u2 = BRK_SHUFFLE(iquad_f32, q0, q1, 2, 6, 3, 7);
+        const quad_f32 u3 = BRK_SHUFFLE(iquad_f32, q2, q3, 2, 6, 3, 7);
+        const quad_f32 t0 = BRK_SHUFFLE(iquad_f32, u0, u1, 0, 1, 4, 5);
+        const quad_f32 t1 = BRK_SHUFFLE(iquad_f32, u0, u1, 2, 3, 6, 7);
+        const quad_f32 t2 = BRK_SHUFFLE(iquad_f32, u2, u3, 0, 1, 4, 5);
+        const quad_f32 t3 = BRK_SHUFFLE(iquad_f32, u2, u3, 2, 3, 6, 7);
         *(quad_f32 *)(dst + 0 * width + row) = t0;
         *(quad_f32 *)(dst + 1 * width + row) = t1;
         *(quad_f32 *)(dst + 2 * width + row) = t2;
@@ -771,7 +779,7 @@ BRK_INLINE void vector_columns_f32(
 /* Sums of neighbours in x, then of neighbours in y. */
 BRK_INLINE vec_f32 pair_sums_f32(vec_f32 x, vec_f32 y)
 {
-    return __builtin_shufflevector(x, y, EVEN_LANES_f32) + __builtin_shufflevector(x, y, ODD_LANES_f32);
+    return BRK_SHUFFLE(ivec_f32, x, y, EVEN_LANES_f32) + BRK_SHUFFLE(ivec_f32, x, y, ODD_LANES_f32);
 }
 
 /* Lane r of the result is the sum of the lanes of x[r]; x is used up. */
@@ -1075,7 +1083,7 @@ BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k)
     return brk_max(bytes, contract_vector_bytes_f32(k));
 }
 
-BRK_INLINE void contract_f32(
+BRK_NOINLINE void contract_f32(
     const contraction_f32 *t, int64_t i_first, int64_t i_last, int64_t j_first, int64_t j_last,
     epilogue_f32 epilogue, const void *operands, void *workspace)
 {
@@ -1155,8 +1163,7 @@ static void tile_1(
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
             const int64_t rest = brk_min(cols - j, WIDTH_f32);
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_masked_f32(x0 + j, tail);
             const vec_f32 v2 = v0 + v1;
             const vec_f32 v3 = vtanh_f32(v2);
@@ -1182,8 +1189,7 @@ static void tile_2(
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
             const int64_t rest = brk_min(cols - j, WIDTH_f32);
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_masked_f32(x0 + j, tail);
             const vec_f32 v2 = v0 + v1;
             store_f32(row + j, v2);
@@ -1213,8 +1219,7 @@ static void tile_3(
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
             const int64_t rest = brk_min(cols - j, WIDTH_f32);
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_masked_f32(x0 + j, tail);
             const vec_f32 v4 = v2 * v3 * v1;
             const vec_f32 v5 = v4 + v0;
@@ -1245,8 +1250,7 @@ static void tile_4(
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
             const int64_t rest = brk_min(cols - j, WIDTH_f32);
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_masked_f32(x0 + j, tail);
             const vec_f32 v4 = v2 * v3 * v1;
             const vec_f32 v5 = v0 + v4;
@@ -1273,8 +1277,7 @@ static void tile_5(
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
             const int64_t rest = brk_min(cols - j, WIDTH_f32);
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_masked_f32(x0 + j, tail);
             const vec_f32 v3 = v2 * v1;
             const vec_f32 v4 = v0 + v3;
@@ -1304,8 +1307,7 @@ static void tile_6(
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
             const int64_t rest = brk_min(cols - j, WIDTH_f32);
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v3 = v2 * v0;
             const vec_f32 v4 = load_masked_f32(x0 + j, tail);
             const vec_f32 v6 = v5 * v4;
@@ -1349,7 +1351,7 @@ size_t DIGITS_NAME(evaluate_workspace)(const digits_dims *dims)
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
 }
 
-/* evaluate of the model.
+/* The results of the model.
    reads    X, Y, W1, b1, W2, b2
    writes   J, A2
    flops    9693 N + 9477 */
@@ -1574,7 +1576,7 @@ int DIGITS_NAME(evaluate)(
         const float v3 = t2[0];
         const float v4 = v0 * v3;
         const float v5 = t3[0];
-        const float v6 = (float)(N);
+        const float v6 = (float)N;
         const float v7 = v5 / v6;
         const float v8 = v2 + v4;
         const float v9 = v8 - v7;
@@ -1618,7 +1620,7 @@ size_t DIGITS_NAME(forward_workspace)(const digits_dims *dims)
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
 }
 
-/* forward of the model.
+/* The results of the model, and the residuals that backward reads.
    reads    X, Y, W1, b1, W2, b2
    writes   J, A2
    writes   residuals: Z1, saved
@@ -1850,7 +1852,7 @@ int DIGITS_NAME(forward)(
         const float v3 = t2[0];
         const float v4 = v0 * v3;
         const float v5 = t3[0];
-        const float v6 = (float)(N);
+        const float v6 = (float)N;
         const float v7 = v5 / v6;
         const float v8 = v2 + v4;
         const float v9 = v8 - v7;
@@ -1889,7 +1891,7 @@ size_t DIGITS_NAME(backward_workspace)(const digits_dims *dims)
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
 }
 
-/* backward of the model.
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, Y, W1, b1, W2, b2, bar_J, bar_A2
    writes   grad_W1, grad_b1, grad_W2, grad_b2
    reads    residuals: Z1, saved
@@ -1935,7 +1937,7 @@ int DIGITS_NAME(backward)(
         const float *const bar_A2_row = bar_A2 + i * 10;
         float *const t1_row = t1 + i * 10;
         const vec_f32 v2 = splat_f32(bar_J[0]);
-        const vec_f32 v3 = splat_f32((float)(N));
+        const vec_f32 v3 = splat_f32((float)N);
         const vec_f32 v4 = 1 / v3;
         int64_t j = 0;
         for (; j + WIDTH_f32 <= 10; j += WIDTH_f32) {
@@ -2126,7 +2128,7 @@ size_t DIGITS_NAME(value_and_grad_workspace)(const digits_dims *dims)
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
 }
 
-/* value_and_grad of the model.
+/* J and its gradients by W1, b1, W2, b2, in one pass.
    reads    X, Y, W1, b1, W2, b2
    writes   J, grad_W1, grad_b1, grad_W2, grad_b2
    flops    20796 N + 19602 */
@@ -2383,7 +2385,7 @@ int DIGITS_NAME(value_and_grad)(
         const float v3 = t2[0];
         const float v4 = v0 * v3;
         const float v5 = t3[0];
-        const float v6 = (float)(N);
+        const float v6 = (float)N;
         const float v7 = v5 / v6;
         const float v8 = v2 + v4;
         const float v9 = v8 - v7;
@@ -2392,7 +2394,7 @@ int DIGITS_NAME(value_and_grad)(
 
     /* d_b2_i = (1 / N) t5_i */
     {
-        const vec_f32 v1 = splat_f32((float)(N));
+        const vec_f32 v1 = splat_f32((float)N);
         const vec_f32 v2 = 1 / v1;
         int64_t i = 0;
         for (; i + WIDTH_f32 <= 10; i += WIDTH_f32) {
@@ -2438,7 +2440,7 @@ int DIGITS_NAME(value_and_grad)(
         float *const Z1_row = Z1 + i * 64;
         float *const t6_row = t6 + i * 64;
         const vec_f32 v3 = splat_f32(1.0f);
-        const vec_f32 v5 = splat_f32((float)(N));
+        const vec_f32 v5 = splat_f32((float)N);
         const vec_f32 v6 = 1 / v5;
         int64_t j = 0;
         for (; j + WIDTH_f32 <= 64; j += WIDTH_f32) {

@@ -85,7 +85,7 @@ typedef struct {
 /* Bytes of the block that forward fills for backward, aligned as malloc aligns. */
 size_t digits_residuals(const digits_dims *dims);
 
-/* evaluate of the model.
+/* The results of the model.
    reads    X, Y, W1, b1, W2, b2
    writes   J, A2
    flops    9693 N + 9477 */
@@ -95,7 +95,7 @@ int digits_evaluate(const digits_dims *dims, const digits_args *args,
 /* Bytes of workspace that it needs. */
 size_t digits_evaluate_workspace(const digits_dims *dims);
 
-/* forward of the model.
+/* The results of the model, and the residuals that backward reads.
    reads    X, Y, W1, b1, W2, b2
    writes   J, A2
    writes   residuals: Z1, saved
@@ -106,7 +106,7 @@ int digits_forward(const digits_dims *dims, const digits_args *args,
 /* Bytes of workspace that it needs. */
 size_t digits_forward_workspace(const digits_dims *dims);
 
-/* backward of the model.
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, Y, W1, b1, W2, b2, bar_J, bar_A2
    writes   grad_W1, grad_b1, grad_W2, grad_b2
    reads    residuals: Z1, saved
@@ -117,7 +117,7 @@ int digits_backward(const digits_dims *dims, const digits_args *args,
 /* Bytes of workspace that it needs. */
 size_t digits_backward_workspace(const digits_dims *dims);
 
-/* value_and_grad of the model.
+/* J and its gradients by W1, b1, W2, b2, in one pass.
    reads    X, Y, W1, b1, W2, b2
    writes   J, grad_W1, grad_b1, grad_W2, grad_b2
    flops    20796 N + 19602 */

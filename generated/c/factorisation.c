@@ -21,6 +21,13 @@
 #define BRK_CACHE_LINE 64
 #define BRK_SUM_BLOCK 1024 /* longest chain of additions into one result */
 
+/* Lanes of two vectors by number; indices is the integer vector type of the same shape, for compilers before GCC 12. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define BRK_SHUFFLE(indices, x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
+#else
+#define BRK_SHUFFLE(indices, x, y, ...) __builtin_shuffle(x, y, (indices){__VA_ARGS__})
+#endif
+
 /* Where position i of a group of labels lies in an operand: i * stride, or table[i] where the labels of
    the group do not merge to one stride.  Both count elements. */
 typedef struct {
@@ -283,6 +290,7 @@ BRK_INLINE void tile_store_f32(
 }
 
 typedef float quad_f32 __attribute__((vector_size(16), aligned(sizeof(float)), may_alias));
+typedef int32_t iquad_f32 __attribute__((vector_size(16)));
 
 /* Transpose 4 columns of `width` rows, each row contiguous in memory, into dst[column * width + row]. */
 BRK_INLINE void pack_transposed_f32(
@@ -296,14 +304,14 @@ BRK_INLINE void pack_transposed_f32(
         const quad_f32 q1 = *(const quad_f32 *)(src + row_at[row + 1]);
         const quad_f32 q2 = *(const quad_f32 *)(src + row_at[row + 2]);
         const quad_f32 q3 = *(const quad_f32 *)(src + row_at[row + 3]);
-        const quad_f32 u0 = __builtin_shufflevector(q0, q1, 0, 4, 1, 5);
-        const quad_f32 u1 = __builtin_shufflevector(q2, q3, 0, 4, 1, 5);
-        const quad_f32 u2 = __builtin_shufflevector(q0, q1, 2, 6, 3, 7);
-        const quad_f32 u3 = __builtin_shufflevector(q2, q3, 2, 6, 3, 7);
-        const quad_f32 t0 = __builtin_shufflevector(u0, u1, 0, 1, 4, 5);
-        const quad_f32 t1 = __builtin_shufflevector(u0, u1, 2, 3, 6, 7);
-        const quad_f32 t2 = __builtin_shufflevector(u2, u3, 0, 1, 4, 5);
-        const quad_f32 t3 = __builtin_shufflevector(u2, u3, 2, 3, 6, 7);
+        const quad_f32 u0 = BRK_SHUFFLE(iquad_f32, q0, q1, 0, 4, 1, 5);
+        const quad_f32 u1 = BRK_SHUFFLE(iquad_f32, q2, q3, 0, 4, 1, 5);
+        const quad_f32 u2 = BRK_SHUFFLE(iquad_f32, q0, q1, 2, 6, 3, 7);
+        const quad_f32 u3 = BRK_SHUFFLE(iquad_f32, q2, q3, 2, 6, 3, 7);
+        const quad_f32 t0 = BRK_SHUFFLE(iquad_f32, u0, u1, 0, 1, 4, 5);
+        const quad_f32 t1 = BRK_SHUFFLE(iquad_f32, u0, u1, 2, 3, 6, 7);
+        const quad_f32 t2 = BRK_SHUFFLE(iquad_f32, u2, u3, 0, 1, 4, 5);
+        const quad_f32 t3 = BRK_SHUFFLE(iquad_f32, u2, u3, 2, 3, 6, 7);
         *(quad_f32 *)(dst + 0 * width + row) = t0;
         *(quad_f32 *)(dst + 1 * width + row) = t1;
         *(quad_f32 *)(dst + 2 * width + row) = t2;
@@ -664,7 +672,7 @@ BRK_INLINE void vector_columns_f32(
 /* Sums of neighbours in x, then of neighbours in y. */
 BRK_INLINE vec_f32 pair_sums_f32(vec_f32 x, vec_f32 y)
 {
-    return __builtin_shufflevector(x, y, EVEN_LANES_f32) + __builtin_shufflevector(x, y, ODD_LANES_f32);
+    return BRK_SHUFFLE(ivec_f32, x, y, EVEN_LANES_f32) + BRK_SHUFFLE(ivec_f32, x, y, ODD_LANES_f32);
 }
 
 /* Lane r of the result is the sum of the lanes of x[r]; x is used up. */
@@ -968,7 +976,7 @@ BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k)
     return brk_max(bytes, contract_vector_bytes_f32(k));
 }
 
-BRK_INLINE void contract_f32(
+BRK_NOINLINE void contract_f32(
     const contraction_f32 *t, int64_t i_first, int64_t i_last, int64_t j_first, int64_t j_last,
     epilogue_f32 epilogue, const void *operands, void *workspace)
 {
@@ -1050,8 +1058,7 @@ static void tile_1(
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
             const int64_t rest = brk_min(cols - j, WIDTH_f32);
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_masked_f32(x0 + j, tail);
             const vec_f32 v4 = v2 * v3 * v1;
             const vec_f32 v5 = v4 + v0;
@@ -1078,8 +1085,7 @@ static void tile_2(
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
             const int64_t rest = brk_min(cols - j, WIDTH_f32);
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_masked_f32(x0 + j, tail);
             const vec_f32 v3 = v2 * v1;
             const vec_f32 v4 = v3 + v0;
@@ -1119,7 +1125,7 @@ size_t FACTORISATION_NAME(evaluate_workspace)(const factorisation_dims *dims)
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
 }
 
-/* evaluate of the model.
+/* The results of the model.
    reads    R, M, U, V
    writes   J
    flops    2 K N P + 2 K N + 2 K P + 4 N P + 5 */
@@ -1296,7 +1302,7 @@ size_t FACTORISATION_NAME(forward_workspace)(const factorisation_dims *dims)
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
 }
 
-/* forward of the model.
+/* The results of the model, and the residuals that backward reads.
    reads    R, M, U, V
    writes   J
    writes   residuals: saved
@@ -1474,7 +1480,7 @@ size_t FACTORISATION_NAME(backward_workspace)(const factorisation_dims *dims)
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
 }
 
-/* backward of the model.
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    R, M, U, V, bar_J
    writes   grad_U, grad_V
    reads    residuals: saved
@@ -1617,7 +1623,7 @@ size_t FACTORISATION_NAME(value_and_grad_workspace)(const factorisation_dims *di
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
 }
 
-/* value_and_grad of the model.
+/* J and its gradients by U, V, in one pass.
    reads    R, M, U, V
    writes   J, grad_U, grad_V
    flops    6 K N P + 4 K N + 4 K P + 5 N P + 5 */

@@ -73,7 +73,7 @@ typedef struct {
 /* Bytes of the block that forward fills for backward, aligned as malloc aligns. */
 size_t factorisation_residuals(const factorisation_dims *dims);
 
-/* evaluate of the model.
+/* The results of the model.
    reads    R, M, U, V
    writes   J
    flops    2 K N P + 2 K N + 2 K P + 4 N P + 5 */
@@ -83,7 +83,7 @@ int factorisation_evaluate(const factorisation_dims *dims, const factorisation_a
 /* Bytes of workspace that it needs. */
 size_t factorisation_evaluate_workspace(const factorisation_dims *dims);
 
-/* forward of the model.
+/* The results of the model, and the residuals that backward reads.
    reads    R, M, U, V
    writes   J
    writes   residuals: saved
@@ -94,7 +94,7 @@ int factorisation_forward(const factorisation_dims *dims, const factorisation_ar
 /* Bytes of workspace that it needs. */
 size_t factorisation_forward_workspace(const factorisation_dims *dims);
 
-/* backward of the model.
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    R, M, U, V, bar_J
    writes   grad_U, grad_V
    reads    residuals: saved
@@ -105,7 +105,7 @@ int factorisation_backward(const factorisation_dims *dims, const factorisation_a
 /* Bytes of workspace that it needs. */
 size_t factorisation_backward_workspace(const factorisation_dims *dims);
 
-/* value_and_grad of the model.
+/* J and its gradients by U, V, in one pass.
    reads    R, M, U, V
    writes   J, grad_U, grad_V
    flops    6 K N P + 4 K N + 4 K P + 5 N P + 5 */

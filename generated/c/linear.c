@@ -21,6 +21,13 @@
 #define BRK_CACHE_LINE 64
 #define BRK_SUM_BLOCK 1024 /* longest chain of additions into one result */
 
+/* Lanes of two vectors by number; indices is the integer vector type of the same shape, for compilers before GCC 12. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define BRK_SHUFFLE(indices, x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
+#else
+#define BRK_SHUFFLE(indices, x, y, ...) __builtin_shuffle(x, y, (indices){__VA_ARGS__})
+#endif
+
 /* Where position i of a group of labels lies in an operand: i * stride, or table[i] where the labels of
    the group do not merge to one stride.  Both count elements. */
 typedef struct {
@@ -283,6 +290,7 @@ BRK_INLINE void tile_store_f32(
 }
 
 typedef float quad_f32 __attribute__((vector_size(16), aligned(sizeof(float)), may_alias));
+typedef int32_t iquad_f32 __attribute__((vector_size(16)));
 
 /* Transpose 4 columns of `width` rows, each row contiguous in memory, into dst[column * width + row]. */
 BRK_INLINE void pack_transposed_f32(
@@ -296,14 +304,14 @@ BRK_INLINE void pack_transposed_f32(
         const quad_f32 q1 = *(const quad_f32 *)(src + row_at[row + 1]);
         const quad_f32 q2 = *(const quad_f32 *)(src + row_at[row + 2]);
         const quad_f32 q3 = *(const quad_f32 *)(src + row_at[row + 3]);
-        const quad_f32 u0 = __builtin_shufflevector(q0, q1, 0, 4, 1, 5);
-        const quad_f32 u1 = __builtin_shufflevector(q2, q3, 0, 4, 1, 5);
-        const quad_f32 u2 = __builtin_shufflevector(q0, q1, 2, 6, 3, 7);
-        const quad_f32 u3 = __builtin_shufflevector(q2, q3, 2, 6, 3, 7);
-        const quad_f32 t0 = __builtin_shufflevector(u0, u1, 0, 1, 4, 5);
-        const quad_f32 t1 = __builtin_shufflevector(u0, u1, 2, 3, 6, 7);
-        const quad_f32 t2 = __builtin_shufflevector(u2, u3, 0, 1, 4, 5);
-        const quad_f32 t3 = __builtin_shufflevector(u2, u3, 2, 3, 6, 7);
+        const quad_f32 u0 = BRK_SHUFFLE(iquad_f32, q0, q1, 0, 4, 1, 5);
+        const quad_f32 u1 = BRK_SHUFFLE(iquad_f32, q2, q3, 0, 4, 1, 5);
+        const quad_f32 u2 = BRK_SHUFFLE(iquad_f32, q0, q1, 2, 6, 3, 7);
+        const quad_f32 u3 = BRK_SHUFFLE(iquad_f32, q2, q3, 2, 6, 3, 7);
+        const quad_f32 t0 = BRK_SHUFFLE(iquad_f32, u0, u1, 0, 1, 4, 5);
+        const quad_f32 t1 = BRK_SHUFFLE(iquad_f32, u0, u1, 2, 3, 6, 7);
+        const quad_f32 t2 = BRK_SHUFFLE(iquad_f32, u2, u3, 0, 1, 4, 5);
+        const quad_f32 t3 = BRK_SHUFFLE(iquad_f32, u2, u3, 2, 3, 6, 7);
         *(quad_f32 *)(dst + 0 * width + row) = t0;
         *(quad_f32 *)(dst + 1 * width + row) = t1;
         *(quad_f32 *)(dst + 2 * width + row) = t2;
@@ -664,7 +672,7 @@ BRK_INLINE void vector_columns_f32(
 /* Sums of neighbours in x, then of neighbours in y. */
 BRK_INLINE vec_f32 pair_sums_f32(vec_f32 x, vec_f32 y)
 {
-    return __builtin_shufflevector(x, y, EVEN_LANES_f32) + __builtin_shufflevector(x, y, ODD_LANES_f32);
+    return BRK_SHUFFLE(ivec_f32, x, y, EVEN_LANES_f32) + BRK_SHUFFLE(ivec_f32, x, y, ODD_LANES_f32);
 }
 
 /* Lane r of the result is the sum of the lanes of x[r]; x is used up. */
@@ -968,7 +976,7 @@ BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k)
     return brk_max(bytes, contract_vector_bytes_f32(k));
 }
 
-BRK_INLINE void contract_f32(
+BRK_NOINLINE void contract_f32(
     const contraction_f32 *t, int64_t i_first, int64_t i_last, int64_t j_first, int64_t j_last,
     epilogue_f32 epilogue, const void *operands, void *workspace)
 {
@@ -1050,8 +1058,7 @@ static void tile_1(
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
             const int64_t rest = brk_min(cols - j, WIDTH_f32);
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v3 = v2 * v0;
             const vec_f32 v4 = load_masked_f32(x0 + j, tail);
             const vec_f32 v6 = v5 * v4;
@@ -1083,8 +1090,7 @@ static void tile_2(
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
             const int64_t rest = brk_min(cols - j, WIDTH_f32);
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v3 = v2 * v0;
             const vec_f32 v4 = load_masked_f32(x0 + j, tail);
             const vec_f32 v6 = v5 * v4;
@@ -1122,7 +1128,7 @@ size_t LINEAR_NAME(evaluate_workspace)(const linear_dims *dims)
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
 }
 
-/* evaluate of the model.
+/* The results of the model.
    reads    X, y, w, b
    writes   J
    flops    2 D N + 2 D + 4 N + 4 */
@@ -1226,7 +1232,7 @@ int LINEAR_NAME(evaluate)(
     {
         const float v0 = 0.5f;
         const float v1 = t2[0];
-        const float v2 = (float)(N);
+        const float v2 = (float)N;
         const float v3 = v0 * v1;
         const float v4 = v3 / v2;
         const float v5 = 0.005f;
@@ -1267,7 +1273,7 @@ size_t LINEAR_NAME(forward_workspace)(const linear_dims *dims)
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
 }
 
-/* forward of the model.
+/* The results of the model, and the residuals that backward reads.
    reads    X, y, w, b
    writes   J
    writes   residuals: r
@@ -1377,7 +1383,7 @@ int LINEAR_NAME(forward)(
     {
         const float v0 = 0.5f;
         const float v1 = t2[0];
-        const float v2 = (float)(N);
+        const float v2 = (float)N;
         const float v3 = v0 * v1;
         const float v4 = v3 / v2;
         const float v5 = 0.005f;
@@ -1414,7 +1420,7 @@ size_t LINEAR_NAME(backward_workspace)(const linear_dims *dims)
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
 }
 
-/* backward of the model.
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, y, w, b, bar_J
    writes   grad_w, grad_b
    reads    residuals: r
@@ -1469,7 +1475,7 @@ int LINEAR_NAME(backward)(
     {
         const float v0 = bar_J[0];
         const float v1 = t1[0];
-        const float v2 = (float)(N);
+        const float v2 = (float)N;
         const float v3 = v0 * v1;
         const float v4 = v3 / v2;
         d_b[0] = v4;
@@ -1537,7 +1543,7 @@ size_t LINEAR_NAME(value_and_grad_workspace)(const linear_dims *dims)
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
 }
 
-/* value_and_grad of the model.
+/* J and its gradients by w, b, in one pass.
    reads    X, y, w, b
    writes   J, grad_w, grad_b
    flops    4 D N + 5 D + 5 N + 7 */
@@ -1653,7 +1659,7 @@ int LINEAR_NAME(value_and_grad)(
     {
         const float v0 = 0.5f;
         const float v1 = t2[0];
-        const float v2 = (float)(N);
+        const float v2 = (float)N;
         const float v3 = 1 / v2;
         const float v4 = v0 * v1 * v3;
         const float v5 = 0.005f;

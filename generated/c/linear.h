@@ -72,7 +72,7 @@ typedef struct {
 /* Bytes of the block that forward fills for backward, aligned as malloc aligns. */
 size_t linear_residuals(const linear_dims *dims);
 
-/* evaluate of the model.
+/* The results of the model.
    reads    X, y, w, b
    writes   J
    flops    2 D N + 2 D + 4 N + 4 */
@@ -82,7 +82,7 @@ int linear_evaluate(const linear_dims *dims, const linear_args *args,
 /* Bytes of workspace that it needs. */
 size_t linear_evaluate_workspace(const linear_dims *dims);
 
-/* forward of the model.
+/* The results of the model, and the residuals that backward reads.
    reads    X, y, w, b
    writes   J
    writes   residuals: r
@@ -93,7 +93,7 @@ int linear_forward(const linear_dims *dims, const linear_args *args,
 /* Bytes of workspace that it needs. */
 size_t linear_forward_workspace(const linear_dims *dims);
 
-/* backward of the model.
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, y, w, b, bar_J
    writes   grad_w, grad_b
    reads    residuals: r
@@ -104,7 +104,7 @@ int linear_backward(const linear_dims *dims, const linear_args *args,
 /* Bytes of workspace that it needs. */
 size_t linear_backward_workspace(const linear_dims *dims);
 
-/* value_and_grad of the model.
+/* J and its gradients by w, b, in one pass.
    reads    X, y, w, b
    writes   J, grad_w, grad_b
    flops    4 D N + 5 D + 5 N + 7 */

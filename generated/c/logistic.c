@@ -21,6 +21,13 @@
 #define BRK_CACHE_LINE 64
 #define BRK_SUM_BLOCK 1024 /* longest chain of additions into one result */
 
+/* Lanes of two vectors by number; indices is the integer vector type of the same shape, for compilers before GCC 12. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define BRK_SHUFFLE(indices, x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
+#else
+#define BRK_SHUFFLE(indices, x, y, ...) __builtin_shuffle(x, y, (indices){__VA_ARGS__})
+#endif
+
 /* Where position i of a group of labels lies in an operand: i * stride, or table[i] where the labels of
    the group do not merge to one stride.  Both count elements. */
 typedef struct {
@@ -360,6 +367,7 @@ BRK_INLINE void tile_store_f32(
 }
 
 typedef float quad_f32 __attribute__((vector_size(16), aligned(sizeof(float)), may_alias));
+typedef int32_t iquad_f32 __attribute__((vector_size(16)));
 
 /* Transpose 4 columns of `width` rows, each row contiguous in memory, into dst[column * width + row]. */
 BRK_INLINE void pack_transposed_f32(
@@ -373,14 +381,14 @@ BRK_INLINE void pack_transposed_f32(
         const quad_f32 q1 = *(const quad_f32 *)(src + row_at[row + 1]);
         const quad_f32 q2 = *(const quad_f32 *)(src + row_at[row + 2]);
         const quad_f32 q3 = *(const quad_f32 *)(src + row_at[row + 3]);
-        const quad_f32 u0 = __builtin_shufflevector(q0, q1, 0, 4, 1, 5);
-        const quad_f32 u1 = __builtin_shufflevector(q2, q3, 0, 4, 1, 5);
-        const quad_f32 u2 = __builtin_shufflevector(q0, q1, 2, 6, 3, 7);
-        const quad_f32 u3 = __builtin_shufflevector(q2, q3, 2, 6, 3, 7);
-        const quad_f32 t0 = __builtin_shufflevector(u0, u1, 0, 1, 4, 5);
-        const quad_f32 t1 = __builtin_shufflevector(u0, u1, 2, 3, 6, 7);
-        const quad_f32 t2 = __builtin_shufflevector(u2, u3, 0, 1, 4, 5);
-        const quad_f32 t3 = __builtin_shufflevector(u2, u3, 2, 3, 6, 7);
+        const quad_f32 u0 = BRK_SHUFFLE(iquad_f32, q0, q1, 0, 4, 1, 5);
+        const quad_f32 u1 = BRK_SHUFFLE(iquad_f32, q2, q3, 0, 4, 1, 5);
+        const quad_f32 u2 = BRK_SHUFFLE(iquad_f32, q0, q1, 2, 6, 3, 7);
+        const quad_f32 u3 = BRK_SHUFFLE(iquad_f32, q2, q3, 2, 6, 3, 7);
+        const quad_f32 t0 = BRK_SHUFFLE(iquad_f32, u0, u1, 0, 1, 4, 5);
+        const quad_f32 t1 = BRK_SHUFFLE(iquad_f32, u0, u1, 2, 3, 6, 7);
+        const quad_f32 t2 = BRK_SHUFFLE(iquad_f32, u2, u3, 0, 1, 4, 5);
+        const quad_f32 t3 = BRK_SHUFFLE(iquad_f32, u2, u3, 2, 3, 6, 7);
         *(quad_f32 *)(dst + 0 * width + row) = t0;
         *(quad_f32 *)(dst + 1 * width + row) = t1;
         *(quad_f32 *)(dst + 2 * width + row) = t2;
@@ -741,7 +749,7 @@ BRK_INLINE void vector_columns_f32(
 /* Sums of neighbours in x, then of neighbours in y. */
 BRK_INLINE vec_f32 pair_sums_f32(vec_f32 x, vec_f32 y)
 {
-    return __builtin_shufflevector(x, y, EVEN_LANES_f32) + __builtin_shufflevector(x, y, ODD_LANES_f32);
+    return BRK_SHUFFLE(ivec_f32, x, y, EVEN_LANES_f32) + BRK_SHUFFLE(ivec_f32, x, y, ODD_LANES_f32);
 }
 
 /* Lane r of the result is the sum of the lanes of x[r]; x is used up. */
@@ -1045,7 +1053,7 @@ BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k)
     return brk_max(bytes, contract_vector_bytes_f32(k));
 }
 
-BRK_INLINE void contract_f32(
+BRK_NOINLINE void contract_f32(
     const contraction_f32 *t, int64_t i_first, int64_t i_last, int64_t j_first, int64_t j_last,
     epilogue_f32 epilogue, const void *operands, void *workspace)
 {
@@ -1119,8 +1127,7 @@ static void tile_1(
         const vec_f32 v1 = splat_f32(x0[0]);
         const vec_f32 v2 = -v1;
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v3 = v2 * v0;
             store_f32(row + j, v3);
         }
@@ -1135,8 +1142,7 @@ static void tile_2(
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
         for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const vec_f32 accumulator = load_f32(row + j);
-            const vec_f32 v0 = accumulator;
+            const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = -v0;
             store_f32(row + j, v1);
         }
@@ -1167,7 +1173,7 @@ size_t LOGISTIC_NAME(evaluate_workspace)(const logistic_dims *dims)
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
 }
 
-/* evaluate of the model.
+/* The results of the model.
    reads    X, y, w
    writes   J
    flops    2 D N + 3 N */
@@ -1266,7 +1272,7 @@ size_t LOGISTIC_NAME(forward_workspace)(const logistic_dims *dims)
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
 }
 
-/* forward of the model.
+/* The results of the model, and the residuals that backward reads.
    reads    X, y, w
    writes   J
    writes   residuals: saved
@@ -1371,7 +1377,7 @@ size_t LOGISTIC_NAME(backward_workspace)(const logistic_dims *dims)
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
 }
 
-/* backward of the model.
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, y, w, bar_J
    writes   grad_w
    reads    residuals: saved
@@ -1473,7 +1479,7 @@ size_t LOGISTIC_NAME(value_and_grad_workspace)(const logistic_dims *dims)
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
 }
 
-/* value_and_grad of the model.
+/* J and its gradients by w, in one pass.
    reads    X, y, w
    writes   J, grad_w
    flops    4 D N + 5 N */

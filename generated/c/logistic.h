@@ -69,7 +69,7 @@ typedef struct {
 /* Bytes of the block that forward fills for backward, aligned as malloc aligns. */
 size_t logistic_residuals(const logistic_dims *dims);
 
-/* evaluate of the model.
+/* The results of the model.
    reads    X, y, w
    writes   J
    flops    2 D N + 3 N */
@@ -79,7 +79,7 @@ int logistic_evaluate(const logistic_dims *dims, const logistic_args *args,
 /* Bytes of workspace that it needs. */
 size_t logistic_evaluate_workspace(const logistic_dims *dims);
 
-/* forward of the model.
+/* The results of the model, and the residuals that backward reads.
    reads    X, y, w
    writes   J
    writes   residuals: saved
@@ -90,7 +90,7 @@ int logistic_forward(const logistic_dims *dims, const logistic_args *args,
 /* Bytes of workspace that it needs. */
 size_t logistic_forward_workspace(const logistic_dims *dims);
 
-/* backward of the model.
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, y, w, bar_J
    writes   grad_w
    reads    residuals: saved
@@ -101,7 +101,7 @@ int logistic_backward(const logistic_dims *dims, const logistic_args *args,
 /* Bytes of workspace that it needs. */
 size_t logistic_backward_workspace(const logistic_dims *dims);
 
-/* value_and_grad of the model.
+/* J and its gradients by w, in one pass.
    reads    X, y, w
    writes   J, grad_w
    flops    4 D N + 5 N */

@@ -89,7 +89,7 @@ typedef struct {
 /* Bytes of the block that forward fills for backward, aligned as malloc aligns. */
 size_t mlp_regression_residuals(const mlp_regression_dims *dims);
 
-/* evaluate of the model.
+/* The results of the model.
    reads    X, Y, W1, W2, W3, b1, b2, b3
    writes   J
    flops    2826 N + 2696 */
@@ -99,7 +99,7 @@ int mlp_regression_evaluate(const mlp_regression_dims *dims, const mlp_regressio
 /* Bytes of workspace that it needs. */
 size_t mlp_regression_evaluate_workspace(const mlp_regression_dims *dims);
 
-/* forward of the model.
+/* The results of the model, and the residuals that backward reads.
    reads    X, Y, W1, W2, W3, b1, b2, b3
    writes   J
    writes   residuals: Z1, Z2, Z3
@@ -110,7 +110,7 @@ int mlp_regression_forward(const mlp_regression_dims *dims, const mlp_regression
 /* Bytes of workspace that it needs. */
 size_t mlp_regression_forward_workspace(const mlp_regression_dims *dims);
 
-/* backward of the model.
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, Y, W1, W2, W3, b1, b2, b3, bar_J
    writes   grad_W1, grad_W2, grad_W3, grad_b1, grad_b2, grad_b3
    reads    residuals: Z1, Z2, Z3
@@ -121,7 +121,7 @@ int mlp_regression_backward(const mlp_regression_dims *dims, const mlp_regressio
 /* Bytes of workspace that it needs. */
 size_t mlp_regression_backward_workspace(const mlp_regression_dims *dims);
 
-/* value_and_grad of the model.
+/* J and its gradients by W1, W2, W3, b1, b2, b3, in one pass.
    reads    X, Y, W1, W2, W3, b1, b2, b3
    writes   J, grad_W1, grad_W2, grad_W3, grad_b1, grad_b2, grad_b3
    flops    7956 N + 5385 */

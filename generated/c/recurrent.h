@@ -90,7 +90,7 @@ typedef struct {
 /* Bytes of the block that forward fills for backward, aligned as malloc aligns. */
 size_t recurrent_residuals(const recurrent_dims *dims);
 
-/* evaluate of the model.
+/* The results of the model.
    reads    X, Y, Z0, W, U, b, V, c
    writes   J
    flops    2 D H N T + 2 H K N T + 3 H N T + 2 H H N T + 9 K N T + 3 N T + 1 */
@@ -100,7 +100,7 @@ int recurrent_evaluate(const recurrent_dims *dims, const recurrent_args *args,
 /* Bytes of workspace that it needs. */
 size_t recurrent_evaluate_workspace(const recurrent_dims *dims);
 
-/* forward of the model.
+/* The results of the model, and the residuals that backward reads.
    reads    X, Y, Z0, W, U, b, V, c
    writes   J
    writes   residuals: Z, saved, saved_2
@@ -111,7 +111,7 @@ int recurrent_forward(const recurrent_dims *dims, const recurrent_args *args,
 /* Bytes of workspace that it needs. */
 size_t recurrent_forward_workspace(const recurrent_dims *dims);
 
-/* backward of the model.
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, Y, Z0, W, U, b, V, c, bar_J
    writes   grad_W, grad_U, grad_b, grad_V, grad_c
    reads    residuals: Z, saved, saved_2
@@ -122,7 +122,7 @@ int recurrent_backward(const recurrent_dims *dims, const recurrent_args *args,
 /* Bytes of workspace that it needs. */
 size_t recurrent_backward_workspace(const recurrent_dims *dims);
 
-/* value_and_grad of the model.
+/* J and its gradients by W, U, b, V, c, in one pass.
    reads    X, Y, Z0, W, U, b, V, c
    writes   J, grad_W, grad_U, grad_b, grad_V, grad_c
    flops    4 D H N T + 6 H K N T + 9 H N T + 6 H H N T + 12 K N T + H K + 4 N T + K + 4 */

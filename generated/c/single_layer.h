@@ -75,7 +75,7 @@ typedef struct {
 /* Bytes of the block that forward fills for backward, aligned as malloc aligns. */
 size_t single_layer_residuals(const single_layer_dims *dims);
 
-/* evaluate of the model.
+/* The results of the model.
    reads    X, Y, W, b
    writes   J
    flops    2 D H N + 5 H N + 1 */
@@ -85,7 +85,7 @@ int single_layer_evaluate(const single_layer_dims *dims, const single_layer_args
 /* Bytes of workspace that it needs. */
 size_t single_layer_evaluate_workspace(const single_layer_dims *dims);
 
-/* forward of the model.
+/* The results of the model, and the residuals that backward reads.
    reads    X, Y, W, b
    writes   J
    writes   residuals: h
@@ -96,7 +96,7 @@ int single_layer_forward(const single_layer_dims *dims, const single_layer_args 
 /* Bytes of workspace that it needs. */
 size_t single_layer_forward_workspace(const single_layer_dims *dims);
 
-/* backward of the model.
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, Y, W, b, bar_J
    writes   grad_W, grad_b
    reads    residuals: h
@@ -107,7 +107,7 @@ int single_layer_backward(const single_layer_dims *dims, const single_layer_args
 /* Bytes of workspace that it needs. */
 size_t single_layer_backward_workspace(const single_layer_dims *dims);
 
-/* value_and_grad of the model.
+/* J and its gradients by W, b, in one pass.
    reads    X, Y, W, b
    writes   J, grad_W, grad_b
    flops    4 D H N + 9 H N + 1 */
