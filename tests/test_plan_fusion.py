@@ -111,6 +111,12 @@ def test_a_transposed_product_is_added_under_its_own_labels() -> None:
     assert kinds(planned(add([PRODUCT, permute(other, (1, 0))]))) == ["Contract"]
 
 
+def test_a_product_and_its_own_transpose_are_added_by_a_pass_over_it() -> None:
+    left, right = tensor("A", "N", "D"), tensor("B", "D", "N")
+    square = einsum(1, [(left, "nd"), (right, "dm")], "nm")
+    assert kinds(planned(add([square, permute(square, (1, 0))]))) == ["Contract", "Map"]
+
+
 def test_a_product_that_is_used_elsewhere_stays_alone() -> None:
     other = einsum(1, [(Z, "nk"), (U, "kh")], "nh")
     schedule = planned(add([PRODUCT, other]), other)

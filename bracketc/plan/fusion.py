@@ -211,6 +211,8 @@ class _Joining:
         group = self.maker.get(access.buffer)
         if group is None or not isinstance(group.step, Contract) or len(group.scalars.program) != 1:
             return False
+        if sum(operand.buffer is access.buffer for operand in step.operands) > 1:
+            return False  # T_ij + T_ji
         alone = self.readers[access.buffer] == 1 and access.buffer not in self.keep and len(group.stores) == 1
         return alone and _is_full(access, step.labels)
 
