@@ -56,6 +56,7 @@ INDEX_BRACKETS = [
     ("F = Σ_i x_i", "Σ_i", "Σ is no operator", "sum[i](…)"),
     ("F = sum_i x_i", "sum", "sum is a function and has no arguments here", "sum[i](…)"),
     ("F = sum[q](A_ij)", "q", "label q of sum[…] does not occur in it"),
+    ("F[s,q] = x[s+q-1] for s = 1..4", "s+q-1", "the size of s+q-1 changes with the variable of its range", "u = 1..k"),
     ("F = (A_ij B_jk, | ik)", ",", "a comma inside ("),
 ]
 

@@ -3,8 +3,8 @@
     python tools/fuzz.py --seconds 60 --seed 1
 
 Sources are lines of models/ and docs/language.md, about a kilobyte, in which characters, words and lines are deleted,
-doubled, exchanged and replaced. Status 1 when anything but a ``BracketError`` escapes, or when the slowest per cent takes longer than
-0.1 s of processor time.
+doubled, exchanged and replaced. Status 1 when anything but a ``BracketError`` escapes, or when the slowest per cent takes longer
+than 0.1 s of processor time.
 """
 
 from __future__ import annotations

@@ -99,6 +99,13 @@ def take(node: Node, axis: int, dim: Dim, steps: tuple[int, ...], extents: Shape
     ``dim`` may hold the variable of an open range; the result then stands for one step of it.
     """
     problems = scope.run.problems
+    ragged = [extent for extent in extents if any(step.name in extent.names for step in scope.steps)]
+    if ragged:
+        problems.error(
+            f"the size of {span.text} changes with the variable of its range",
+            span,
+            "give the other labels of the index ranges, too: for s = 1..n, u = 1..k",
+        )
     open_steps = [step for step in scope.steps if step.name in dim.names]
     if not open_steps:
         return build.window(node, axis, dim, steps, extents)
