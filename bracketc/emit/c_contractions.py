@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bracketc.emit.c_expressions import Dialect, lines, number_text
 from bracketc.emit.c_function import CFunction
-from bracketc.emit.c_names import as_factor, comment_text, dim_text
+from bracketc.emit.c_names import as_factor, bracket_text, dim_text
 from bracketc.emit.c_views import (
     ContractionView,
     EpilogueOperandView,
@@ -63,7 +63,7 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
             name, fields = _epilogue(statement.epilogue, statement.bracket, c, epilogues)
         return ContractionView(
             "c/contraction.c.j2",
-            comment_text(statement.bracket),
+            bracket_text(statement.bracket),
             tuple(tables),
             need,
             tuple(LoopView(c.label(axis.label), c.dim(axis.extent)) for axis in statement.batch),
@@ -170,7 +170,7 @@ def _tile_function(
     )
     return EpilogueView(
         name,
-        comment_text(bracket) or "The finished tile.",
+        bracket_text(bracket) or "The finished tile.",
         operands,
         tuple(FieldView(f"size_{k}", text) for k, text in enumerate(used)),
         tuple(line for line in body if line.invariant),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bracketc.emit.c_contractions import Epilogues, contraction_view
 from bracketc.emit.c_expressions import CType, number_text
 from bracketc.emit.c_function import C_TYPES, CFunction
-from bracketc.emit.c_names import CScope, as_factor, comment_text, dim_text
+from bracketc.emit.c_names import CScope, as_factor, bracket_text, comment_text, dim_text
 from bracketc.emit.c_nests import nest_view
 from bracketc.emit.c_views import (
     CarriedView,
@@ -208,7 +208,7 @@ def _factorise(statement: Factorise, c: CFunction) -> FactoriseView:
             given.append(f"({c.ctype.real} *)scratch")
         return FactoriseView(
             "c/factorise.c.j2",
-            comment_text(statement.bracket),
+            bracket_text(statement.bracket),
             label,
             c.dim(count),
             f"{statement.operator}_{c.s}({', '.join(given)})",
@@ -244,7 +244,7 @@ def _steps(statement: Steps, c: CFunction, epilogues: Epilogues) -> StepsView:
         finals = tuple(_copy(final, c) for final in statement.finals)
         return StepsView(
             "c/steps.c.j2",
-            comment_text(statement.bracket),
+            bracket_text(statement.bracket),
             carried,
             counter,
             step,

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 
 from bracketc.ir.dims import Dim
 
+COMMENT_WIDTH = 110
+
 _RESERVED = frozenset(
     [
         "alignas",
@@ -240,3 +242,13 @@ def as_factor(text: str) -> str:
 def comment_text(text: str) -> str:
     """Text that cannot end a comment."""
     return text.replace("*/", "* /").replace("/*", "/ *")
+
+
+def bracket_text(bracket: str) -> str:
+    """The bracket in the comment above a block; one a line where several are too long for one.
+
+    >>> bracket_text("J = (x_i y_i | )")
+    'J = (x_i y_i | )'
+    """
+    text = comment_text(bracket)
+    return text.replace("; ", "\n") if len(text) > COMMENT_WIDTH else text

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from bracketc.emit.c_expressions import Dialect, Line, lines, number_text
 from bracketc.emit.c_function import C_TYPES, CFunction
-from bracketc.emit.c_names import comment_text
+from bracketc.emit.c_names import bracket_text
 from bracketc.emit.c_views import (
     AccumulatorView,
     AssignmentView,
@@ -114,7 +114,7 @@ class _VectorNest:
         views = loops.views(chunk)
         return VectorNestView(
             "c/nest_vector.c.j2",
-            comment_text(nest.bracket),
+            bracket_text(nest.bracket),
             (bool(views) and bool(views[0].accumulators)) or not views,
             views,
             tuple(self.checks),
@@ -240,7 +240,7 @@ class _ScalarNest:
         views = loops.views()
         return ScalarNestView(
             "c/nest_scalar.c.j2",
-            comment_text(nest.bracket),
+            bracket_text(nest.bracket),
             not views or bool(views[0].accumulators),
             views,
             tuple(self.checks),
