@@ -2149,7 +2149,9 @@ int CLASSIFIER_NAME(value_and_grad)(
     for (int64_t i = 0; i < K; ++i)
         t3[i] = 0.0f;
 
-    /* t1 = sum(Y_nk (A2_nk - finite_or_zero(max_A2_n) - log_sum_exp_A2_n)); t2_nk = (1 / sum_exp_A2_n) exp_A2_nk - Y_nk; t3_k = sum(t2_nk) */
+    /* t1 = sum(Y_nk (A2_nk - finite_or_zero(max_A2_n) - log_sum_exp_A2_n))
+       t2_nk = (1 / sum_exp_A2_n) exp_A2_nk - Y_nk
+       t3_k = sum(t2_nk) */
     {
         vec_f32 whole_sum = splat_f32(0.0f);
         for (int64_t i = 0; i < N; ++i) {

@@ -2324,7 +2324,9 @@ int DIGITS_NAME(value_and_grad)(
     for (int64_t i = 0; i < 10; ++i)
         t5[i] = 0.0f;
 
-    /* t3 = sum(Y_ni (A2_ni - finite_or_zero(max_A2_n) - log_sum_exp_A2_n)); t4_ni = (1 / sum_exp_A2_n) exp_A2_ni - Y_ni; t5_i = sum(t4_ni) */
+    /* t3 = sum(Y_ni (A2_ni - finite_or_zero(max_A2_n) - log_sum_exp_A2_n))
+       t4_ni = (1 / sum_exp_A2_n) exp_A2_ni - Y_ni
+       t5_i = sum(t4_ni) */
     {
         vec_f32 whole_sum = splat_f32(0.0f);
         for (int64_t i = 0; i < N; ++i) {

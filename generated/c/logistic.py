@@ -128,6 +128,8 @@ def _failure(function, status):
     if status < 0:
         return MemoryError(f"{function}: no memory for the workspace")
     return ArgumentError(f"{function}: {_MESSAGES.get(status, f'error {status}')}")
+
+
 def _converted(value, name, dtype, strict):
     """``value`` as an aligned array of ``dtype`` in C order: itself where it is one, else a copy."""
     if isinstance(value, np.ma.MaskedArray):

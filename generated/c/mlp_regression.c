@@ -2211,7 +2211,9 @@ int MLP_REGRESSION_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
-    /* t4 = sum((tanh((Z2_nj W3_ji | ni) + b3_i) - Y_ni)²); t5_ni = (1 / N) (tanh((Z2_nj W3_ji | ni) + b3_i) - Y_ni) (1 - tanh((Z2_nj W3_ji | ni) + b3_i)²); d_b3_i = sum(t5_ni) */
+    /* t4 = sum((tanh((Z2_nj W3_ji | ni) + b3_i) - Y_ni)²)
+       t5_ni = (1 / N) (tanh((Z2_nj W3_ji | ni) + b3_i) - Y_ni) (1 - tanh((Z2_nj W3_ji | ni) + b3_i)²)
+       d_b3_i = sum(t5_ni) */
     {
         const contraction_f32 product = {
             .m = N,

@@ -2420,7 +2420,9 @@ int RECURRENT_NAME(value_and_grad)(
     for (int64_t i = 0; i < K; ++i)
         t6[i] = 0.0f;
 
-    /* t4 = sum(Y_tnk (O_tnk - finite_or_zero(max_O_tn) - log_sum_exp_O_tn)); t5_tnk = (1 / sum_exp_O_tn) exp_O_tnk - Y_tnk; t6_k = sum(t5_tnk) */
+    /* t4 = sum(Y_tnk (O_tnk - finite_or_zero(max_O_tn) - log_sum_exp_O_tn))
+       t5_tnk = (1 / sum_exp_O_tn) exp_O_tnk - Y_tnk
+       t6_k = sum(t5_tnk) */
     {
         vec_f32 whole_sum = splat_f32(0.0f);
         for (int64_t i = 0; i < N * T; ++i) {

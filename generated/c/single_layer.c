@@ -1505,7 +1505,9 @@ int SINGLE_LAYER_NAME(value_and_grad)(
     float *const t2 = (float *)(arena + slot[1]);
     char *const scratch = arena + slot[3];
 
-    /* t1 = sum((tanh((X_nd W_dh | nh) + b_h) - Y_nh)²); t2_nh = (tanh((X_nd W_dh | nh) + b_h) - Y_nh) (1 - tanh((X_nd W_dh | nh) + b_h)²); d_b_h = sum(t2_nh) */
+    /* t1 = sum((tanh((X_nd W_dh | nh) + b_h) - Y_nh)²)
+       t2_nh = (tanh((X_nd W_dh | nh) + b_h) - Y_nh) (1 - tanh((X_nd W_dh | nh) + b_h)²)
+       d_b_h = sum(t2_nh) */
     {
         const contraction_f32 product = {
             .m = N,
