@@ -417,12 +417,16 @@ def test_init_writes_an_example_that_works_and_never_overwrites(capsys: pytest.C
     assert Path("mine.brk").read_text(encoding="utf-8") == text
 
 
-def test_verify_says_that_derivations_come_later(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_judges_every_step(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", source()]) == 0
-    path = source(LEAST_SQUARES + "derivation of J wrt w {\n  dJ = r · dr\n}\n")
+    assert "no derivation" in capsys.readouterr().out
+    path = source(LEAST_SQUARES + "derivation of J wrt w {\n  dJ = (1/N) r · dr\n     = r · dr\n}\n")
     assert main(["verify", path]) == 1
-    printed = capsys.readouterr().err
-    assert "not supported yet" in printed and "fit.brk:8:1" in printed
+    printed = capsys.readouterr().out
+    assert "2 steps" in printed and "refuted" in printed and "fit.brk:10" in printed
+    assert main(["verify", path, "--json"]) == 1
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert [set(step) >= {"file", "line", "text", "verdict", "reason"} for step in steps] == [True, True]
 
 
 # ------------------------------------------------------------------------------------------------ bench

@@ -19,12 +19,12 @@ from bracketc.bench.report import human
 from bracketc.bench.timing import Timing, interleave
 from bracketc.cli.differences import disagreement
 from bracketc.cli.figures import flops_text
-from bracketc.cli.samples import draw_arguments, tempered
 from bracketc.cli.sources import file_argument, options, positive, settings, size_options
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.errors import BracketError, SourceError, ToolchainError
 from bracketc.ir.program import Program
 from bracketc.options import BACKENDS, DTYPES
+from bracketc.proof.samples import draw_arguments, tempered
 from bracketc.runtime.toolchain import find_toolchain
 
 NAME = "bench"

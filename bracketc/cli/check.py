@@ -22,7 +22,6 @@ from bracketc.calculus.layouts import arrangement
 from bracketc.calculus.requests import named_entries
 from bracketc.cli.build import chosen_backend
 from bracketc.cli.differences import Differences, along, central, disagreement, frozen, function_of, value_of
-from bracketc.cli.samples import draw_arguments, draw_sizes
 from bracketc.cli.sources import file_argument, settings, size_options
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.emit.formulas import heading
@@ -33,6 +32,7 @@ from bracketc.ir.passes import over_program
 from bracketc.ir.program import Entry, Program, Request
 from bracketc.ir.sizes import bind_sizes
 from bracketc.options import BACKENDS
+from bracketc.proof.samples import draw_arguments, draw_sizes
 
 NAME = "check"
 READS_SOURCE = True

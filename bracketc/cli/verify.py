@@ -3,29 +3,121 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.text import Text
 
 from bracketc.cli.sources import file_argument, read_source
-from bracketc.cli.terminal import Terminal
-from bracketc.errors import Diagnostic, UnsupportedError
+from bracketc.cli.terminal import Terminal, aligned, record
+from bracketc.errors import BracketError, Diagnostic
+from bracketc.lang.claims import elaborate_derivations
 from bracketc.lang.parser import parse_file
-from bracketc.lang.syntax import Derivation
+from bracketc.proof.verify import Judgement, Proof, verify_derivations
 
 NAME = "verify"
 READS_SOURCE = True
 
+VERDICTS = {"proved": "green", "confirmed": "cyan", "refuted": "bold red", "rejected": "bold yellow"}
+"""Every verdict with its colour, in the order in which they are counted."""
+
+WIDEST = 72
+"""Columns of a step; a longer one is cut, its whole text is in the source and in ``--json``."""
+
 
 def arguments(command: argparse.ArgumentParser) -> None:
-    file_argument(command)
+    file_argument(command, many=True)
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """Say which derivations would be checked: their steps are read, and checking them is still to come."""
-    tree = parse_file(read_source(arguments.file))
-    blocks = [statement for statement in tree.statements if isinstance(statement, Derivation)]
-    if blocks:
-        raise UnsupportedError(
-            [Diagnostic("checking the steps of a derivation is not supported yet", b.span) for b in blocks]
-        )
-    terminal.data({"ok": True, "steps": []})
-    terminal.say(f"{arguments.file} has no derivation")
-    return 0
+    """Judge every step of every file; status 1 when one is refuted or rejected."""
+    counts: Counter[str] = Counter()
+    records: list[dict[str, Any]] = []
+    failed: list[Diagnostic] = []
+    worst: BracketError | None = None
+    for path in arguments.files:
+        try:
+            with terminal.working(f"verifying {path}"):
+                proofs = verify_derivations(elaborate_derivations(parse_file(read_source(path))))
+        except BracketError as error:
+            failed.extend(error.diagnostics)
+            if worst is None or error.exit_code > worst.exit_code:
+                worst = error
+            continue
+        judgements = [judgement for proof in proofs for judgement in proof.judgements]
+        counts.update(judgement.verdict for judgement in judgements)
+        records += [_record(path, judgement) for judgement in judgements]
+        _print(path, proofs, terminal)
+    if worst is not None:
+        raise type(worst)(failed)
+    accepted = not counts["refuted"] and not counts["rejected"]
+    terminal.data({"ok": accepted, "counts": {name: counts[name] for name in VERDICTS}, "steps": records})
+    total = sum(counts.values())
+    if total:
+        parts = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
+        terminal.say(f"{total} step{'s' if total > 1 else ''}: {parts}", style=None if accepted else "bold")
+    return 0 if accepted else 1
+
+
+def _print(path: str, proofs: Sequence[Proof], terminal: Terminal) -> None:
+    if not proofs:
+        terminal.say(f"{path} has no derivation")
+        return
+    for proof in proofs:
+        line, _ = proof.block.span.source.position(proof.block.span.start)
+        terminal.say(f"{path}:{line}: {proof.block.title}")
+        table = aligned("line", "step", "verdict", "reason", right=("line",))
+        table.show_header = False
+        for judgement in proof.judgements:
+            verdict = Text(judgement.verdict, VERDICTS[judgement.verdict])
+            table.add_row(str(_line(judgement)), _cut(_shown(judgement)), verdict, judgement.reason)
+        terminal.table(table)
+        for judgement in proof.judgements:
+            for diagnostic in judgement.diagnostics:
+                if terminal.verbosity >= 0 and not terminal.json:
+                    terminal.say(diagnostic.render())
+
+
+def _line(judgement: Judgement) -> int:
+    span = judgement.claim.right_span
+    return span.source.position(span.start)[0]
+
+
+def _shown(judgement: Judgement) -> str:
+    """The step as it stands on its line: without the left side where that stands lines above."""
+    claim = judgement.claim
+    if claim.left_span == claim.right_span:
+        return " ".join(claim.right_span.text.split())
+    if claim.left_span.source.position(claim.left_span.start)[0] == _line(judgement):
+        return claim.text
+    return " ".join(f"= {claim.right_span.text}".split())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+
+
+def _record(path: str, judgement: Judgement) -> dict[str, Any]:
+    claim = judgement.claim
+    found: dict[str, Any] = {
+        "file": path,
+        "line": _line(judgement),
+        "text": claim.text,
+        "verdict": judgement.verdict,
+        "reason": judgement.reason,
+    }
+    if claim.remark is not None:
+        found["remark"] = claim.remark
+    example = judgement.counterexample
+    if example is not None:
+        found["counterexample"] = {
+            "sizes": dict(example.sizes),
+            "point": dict(example.point),
+            "entry": list(example.entry),
+            "left": example.left,
+            "right": example.right,
+        }
+    if judgement.diagnostics:
+        found["diagnostics"] = [record(diagnostic) for diagnostic in judgement.diagnostics]
+    return found

@@ -79,6 +79,8 @@ def of_expression(expr: syntax.Derivative, scope: Scope) -> Value:
     output: Node = body.node
     if inner is scope:
         (output,) = substitute((output,), {target.node: wrt})
+    elif scope.run.variation is not None and wrt not in depends_on([output], [wrt]):
+        problems.error(f"{expr.body.span.text} does not use {name}, so the derivative by it is 0", expr.span)
     for step in scope.steps:
         if any(
             wrt in depends_on([source], [wrt]) and target.node in depends_on([source], [target.node])
@@ -93,6 +95,8 @@ def _cut(
 ) -> Scope:
     """The scope in which ``name`` is a variable of its own, with what depends on it defined anew."""
     name, number = member
+    if scope.run.variation is not None and scope.run.variation.owns(name, scope):
+        return scope.run.variation.cut({member: wrt}, expr.body, scope, expr.span)
     level: Scope | None = scope
     while level is not None and level is not scope.file:
         if name in level.bindings:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from bracketc.errors import Diagnostic, Source, SourceError
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Einsum, Node, Overlap, Range, Recurrence, Size, Window
-from bracketc.ir.program import Program
+from bracketc.ir.nodes import Einsum, Node, Overlap, Range, Recurrence, Size, Tensor, Window
+from bracketc.ir.program import Kind, Program, SizeSpec
 from bracketc.ir.rewrite import topological
 from bracketc.ir.sizes import substitute_program
 from bracketc.lang import syntax
@@ -49,21 +50,10 @@ def elaborate(
     could not be read, is passed over in silence.
     """
     problems = Problems(errors)
-    declarations = declare(tree, problems)
-    for lost in spoiled:
-        if lost.text not in declarations.names:
-            declarations.names[lost.text] = declarations.spoiled[lost.text] = lost.span
-    whole = not problems.diagnostics
-    run = Elaboration(evaluate, local_names, define, declarations, problems)
-    file = Scope(run, {})
-    sizes = bind_sizes(declarations, file)
-    arguments, kinds = bind_arguments(declarations, file)
-    bind_functions(declarations, file)
-    with _deep_stack():
-        bind_constants(declarations, file)
-        run.order = Order(declarations, _family_members(declarations, file), file)
-        for number in range(len(run.order.units)):
-            define(number, file)
+    opened = open_file(tree, problems, spoiled)
+    whole, run, file = opened.whole, opened.run, opened.file
+    declarations, sizes, arguments, kinds = run.declarations, opened.sizes, opened.arguments, opened.kinds
+    with deep_stack():
         for name in declarations.functions:
             if name not in run.called:
                 try_function(name, file)
@@ -94,8 +84,40 @@ def elaborate(
     return program
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file whose names are bound: ``file`` is its scope; ``whole`` when every statement could be read."""
+
+    run: Elaboration
+    file: Scope
+    sizes: tuple[SizeSpec, ...]
+    arguments: tuple[Tensor, ...]
+    kinds: dict[str, Kind]
+    whole: bool
+
+
+def open_file(tree: syntax.SyntaxFile, problems: Problems, spoiled: Iterable[syntax.Name] = ()) -> Opened:
+    """Bind every name of a file; mistakes are recorded in ``problems``."""
+    declarations = declare(tree, problems)
+    for lost in spoiled:
+        if lost.text not in declarations.names:
+            declarations.names[lost.text] = declarations.spoiled[lost.text] = lost.span
+    whole = not problems.diagnostics
+    run = Elaboration(evaluate, local_names, define, declarations, problems)
+    file = Scope(run, {})
+    sizes = bind_sizes(declarations, file)
+    arguments, kinds = bind_arguments(declarations, file)
+    bind_functions(declarations, file)
+    with deep_stack():
+        bind_constants(declarations, file)
+        run.order = Order(declarations, _family_members(declarations, file), file)
+        for number in range(len(run.order.units)):
+            define(number, file)
+    return Opened(run, file, sizes, arguments, kinds, whole)
+
+
 @contextmanager
-def _deep_stack() -> Iterator[None]:
+def deep_stack() -> Iterator[None]:
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, STACK))
     try:
@@ -161,7 +183,7 @@ def _definitions(declarations: Declarations, file: Scope) -> dict[str, Node]:
 def _determined(program: Program, run: Elaboration) -> None:
     """Report sizes that nothing determines."""
     seen: dict[str, None] = {}
-    for dim in _dims([node for _, node in (*program.definitions, *program.results)]):
+    for dim in dims_of([node for _, node in (*program.definitions, *program.results)]):
         for name in dim.names:
             if is_unknown(name):
                 seen.setdefault(name)
@@ -174,7 +196,7 @@ def _determined(program: Program, run: Elaboration) -> None:
         )
 
 
-def _dims(roots: Iterable[Node]) -> Iterator[Dim]:
+def dims_of(roots: Iterable[Node]) -> Iterator[Dim]:
     pending = [tuple(roots)]
     while pending:
         for node in topological(pending.pop()):

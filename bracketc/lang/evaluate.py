@@ -203,7 +203,9 @@ def _over_members(expr: syntax.Reduction, name: str, scope: Scope) -> Value:
 
 
 def _differential(expr: syntax.Differential, scope: Scope) -> Value:
-    scope.run.problems.unsupported("a differential outside a derivation", expr.span)
+    if scope.run.variation is None:
+        scope.run.problems.unsupported("a differential outside a derivation", expr.span)
+    return scope.run.variation.of(expr.body, expr.wrt, scope, expr.span)
 
 
 _RULES: dict[type, Callable[[Any, Scope], Value]] = {

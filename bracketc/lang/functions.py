@@ -26,6 +26,8 @@ Argument = tuple[Value, Span]
 def call(expr: syntax.Call, scope: Scope) -> Value:
     """``f(a, b)``, ``f'(x)``, ``s^1(A)``, ``sum(X)``."""
     name = expr.function
+    if name.text == "d" and scope.run.variation is not None and len(expr.arguments) == 1 and scope.find("d") is None:
+        return scope.run.variation.of(expr.arguments[0], None, scope, expr.span)
     _check(name, expr, scope)
     arguments = _arguments(expr, scope)
     if expr.positions is None:

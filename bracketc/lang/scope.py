@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bracketc.lang.declarations import Declarations
     from bracketc.lang.order import Order
     from bracketc.lang.steps import Step
+    from bracketc.lang.variation import Variation
 
 MAXIMAL_WORK = 2_000_000
 """Expressions evaluated in one run: functions are written out at each call, and calls can double at each level."""
@@ -46,6 +47,7 @@ class Elaboration:
     calls: dict[tuple[object, ...], Value] = field(default_factory=dict)
     bodies: dict[tuple[object, ...], tuple[tuple[Tensor, ...], Node]] = field(default_factory=dict)
     constraints: list[tuple[Dim, Dim, str]] = field(default_factory=list)
+    variation: Variation | None = None
     depth: int = 0
     work: int = 0
     _placeholders: int = 0
@@ -108,7 +110,8 @@ class Scope:
             if found is not None:
                 return found
             level = level.parent
-        return None
+        variation = self.run.variation
+        return None if variation is None else variation.named(name, self)
 
     def has(self, name: str) -> bool:
         """Whether ``name`` is declared, so that an index entry with it is a number and no label."""
@@ -129,6 +132,8 @@ class Scope:
                 raise Abort  # its definition has failed, or is circular: reported there
             self.unknown(name, span)
         if isinstance(found, Failed):
+            if self.run.variation is not None:
+                self.run.variation.explain(name, span)
             raise Abort
         return found
 

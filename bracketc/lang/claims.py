@@ -1,0 +1,343 @@
+"""Derivation blocks elaborated: every equation between neighbouring members of a chain, as two tensors.
+
+    dJ = Z · dh = Z · (C ⊙ dA)    ->    the claims  dJ = Z · dh  and  Z · dh = Z · (C ⊙ dA)
+
+What cannot be read becomes a claim with its diagnostics; the other claims of the block stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal as OneOf
+
+from bracketc.errors import Diagnostic, Span
+from bracketc.ir import build
+from bracketc.ir.dims import Dim
+from bracketc.ir.nodes import Node
+from bracketc.ir.program import Program
+from bracketc.ir.rewrite import Roots
+from bracketc.ir.sizes import substitute_dims
+from bracketc.lang import syntax
+from bracketc.lang.elaborate import Opened, deep_stack, dims_of, open_file
+from bracketc.lang.problems import Abort, Problems
+from bracketc.lang.sizes import is_unknown
+from bracketc.lang.values import Value, kind_of
+from bracketc.lang.variation import Variation
+
+ClaimKind = OneOf["step", "conclusion", "definition"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """``left = right``, one step of a derivation; ``problems`` say why a side has no tensor.
+
+    ``definition`` is the first line where the block defines its target; there is nothing to prove about it.
+    ``left_span`` may lie lines above ``right_span``, for a line that begins with ``=`` goes on with the chain above.
+    """
+
+    kind: ClaimKind
+    left: Node | None
+    right: Node | None
+    left_span: Span
+    right_span: Span
+    remark: str | None = None
+    problems: tuple[Diagnostic, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The equation on one line."""
+        return " ".join(f"{self.left_span.text} = {self.right_span.text}".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One derivation. ``title`` is its head as written, without ``{``."""
+
+    title: str
+    label: str | None
+    claims: tuple[Claim, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Derivations:
+    """All derivations of a file. ``program`` has its sizes, arguments and constraints; its results are empty."""
+
+    program: Program
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A member of a chain that has been read."""
+
+    value: Value | None
+    expr: syntax.Expr
+    span: Span
+
+
+def elaborate_derivations(tree: syntax.SyntaxFile) -> Derivations:
+    """The claims of every derivation of a file.
+
+    Raises :class:`~bracketc.errors.SourceError` when the file outside its derivations has mistakes.
+    """
+    problems = Problems()
+    opened = open_file(tree, problems)
+    problems.finish()
+    run = opened.run
+    blocks: list[Block] = []
+    with deep_stack():
+        for statement in run.declarations.derivations:
+            blocks.append(_Reader(statement, opened).read())
+    run.problems = problems
+    for left, right in run.sizes.settle():
+        problems.record(f"two sizes differ: {left} and {right}", tree.span)
+    problems.finish()
+    program = Program(
+        tree.span.source, opened.sizes, opened.arguments, opened.kinds, (), (), (), {}, tuple(run.constraints)
+    )
+    solution = run.sizes.solution()
+    return Derivations(program, tuple(_with_sizes(block, solution, opened) for block in blocks))
+
+
+class _Reader:
+    """One block while its lines are read."""
+
+    def __init__(self, statement: syntax.Derivation, opened: Opened) -> None:
+        self.statement = statement
+        self.run = opened.run
+        self.problems = self.run.problems = Problems()
+        self.variation = Variation(opened.run, opened.file)
+        self.run.variation = self.variation
+        self.claims: list[Claim] = []
+        self.differential = False
+
+    def read(self) -> Block:
+        statement = self.statement
+        head = statement.span.text.split("{")[0]
+        title = " ".join(head.split())
+        try:
+            self._lines()
+        finally:
+            self.run.variation = None
+        return Block(title, statement.label, tuple(self.claims), statement.span)
+
+    def _lines(self) -> None:
+        statement = self.statement
+        started = self._start()
+        chain: list[_Side] = []
+        for number, line in enumerate(statement.steps):
+            self._bind(line)
+            for segment in line.segments:
+                kind: ClaimKind = "conclusion" if segment.opener == "⟹" else "step"
+                for equation in segment.equations:
+                    members = list(equation.members)
+                    if segment.opener in ("", "⟹"):
+                        chain = []
+                    if kind == "conclusion":
+                        self._grounded(equation)
+                    elif segment.opener == "⇝" and chain:
+                        self._regrow(chain, members.pop(0), line)
+                    if not started and number == 0 and segment is line.segments[0]:
+                        chain = self._definition(members, line)
+                        started = True
+                        members = members[2:]
+                    self._chain(chain, members, kind, line)
+                    if len(chain) == 1 and kind == "conclusion" and len(equation.members) == 1:
+                        self._reject(chain[0].span, "a conclusion is an equation", "write ∇[W](J) = …", line.remark)
+            if self._mentions_differential(line):
+                self.differential = True
+
+    # ------------------------------------------------------------------------------------------- head and first line
+    def _start(self) -> bool:
+        """Choose what varies; gives whether the target is defined by the file, or there is none."""
+        statement = self.statement
+        target = statement.target
+        if target is None or self.variation.scope.find(target.name.text) is not None:
+            self._vary()
+            return True
+        if target.name.text in self.run.declarations.names:
+            return True  # its definition has failed
+        first = statement.steps[0].segments[0].equations[0] if statement.steps else None
+        if first is not None and len(first.members) > 1 and first.members[0].value == target.name:
+            return False
+        self._reject(
+            target.span,
+            f"{target.span.text} is not defined",
+            f"define it in the file, or in the first line: {target.span.text} = …",
+            None,
+        )
+        return True
+
+    def _vary(self) -> None:
+        references = self.statement.wrt or self._mentioned_differentials()
+        try:
+            self.variation.vary(references)
+        except Abort:
+            self._reject(self.statement.span, "", "", None)
+
+    def _mentioned_differentials(self) -> tuple[syntax.Reference, ...]:
+        """Without ``wrt``: the arguments whose differential the block writes, or else all parameters."""
+        declarations = self.run.declarations
+        found: dict[str, syntax.Reference] = {}
+        for node in syntax.walk(self.statement):
+            if isinstance(node, syntax.Name) and node.text not in declarations.names:
+                base = node.text[1:]
+                if node.text.startswith("d") and base in declarations.arguments:
+                    found.setdefault(base, syntax.Reference(syntax.Name(base, node.span), None, node.span))
+        if found:
+            return tuple(found.values())
+        return tuple(
+            syntax.Reference(argument.name, None, argument.span)
+            for argument in declarations.arguments.values()
+            if argument.kind == "param"
+        )
+
+    def _definition(self, members: Sequence[syntax.Member], line: syntax.Step) -> list[_Side]:
+        """The first line, which defines the target inside the block."""
+        assert self.statement.target is not None
+        name = self.statement.target.name
+        body = members[1].value
+        binding = syntax.Binding(syntax.Target(name, None, None, name.span), body, members[1].span)
+        self.variation.bind([binding])
+        if self.problems.diagnostics:
+            self.variation.lost(name.text)
+        self._vary()
+        side = self._side(members[1])
+        claim = self._claim("definition", side, side, line)
+        self.claims.append(replace(claim, left_span=members[0].span))
+        return [side]
+
+    def _bind(self, line: syntax.Step) -> None:
+        if line.where:
+            before = len(self.problems.diagnostics)
+            self.variation.bind(line.where)
+            if len(self.problems.diagnostics) > before:
+                self._reject(line.where[0].span, "", "", line.remark)
+
+    # ------------------------------------------------------------------------------------------- chains
+    def _chain(
+        self, chain: list[_Side], members: Sequence[syntax.Member], kind: ClaimKind, line: syntax.Step
+    ) -> None:
+        for member in members:
+            side = self._side(member)
+            if chain:
+                self.claims.append(self._claim(kind, chain[-1], side, line))
+            elif side.value is None and len(members) == 1:
+                self._reject(side.span, "", "", line.remark)
+            chain.append(side)
+
+    def _regrow(self, chain: list[_Side], member: syntax.Member, line: syntax.Step) -> None:
+        """``⇝`` at the start of a line: the last member was a stage of this one, which takes its place."""
+        last = chain.pop()
+        if self.claims and self.claims[-1].right_span == last.span:
+            self.claims.pop()
+        self._chain(chain, [member], "step", line)
+
+    def _side(self, member: syntax.Member) -> _Side:
+        value: Value | None = None
+        try:
+            value = self.run.evaluate(member.value, self.variation.scope)
+        except Abort:
+            value = None
+        return _Side(value, member.value, member.span)
+
+    def _claim(self, kind: ClaimKind, left: _Side, right: _Side, line: syntax.Step) -> Claim:
+        nodes = self._matched(left, right)
+        problems = self._taken()
+        if nodes is None and not problems:
+            problems = (Diagnostic("it uses what could not be read", right.span),)
+        first, second = nodes if nodes is not None and not problems else (None, None)
+        return Claim(kind, first, second, left.span, right.span, line.remark, problems)
+
+    def _matched(self, left: _Side, right: _Side) -> tuple[Node, Node] | None:
+        """Both sides, of one shape; a bare 0 fits any."""
+        if left.value is None or right.value is None:
+            return None
+        first, second = left.value, right.value
+        if _is_bare_zero(left.expr) and second.rank:
+            return build.zeros(second.node.shape), second.node
+        if _is_bare_zero(right.expr) and first.rank:
+            return first.node, build.zeros(first.node.shape)
+        if first.rank != second.rank:
+            self.problems.record(
+                f"the sides have different ranks: {_kind(first)} and {_kind(second)}",
+                right.span,
+                "",
+                [(_kind(first), left.span)],
+            )
+            return None
+        for axis, (one, other) in enumerate(zip(first.node.shape, second.node.shape, strict=True), 1):
+            if not self.run.sizes.unify(one, other):
+                sizes = [self.run.sizes.resolve(size) for size in (one, other)]
+                self.problems.record(
+                    f"the sides have different shapes: dimension {axis} is {sizes[0]} left and {sizes[1]} right",
+                    right.span,
+                    "transpose one side, or give the sizes one name if they are always equal",
+                    [(f"left, {_kind(first)}", left.span)],
+                )
+                return None
+        return first.node, second.node
+
+    # ------------------------------------------------------------------------------------------- problems
+    def _taken(self) -> tuple[Diagnostic, ...]:
+        found = tuple(self.problems.diagnostics)
+        self.problems = self.run.problems = Problems()
+        return found
+
+    def _reject(self, span: Span, message: str, help: str, remark: str | None) -> None:
+        """A claim that says what is wrong where there is no equation; ``message`` is empty when it is recorded."""
+        found = self._taken()
+        if message:
+            found = (*found, Diagnostic(message, span, help))
+        if found:
+            self.claims.append(Claim("step", None, None, span, span, remark, found))
+
+    def _grounded(self, equation: syntax.Equation) -> None:
+        """A derivative behind ⟹ needs a differential to be read off."""
+        holds = any(isinstance(node, syntax.Derivative) for node in syntax.walk(equation))
+        if holds and not self.differential and not self._mentions_differential(self.statement):
+            self.problems.record(
+                "a conclusion without a differential", equation.span, "derive dJ = A · dW first, then conclude"
+            )
+
+    def _mentions_differential(self, tree: syntax.Node) -> bool:
+        names = self.run.declarations.names
+        for node in syntax.walk(tree):
+            if isinstance(node, syntax.Differential):
+                return True
+            if isinstance(node, syntax.Call) and node.function.text == "d" and "d" not in names:
+                return True
+            if isinstance(node, syntax.Name) and node.text.startswith("d") and len(node.text) > 1:
+                if node.text not in names:
+                    return True
+        return False
+
+
+def _is_bare_zero(expr: syntax.Expr) -> bool:
+    return isinstance(expr, syntax.Number) and expr.value == 0
+
+
+def _kind(value: Value) -> str:
+    return "a row" if value.is_row else kind_of(value.rank)
+
+
+def _with_sizes(block: Block, solution: dict[str, Dim], opened: Opened) -> Block:
+    """The block with every size that was found out, and those claims rejected in which one was not."""
+    return replace(block, claims=tuple(_sized(block.claims, solution, opened)))
+
+
+def _sized(claims: Sequence[Claim], solution: dict[str, Dim], opened: Opened) -> Iterator[Claim]:
+    for claim in claims:
+        if claim.left is None or claim.right is None:
+            yield claim
+            continue
+        left, right = substitute_dims(Roots((claim.left, claim.right)), solution)[0].nodes
+        unknown = sorted({name for dim in dims_of([left, right]) for name in dim.names if is_unknown(name)})
+        if unknown:
+            what, span = opened.run.sizes.place(unknown[0])
+            found = Diagnostic(f"nothing determines the size of {what}", span, "give it: 𝟏⟨N⟩ (ones<N>)")
+            yield replace(claim, left=None, right=None, problems=(found,))
+            continue
+        yield replace(claim, left=left, right=right)

@@ -1,0 +1,1 @@
+"""Steps of derivations: proved by canonical forms, confirmed or refuted by numbers."""

@@ -1,0 +1,181 @@
+"""Two tensors compared by numbers: random draws under the traits, and small counterexamples.
+
+Sizes of a draw are pairwise different, so that a transposition cannot go unnoticed; differentials are drawn freely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+
+from bracketc.ir.interpret import interpret
+from bracketc.ir.nodes import Node, Tensor
+from bracketc.ir.program import Program
+from bracketc.ir.rewrite import tensors
+from bracketc.proof.samples import draw, draw_sizes, with_traits
+
+Array = np.ndarray[Any, Any]
+
+DRAWS = 4
+"""Draws at which both sides must agree."""
+
+ATTEMPTS = 24
+"""Draws that are tried, those among them where a side is undefined."""
+
+SAME = 1e-10
+"""Largest distance of agreeing sides, relative to the largest entry that occurs on the way."""
+
+DIFFERENT = 1e-6
+"""Smallest distance that rounding is never blamed for."""
+
+VANISHING = 1e-11
+"""Sides below it may be rounding alone, as in ``x - x``."""
+
+NOTHING = 1e-3
+"""What the distance of vanishing sides is measured by: entries drawn are of the order of 1."""
+
+SIMPLE = (1.0, 2.0, -1.0, 3.0, 0.0, -2.0)
+"""Entries of a simple point, in this order."""
+
+Outcome = Literal["agree", "differ", "undefined", "doubt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where both sides have a value."""
+
+    sizes: Mapping[str, int]
+    arrays: Mapping[Tensor, Array]
+    left: Array
+    right: Array
+
+    @property
+    def scale(self) -> float:
+        return max(float(np.max(np.abs(side), initial=0.0)) for side in (self.left, self.right))
+
+    @property
+    def distance(self) -> float:
+        return float(np.max(np.abs(self.left - self.right), initial=0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came out of the draws; ``points`` are those where both sides are finite."""
+
+    outcome: Outcome
+    points: tuple[Point, ...]
+
+
+def trial(left: Node, right: Node, program: Program, seed: int = 0) -> Trial:
+    """Compare two tensors of one shape, free of derivatives, at random points."""
+    rng = np.random.default_rng(seed)
+    used = tensors([left, right])
+    points: list[Point] = []
+    worst = 0.0
+    for attempt in range(ATTEMPTS):
+        sizes = draw_sizes(program, rng)
+        arrays = {tensor: draw(tensor, sizes, rng, positive=attempt % 3 == 2) for tensor in used}
+        point = evaluate(left, right, arrays, sizes)
+        if point is None:
+            continue
+        points.append(point)
+        worst = max(worst, _relative(point))
+        if worst > DIFFERENT or len(points) == DRAWS:
+            break
+    if not points:
+        return Trial("undefined", ())
+    outcome: Outcome = "agree" if worst <= SAME else "differ" if worst > DIFFERENT else "doubt"
+    return Trial(outcome, tuple(points))
+
+
+def evaluate(left: Node, right: Node, arrays: Mapping[Tensor, Array], sizes: Mapping[str, int]) -> Point | None:
+    """Both sides at a point; None where one is not finite."""
+    try:
+        first, second = interpret([left, right], arrays, sizes)
+    except np.linalg.LinAlgError:
+        return None
+    if not (np.all(np.isfinite(first)) and np.all(np.isfinite(second))):
+        return None
+    return Point(sizes, arrays, first, second)
+
+
+def _relative(point: Point) -> float:
+    """Distance of the sides in units of the larger one; where both vanish but for rounding, of :data:`NOTHING`."""
+    if point.distance == 0.0:
+        return 0.0
+    return point.distance / (point.scale if point.scale > VANISHING else NOTHING)
+
+
+def counterexample(left: Node, right: Node, program: Program, known: Point) -> Point:
+    """The smallest sizes and the simplest point found at which both sides differ; ``known`` when none is simpler."""
+    used = tensors([left, right])
+    rng = np.random.default_rng(1)
+    for sizes in _small_sizes(program):
+        for attempt in range(6):
+            arrays = {tensor: _simple(tensor, sizes, rng, attempt) for tensor in used}
+            point = evaluate(left, right, arrays, sizes)
+            if point is not None and _relative(point) > 1e-4:
+                return point
+    return known
+
+
+def _small_sizes(program: Program) -> Iterator[dict[str, int]]:
+    """Sizes from the smallest: all 1, then one of them 2, then two."""
+    bound = {spec.name: spec.value for spec in program.sizes if spec.value is not None}
+    free = [spec.name for spec in program.sizes if spec.value is None]
+    for count in range(min(len(free), 3) + 1):
+        for larger in combinations(free, count):
+            wanted = {**bound, **{name: 2 if name in larger else 1 for name in free}}
+            if _fits(program, wanted):
+                yield wanted
+    for number in (2, 3):
+        wanted = {**bound, **dict.fromkeys(free, number)}
+        if _fits(program, wanted):
+            yield wanted
+
+
+def _fits(program: Program, sizes: Mapping[str, int]) -> bool:
+    """Whether no axis is empty and the sizes are as the program demands."""
+    extents = [extent for tensor in program.arguments for extent in tensor.shape]
+    return all(extent.evaluate(sizes) > 0 for extent in extents) and all(
+        (left - right).evaluate(sizes) == 0 for left, right, _ in program.constraints
+    )
+
+
+def _simple(tensor: Tensor, sizes: Mapping[str, int], rng: np.random.Generator, attempt: int) -> Array:
+    """Entries 1, then small whole numbers, then anything."""
+    shape = tuple(extent.evaluate(sizes) for extent in tensor.shape)
+    if tensor.dtype != "real" or attempt > 3:
+        return draw(tensor, sizes, rng, positive=attempt == 5)
+    entries = np.ones(shape) if attempt == 0 else rng.choice(SIMPLE[: 2 + attempt], shape)
+    if any(trait in tensor.traits for trait in ("orthogonal", "stochastic rows", "onehot rows")):
+        return draw(tensor, sizes, rng)
+    return with_traits(np.asarray(entries, dtype=np.float64), tensor.traits, rng)
+
+
+def mend(points: Sequence[Point]) -> str:
+    """The one change that would make the step right at every point: a sign, a factor, a transposition."""
+    sides = [(point.left, point.right) for point in points]
+    if all(np.any(right) for _, right in sides):
+        ratios = [float(np.sum(left * right) / np.sum(right * right)) for left, right in sides]
+        ratio = ratios[0]
+        whole = ratio != 0 and all(_close(left, ratio * right) for left, right in sides)
+        if whole and abs(ratio + 1) < 1e-9:
+            return "the sign is wrong"
+        for denominator in range(1, 13):
+            numerator = round(ratio * denominator)
+            if whole and abs(ratio * denominator - numerator) < 1e-9 and numerator:
+                text = str(numerator) if denominator == 1 else f"{numerator}/{denominator}"
+                return f"a factor {text} is missing on the right"
+    turned = [(left, right.T) for left, right in sides if left.ndim == 2 and left.shape == right.T.shape]
+    if turned and len(turned) == len(sides) and all(_close(left, right) for left, right in turned):
+        return "the right side is transposed"
+    return ""
+
+
+def _close(left: Array, right: Array) -> bool:
+    return bool(np.max(np.abs(left - right), initial=0.0) <= 1e-9 * max(float(np.max(np.abs(left), initial=0.0)), 1e-9))

@@ -1,0 +1,194 @@
+"""A verdict for every step of a derivation.
+
+A step is *proved* when both sides have one normal form and the numbers do not contradict, *confirmed* when the sides
+agree at several random points, *refuted* when they differ at one, *rejected* when it cannot be read or has no value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal as OneOf
+
+import numpy as np
+
+from bracketc.calculus.derivatives import expand_derivatives
+from bracketc.errors import BracketError, Diagnostic
+from bracketc.ir import build
+from bracketc.ir.nodes import Derivative, Differential, Node, Tensor
+from bracketc.ir.program import Program
+from bracketc.ir.rewrite import Roots, substitute, tensors, topological
+from bracketc.lang.claims import Block, Claim, Derivations
+from bracketc.proof.expand import expand
+from bracketc.proof.trial import DRAWS, Array, Point, counterexample, mend, trial
+from bracketc.simplify import simplify
+
+Verdict = OneOf["proved", "confirmed", "refuted", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Counterexample:
+    """Where the sides differ: sizes, what the tensors are there, the entry (from 1) and both values."""
+
+    sizes: tuple[tuple[str, int], ...]
+    point: tuple[tuple[str, str], ...]
+    entry: tuple[int, ...]
+    left: float
+    right: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A step with its verdict; ``reason`` is one line, ``diagnostics`` say what was rejected and where."""
+
+    claim: Claim
+    verdict: Verdict
+    reason: str
+    counterexample: Counterexample | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        return self.verdict in ("proved", "confirmed")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The steps of one derivation with their verdicts."""
+
+    block: Block
+    judgements: tuple[Judgement, ...]
+
+
+def verify_derivations(derivations: Derivations) -> tuple[Proof, ...]:
+    """Judge every step of a file.
+
+    >>> proofs = verify_derivations(elaborate_derivations(parse_file(source)))
+    >>> all(judgement.accepted for proof in proofs for judgement in proof.judgements)
+    True
+    """
+    return tuple(
+        Proof(block, tuple(judge(claim, derivations.program) for claim in block.claims)) for block in derivations.blocks
+    )
+
+
+def judge(claim: Claim, program: Program) -> Judgement:
+    """The verdict on one step."""
+    if claim.left is None or claim.right is None:
+        reason = claim.problems[0].message if claim.problems else "it cannot be read"
+        return Judgement(claim, "rejected", reason, None, claim.problems)
+    if claim.kind == "definition":
+        return Judgement(claim, "proved", "definition")
+    try:
+        written = (claim.left, claim.right)
+        left, right = expand_derivatives(Roots(written)).nodes
+        found = trial(left, right, program)
+    except BracketError as error:
+        return Judgement(claim, "rejected", error.diagnostics[0].message, None, error.diagnostics)
+    if found.outcome == "undefined":
+        help = "declare traits such as `positive` or `nonzero`"
+        diagnostic = Diagnostic("a side is undefined at every random point", claim.right_span, help)
+        return Judgement(claim, "rejected", f"{diagnostic.message}; {help}", None, (diagnostic,))
+    if found.outcome == "differ":
+        return _refuted(claim, left, right, program, found.points)
+    if found.outcome == "doubt":
+        diagnostic = Diagnostic("the sides are too near to tell whether they differ", claim.right_span)
+        return Judgement(claim, "rejected", diagnostic.message, None, (diagnostic,))
+    move = _move(written, (left, right))
+    if move is not None:
+        reason = "bracketc derives the same" if claim.kind == "conclusion" and _has_derivative(written) else move
+        return Judgement(claim, "proved", reason)
+    if len(found.points) < DRAWS:
+        diagnostic = Diagnostic(f"a side is undefined at all but {len(found.points)} random points", claim.right_span)
+        return Judgement(claim, "rejected", diagnostic.message, None, (diagnostic,))
+    return Judgement(claim, "confirmed", f"both sides agree at {len(found.points)} random points")
+
+
+def _move(written: tuple[Node, Node], expanded: tuple[Node, Node]) -> str | None:
+    """How the step is proved, by the weakest means that do; None when nothing here proves it."""
+    if written[0] is written[1]:
+        return "the same expression, an abbreviation introduced or undone"
+    if expanded[0] is expanded[1]:
+        return "differentials substituted"
+    taken = _opaque(written)
+    if taken is not None:
+        move = _algebra(expand_derivatives(Roots(taken)).nodes)
+        if move is not None:
+            return move
+    move = _algebra(expanded)
+    if move is None or taken is None:
+        return move
+    first, second = (any(isinstance(node, Differential) for node in topological([side])) for side in written)
+    return "differential taken" if first != second else "differentials substituted"
+
+
+def _algebra(sides: Sequence[Node]) -> str | None:
+    """The move that makes two tensors without derivatives one, if one here does."""
+    first, second = sides
+    if first is second:
+        return "the same bracket"
+    left, right = simplify(Roots((first, second))).nodes
+    if left is right:
+        return "the same bracket: factors moved, portions split or joined"
+    nodes = (first, second, build.subtract(first, second))
+    left, right, rest = expand(Roots(nodes)).nodes
+    if left is right or build.is_zero(rest):
+        return "products multiplied out, equal terms merged"
+    left, right, rest = expand(simplify(Roots(nodes))).nodes
+    if left is right or build.is_zero(rest):
+        return "products multiplied out, functions simplified"
+    return None
+
+
+def _opaque(written: tuple[Node, Node]) -> tuple[Node, ...] | None:
+    """Both sides with every differential a name of its own; None when there is none."""
+    names: dict[Node, Node] = {}
+    for node in topological(written):
+        if isinstance(node, Differential):
+            names[node] = Tensor(f"%d{len(names)}", node.shape)
+    return substitute(written, names) if names else None
+
+
+def _has_derivative(nodes: tuple[Node, Node]) -> bool:
+    return any(isinstance(node, Derivative) for node in topological(nodes))
+
+
+def _refuted(claim: Claim, left: Node, right: Node, program: Program, points: tuple[Point, ...]) -> Judgement:
+    point = counterexample(left, right, program, points[-1])
+    apart = np.abs(point.left - point.right)
+    entry = np.unravel_index(int(np.argmax(apart)), apart.shape) if apart.ndim else ()
+    first, second = float(point.left[tuple(entry)]), float(point.right[tuple(entry)])
+    sizes = tuple((name, point.sizes[name]) for name in _sizes_of(left, right) if name in point.sizes)
+    values = tuple((tensor.name, _short(point.arrays[tensor])) for tensor in tensors([left, right]))
+    example = Counterexample(sizes, values, tuple(int(k) + 1 for k in entry), first, second)
+    again = trial(left, right, program, seed=1)
+    advice = mend((*points, *again.points))
+    where = f" in entry {','.join(map(str, example.entry))}" if example.entry else ""
+    reason = f"left is {first:.6g}, right is {second:.6g}{where}"
+    diagnostic = Diagnostic(
+        reason + _at(example), claim.right_span, advice, (("the left side", claim.left_span),)
+    )
+    return Judgement(claim, "refuted", f"{reason}; {advice}" if advice else reason, example, (diagnostic,))
+
+
+def _at(example: Counterexample) -> str:
+    sizes = ", ".join(f"{name} = {number}" for name, number in example.sizes)
+    point = ", ".join(f"{name} = {text}" for name, text in example.point)
+    parts = [part for part in (sizes, point) if part]
+    return f", at {'; '.join(parts)}" if parts else ""
+
+
+def _sizes_of(left: Node, right: Node) -> list[str]:
+    found: dict[str, None] = {}
+    for tensor in tensors([left, right]):
+        for extent in tensor.shape:
+            found.update(dict.fromkeys(extent.names))
+    return list(found)
+
+
+def _short(array: Array) -> str:
+    if array.ndim == 0:
+        return f"{float(array):.4g}"
+    if array.size > 12:
+        return "…"
+    return np.array2string(array, precision=3, separator=", ").replace("\n", "")
