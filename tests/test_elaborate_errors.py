@@ -63,7 +63,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "F = x[0]": ("0", "index 0 is not in 1..J", "count from 1"),
     "F = x[J+1]": ("J+1", "index J + 1 is not in 1..J", ""),
     "F = A[1,2,3]": ("A[1,2,3]", "3 indices for a matrix", ""),
-    "F = G\nG = F": ("F", "circular definition of F: it needs G, F", ""),
+    "F = G\nG = F": ("F", "circular definition of F: F, G need one another", ""),
     "F = F + x": ("F", "circular definition of F", ""),
     "function f(a) = f(a)\nF = x": ("f", "circular definition of f", ""),
     "F = x\nF = z": ("F", "F is defined twice", "another name"),

@@ -77,9 +77,10 @@ def _circular(unit: Unit, scope: Scope) -> None:
     run = scope.run
     first = unit.keys[0]
     name = first if isinstance(first, str) else first[0]
-    others = names_of((*unit.keys[1:4], *(["…"] if len(unit.keys) > 4 else []), first))
+    together = names_of((*unit.keys[:4], *(["…"] if len(unit.keys) > 4 else [])))
+    needs = "it needs itself" if len(unit.keys) == 1 else f"{together} need one another"
     run.problems.record(
-        f"circular definition of {names_of([first])}: it needs {others}",
+        f"circular definition of {names_of([first])}: {needs}",
         run.declarations.names[name],
         "only Z[t] = … Z[t-1] … may need itself",
     )

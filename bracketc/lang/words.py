@@ -6,6 +6,7 @@ Elaboration looks functions up here too, so a function is known to the parser ex
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 REQUESTS = ("gradient", "jacobian", "hessian", "jvp", "vjp", "hvp")
@@ -78,6 +79,21 @@ def is_reserved(name: str) -> bool:
 
 
 def nearest(word: str, known: Iterable[str], likeness: float = 0.7) -> str | None:
-    """The known word that is spelled most like ``word``: ``inptu`` -> input; None when none is near."""
-    found = difflib.get_close_matches(word[:40], sorted(known), n=1, cutoff=likeness)
-    return found[0] if found else None
+    """The known word that is spelled most like ``word``: ``inptu`` -> input, ``Alpha`` -> alpha, ``tahn`` -> tanh.
+
+    None when none is near.
+    """
+    names = sorted(known)
+    plain = _plain(word)
+    alike = [name for name in names if _plain(name) == plain]
+    if alike:
+        return alike[0]
+    found = difflib.get_close_matches(word[:40], names, n=3, cutoff=likeness)
+    swapped = [name for name in found if sorted(name) == sorted(word)]
+    return next(iter((*swapped, *found)), None)
+
+
+def _plain(word: str) -> str:
+    """``word`` without case and accents."""
+    letters = unicodedata.normalize("NFKD", word[:40])
+    return "".join(letter for letter in letters if not unicodedata.combining(letter)).casefold()
