@@ -95,6 +95,7 @@ def stages(program: Program, options: Options) -> Stages:
     derived = derive(program, options)
     if options.verify:
         verify(node for function in derived.entries for _, node in function.results)
+        verify(node for function in derived.entries for candidate in function.candidates for node in candidate.nodes)
     planned = plan(derived.entries, derived.origins, derived.program.sizes, PlanOptions(real_bytes=_REAL_BYTES[options.dtype]))
     _check_limits(planned, options.limits)
     return Stages(replace(derived.program, origins=derived.origins), derived.entries, planned)

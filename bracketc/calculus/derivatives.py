@@ -8,7 +8,7 @@ of the product.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal as OneOf
 
 from bracketc.calculus.forward import linearise
@@ -61,24 +61,42 @@ def gradient(output: Node, wrt: Sequence[Node], origins: Origins | None = None) 
 def jacobian(output: Node, wrt: Node, layout: Layout = "jacobian", origins: Origins | None = None) -> Node:
     """All partial derivatives: axes of ``output`` then of ``wrt`` (``"jacobian"``), or of ``wrt`` then of ``output``.
 
-    Transposed products for each entry of ``output``; where ``output`` surely has more entries than ``wrt``, products
-    for each entry of ``wrt``.
+    In reverse mode; where ``output`` surely has more entries than ``wrt``, in forward mode.
 
         A_ij x_j | i, wrt x   ->   δ_ik A_kj | ij
     """
     first = output.rank
-    if _has_fewer_entries(wrt, output):
-        placeholder = Tensor("%direction", wrt.shape)
-        (column,) = jvp((output,), (wrt,), (placeholder,), origins)
-        (columns,) = batch((column,), {placeholder: identity(wrt.shape)}, wrt.shape)
-        result = permute(columns, [*range(wrt.rank, wrt.rank + first), *range(wrt.rank)])
-    else:
-        placeholder = Tensor("%cotangent", output.shape)
-        (row,) = vjp((output,), (wrt,), (placeholder,), origins)
-        (result,) = batch((row,), {placeholder: identity(output.shape)}, output.shape)
+    result = JACOBIANS[preferred(output, wrt)](output, wrt, origins)
     if layout == "gradient":
         result = permute(result, [*range(first, result.rank), *range(first)])
     return result
+
+
+def forward_jacobian(output: Node, wrt: Node, origins: Origins | None = None) -> Node:
+    """The product with a tangent, for every entry of ``wrt`` at once; axes of ``output`` first."""
+    placeholder = Tensor("%direction", wrt.shape)
+    (column,) = jvp((output,), (wrt,), (placeholder,), origins)
+    (columns,) = batch((column,), {placeholder: identity(wrt.shape)}, wrt.shape)
+    return permute(columns, [*range(wrt.rank, columns.rank), *range(wrt.rank)])
+
+
+def reverse_jacobian(output: Node, wrt: Node, origins: Origins | None = None) -> Node:
+    """The product with a cotangent, for every entry of ``output`` at once; axes of ``output`` first."""
+    placeholder = Tensor("%cotangent", output.shape)
+    (row,) = vjp((output,), (wrt,), (placeholder,), origins)
+    return batch((row,), {placeholder: identity(output.shape)}, output.shape)[0]
+
+
+JACOBIANS: Mapping[str, Callable[[Node, Node, Origins | None], Node]] = {
+    "reverse": reverse_jacobian,
+    "forward": forward_jacobian,
+}
+"""A Jacobian in each mode: the same values, at different costs."""
+
+
+def preferred(output: Node, wrt: Node) -> str:
+    """The mode of a Jacobian when nothing is known about costs."""
+    return "forward" if _has_fewer_entries(wrt, output) else "reverse"
 
 
 def _has_fewer_entries(left: Node, right: Node) -> bool:
@@ -101,6 +119,23 @@ def hessian(output: Node, first: Node, second: Node | None = None, origins: Orig
     """Second derivatives of a scalar: axes of ``first``, then of ``second`` (``first`` again when it is not given)."""
     (slope,) = gradient(output, (first,), origins)
     return jacobian(slope, first if second is None else second, origins=origins)
+
+
+def hessians(output: Node, first: Node, second: Node, origins: Origins | None = None) -> dict[str, Node]:
+    """:func:`hessian` by mode: the Jacobian of each gradient in each mode.
+
+    Only the gradient by ``second`` may be cheap, or only that by ``first``: the derivatives commute.
+    """
+    found = {}
+    (slope,) = gradient(output, (first,), origins)
+    for mode, differentiate in JACOBIANS.items():
+        found[f"{mode} over reverse"] = differentiate(slope, second, origins)
+    if second is not first:
+        (slope,) = gradient(output, (second,), origins)
+        order = [*range(second.rank, second.rank + first.rank), *range(second.rank)]
+        for mode, differentiate in JACOBIANS.items():
+            found[f"{mode} over reverse, transposed"] = permute(differentiate(slope, first, origins), order)
+    return found
 
 
 def hvp(output: Node, wrt: Node, direction: Node, origins: Origins | None = None) -> Node:

@@ -12,11 +12,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bracketc.calculus import layouts
-from bracketc.calculus.derivatives import expand_derivatives, gradient, hessian, hvp, jacobian, jvp, vjp
+from bracketc.calculus.derivatives import (
+    JACOBIANS,
+    expand_derivatives,
+    gradient,
+    hessians,
+    hvp,
+    jvp,
+    preferred,
+    vjp,
+)
 from bracketc.errors import Diagnostic, SourceError, UnsupportedError
 from bracketc.ir.build import fill_value
 from bracketc.ir.nodes import Node, Tensor
-from bracketc.ir.program import Entry, Program, Request
+from bracketc.ir.program import Candidate, Entry, Program, Request
 from bracketc.ir.recurrence import merge_recurrences
 from bracketc.ir.rewrite import Origin, Roots
 
@@ -44,7 +53,18 @@ def named_entries(program: Program) -> tuple[tuple[Entry, ...], Mapping[Node, Or
     origins = {node: Origin(name) for name, node in program.definitions} | dict(program.origins)
     joint = [f for f in functions if f.name in ("forward", "backward")]
     found = {f.name: f for f in _merged(joint, origins)}
-    return tuple(found.get(f.name) or _merged([f], origins)[0] for f in functions), origins
+    return tuple(found.get(f.name) or _merged_alone(f, origins) for f in functions), origins
+
+
+def _merged_alone(function: Entry, origins: dict[Node, Origin]) -> Entry:
+    if not function.candidates:
+        return _merged([function], origins)[0]
+    found = []
+    for candidate in function.candidates:
+        merged = merge_recurrences(Roots(candidate.nodes, origins))
+        origins.update(merged.origins)
+        found.append(Candidate(candidate.mode, merged.nodes))
+    return function.with_candidates(tuple(found))
 
 
 def _merged(functions: Sequence[Entry], origins: dict[Node, Origin]) -> list[Entry]:
@@ -233,19 +253,31 @@ def _each(
 
 def _jacobian(graph: _Graph, request: Request) -> list[Entry]:
     target, origins = graph.outputs[request.output], graph.program.origins
+    wrt = dict(zip(request.wrt, graph.wrt(request), strict=True))
+    found: dict[str, dict[str, Node]] = {}
+    for mode, differentiate in JACOBIANS.items():
+        found[mode] = {
+            name: layouts.arranged(differentiate(target, node, origins), target.rank, request.layout)
+            for name, node in wrt.items()
+        }
 
-    def answer(name: str, node: Node) -> tuple[Node, tuple[Tensor, ...]]:
-        return layouts.arranged(jacobian(target, node, origins=origins), target.rank, request.layout), ()
+    def chosen(entry: Entry) -> Entry:
+        names = [name for name, _ in entry.results]
+        first = preferred(target, wrt[names[0]])
+        modes = sorted(found, key=lambda mode: mode != first)
+        return entry.with_candidates(tuple(Candidate(mode, tuple(found[mode][n] for n in names)) for mode in modes))
 
-    return _each(graph, request, answer)
+    return [chosen(entry) for entry in _each(graph, request, lambda name, node: (found["reverse"][name], ()))]
 
 
 def _hessian(graph: _Graph, request: Request) -> list[Entry]:
     target, origins = graph.outputs[request.output], graph.program.origins
     nodes = graph.wrt(request)
     name = request.name or f"hessian_{request.output}_{'_'.join(request.wrt)}"
-    result = ("_".join(request.wrt), hessian(target, nodes[0], nodes[-1], origins))
-    return [_entry(graph, name, (), (result,), request)]
+    found = hessians(target, nodes[0], nodes[-1], origins)
+    candidates = tuple(Candidate(mode, (node,)) for mode, node in found.items())
+    entry = _entry(graph, name, (), (("_".join(request.wrt), candidates[0].nodes[0]),), request)
+    return [entry.with_candidates(candidates)]
 
 
 def _jvp(graph: _Graph, request: Request) -> list[Entry]:

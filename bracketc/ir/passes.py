@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bracketc.ir.nodes import Node
-from bracketc.ir.program import Entry, Program
+from bracketc.ir.program import Candidate, Entry, Program
 from bracketc.ir.rewrite import Origin, Roots
 
 Pass = Callable[[Roots], Roots]
@@ -25,11 +25,22 @@ def over_program(program: Program, apply: Pass) -> Program:
 def over_entries(
     entries: Sequence[Entry], origins: Mapping[Node, Origin], apply: Pass
 ) -> tuple[tuple[Entry, ...], Mapping[Node, Origin]]:
-    """``entries`` with all their results rewritten together, and the origins of the new nodes."""
-    nodes = tuple(node for entry in entries for _, node in entry.results)
+    """``entries`` with all their results rewritten together, and the origins of the new nodes.
+
+    Candidates are rewritten one by one: what two of them share is computed once in a module, not twice.
+    """
+    nodes = tuple(node for entry in entries if not entry.candidates for _, node in entry.results)
     roots = apply(Roots(nodes, origins))
-    rest = iter(roots.nodes)
-    rewritten = tuple(
-        replace(entry, results=tuple((name, next(rest)) for name, _ in entry.results)) for entry in entries
-    )
-    return rewritten, roots.origins
+    rest, known = iter(roots.nodes), roots.origins
+    rewritten = []
+    for entry in entries:
+        if not entry.candidates:
+            rewritten.append(replace(entry, results=tuple((name, next(rest)) for name, _ in entry.results)))
+            continue
+        found = []
+        for candidate in entry.candidates:
+            roots = apply(Roots(candidate.nodes, known))
+            found.append(Candidate(candidate.mode, roots.nodes))
+            known = roots.origins
+        rewritten.append(entry.with_candidates(tuple(found)))
+    return tuple(rewritten), known

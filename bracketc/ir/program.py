@@ -7,7 +7,7 @@ everything below works on entries.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal as OneOf
 
@@ -94,6 +94,15 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A way to compute the results of an entry: ``mode`` names it ("forward", "reverse over reverse"), ``nodes`` are
+    the results in order."""
+
+    mode: str
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One function of a compiled module, without derivatives: ``results`` computed from ``arguments`` and ``extras``.
 
@@ -105,6 +114,9 @@ class Entry:
     ``backward``        one gradient per ``wrt`` name, from the cotangents ``bar_<output>`` of all real results
     ``value_and_grad``  the target, then its gradients
     others              one function per other request, named as interfaces.md says; one result per ``wrt`` (pair of) name(s)
+
+    ``candidates`` are equal in value and different in cost: planning takes the cheapest. The nodes of ``results`` are those of the
+    first; with none there is no choice.
     """
 
     name: str
@@ -112,3 +124,9 @@ class Entry:
     extras: tuple[Tensor, ...]
     results: tuple[tuple[str, Node], ...]
     request: Request | None = None
+    candidates: tuple[Candidate, ...] = ()
+
+    def with_candidates(self, candidates: tuple[Candidate, ...]) -> Entry:
+        """The entry with other ways to compute it, the first of which people read."""
+        names = (name for name, _ in self.results)
+        return replace(self, results=tuple(zip(names, candidates[0].nodes, strict=True)), candidates=candidates)

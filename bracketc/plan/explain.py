@@ -43,7 +43,7 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """One entry: its rows, its totals, and plain reverse mode (each node on its own, in the order written) for
-    comparison."""
+    comparison; of Jacobians and Hessians the modes, that of the plan first, with the flops of each as it is."""
 
     entry: str
     rows: tuple[Row, ...]
@@ -52,6 +52,7 @@ class Explanation:
     flops_at_hints: int
     bytes_at_hints: int
     baseline: int
+    modes: tuple[tuple[str, int], ...]
     residuals: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -72,6 +73,7 @@ def explain_schedule(schedule: Schedule, hints: Hints, real_bytes: int = 8) -> E
         hints.of(schedule.flops),
         hints.of(schedule.bytes),
         schedule.baseline,
+        schedule.modes,
         tuple(map(repr, schedule.residuals)),
         schedule.notes,
     )

@@ -58,12 +58,31 @@ def plan(
     names = _residual_names(entries, residuals, origins)
     planned = []
     for entry in entries:
+        if entry.candidates:
+            planned.append(_cheapest(entry, origins, hints, options))
+            continue
         task = _task(entry, residuals if entry.name in ("forward", "backward") else NO_RESIDUALS, names)
-        if len(topological(task.wanted)) > MAX_NODES:
-            raise LimitError(f"{entry.name} has more than {MAX_NODES} nodes; split the program")
         schedule = _schedule(task, origins, hints, options)
         planned.append(replace(schedule, notes=(*schedule.notes, *_residual_notes(task, residuals))))
     return Plan(tuple(planned), tuple(hints.numbers), dict(hints.numbers), options.real_bytes)
+
+
+# ------------------------------------------------------------------------------------------------ modes
+def _cheapest(entry: Entry, origins: Origins, hints: Hints, options: PlanOptions) -> Schedule:
+    """The candidate of fewest planned flops, then of fewest bytes moved, then the first."""
+    planned: dict[tuple[Node, ...], Schedule] = {}
+    for candidate in entry.candidates:
+        if candidate.nodes not in planned:  # simplified, two modes are often one
+            results = tuple(zip((name for name, _ in entry.results), candidate.nodes, strict=True))
+            task = _task(replace(entry, results=results), NO_RESIDUALS, ())
+            planned[candidate.nodes] = _schedule(task, origins, hints, options)
+    made = [(candidate.mode, planned[candidate.nodes]) for candidate in entry.candidates]
+    ranked = sorted(made, key=lambda found: (hints.of(found[1].flops), hints.of(found[1].bytes)))
+    mode, best = ranked[0]
+    modes = tuple((name, schedule.baseline) for name, schedule in ranked)
+    note = f"mode: {mode}" + (", products in another order" if hints.of(best.flops) < best.baseline else "")
+    costs = "; ".join(f"{name} as it is takes {flops} flops at the hints" for name, flops in modes)
+    return replace(best, notes=(f"{note} ({costs})", *best.notes), modes=modes)
 
 
 # ------------------------------------------------------------------------------------------------ residuals
@@ -137,6 +156,8 @@ def _task(entry: Entry, residuals: Residuals, names: Sequence[str]) -> _Task:
 
 def _schedule(task: _Task, origins: Origins, hints: Hints, options: PlanOptions) -> Schedule:
     roots = Roots(task.wanted, origins)
+    if len(topological(task.wanted)) > MAX_NODES:
+        raise LimitError(f"{task.entry.name} has more than {MAX_NODES} nodes; split the program")
     steps, outputs = _records(task, roots, hints)
     baseline = hints.of(flops(steps))
     notes: tuple[str, ...] = ()

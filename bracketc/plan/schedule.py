@@ -256,7 +256,8 @@ class Schedule:
     ``arguments`` are the program's arguments and the entry's extras that it reads or not, in the order of its
     signature. ``residuals`` are buffers that ``forward`` writes and ``backward`` reads, in the same order in both.
     ``results`` are distinct buffers, none an argument. ``notes`` say what was decided and why, for ``explain``.
-    ``baseline`` is the cost of plain reverse mode with sharing at the hints.
+    ``baseline`` is the cost of plain reverse mode with sharing at the hints. ``modes`` are the ways of differentiating that
+    were planned, the one that was taken first, each with the flops that it takes as it is, no product reordered.
     """
 
     entry: str
@@ -268,6 +269,7 @@ class Schedule:
     bytes: Dim
     notes: tuple[str, ...] = ()
     baseline: int = 0
+    modes: tuple[tuple[str, int], ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
