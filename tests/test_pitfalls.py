@@ -142,6 +142,7 @@ POWERS = [
 ]
 
 CLASSIC = [
+    ("F = 1e400 x", "1e400", "a number that no float can hold"),
     ("F = 2x", "2x", "a number and letters run together", "a product needs a space: 2 x"),
     ("F = lam(x · x)", "lam(x · x)", "lam is no function, and its parenthesis touches it", "lam (x · x)"),
     ("F = S'", "S'", "unknown name S'", "the transpose of S is S^T"),

@@ -12,6 +12,7 @@ ASCII spellings come out as Unicode ones, except ``<`` and ``>``, which may be c
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -190,7 +191,8 @@ def _number(source: Source, raw: str, at: int, found: Lexed) -> tuple[str, int]:
     """Kind and end of a number: bad when letters touch it or it is too long to read."""
     text, stop = source.text, at + len(raw)
     mantissa, _, exponent = raw.lower().partition("e")
-    if len(mantissa) > MOST_DIGITS or len(exponent.lstrip("+-0")) > 3 or abs(int(exponent or 0)) > MOST_DIGITS:
+    long = len(mantissa) > MOST_DIGITS or len(exponent.lstrip("+-0")) > 3 or abs(int(exponent or 0)) > MOST_DIGITS
+    if long or math.isinf(float(raw)):
         help = f"at most {MOST_DIGITS} digits, and exponents from -{MOST_DIGITS} to {MOST_DIGITS}"
         found.problems.append(Diagnostic("a number that no float can hold", Span(source, at, stop), help))
         return "bad", stop

@@ -74,7 +74,7 @@ def number_text(number: Number) -> str:
     """``2``, ``1/2`` or ``0.1``."""
     if isinstance(number, Fraction):
         return str(number)
-    return repr(int(number)) if number == int(number) and abs(number) < 1e6 else repr(number)
+    return repr(int(number)) if abs(number) < 1e6 and number == int(number) else repr(number)
 
 
 # Binding strength of a text: what stands inside of a stronger operator gets parentheses.
