@@ -7,9 +7,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from bracketc.errors import ToolchainError
+
+PREFIX = ".bracketc-"
+"""How the names of folders begin that exist during a build."""
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> tuple[Path, ...]:
@@ -34,7 +38,7 @@ class staging:
     def __enter__(self) -> staging:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.path = Path(tempfile.mkdtemp(prefix=".bracketc-", dir=self.folder))
+            self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.folder))
         except OSError as error:
             raise folder_error(self.folder, error) from None
         return self
@@ -60,20 +64,42 @@ class staging:
         self.names.append(name)
 
     def publish(self) -> tuple[Path, ...]:
-        """Move every file to its place, in order."""
-        published = []
+        """Move every file to its place, in order; where one cannot be moved, all is as before."""
+        published: list[Path] = []
         try:
             for name in self.names:
-                os.replace(self.path / name, self.folder / name)
-                published.append(self.folder / name)
+                place = self.folder / name
+                if place.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, f"{name} is a folder there")
+                with suppress(OSError):  # nothing there yet, or a file system without links
+                    os.link(place, self._before(place))
+                os.replace(self.path / name, place)
+                published.append(place)
         except OSError as error:
+            for place in reversed(published):
+                self._restore(place)
             raise folder_error(self.folder, error) from None
         return tuple(published)
+
+    def _before(self, place: Path) -> Path:
+        """Where a file is kept that is about to be replaced."""
+        return self.path / f"{place.name}.before"
+
+    def _restore(self, place: Path) -> None:
+        with suppress(OSError):
+            if self._before(place).exists():
+                os.replace(self._before(place), place)
+            else:
+                place.unlink()
 
 
 def folder_error(folder: Path, error: OSError) -> ToolchainError:
     """The message for a folder that cannot be written to."""
-    if error.errno == errno.ENOSPC:
+    if folder.name.startswith(PREFIX):
+        folder = folder.parent
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ToolchainError(f"cannot write to {folder}: the disk is full; free some space or choose another folder")
     reason = error.strerror or str(error)
+    if error.errno == errno.EFBIG:
+        return ToolchainError(f"cannot write to {folder}: {reason}; raise the limit on the size of files (ulimit -f)")
     return ToolchainError(f"cannot write to {folder}: {reason}; choose another folder or change its permissions")
