@@ -172,6 +172,7 @@ def test_chains_associate_exactly_where_stated(first: str, second: str, ranks: t
         assert left is not None and right is not None
         np.testing.assert_allclose(left, right)
         if first == second:
+            assert chain is not None
             np.testing.assert_allclose(chain, left)
     else:
         assert chain is None

@@ -21,7 +21,9 @@ from bracketc.calculus.derivatives import expand_derivatives, gradient
 from bracketc.calculus.layouts import arrangement
 from bracketc.calculus.requests import named_entries
 from bracketc.cli.build import chosen_backend
+from bracketc.cli.conditions import Condition, conditions, fitting
 from bracketc.cli.differences import Differences, along, central, disagreement, frozen, function_of, value_of
+from bracketc.cli.run import read_arrays
 from bracketc.cli.sources import file_argument, settings, size_options
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.emit.formulas import heading
@@ -51,6 +53,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     file_argument(command)
     command.add_argument("--seed", type=int, default=0, help="of the random arguments (default: 0)")
     command.add_argument("--backend", choices=BACKENDS, help="whose kernels to check (default: c)")
+    command.add_argument("--data", metavar="IN.npz", help="check the traits of these arrays, and derivatives at them")
     size_options(command)
 
 
@@ -83,13 +86,23 @@ class Sample:
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Check every request; status 1 when one fails."""
     program = compiler.load(arguments.file)
+    given = dict(arguments.size)
+    data: Sample | None = None
+    kept = True
+    if arguments.data is not None:
+        data = Sample(*fitting(bind_sizes(program, given), read_arrays(arguments.data)))
+        found = conditions(program, data.sizes, data.arrays)
+        kept = all(condition.holds for condition in found)
+        if not kept or not program.requests:
+            _print_conditions(arguments, found, terminal, alone=True)
+            return 0 if kept else 1
+        _print_conditions(arguments, found, terminal, alone=False)
     if not program.requests:
         raise SourceError(f"{arguments.file} asks for no derivative; add a request such as `gradient J wrt W`")
     backend = chosen_backend(arguments, terminal)
-    given = dict(arguments.size)
     with terminal.working("checking"):
         module = compiler.compile(program, **(settings(arguments) | {"backend": backend, "dtype": "float64"}))
-        sample, lines = check(bind_sizes(program, given), module, arguments.seed)
+        sample, lines = check(bind_sizes(program, given), module, arguments.seed, data)
     _print(arguments, sample, lines, backend, terminal)
     return 0 if all(line.passed for line in lines) else 1
 
@@ -115,22 +128,41 @@ def _print(arguments: argparse.Namespace, sample: Sample, lines: list[Line], bac
         verdict = Text("ok", "green") if line.passed else Text("FAILED", "bold red")
         notes = [f"{line.checked} of {line.total:,} entries"] if line.checked < line.total else []
         notes += [f"{line.kinks} beside a kink left out"] if line.kinks else []
-        table.add_row(
-            line.left, " × ".join(map(str, line.shape)) or "scalar", f"{line.error:.1e}", verdict, ", ".join(notes)
-        )
+        table.add_row(line.left, " × ".join(map(str, line.shape)) or "scalar", f"{line.error:.1e}", verdict, ", ".join(notes))
     terminal.table(table)
     failed = sum(not line.passed for line in lines)
     if failed:
-        terminal.err.print(
-            f"{failed} of {len(lines)} derivatives differ from finite differences by {TOLERANCE:g} or more"
-        )
+        terminal.err.print(f"{failed} of {len(lines)} derivatives differ from finite differences by {TOLERANCE:g} or more")
 
 
-def check(program: Program, module: ModuleType, seed: int = 0) -> tuple[Sample, list[Line]]:
-    """One line for each derivative by each input."""
+def _print_conditions(arguments: argparse.Namespace, found: list[Condition], terminal: Terminal, *, alone: bool) -> None:
+    """The traits of the data; ``alone`` when no derivatives follow."""
+    if alone:
+        listed = [{"argument": c.argument, "trait": c.trait, "holds": c.holds, "violation": c.violation} for c in found]
+        terminal.data({"ok": all(c.holds for c in found), "data": arguments.data, "traits": listed})
+    if not found:
+        terminal.say(f"{arguments.data}: shapes fit, no traits are declared", style="dim")
+        return
+    table = aligned("argument", "trait", "", "")
+    for c in found:
+        verdict = Text("ok", "green") if c.holds else Text("VIOLATED", "bold red")
+        table.add_row(c.argument, c.trait, verdict, c.violation or "")
+    terminal.table(table)
+    if not all(c.holds for c in found):
+        terminal.err.print("results simplified under a violated trait are wrong: mend the data, or drop the trait")
+
+
+def check(program: Program, module: ModuleType, seed: int = 0, data: Sample | None = None) -> tuple[Sample, list[Line]]:
+    """One line for each derivative by each input, at ``data`` or at random arguments that have the declared traits."""
     rng = np.random.default_rng(seed)
     program = over_program(program, expand_derivatives)
     entries = [e for e in named_entries(program)[0] if e.request is not None and e.name != "backward"]
+    if data is not None:
+        with np.errstate(all="ignore"):
+            try:
+                return data, [line for entry in entries for line in _entry(program, entry, module, data, rng)]
+            except _Undefined:
+                raise SourceError(f"{program.source.filename} is undefined at the data") from None
     best: tuple[Sample, list[Line]] | None = None
     for attempt in range(REDRAWS):
         sizes = draw_sizes(program, rng)
@@ -185,9 +217,7 @@ def _call(module: ModuleType, entry: Entry, sample: Sample, extras: Mapping[str,
     if request.kind == "gradient":
         found = {name: [np.asarray(array)] for name, array in zip(request.wrt, answer.gradients, strict=True)}
         if request.name is None:
-            _, residuals = module.forward(
-                **{n: values[n] for n in module.SIGNATURE["functions"]["forward"]["arguments"]}
-            )
+            _, residuals = module.forward(**{n: values[n] for n in module.SIGNATURE["functions"]["forward"]["arguments"]})
             for name, array in zip(request.wrt, module.backward(residuals), strict=True):
                 found[name].append(np.asarray(array))
         return found
@@ -257,17 +287,11 @@ def _line(entry: Entry, result: str, reference: _Reference, found: list[Array], 
     if not np.all(np.isfinite(differences.values[smooth])):
         raise _Undefined
     errors = [
-        disagreement(
-            differences.values[smooth], reference.comparable(array, differences.picks)[smooth], differences.noise
-        )
+        disagreement(differences.values[smooth], reference.comparable(array, differences.picks)[smooth], differences.noise)
         for array in found
     ]
     left = heading(entry, result)
     left = left if left != result else f"{entry.name}: {result}"
     worst = float("inf") if any(not np.all(np.isfinite(array)) for array in found) else max(errors)
-    total = (
-        1
-        if reference.direction is not None
-        else int(np.prod([e.evaluate(reference.sizes) for e in reference.source.shape]))
-    )
+    total = 1 if reference.direction is not None else int(np.prod([e.evaluate(reference.sizes) for e in reference.source.shape]))
     return Line(entry.name, left, found[0].shape, worst, len(differences.picks), total, int(np.sum(~smooth)))
