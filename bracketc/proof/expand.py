@@ -8,15 +8,16 @@ It is for comparison, not for computing: what the simplifier keeps shared is wri
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Callable, Hashable
 from fractions import Fraction
 
-from bracketc.ir.build import add, einsum, product
+from bracketc.ir.build import add, delta, einsum, product
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Add, Einsum, Gather, Node, Number, Overlap, Pointwise, Scatter, Select, Stack, Window
+from bracketc.ir.nodes import Add, Einsum, Gather, Linalg, Node, Number, Overlap, Pointwise, Scatter, Select, Stack, Window
 from bracketc.ir.rewrite import Roots
 from bracketc.simplify import UNDER_TRAITS
-from bracketc.simplify.brackets import Factor, bracket, with_factors
+from bracketc.simplify.brackets import Factor, bracket, is_contraction, with_factors
 from bracketc.simplify.deltas import eliminate_delta
 from bracketc.simplify.fixpoint import Rules, normalise
 from bracketc.simplify.flatten import fold_bracket
@@ -41,15 +42,24 @@ def terms(node: Node) -> tuple[Node, ...]:
     return node.terms if isinstance(node, Add) else (node,)
 
 
-def inline(node: Node) -> Node:
-    """Every bracket inside a bracket written as part of it, sums and all."""
-    if not isinstance(node, Einsum) or not any(isinstance(factor, Einsum) for factor in node.operands):
+def inline_products(node: Node) -> Node:
+    """Every bracket without a sum inside a bracket written as part of it."""
+    return _inlined(node, lambda factor: not is_contraction(factor))
+
+
+def inline_sums(node: Node) -> Node:
+    """Every bracket with a sum, too: last, so that one may meet its own reciprocal before."""
+    return _inlined(node, is_contraction)
+
+
+def _inlined(node: Node, chosen: Callable[[Node], bool]) -> Node:
+    if not isinstance(node, Einsum) or not any(isinstance(f, Einsum) and chosen(f) for f in node.operands):
         return node
     coefficient: Number = node.coefficient
     factors: list[Factor] = []
     extents: dict[Hashable, Dim] = dict(enumerate(node.extents))
     for place, (factor, labels) in enumerate(node.factors):
-        if not isinstance(factor, Einsum):
+        if not isinstance(factor, Einsum) or not chosen(factor):
             factors.append((factor, labels))
             continue
         coefficient = product(coefficient, factor.coefficient)
@@ -91,6 +101,30 @@ def distribute_power(node: Node) -> Node:
     return einsum(1, [(base, labels)] * exponent, labels)
 
 
+def cancel_inverse(node: Node) -> Node:
+    """A matrix beside its inverse is a delta.
+
+    (X_ij X⁻¹_jk B_kl | il)  ->  (δ_ik B_kl | il)
+    """
+    if not isinstance(node, Einsum):
+        return node
+    uses = Counter(label for _, labels in node.factors for label in labels)
+    for place, (inverse, (*outer,)) in enumerate(node.factors):
+        if not isinstance(inverse, Linalg) or inverse.operator != "inv" or inverse.rank != 2:
+            continue
+        for other, (factor, labels) in enumerate(node.factors):
+            if factor is not inverse.args[0]:
+                continue
+            for axis in (0, 1):
+                label = outer[axis]
+                if labels[1 - axis] == label and label >= len(node.output) and uses[label] == 2:
+                    rest: list[Factor] = [f for k, f in enumerate(node.factors) if k not in (place, other)]
+                    pair: tuple[Hashable, ...] = (outer[1 - axis], labels[axis])
+                    extents: dict[Hashable, Dim] = {x: e for x, e in enumerate(node.extents) if x != label}
+                    return bracket(node.coefficient, [(delta(factor.shape[0]), pair), *rest], node.output, extents)
+    return node
+
+
 def _sum_and_power(node: Node) -> tuple[Add | None, int]:
     if isinstance(node, Add):
         return node, 1
@@ -112,13 +146,15 @@ _RULES: Rules = {
     **UNDER_TRAITS,
     Einsum: (
         fold_bracket,
-        inline,
+        inline_products,
         distribute,
+        declared_product,
+        inline_sums,
         eliminate_delta,
         use_diagonal,
         use_orthogonal,
+        cancel_inverse,
         sum_row,
-        declared_product,
         sum_overlap,
         symmetric_canonical,
     ),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bracketc.ir.interpret import interpret
-from bracketc.ir.nodes import Node, Tensor
+from bracketc.ir.nodes import Node, Recurrence, Tensor
 from bracketc.ir.program import Program
 from bracketc.ir.rewrite import tensors
 from bracketc.proof.samples import draw, draw_sizes, with_traits
@@ -27,16 +27,16 @@ ATTEMPTS = 24
 """Draws that are tried, those among them where a side is undefined."""
 
 SAME = 1e-10
-"""Largest distance of agreeing sides, relative to the largest entry that occurs on the way."""
+"""Largest distance of agreeing sides, relative to the largest entry that occurs on the way to them."""
 
 DIFFERENT = 1e-6
-"""Smallest distance that rounding is never blamed for."""
+"""Smallest distance that differs, relative to the larger side; rounding is never blamed for it."""
 
-VANISHING = 1e-11
-"""Sides below it may be rounding alone, as in ``x - x``."""
+LEVELS = 4
+"""How far below the sides the largest entry is looked for."""
 
-NOTHING = 1e-3
-"""What the distance of vanishing sides is measured by: entries drawn are of the order of 1."""
+MOST = 60
+"""Nodes among which the largest entry is looked for."""
 
 SIMPLE = (1.0, 2.0, -1.0, 3.0, 0.0, -2.0)
 """Entries of a simple point, in this order."""
@@ -52,6 +52,7 @@ class Point:
     arrays: Mapping[Tensor, Array]
     left: Array
     right: Array
+    largest: float
 
     @property
     def scale(self) -> float:
@@ -60,6 +61,13 @@ class Point:
     @property
     def distance(self) -> float:
         return float(np.max(np.abs(self.left - self.right), initial=0.0))
+
+    @property
+    def outcome(self) -> Outcome:
+        """What this point alone says."""
+        if self.distance <= SAME * self.largest:
+            return "agree"
+        return "differ" if self.distance > max(DIFFERENT * self.scale, 100 * SAME * self.largest) else "doubt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,39 +83,38 @@ def trial(left: Node, right: Node, program: Program, seed: int = 0) -> Trial:
     rng = np.random.default_rng(seed)
     used = tensors([left, right])
     points: list[Point] = []
-    worst = 0.0
+    undefined = True
     for attempt in range(ATTEMPTS):
         sizes = draw_sizes(program, rng)
         arrays = {tensor: draw(tensor, sizes, rng, positive=attempt % 3 == 2) for tensor in used}
         point = evaluate(left, right, arrays, sizes)
         if point is None:
             continue
-        points.append(point)
-        worst = max(worst, _relative(point))
-        if worst > DIFFERENT or len(points) == DRAWS:
-            break
-    if not points:
-        return Trial("undefined", ())
-    outcome: Outcome = "agree" if worst <= SAME else "differ" if worst > DIFFERENT else "doubt"
-    return Trial(outcome, tuple(points))
+        undefined = False
+        if point.outcome == "differ":
+            return Trial("differ", (*points, point))
+        if point.outcome == "agree":
+            points.append(point)
+        if len(points) == DRAWS:
+            return Trial("agree", tuple(points))
+    return Trial("undefined" if undefined else "doubt", tuple(points))
 
 
 def evaluate(left: Node, right: Node, arrays: Mapping[Tensor, Array], sizes: Mapping[str, int]) -> Point | None:
     """Both sides at a point; None where one is not finite."""
+    below = [left, right]
+    for _ in range(LEVELS):
+        below += [operand for node in below for operand in node.operands if operand.dtype == "real"]
+        below = list(dict.fromkeys(below))[:MOST]
+    below = [node for node in below if not isinstance(node, Recurrence)]
     try:
-        first, second = interpret([left, right], arrays, sizes)
+        first, second, *others = interpret([left, right, *below], arrays, sizes)
     except np.linalg.LinAlgError:
         return None
     if not (np.all(np.isfinite(first)) and np.all(np.isfinite(second))):
         return None
-    return Point(sizes, arrays, first, second)
-
-
-def _relative(point: Point) -> float:
-    """Distance of the sides in units of the larger one; where both vanish but for rounding, of :data:`NOTHING`."""
-    if point.distance == 0.0:
-        return 0.0
-    return point.distance / (point.scale if point.scale > VANISHING else NOTHING)
+    known = (float(np.max(np.abs(array), initial=0.0)) for array in (first, second, *others))
+    return Point(sizes, arrays, first, second, max(value for value in known if np.isfinite(value)))
 
 
 def counterexample(left: Node, right: Node, program: Program, known: Point) -> Point:
@@ -118,7 +125,7 @@ def counterexample(left: Node, right: Node, program: Program, known: Point) -> P
         for attempt in range(6):
             arrays = {tensor: _simple(tensor, sizes, rng, attempt) for tensor in used}
             point = evaluate(left, right, arrays, sizes)
-            if point is not None and _relative(point) > 1e-4:
+            if point is not None and point.outcome == "differ":
                 return point
     return known
 

@@ -20,7 +20,7 @@ from bracketc.ir.program import Program
 from bracketc.ir.rewrite import Roots, substitute, tensors, topological
 from bracketc.lang.claims import Block, Claim, Derivations
 from bracketc.proof.expand import expand
-from bracketc.proof.trial import DRAWS, Array, Point, counterexample, mend, trial
+from bracketc.proof.trial import Array, Point, counterexample, mend, trial
 from bracketc.simplify import simplify
 
 Verdict = OneOf["proved", "confirmed", "refuted", "rejected"]
@@ -91,15 +91,13 @@ def judge(claim: Claim, program: Program) -> Judgement:
         return Judgement(claim, "rejected", f"{diagnostic.message}; {help}", None, (diagnostic,))
     if found.outcome == "differ":
         return _refuted(claim, left, right, program, found.points)
-    if found.outcome == "doubt":
-        diagnostic = Diagnostic("the sides are too near to tell whether they differ", claim.right_span)
-        return Judgement(claim, "rejected", diagnostic.message, None, (diagnostic,))
     move = _move(written, (left, right))
     if move is not None:
         reason = "bracketc derives the same" if claim.kind == "conclusion" and _has_derivative(written) else move
         return Judgement(claim, "proved", reason)
-    if len(found.points) < DRAWS:
-        diagnostic = Diagnostic(f"a side is undefined at all but {len(found.points)} random points", claim.right_span)
+    if found.outcome == "doubt":
+        agreed = f", {len(found.points)} random points are too few" if found.points else ""
+        diagnostic = Diagnostic(f"rounding hides whether the sides differ{agreed}", claim.right_span)
         return Judgement(claim, "rejected", diagnostic.message, None, (diagnostic,))
     return Judgement(claim, "confirmed", f"both sides agree at {len(found.points)} random points")
 
