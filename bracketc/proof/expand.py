@@ -12,15 +12,17 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from fractions import Fraction
 
-from bracketc.ir.build import add, delta, einsum, product
+from bracketc.ir.build import add, delta, einsum, number_power, power, product, scale
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Add, Einsum, Gather, Linalg, Node, Number, Overlap, Pointwise, Scatter, Select, Stack, Window
 from bracketc.ir.rewrite import Roots
 from bracketc.simplify import UNDER_TRAITS
 from bracketc.simplify.brackets import Factor, bracket, is_contraction, with_factors
 from bracketc.simplify.deltas import eliminate_delta
+from bracketc.simplify.facts import declared_nonzero
 from bracketc.simplify.fixpoint import Rules, normalise
 from bracketc.simplify.flatten import fold_bracket
+from bracketc.simplify.powers import base_and_exponent
 from bracketc.simplify.sums import merge_term
 from bracketc.simplify.traits import declared_product, sum_row, symmetric_canonical, use_diagonal, use_orthogonal
 from bracketc.simplify.windows import compose_window, fold_gather, fold_overlap, fold_stack, sum_overlap
@@ -125,6 +127,76 @@ def cancel_inverse(node: Node) -> Node:
     return node
 
 
+def merge_exponentials(node: Node) -> Node:
+    """A product of exponentials is the exponential of a sum.
+
+    (exp(a)_i exp(b)_i | i)  ->  (exp(a + b)_i | i)
+    """
+    if not isinstance(node, Einsum):
+        return node
+    groups: dict[tuple[int, ...], list[Node]] = {}
+    rest: list[Factor] = []
+    for factor, labels in node.factors:
+        base, exponent = base_and_exponent(factor)
+        if isinstance(base, Pointwise) and base.function == "exp":
+            argument = base.args[0]
+            groups.setdefault(labels, []).append(argument if exponent == 1 else scale(exponent, argument))
+        else:
+            rest.append((factor, labels))
+    if len(groups) + len(rest) == len(node.factors) and not any(len(found) > 1 for found in groups.values()):
+        return node
+    merged = [(Pointwise("exp", (add(found),)), labels) for labels, found in groups.items()]
+    return with_factors(node, [*merged, *rest])
+
+
+def meet_reciprocal(node: Node) -> Node:
+    """A positive sum beside a power of its reciprocal, though its factors stand among the others.
+
+    (C**-2_i A_ij A_ik | ij) with C = (A_ij | i)  ->  (C**-1_i A_ij | ij)
+    """
+    if not isinstance(node, Einsum):
+        return node
+    for place, (factor, fixed) in enumerate(node.factors):
+        base, exponent = base_and_exponent(factor)
+        if exponent > -1 or not is_contraction(base) or not declared_nonzero(base):
+            continue
+        assert isinstance(base, Einsum)
+        for group in _groups(node, set(fixed), place):
+            labels = {label for k in group for label in node.factors[k][1]} - set(fixed)
+            if not labels or any(label < len(node.output) for label in labels):
+                continue
+            own = {label for k in group for label in node.factors[k][1]}
+            if len(set(fixed)) < len(fixed) or not own.issuperset(fixed):
+                continue
+            sizes: dict[Hashable, Dim] = {label: node.extents[label] for label in own}
+            factors: list[Factor] = [node.factors[k] for k in group]
+            if symmetric_canonical(einsum(base.coefficient, factors, fixed, sizes)) is not base:
+                continue
+            rest: list[Factor] = [f for k, f in enumerate(node.factors) if k != place and k not in group]
+            extents: dict[Hashable, Dim] = {x: e for x, e in enumerate(node.extents) if x not in labels}
+            number = product(node.coefficient, number_power(base.coefficient, Fraction(-1)))
+            return bracket(number, [(power(base, exponent + 1), fixed), *rest], node.output, extents)
+    return node
+
+
+def _groups(node: Einsum, fixed: set[int], left_out: int) -> list[list[int]]:
+    """Places of factors grouped by the labels that connect them when ``fixed`` ones do not."""
+    groups: list[tuple[set[int], list[int]]] = []
+    for place, (_, own) in enumerate(node.factors):
+        if place == left_out:
+            continue
+        labels, places = set(own) - fixed, [place]
+        apart = []
+        for other in groups:
+            if labels & other[0]:
+                labels |= other[0]
+                places = [*other[1], *places]
+            else:
+                apart.append(other)
+        groups = [*apart, (labels, places)]
+    return [places for _, places in groups]
+
+
 def _sum_and_power(node: Node) -> tuple[Add | None, int]:
     if isinstance(node, Add):
         return node, 1
@@ -154,6 +226,8 @@ _RULES: Rules = {
         use_diagonal,
         use_orthogonal,
         cancel_inverse,
+        merge_exponentials,
+        meet_reciprocal,
         sum_row,
         sum_overlap,
         symmetric_canonical,
