@@ -15,7 +15,7 @@ from bracketc.errors import SourceError
 OPTIONS = frozenset({"out", "strict", "residuals"})
 """Parameters that the functions of a module have beside the arguments of the source."""
 
-MODULE_NAMES = frozenset({"SIGNATURE", "ArgumentError", "Outputs", "Gradients", "Residuals", "ValueAndGradients"})
+MODULE_NAMES = frozenset({"SIGNATURE", "ArgumentError", "Outputs", "Gradients", "Residuals", "ValueAndGradients", "np"})
 """Names that every module defines beside its functions."""
 
 _PRIMES = {"'": 1, "′": 1, "″": 2, "‴": 3, "’": 1}
