@@ -24,7 +24,7 @@ demo: $(STAMPS)/demo ## compile a network, train it on handwritten digits, compa
 	@$(BIN)/python examples/digits/run.py $(ARGS)
 
 test: $(STAMPS)/test ## run the tests
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: $(STAMPS)/dev $(STAMPS)/test ## ruff and mypy --strict
 	@$(BIN)/ruff check $(CODE)
