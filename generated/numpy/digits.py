@@ -223,7 +223,9 @@ def _converted(value, name, dtype, strict):
     if array.dtype.kind not in "biuf" or not np.can_cast(array.dtype, dtype, "same_kind"):
         raise ArgumentError(f"{name}: cannot use {array.dtype} entries as {dtype}")
     if array.dtype == dtype and array.flags.num & _DENSE == _DENSE:
-        return array
+        if not strict or isinstance(value, _ndarray) or not array.ndim:
+            return array
+        raise ArgumentError(f"{name}: strict=True takes NumPy arrays, not {type(value).__name__}")
     if strict:
         raise ArgumentError(
             f"{name}: strict=True takes aligned {dtype} arrays in C order; this one would be copied ({array.dtype},"
