@@ -109,6 +109,12 @@ def test_right_steps_are_proved(step: str) -> None:
         ("ln(x ⊙ x) = ln(x) + ln(a)", "left is"),
         ("d(inv(A)) = -(inv(A) @ inv(A) @ dA)", "left is"),
         ("A - A^T = 0", "left is"),
+        ("x + 1e-7 a = x", "rounding"),
+        ("x + 1e-12 a = x", "rounding"),
+        ("x + 1e-18 a = x", "rounding may hide"),
+        ("x[2] = x[3]", "left is"),
+        ("sqrt(x ⊙ x) = x", "left is"),
+        ("max(x, 0) = x", "left is"),
     ],
 )
 def test_wrong_steps_are_never_accepted(step: str, reason: str) -> None:
@@ -134,6 +140,30 @@ def test_what_has_no_reading_or_no_value_is_rejected(step: str, reason: str) -> 
     judgement = judged(f"derivation{wrt} {{\n{step}\n}}\n")[0]
     assert judgement.verdict == "rejected"
     assert reason in judgement.reason
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "sqrt(x ⊙ x) = abs(x)",
+        "ln(x ⊙ x ⊙ x) = 3 ln(x)",
+        "x / x = 𝟏",
+        "tanh(x) = 2 sigmoid(2 x) - 𝟏",
+        "inv(S) = inv(S)^T",
+        "det(S @ A) = det(S) det(A)",
+        "d(x / norm(x)) = dx / norm(x) - (x · dx) x / norm(x)**3",
+    ],
+)
+def test_what_has_no_proof_here_is_confirmed(step: str) -> None:
+    judgement = only(step)
+    assert judgement.verdict == "confirmed", (judgement.verdict, judgement.reason)
+
+
+def test_tensors_of_many_axes_are_compared_at_small_sizes() -> None:
+    head = HEAD + "dim I, J, K, L, M, P, Q\ninput U : I, J, K, L, M\ninput V : M, N, D, H, P, Q\n"
+    line = "{}U ·_1 V = (U_ijklm V_mnpqrs | ijklnpqrs)"
+    verdicts = [judged(f"derivation {{\n{line.format(sign)}\n}}\n", head)[0].verdict for sign in ("", "-", "2 ")]
+    assert verdicts == ["proved", "refuted", "refuted"]
 
 
 def test_a_counterexample_is_small_and_names_the_entry() -> None:

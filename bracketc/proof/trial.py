@@ -5,6 +5,7 @@ Sizes of a draw are pairwise different, so that a transposition cannot go unnoti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,7 +16,7 @@ import numpy as np
 from bracketc.ir.interpret import interpret
 from bracketc.ir.nodes import Node, Recurrence, Tensor
 from bracketc.ir.program import Program
-from bracketc.ir.rewrite import tensors
+from bracketc.ir.rewrite import tensors, topological
 from bracketc.proof.samples import draw, draw_sizes, with_traits
 
 Array = np.ndarray[Any, Any]
@@ -26,14 +27,18 @@ DRAWS = 4
 ATTEMPTS = 24
 """Draws that are tried, those among them where a side is undefined."""
 
-SAME = 1e-10
-"""Largest distance of agreeing sides, relative to the largest entry that occurs on the way to them."""
+SAME = 1e-12
+"""Largest distance of agreeing sides, relative to the largest entry that occurs on the way to them; rounding
+that makes more is drawn again."""
 
 DIFFERENT = 1e-6
 """Smallest distance that differs, relative to the larger side; rounding is never blamed for it."""
 
 LEVELS = 4
 """How far below the sides the largest entry is looked for."""
+
+LARGEST = 1_000_000
+"""Entries of a tensor that is computed."""
 
 MOST = 60
 """Nodes among which the largest entry is looked for."""
@@ -85,7 +90,9 @@ def trial(left: Node, right: Node, program: Program, seed: int = 0) -> Trial:
     points: list[Point] = []
     undefined = True
     for attempt in range(ATTEMPTS):
-        sizes = draw_sizes(program, rng)
+        sizes = _drawn_sizes(program, rng, (left, right), attempt)
+        if sizes is None:
+            continue
         arrays = {tensor: draw(tensor, sizes, rng, positive=attempt % 3 == 2) for tensor in used}
         point = evaluate(left, right, arrays, sizes)
         if point is None:
@@ -100,8 +107,31 @@ def trial(left: Node, right: Node, program: Program, seed: int = 0) -> Trial:
     return Trial("undefined" if undefined else "doubt", tuple(points))
 
 
+def _drawn_sizes(
+    program: Program, rng: np.random.Generator, sides: tuple[Node, Node], attempt: int
+) -> dict[str, int] | None:
+    """Sizes pairwise different, or, where tensors of many axes would be too large, mixed from 1, 2 and 3."""
+    sizes = draw_sizes(program, rng)
+    if _affordable(sides, sizes):
+        return sizes
+    free = [spec.name for spec in program.sizes if spec.value is None]
+    for _ in range(ATTEMPTS):
+        sizes = {**sizes, **{name: int(rng.integers(1, 4)) for name in free}}
+        if _fits(program, sizes) and _affordable(sides, sizes):
+            return sizes
+    return None
+
+
+def _affordable(sides: tuple[Node, Node], sizes: Mapping[str, int]) -> bool:
+    """Whether no tensor on the way to the sides has more than :data:`LARGEST` entries."""
+    for node in topological(sides):
+        if not isinstance(node, Recurrence) and math.prod(extent.evaluate(sizes) for extent in node.shape) > LARGEST:
+            return False
+    return True
+
+
 def evaluate(left: Node, right: Node, arrays: Mapping[Tensor, Array], sizes: Mapping[str, int]) -> Point | None:
-    """Both sides at a point; None where one is not finite."""
+    """Both sides at a point; None where one has no finite value, or is too large to compute."""
     below = [left, right]
     for _ in range(LEVELS):
         below += [operand for node in below for operand in node.operands if operand.dtype == "real"]
@@ -109,7 +139,7 @@ def evaluate(left: Node, right: Node, arrays: Mapping[Tensor, Array], sizes: Map
     below = [node for node in below if not isinstance(node, Recurrence)]
     try:
         first, second, *others = interpret([left, right, *below], arrays, sizes)
-    except np.linalg.LinAlgError:
+    except (np.linalg.LinAlgError, ValueError):  # a singular matrix, or an index that these sizes do not reach
         return None
     if not (np.all(np.isfinite(first)) and np.all(np.isfinite(second))):
         return None
@@ -122,6 +152,8 @@ def counterexample(left: Node, right: Node, program: Program, known: Point) -> P
     used = tensors([left, right])
     rng = np.random.default_rng(1)
     for sizes in _small_sizes(program):
+        if not _affordable((left, right), sizes):
+            continue
         for attempt in range(6):
             arrays = {tensor: _simple(tensor, sizes, rng, attempt) for tensor in used}
             point = evaluate(left, right, arrays, sizes)

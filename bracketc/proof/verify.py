@@ -13,15 +13,23 @@ from typing import Literal as OneOf
 import numpy as np
 
 from bracketc.calculus.derivatives import expand_derivatives
-from bracketc.errors import BracketError, Diagnostic
+from bracketc.errors import BracketError, Diagnostic, Span
 from bracketc.ir import build
 from bracketc.ir.nodes import Derivative, Differential, Node, Tensor
+from bracketc.ir.printer import describe
 from bracketc.ir.program import Program
 from bracketc.ir.rewrite import Roots, substitute, tensors, topological
 from bracketc.lang.claims import Block, Claim, Derivations
-from bracketc.proof.expand import expand
+from bracketc.proof.expand import expand, terms
 from bracketc.proof.trial import Array, Point, counterexample, mend, trial
 from bracketc.simplify import simplify
+from bracketc.simplify.brackets import number_in_front
+
+TINY = 1e-8
+"""A number in front of a term, relative to the largest one, below which random points say too little."""
+
+SHOWN = 3
+"""Terms of one side that a message shows."""
 
 Verdict = OneOf["proved", "confirmed", "refuted", "rejected"]
 
@@ -99,6 +107,10 @@ def judge(claim: Claim, program: Program) -> Judgement:
         agreed = f", {len(found.points)} random points are too few" if found.points else ""
         diagnostic = Diagnostic(f"rounding hides whether the sides differ{agreed}", claim.right_span)
         return Judgement(claim, "rejected", diagnostic.message, None, (diagnostic,))
+    hidden = _too_small(left, right)
+    if hidden:
+        diagnostic = Diagnostic(f"rounding may hide a term that only one side has: {hidden}", claim.right_span)
+        return Judgement(claim, "rejected", diagnostic.message, None, (diagnostic,))
     return Judgement(claim, "confirmed", f"both sides agree at {len(found.points)} random points")
 
 
@@ -163,10 +175,30 @@ def _refuted(claim: Claim, left: Node, right: Node, program: Program, points: tu
     advice = mend((*points, *again.points))
     where = f" in entry {','.join(map(str, example.entry))}" if example.entry else ""
     reason = f"left is {first:.6g}, right is {second:.6g}{where}"
-    diagnostic = Diagnostic(
-        reason + _at(example), claim.right_span, advice, (("the left side", claim.left_span),)
-    )
+    notes: list[tuple[str, Span | None]] = [("the left side", claim.left_span)]
+    notes += [(text, None) for text in _unmatched(left, right)]
+    diagnostic = Diagnostic(reason + _at(example), claim.right_span, advice, tuple(notes))
     return Judgement(claim, "refuted", f"{reason}; {advice}" if advice else reason, example, (diagnostic,))
+
+
+def _too_small(left: Node, right: Node) -> str:
+    """A term of the difference whose number is so small that the other terms drown it; empty when there is none."""
+    (rest,) = expand(Roots((build.subtract(left, right),))).nodes
+    sizes = [abs(float(number_in_front(term))) for term in (*terms(rest), *terms(expand(Roots((left,))).nodes[0]))]
+    largest = max(sizes)
+    small = [term for term in terms(rest) if 0 < abs(float(number_in_front(term))) < TINY * largest]
+    return describe(small[0]) if small else ""
+
+
+def _unmatched(left: Node, right: Node) -> list[str]:
+    """The terms of the normal forms that only one side has, where there are few."""
+    first, second = (terms(side) for side in expand(Roots((left, right))).nodes)
+    found = []
+    for name, own, other in (("left", first, second), ("right", second, first)):
+        alone = [describe(term) for term in own if term not in other and not build.is_zero(term)]
+        if 0 < len(alone) <= SHOWN:
+            found.append(f"only the {name} side has {', '.join(alone)}")
+    return found
 
 
 def _at(example: Counterexample) -> str:
