@@ -1,218 +1,141 @@
-"""Arrays of any layout at every function of two models: the answer of a plain copy, or a refusal that says why."""
+"""Layouts of Jacobians: the same numbers in the places where the literature has them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
-from modelcases import BACKENDS, MODELS, Modules, arrays_of
 
 import bracketc as bc
+from bracketc.calculus.layouts import NAMED, arrangement
+from bracketc.lang.words import LAYOUTS
 
-Array = np.ndarray[Any, Any]
-
-NAMES = ("classifier", "recurrent")
-PROGRAMS = {model: bc.load(MODELS[model]) for model in NAMES}
-FUNCTIONS = ("evaluate", "forward", "value_and_grad", "backward")
-
-each_model = pytest.mark.parametrize("model", NAMES)
-each_backend = pytest.mark.parametrize("backend", BACKENDS)
-
-
-@pytest.fixture(scope="module")
-def modules() -> Modules:
-    return Modules()
-
-
-# ------------------------------------------------------------------------------------------------ layouts
-def strided(array: Array) -> Array:
-    wide = np.full((*array.shape[:-1], 2 * array.shape[-1]), np.nan)
-    wide[..., ::2] = array
-    return wide[..., ::2]
+RANKS = """
+input P : 3, 4
+input Q : 2, 5
+param s : scalar
+param x : 4
+param X : 4, 5
+y = tanh(P @ x) exp(s)
+Y = (sin(x_a X_ab) Q_cb x_d | cd)
+f = s ln(1 + x · x) + norm2(X)
+K = exp(s) X
+"""
+"""Outputs and inputs of every rank: f scalar, y a vector, Y and K matrices."""
+SHAPES = {"P": (3, 4), "Q": (2, 5), "s": (), "x": (4,), "X": (4, 5)}
+RANK = {"f": 0, "y": 1, "Y": 2, "K": 2}
 
 
-def reversed_(array: Array) -> Array:
-    back = tuple(slice(None, None, -1) for _ in array.shape)
-    return array[back].copy()[back]
+def jacobian(output: str, by: str, layout: str = "jacobian") -> np.ndarray:
+    module = bc.compile(f"{RANKS}\njacobian {output} wrt {by} layout {layout} as D", backend="numpy")
+    rng = np.random.default_rng(3)
+    given = {name: rng.standard_normal(shape) for name, shape in SHAPES.items()}
+    return np.asarray(module.D(**{name: given[name] for name in module.SIGNATURE["functions"]["D"]["arguments"]}))
 
 
-def misaligned(array: Array) -> Array:
-    memory = np.zeros(array.nbytes + 1, np.uint8)
-    view = memory[1:].view(array.dtype).reshape(array.shape)
-    view[...] = array
-    return view
+@pytest.mark.parametrize(
+    ("output", "by", "layout", "shape"),
+    [
+        ("f", "x", "jacobian", (4,)),
+        ("f", "x", "gradient", (4,)),
+        ("f", "x", "row", (1, 4)),  # 001, 004: a gradient is a row
+        ("f", "x", "column", (4, 1)),  # 002 Definition 9
+        ("f", "s", "row", (1, 1)),
+        ("f", "s", "column", (1, 1)),
+        ("y", "s", "row", (3, 1)),
+        ("y", "s", "column", (1, 3)),  # 002 Definition 11
+        ("y", "x", "row", (3, 4)),
+        ("y", "x", "column", (4, 3)),  # 002 Definition 13
+        ("y", "x", "gradient", (4, 3)),
+        ("y", "x", "transposed", (4, 3)),
+        ("K", "s", "column", (5, 4)),  # 002 Definition 17
+        ("K", "s", "row", (4, 5, 1)),
+        ("K", "s", "transposed", (5, 4)),
+        ("f", "X", "column", (4, 5)),  # 002 Definition 18
+        ("f", "X", "row", (1, 4, 5)),
+        ("f", "X", "transposed", (5, 4)),  # the classic Df of d f = tr(Df dX)
+        ("f", "X", "vec", (1, 20)),
+        ("Y", "X", "jacobian", (2, 4, 4, 5)),
+        ("Y", "X", "gradient", (4, 5, 2, 4)),
+        ("Y", "X", "vec", (8, 20)),
+        ("Y", "X", "flat", (8, 20)),
+        ("Y", "x", "vec", (8, 4)),
+        ("Y", "X", "^34·^12", (2, 4, 4, 5)),
+        ("Y", "X", "^12·^12", (4, 5, 2, 4)),
+        ("Y", "X", "^41·^12", (5, 2, 4, 4)),
+        ("Y", "X", "^14·^21", (5, 2, 4, 4)),
+        ("y", "x", "^1·^1", (4, 3)),
+    ],
+)  # fmt: skip
+def test_a_layout_holds_the_numbers_of_the_jacobian_elsewhere(output: str, by: str, layout: str, shape: tuple[int, ...]) -> None:
+    plain = jacobian(output, by)
+    found = jacobian(output, by, layout)
+    assert found.shape == shape
+    first = RANK[output]
+    outs, ins = plain.shape[:first], plain.shape[first:]
+    expected: dict[str, Callable[[], np.ndarray]] = {
+        "jacobian": lambda: plain,
+        "gradient": lambda: np.moveaxis(plain, range(first), range(-first, 0)) if first else plain,
+        "row": lambda: plain.reshape(*(outs or (1,)), *(ins or (1,))),
+        "column": lambda: (plain.T if first == 2 or (first and ins) else plain).reshape(shape),
+        "transposed": lambda: plain.T,
+        "vec": lambda: plain.reshape(-1, int(np.prod(ins, dtype=int)), order="F"),
+        "flat": lambda: plain.reshape(-1, int(np.prod(ins, dtype=int))),
+        "^34·^12": lambda: plain,
+        "^12·^12": lambda: plain.transpose(2, 3, 0, 1),
+        "^41·^12": lambda: plain.transpose(3, 0, 1, 2),
+        "^14·^21": lambda: plain.transpose(3, 0, 1, 2),
+        "^1·^1": lambda: plain.T,
+    }[layout]()
+    np.testing.assert_allclose(found, expected)
 
 
-def inside(array: Array) -> Array:
-    """A block in the middle of a larger array full of NaN."""
-    around = np.full(tuple(extent + 2 for extent in array.shape), np.nan)
-    block = around[tuple(slice(1, -1) for _ in array.shape)]
-    block[...] = array
-    return block
+def test_positions_are_read_from_the_differential() -> None:
+    """(14): df = M ^512·^123 dx means that ∂f_ij/∂x_pqr is M_qrijp."""
+    source = "input K : 2, 3, 4, 5, 6\nparam x : 4, 5, 6\nf = (K_ijpqr x_pqr | ij)\njacobian f wrt x layout ^512·^123 as M"
+    module = bc.compile(source, backend="numpy")
+    K = np.random.default_rng(0).standard_normal((2, 3, 4, 5, 6))
+    x = np.zeros((4, 5, 6))
+    values = {"K": K, "x": x}
+    found = module.M(**{name: values[name] for name in module.SIGNATURE["functions"]["M"]["arguments"]})
+    np.testing.assert_allclose(found, np.einsum("ijpqr->qrijp", K))
 
 
-def read_only(array: Array) -> Array:
-    frozen = array.copy()
-    frozen.flags.writeable = False
-    return frozen
+@pytest.mark.parametrize("layout", ["vec", "flat"])
+def test_stacking_works_for_free_sizes(layout: str) -> None:
+    source = f"dim N, M\ninput B : N, N\nparam X : N, M\nF = B @ X\njacobian F wrt X layout {layout} as D"
+    rng = np.random.default_rng(1)
+    B, X = rng.standard_normal((3, 3)), rng.standard_normal((3, 2))
+    module = bc.compile(source, backend="numpy")
+    values = {"B": B, "X": X}
+    found = module.D(**{name: values[name] for name in module.SIGNATURE["functions"]["D"]["arguments"]})
+    want = np.kron(np.eye(2), B) if layout == "vec" else np.kron(B, np.eye(2))
+    np.testing.assert_allclose(found, want)
 
 
-def memory_order(array: Array) -> Array:
-    """The axes in memory in another order than in the shape."""
-    order = np.roll(np.arange(array.ndim), 1)
-    return np.ascontiguousarray(array.transpose(order)).transpose(np.argsort(order))
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ("column", "layout column of a matrix by a matrix: denominator layout knows matrices only"),
+        ("^345·^12", "the lists of layout ^345·^12 have 3 and 2 positions"),
+        ("^34·^13", "the right list of layout ^34·^13 is no arrangement of the 2 positions of the input"),
+        ("^35·^12", "the left list of layout ^35·^12 needs different positions from 1 to 4"),
+        ("^33·^12", "position 3 occurs twice in one list"),
+    ],
+)
+def test_a_layout_that_does_not_fit_is_an_error_at_its_place(layout: str, message: str) -> None:
+    with pytest.raises(bc.BracketError) as caught:
+        bc.compile(f"{RANKS}\njacobian Y wrt X layout {layout}", backend="numpy")
+    assert message in str(caught.value)
+    assert f"jacobian Y wrt X layout {layout}" in str(caught.value)
 
 
-LAYOUTS: dict[str, Callable[[Array], Any]] = {
-    "Fortran order": np.asfortranarray,
-    "rotated axes": memory_order,
-    "every second entry": strided,
-    "backwards": reversed_,
-    "a block of a larger array": inside,
-    "misaligned": misaligned,
-    "read-only": read_only,
-    "big-endian": lambda array: array.astype(">f8"),
-    "longer numbers": lambda array: array.astype(np.longdouble),
-    "nested lists": lambda array: array.tolist(),
-    "a subclass": lambda array: array.view(type("Own", (np.ndarray,), {})),
-}
+def test_the_language_offers_what_calculus_arranges() -> None:
+    assert LAYOUTS == NAMED
 
 
-def results(module: ModuleType, function: str, arrays: dict[str, Any]) -> list[Array]:
-    """The results of one function in a row."""
-    if function == "value_and_grad":
-        value, gradients = module.value_and_grad(**arrays)
-        return [value, *gradients]
-    if function == "evaluate":
-        return list(module.evaluate(**arrays))
-    outputs, residuals = module.forward(**arrays)
-    return list(outputs) if function == "forward" else list(module.backward(residuals))
-
-
-@each_backend
-@each_model
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_any_layout_gives_the_answer_of_a_copy(layout: str, model: str, backend: str, modules: Modules) -> None:
-    module, plain = modules.get(model, backend), arrays_of(PROGRAMS[model])
-    changed = {name: LAYOUTS[layout](array) for name, array in plain.items()}
-    before = {name: np.array(array) for name, array in changed.items()}
-    for function in FUNCTIONS:
-        found, expected = results(module, function, changed), results(module, function, plain)
-        for array, reference in zip(found, expected, strict=True):
-            np.testing.assert_array_equal(array, reference, err_msg=function)
-            assert type(array) in (np.ndarray, np.float64)
-            assert not any(np.shares_memory(array, other) for other in changed.values() if isinstance(other, np.ndarray))
-    for name, array in changed.items():
-        np.testing.assert_array_equal(array, before[name], err_msg=f"{name} was written")
-
-
-@each_backend
-@each_model
-def test_a_bound_call_takes_any_layout(model: str, backend: str, modules: Modules) -> None:
-    module, plain = modules.get(model, backend), arrays_of(PROGRAMS[model])
-    expected = module.value_and_grad(**plain)
-    for name, layout in LAYOUTS.items():
-        value, gradients = module.value_and_grad.bind(**{key: layout(array) for key, array in plain.items()})()
-        assert value == expected.value, name
-        for array, reference in zip(gradients, expected.gradients, strict=True):
-            np.testing.assert_array_equal(array, reference, err_msg=name)
-
-
-@each_backend
-@each_model
-def test_half_precision_is_converted(model: str, backend: str, modules: Modules) -> None:
-    module = modules.get(model, backend)
-    half = {name: array.astype(np.float16) for name, array in arrays_of(PROGRAMS[model]).items()}
-    exact = {name: array.astype(np.float64) for name, array in half.items()}
-    for function in FUNCTIONS:
-        for array, reference in zip(results(module, function, half), results(module, function, exact), strict=True):
-            np.testing.assert_array_equal(array, reference)
-
-
-@each_backend
-@each_model
-def test_integers_and_booleans_are_converted(model: str, backend: str, modules: Modules) -> None:
-    module, plain = modules.get(model, backend), arrays_of(PROGRAMS[model])
-    for dtype in (np.bool_, np.int8, np.uint64, np.dtype(">i4")):
-        changed = {**plain, "Y": plain["Y"].astype(dtype)}
-        for function in FUNCTIONS:
-            for array, reference in zip(results(module, function, changed), results(module, function, plain), strict=True):
-                np.testing.assert_array_equal(array, reference)
-
-
-@each_backend
-@each_model
-def test_one_array_for_several_arguments(model: str, backend: str, modules: Modules) -> None:
-    """Inputs may overlap: nothing is written to them."""
-    module, plain = modules.get(model, backend), arrays_of(PROGRAMS[model])
-    memory = np.random.default_rng(5).normal(size=1000)
-    overlapping = {}
-    for start, (name, array) in enumerate(plain.items()):
-        overlapping[name] = memory[start : start + array.size].reshape(array.shape)
-    copies = {name: array.copy() for name, array in overlapping.items()}
-    for function in FUNCTIONS:
-        for array, reference in zip(results(module, function, overlapping), results(module, function, copies), strict=True):
-            np.testing.assert_array_equal(array, reference)
-
-
-@each_backend
-@each_model
-def test_arrays_of_size_zero_and_one(model: str, backend: str, modules: Modules) -> None:
-    module, program = modules.get(model, backend), PROGRAMS[model]
-    for batch in (0, 1):
-        sizes = {spec.name: batch if spec.name == "N" else 3 for spec in program.sizes}
-        arrays = {}
-        for name, spec in program.inputs.items():
-            shape = tuple(extent.evaluate(sizes) for extent in spec.shape)
-            arrays[name] = np.random.default_rng(0).normal(size=shape)
-        for function in FUNCTIONS:
-            expected = results(module, function, arrays)
-            for layout in ("Fortran order", "every second entry", "backwards", "misaligned"):
-                changed = {name: LAYOUTS[layout](array) for name, array in arrays.items()}
-                for array, reference in zip(results(module, function, changed), expected, strict=True):
-                    np.testing.assert_array_equal(array, reference, err_msg=f"{function}, {layout}, {batch}")
-
-
-@each_backend
-def test_arrays_without_axes(backend: str) -> None:
-    module = bc.compile("param a : scalar\ninput b : scalar\nJ = a**3 b\ngradient J wrt a", backend=backend)
-    wide = np.arange(6.0).reshape(2, 3)
-    for two in (2, 2.0, np.float32(2), np.array(2), np.array([2.0])[0], wide[0, 2], wide[0, 2, ...], np.array(2, ">f8")):
-        value, (slope,) = module.value_and_grad(two, np.array(3))
-        assert value == 24 and slope == 36 and np.ndim(slope) == 0
-
-
-# ------------------------------------------------------------------------------------------------ refusals
-@each_backend
-@each_model
-def test_strict_refuses_what_would_be_copied(model: str, backend: str, modules: Modules) -> None:
-    module, plain = modules.get(model, backend), arrays_of(PROGRAMS[model])
-    for function in (module.evaluate, module.forward, module.value_and_grad):
-        function(**plain, strict=True)
-        function(**{name: read_only(array) for name, array in plain.items()}, strict=True)
-        for name, layout in LAYOUTS.items():
-            changed = {**plain, "X": layout(plain["X"])}
-            if name in ("read-only", "a subclass"):
-                continue
-            with pytest.raises(bc.ArgumentError, match="X: strict=True takes"):
-                function(**changed, strict=True)
-
-
-@each_backend
-@each_model
-def test_out_must_be_dense_aligned_and_apart(model: str, backend: str, modules: Modules) -> None:
-    module, plain = modules.get(model, backend), arrays_of(PROGRAMS[model])
-    expected = module.value_and_grad(**plain).gradients
-    name, reference = next((n, g) for n, g in expected._asdict().items() if g.ndim == 2)
-    for layout in ("Fortran order", "every second entry", "backwards", "misaligned", "read-only", "big-endian"):
-        with pytest.raises(bc.ArgumentError, match="out"):
-            module.value_and_grad(**plain, out={name: LAYOUTS[layout](reference)})
-    inputs = {**plain, name: plain[name].copy()}
-    with pytest.raises(bc.ArgumentError, match="shares memory with an input"):
-        module.value_and_grad(**inputs, out={name: inputs[name]})
-    target = np.full(reference.shape, np.nan)
-    assert getattr(module.value_and_grad(**plain, out={name: target}).gradients, name) is target
-    np.testing.assert_array_equal(target, reference)
+@pytest.mark.parametrize("layout", [*NAMED, "^12·^21", "^43·^12"])
+def test_every_arrangement_keeps_all_axes(layout: str) -> None:
+    outputs, inputs = (0, 2) if layout == "column" else (2, 2)
+    assert sorted(arrangement(layout, outputs, inputs).order) == list(range(outputs + inputs))
