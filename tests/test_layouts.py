@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_a_layout_holds_the_numbers_of_the_jacobian_elsewhere(output: str, by: s
     assert found.shape == shape
     first = RANK[output]
     outs, ins = plain.shape[:first], plain.shape[first:]
-    expected: dict[str, Callable[[], np.ndarray]] = {
+    places: dict[str, Callable[[], Any]] = {
         "jacobian": lambda: plain,
         "gradient": lambda: np.moveaxis(plain, range(first), range(-first, 0)) if first else plain,
         "row": lambda: plain.reshape(*(outs or (1,)), *(ins or (1,))),
@@ -87,8 +88,8 @@ def test_a_layout_holds_the_numbers_of_the_jacobian_elsewhere(output: str, by: s
         "^41·^12": lambda: plain.transpose(3, 0, 1, 2),
         "^14·^21": lambda: plain.transpose(3, 0, 1, 2),
         "^1·^1": lambda: plain.T,
-    }[layout]()
-    np.testing.assert_allclose(found, expected)
+    }
+    np.testing.assert_allclose(found, places[layout]())
 
 
 def test_positions_are_read_from_the_differential() -> None:
