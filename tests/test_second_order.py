@@ -17,6 +17,9 @@ import pytest
 from modelcases import BACKENDS
 
 import bracketc as bc
+from bracketc import compiler
+from bracketc.options import Options
+from bracketc.plan.steps import writes
 
 Array = np.ndarray[Any, Any]
 Closed = Callable[..., Any]
@@ -316,3 +319,49 @@ def test_third_derivatives_are_differences_of_second_ones(products: ModuleType) 
     _same(products.thirdgradient(**arrays), third.transpose(2, 0, 1))
     mixed = np.asarray(products.mixedthird(**arrays))
     np.testing.assert_allclose(mixed, _differences(hessian, arrays, "y"), rtol=1e-6, atol=1e-6)
+
+
+LAYERS = 6
+NETWORK = "\n".join(
+    [
+        "dim N ~ 40, D ~ 30, C = 5",
+        "input X : N, D",
+        "input Y : N, C onehot rows",
+        *(f"param W{k} : D, {'C' if k == LAYERS else 'D'}" for k in range(1, LAYERS + 1)),
+        "Z1 = relu(X @ W1)",
+        *(f"Z{k} = relu(Z{k - 1} @ W{k})" for k in range(2, LAYERS)),
+        f"J = -(ln(softmax^1(Z{LAYERS - 1} @ W{LAYERS})) · Y)",
+        "hessian J wrt W1",
+    ]
+)
+
+
+def test_the_hessian_of_a_network_costs_its_last_product() -> None:
+    """X_ni X_nj M_npq over n takes 2 N D⁴ flops; nothing else carries four axes of D, and samples stand outside it."""
+    planned = compiler.stages(bc.parse(NETWORK), Options()).plan
+    schedule = planned.schedule("hessian_J_W1")
+    samples, width = planned.hints["N"], planned.hints["D"]
+    assert schedule.flops.evaluate(planned.hints) < 1.2 * 2 * samples * width**4
+    for step in schedule.steps:
+        for buffer in writes(step):
+            assert str(buffer.shape).count("D") < 4 or buffer in dict(schedule.results).values()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_hessian_of_a_network_is_its_closed_form(backend: str) -> None:
+    rng = np.random.default_rng(5)
+    samples, width, classes = 7, 4, 5
+    X, Y = rng.normal(size=(samples, width)), np.eye(classes)[rng.integers(classes, size=samples)]
+    weights = [rng.normal(size=(width, classes if k == LAYERS else width)) for k in range(1, LAYERS + 1)]
+    Z, masks = X, []
+    for weight in weights[:-1]:
+        masks.append((Z @ weight > 0).astype(float))
+        Z = (Z @ weight) * masks[-1]
+    P = np.array([softmax(row) for row in Z @ weights[-1]])
+    G = masks[-1][:, :, None] * weights[-1]
+    for weight, mask in zip(weights[-2:0:-1], masks[-2::-1], strict=True):
+        G = mask[:, :, None] * (weight @ G)
+    inner = es("npk,nk,nqk->npq", G, P, G) - es("npk,nk,nql,nl->npq", G, P, G, P)
+    expected = es("ni,nj,npq->ipjq", X, X, inner)
+    found = bc.compile(NETWORK, backend=backend).hessian_J_W1(X, Y, *weights)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)

@@ -45,7 +45,8 @@ from bracketc.ir.verify import verify
 from bracketc.simplify import simplify, stabilise
 from bracketc.simplify.canonical import canonicalise
 from bracketc.simplify.deltas import eliminate_deltas
-from bracketc.simplify.flatten import inline_brackets
+from bracketc.simplify.flatten import inline_brackets, pull_outer
+from bracketc.simplify.sums import pull_outer_terms
 
 N, K, M, J = (Dim.named(name) for name in ("N", "K", "M", "J"))
 A, B, C = build.tensor("A", "N", "K"), build.tensor("B", "K", "M"), build.tensor("C", "N", "K")
@@ -415,3 +416,21 @@ def test_the_same_text_under_every_hash_seed() -> None:
         for seed in ("0", "1", "4242")
     }
     assert len(texts) == 1
+
+
+def test_a_factor_with_a_label_of_its_own_leaves_the_contraction() -> None:
+    found = one(einsum(1, [(A, "nk"), (X, "nj"), (Y, "nj")], "kn"), pull_outer)
+    assert found is einsum(1, [(A, "nk"), (einsum(1, [(X, "nj"), (Y, "nj")], "n"), "n")], "kn")
+    inner = einsum(1, [(A, "nk"), (X, "nj"), (C, "nj")], "knj")
+    from_product = one(einsum(1, [(inner, "knj"), (Y, "nj")], "kn"), pull_outer)
+    assert from_product is einsum(1, [(A, "nk"), (einsum(1, [(X, "nj"), (C, "nj"), (Y, "nj")], "n"), "n")], "kn")
+    chain = einsum(1, [(X, "nk"), (B, "km"), (w, "k")], "nm")
+    assert one(chain, pull_outer) is chain
+
+
+def test_a_sum_loses_a_label_with_what_its_terms_share() -> None:
+    first, second = einsum(1, [(A, "nk"), (X, "nj")], "knj"), einsum(-2, [(A, "nk"), (Y, "nj")], "knj")
+    inner = add([X, scale(-2, Y)])
+    assert one(add([first, second]), pull_outer_terms) is einsum(1, [(A, "nk"), (inner, "nj")], "knj")
+    same = add([einsum(1, [(A, "nk"), (X, "nk")], "nk"), einsum(1, [(A, "nk"), (Y, "nk")], "nk")])
+    assert one(same, pull_outer_terms) is same

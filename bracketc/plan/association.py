@@ -20,7 +20,10 @@ from bracketc.plan.hints import Hints
 from bracketc.plan.paths import EXACT_FACTORS, path, path_cost
 
 WORTHWHILE = 0.01
-"""A chain stays as written unless this part of its flops is saved: shared names and passes are worth more than that."""
+"""A chain stays as written unless this part of its cost is saved: shared names and passes are worth more than that."""
+
+ENTRY_FLOPS = 16
+"""Flops that take as long as an entry of an intermediate is written and read again."""
 
 MAX_FACTORS = 64
 """Larger products are taken apart into products of so many factors."""
@@ -52,9 +55,12 @@ def reassociate(roots: Roots, hints: Hints, fixed: Container[Node] = ()) -> Reas
             if not absorbed:
                 break
             flattened = _flatten(node, absorbed)
-            before = einsum_flops(node, hints) + sum(einsum_flops(part, hints) for part in absorbed)
-            after = einsum_flops(flattened, hints)
-            if after < before * (1 - WORTHWHILE):
+            costs = [_einsum_cost(part, hints) for part in (node, *absorbed)]
+            before, entries = sum(flops for flops, _ in costs), sum(entries for _, entries in costs)
+            entries += sum(hints.count(part.shape) for part in absorbed)
+            after, fewer = _einsum_cost(flattened, hints)
+            saved = before - after + ENTRY_FLOPS * (entries - fewer)
+            if after < before and saved > WORTHWHILE * (before + ENTRY_FLOPS * entries):
                 flat[node] = flattened
                 inner.update(absorbed)
                 gains.append((node, before, after))
@@ -157,6 +163,11 @@ def _flatten(node: Einsum, absorbed: list[Einsum]) -> Einsum:
 
 def einsum_flops(node: Einsum, hints: Hints) -> int:
     """Flops of one bracket as :mod:`bracketc.plan.lower` computes it."""
+    return _einsum_cost(node, hints)[0]
+
+
+def _einsum_cost(node: Einsum, hints: Hints) -> tuple[int, int]:
+    """Flops of one bracket, and the entries of the intermediates of its path."""
     sizes = tuple(hints.of(extent) for extent in node.extents)
     sets = [tuple(dict.fromkeys(labels)) for _, labels in node.factors if labels]
     scalars = len(node.factors) - len(sets)
@@ -164,9 +175,9 @@ def einsum_flops(node: Einsum, hints: Hints) -> int:
     scaling = (scalars + (node.coefficient not in (1, -1))) * entries
     summed = {label for labels in sets for label in labels}.difference(node.output)
     if not summed:
-        return scaling + max(0, len(sets) - 1) * entries
+        return scaling + max(0, len(sets) - 1) * entries, 0
     if len(sets) == 1:
-        return scaling + _count(sets[0], sizes)
+        return scaling + _count(sets[0], sizes), 0
     flops = 0
     reduced = []
     for place, labels in enumerate(sets):
@@ -177,7 +188,8 @@ def einsum_flops(node: Einsum, hints: Hints) -> int:
         reduced.append(kept)
     factors = tuple(labels for labels in reduced if labels)
     carried = tuple(label for label in node.output if any(label in labels for labels in factors))
-    return flops + scaling + path_cost(factors, carried, sizes, path(factors, carried, sizes))[0]
+    path_flops, written = path_cost(factors, carried, sizes, path(factors, carried, sizes))
+    return flops + scaling + path_flops, written - _count(carried, sizes)
 
 
 def _count(labels: Labels, sizes: tuple[int, ...]) -> int:

@@ -238,6 +238,8 @@ class Lowering:
                 return self._pair(left, right, output, extents, scale, name), output
             needed_later = {label for _, labels in current for label in labels}.union(output)
             kept = tuple(dict.fromkeys(label for label in (*left[1], *right[1]) if label in needed_later))
+            if set(kept) == {*left[1], *right[1]}:  # nothing is summed: the order of the axes is free
+                kept = (*(x for x in kept if x not in output), *(x for x in output if x in kept))
             current.append((self._pair(left, right, kept, extents, _Scale(Fraction(1), ()), "t"), kept))
         raise AssertionError(factors)
 

@@ -5,11 +5,11 @@ overflow; ``simplify`` runs after it, and may use the traits of arguments. Both 
 what is shared stays shared. Each pass is a function of its own, with the bracket before and after in its docstring:
 
     room            passes
-    flatten         fold_brackets, inline_brackets, pull_scalars, flatten_products, join_sums, absorb_scales
+    flatten         fold_brackets, inline_brackets, pull_scalars, pull_outer, flatten_products, join_sums, absorb_scales
     deltas          eliminate_deltas, split_deltas, distribute_deltas
     powers          split_sizes, merge_powers, simplify_powers
     canonical       canonicalise
-    sums            merge_terms, pull_common, cancel_terms, flatten_sums
+    sums            merge_terms, pull_common, pull_outer_terms, cancel_terms, flatten_sums
     broadcasts      fold_constants, spread_late, fold_selects
     stable          stable_logarithms, stable_quotients, stable_powers, stable_differences, stable_exponentials,
                     shift_logsumexp, complement_sigmoids
@@ -46,6 +46,7 @@ from bracketc.simplify.flatten import (
     fold_bracket,
     inline_bracket,
     join_sums,
+    pull_outer_factor,
     pull_scalar,
 )
 from bracketc.simplify.powers import merge_power, simplify_power, split_size
@@ -61,7 +62,7 @@ from bracketc.simplify.stable import (
     stable_quotient,
 )
 from bracketc.simplify.stops import drop_stop
-from bracketc.simplify.sums import cancel_term, flatten_sums, merge_term, pull_common_scalars
+from bracketc.simplify.sums import cancel_term, flatten_sums, merge_term, pull_common_scalars, pull_outer_term
 from bracketc.simplify.traits import (
     declared_power,
     declared_product,
@@ -87,9 +88,10 @@ ALWAYS: Rules = {
         sum_overlap,
         split_delta,
         pull_scalar,
+        pull_outer_factor,
         canonical_bracket,
     ),
-    Add: (merge_term, stable_difference, spread_later, cancel_term, pull_common_scalars),
+    Add: (merge_term, stable_difference, spread_later, cancel_term, pull_common_scalars, pull_outer_term),
     Pointwise: (
         fold_constant,
         spread_later,
@@ -122,6 +124,7 @@ UNDER_TRAITS: Rules = {
         sum_overlap,
         split_delta,
         pull_scalar,
+        pull_outer_factor,
         symmetric_canonical,
     ),
     Pointwise: (drop_stop, *ALWAYS[Pointwise], use_sign, declared_power),

@@ -7,7 +7,8 @@ them by cost, with the given nesting as its baseline.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Collection, Hashable
 from fractions import Fraction
 
 from bracketc.ir.build import einsum, fill_value, product
@@ -117,6 +118,51 @@ def pull_scalar(node: Node) -> Node:
     output = tuple(label for label in node.output if label in used)
     core = bracket(_ONE, inside, output, {label: extent for label, extent in extents.items() if label in used})
     return einsum(node.coefficient, [*scalars, (core, output)], node.output, extents)
+
+
+def pull_outer(roots: Roots) -> Roots:
+    """Take factors that alone carry a label of the output out of a contraction, also those of a product inside it: what
+    is left has a label less.
+
+    (X_nd P_nj A_nj | dn)  ->  (X_nd (P_nj A_nj | n)_n | dn)          ((X_nd A_nj | dnj)_dnj P_nj | dn)  ->  the same
+    """
+    return rewrite(roots, pull_outer_factor)
+
+
+def pull_outer_factor(node: Node) -> Node:
+    if not isinstance(node, Einsum) or not is_contraction(node):
+        return node
+    coefficient: Number = node.coefficient
+    factors: list[Factor] = []
+    for factor, labels in node.factors:
+        if isinstance(factor, Einsum) and not is_contraction(factor):
+            others = {label for other, own in node.factors if other is not factor for label in own}
+            parts = _inner(factor, labels)
+            if _outer_factors(parts, others, node.output):
+                coefficient = product(coefficient, factor.coefficient)
+                factors += parts
+                continue
+        factors.append((factor, labels))
+    outside = _outer_factors(factors, frozenset(), node.output) if len(factors) > 2 else []
+    inside = [factor for factor in factors if factor not in outside]
+    used = {label for _, labels in inside for label in labels}
+    if not outside or not used.issuperset(range(len(node.output), len(node.extents))):
+        return node
+    output = tuple(label for label in node.output if label in used)
+    extents: dict[Hashable, Dim] = dict(enumerate(node.extents))
+    core = bracket(_ONE, inside, output, {label: extent for label, extent in extents.items() if label in used})
+    return einsum(coefficient, [*outside, (core, output)], node.output, extents)
+
+
+def _outer_factors(factors: list[Factor], others: Collection[int], output: tuple[int, ...]) -> list[Factor]:
+    """Factors of output labels alone, one of which stands in no other factor and not among ``others``."""
+    carriers = Counter(label for _, labels in factors for label in set(labels))
+    return [
+        (factor, labels)
+        for factor, labels in factors
+        if all(label in output for label in labels)
+        and any(carriers[label] == 1 and label not in others for label in labels)
+    ]
 
 
 def _components(node: Einsum) -> list[list[Factor]]:

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from fractions import Fraction
 
 from bracketc.ir.build import add, einsum, fill, is_zero, product, total
+from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Add, Einsum, Literal, Node, Number
 from bracketc.ir.rewrite import Roots, map_nodes, rewrite, use_counts
 from bracketc.simplify.brackets import Factor, is_contraction, is_exact_one, number_in_front, split_scale, times
@@ -118,6 +119,36 @@ def _without(term: Node, common: Number, shared: Counter[Node]) -> Node:
         else:
             factors.append((factor, labels))
     return einsum(coefficient, factors, body.output, dict(enumerate(body.extents)))
+
+
+def pull_outer_terms(roots: Roots) -> Roots:
+    """Take factors that all terms share out of a sum where a label leaves it with them.
+
+    (X_nd A_ni | din) - (X_nd B_n C_i | din)  ->  (X_nd ((A_ni | ni) - (B_n C_i | ni))_ni | din)
+    """
+    return rewrite(roots, pull_outer_term)
+
+
+def pull_outer_term(node: Node) -> Node:
+    if not isinstance(node, Add):
+        return node
+    products = [term for term in node.terms if isinstance(term, Einsum) and not is_contraction(term)]
+    if len(products) < len(node.terms):
+        return node
+    shared = Counter(products[0].factors)
+    for term in products[1:]:
+        shared &= Counter(term.factors)
+    rest = [(Counter(term.factors) - shared) for term in products]
+    carried = {label for factors in rest for _, labels in factors for label in labels}
+    outside = {factor: count for factor, count in shared.items() if not carried.issuperset(factor[1])}
+    if not outside:
+        return node
+    inner = [[f for f, count in (Counter(t.factors) - Counter(outside)).items() for _ in range(count)] for t in products]
+    labels = sorted({label for factors in inner for _, own in factors for label in own})
+    sizes: dict[Hashable, Dim] = {label: node.shape[label] for label in labels}
+    left = add(einsum(t.coefficient, own, labels, sizes) for t, own in zip(products, inner, strict=True))
+    pulled = [factor for factor, count in outside.items() for _ in range(count)]
+    return einsum(1, [*pulled, (left, labels)], range(node.rank), dict(enumerate(node.shape)))
 
 
 def cancel_terms(roots: Roots) -> Roots:
