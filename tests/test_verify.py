@@ -181,6 +181,17 @@ def test_a_name_before_its_where_is_rejected_and_the_rest_stands() -> None:
     assert [step.verdict for step in steps] == ["rejected", "rejected", "proved"]
 
 
+def test_a_member_that_cannot_be_read_spoils_its_neighbours_alone() -> None:
+    steps = judged("derivation {\nx = q\n= x\n= x + x - x\n}\n")
+    assert [step.verdict for step in steps] == ["rejected", "rejected", "proved"]
+    assert "unknown name q" in steps[0].reason and "the member before it" in steps[1].reason
+
+
+def test_a_differential_of_a_constant_names_what_varies() -> None:
+    (step,) = judged("derivation wrt x {\nd(A @ x) = dA @ x\n}\n")
+    assert step.verdict == "rejected" and "x varies here" in step.diagnostics[0].help
+
+
 def test_a_conclusion_needs_a_differential() -> None:
     (step,) = judged("derivation {\n⟹ ∇[x](a · x) = a\n}\n")
     assert step.verdict == "rejected" and "without a differential" in step.reason

@@ -115,8 +115,7 @@ class _Reader:
 
     def read(self) -> Block:
         statement = self.statement
-        head = statement.span.text.split("{")[0]
-        title = " ".join(head.split())
+        title = " ".join(self._head().text.split())
         try:
             self._lines()
         finally:
@@ -175,7 +174,12 @@ class _Reader:
         try:
             self.variation.vary(references)
         except Abort:
-            self._reject(self.statement.span, "", "", None)
+            self._reject(self._head(), "", "", None)
+
+    def _head(self) -> Span:
+        """The head of the block, without its lines."""
+        span = self.statement.span
+        return Span(span.source, span.start, span.start + len(span.text.split("{")[0].rstrip()))
 
     def _mentioned_differentials(self) -> tuple[syntax.Reference, ...]:
         """Without ``wrt``: the arguments whose differential the block writes, or else all parameters."""
@@ -247,7 +251,9 @@ class _Reader:
         nodes = self._matched(left, right)
         problems = self._taken()
         if nodes is None and not problems:
-            problems = (Diagnostic("it uses what could not be read", right.span),)
+            before = left.value is None and right.value is not None
+            message = "the member before it could not be read" if before else "it uses what could not be read"
+            problems = (Diagnostic(message, right.span, notes=((("that member", left.span),) if before else ())),)
         first, second = nodes if nodes is not None and not problems else (None, None)
         return Claim(kind, first, second, left.span, right.span, line.remark, problems)
 

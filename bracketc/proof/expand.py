@@ -27,7 +27,7 @@ from bracketc.simplify.sums import merge_term
 from bracketc.simplify.traits import declared_product, sum_row, symmetric_canonical, use_diagonal, use_orthogonal
 from bracketc.simplify.windows import compose_window, fold_gather, fold_overlap, fold_stack, sum_overlap
 
-MOST_TERMS = 3000
+MOST_TERMS = 1000
 """Terms that one product may be multiplied out to; beyond it stays a product."""
 
 HIGHEST = 4

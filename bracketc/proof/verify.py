@@ -91,6 +91,7 @@ def judge(claim: Claim, program: Program) -> Judgement:
         written = (claim.left, claim.right)
         left, right = expand_derivatives(Roots(written)).nodes
         found = trial(left, right, program)
+        again = trial(left, right, program, seed=1) if found.outcome == "differ" else found
     except BracketError as error:
         return Judgement(claim, "rejected", error.diagnostics[0].message, None, error.diagnostics)
     if found.outcome == "undefined":
@@ -98,7 +99,7 @@ def judge(claim: Claim, program: Program) -> Judgement:
         diagnostic = Diagnostic("a side is undefined at every random point", claim.right_span, help)
         return Judgement(claim, "rejected", f"{diagnostic.message}; {help}", None, (diagnostic,))
     if found.outcome == "differ":
-        return _refuted(claim, left, right, program, found.points)
+        return _refuted(claim, left, right, program, (*again.points, *found.points))
     move = _move(written, (left, right))
     if move is not None:
         reason = "bracketc derives the same" if claim.kind == "conclusion" and _has_derivative(written) else move
@@ -171,8 +172,7 @@ def _refuted(claim: Claim, left: Node, right: Node, program: Program, points: tu
     sizes = tuple((name, point.sizes[name]) for name in _sizes_of(left, right) if name in point.sizes)
     values = tuple((tensor.name, _short(point.arrays[tensor])) for tensor in tensors([left, right]))
     example = Counterexample(sizes, values, tuple(int(k) + 1 for k in entry), first, second)
-    again = trial(left, right, program, seed=1)
-    advice = mend((*points, *again.points))
+    advice = mend(points)
     where = f" in entry {','.join(map(str, example.entry))}" if example.entry else ""
     reason = f"left is {first:.6g}, right is {second:.6g}{where}"
     notes: list[tuple[str, Span | None]] = [("the left side", claim.left_span)]
