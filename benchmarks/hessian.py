@@ -1,0 +1,216 @@
+"""Dense Hessians against `jax.jit(jax.hessian)` and the closed form in NumPy: one core, float64, results checked first.
+
+    python benchmarks/hessian.py [--only factorisation] [--against numpy,jax] [--rounds 21] [--json FILE]
+
+Ratios are a contender's median over that of the bracketc C kernel called with arguments and returning a new array.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+import bracketc as bc
+from bracketc.bench.pinning import restart_on_one_core
+from bracketc.bench.report import timing_table
+from bracketc.bench.timing import interleave
+from harness import OURS, Array, Arrays, Contender, check, one_hot
+
+LAYERS = 10
+CLASSES = 10
+RANK = 5
+
+QUADRATIC = "dim n\ninput A : n, n\nparam x : n\nJ = x · (A @ x)\nhessian J wrt x as H\n"
+LOGISTIC = """dim m, n
+input X : m, n
+input y : m
+param w : n
+J = softplus(-y ⊙ (X @ w)) · 𝟏
+hessian J wrt w as H
+"""
+FACTORISATION = f"""dim n, k = {RANK}
+input T : n, n
+input M : n, n
+param U : n, k
+param V : n, k
+J = norm2((T - U @ V^T) ⊙ M)
+hessian J wrt U as H
+"""
+NETWORK = "\n".join(
+    [
+        "dim n ~ 32, m ~ 32",
+        "input X : m, n",
+        f"input Y : m, {CLASSES} onehot rows",
+        *(f"param W{k} : n, {'n' if k < LAYERS else CLASSES}" for k in range(1, LAYERS + 1)),
+        "Z1 = relu(X @ W1)",
+        *(f"Z{k} = relu(Z{k - 1} @ W{k})" for k in range(2, LAYERS)),
+        f"J = -(ln(softmax^1(Z{LAYERS - 1} @ W{LAYERS})) · Y)",
+        "hessian J wrt W1 as H",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A function, its sizes, data in the order of the declarations, the closed form, and the loss in JAX by `wrt`."""
+
+    source: str
+    wrt: str
+    sizes: tuple[int, ...]
+    data: Callable[[np.random.Generator, int], Arrays]
+    closed: Callable[..., Array]
+    jax_loss: Callable[..., Any]
+    jax_most: int = 800
+    """The largest size that JAX gets: its Hessians need memory that the result does not."""
+
+
+def _quadratic_data(rng: np.random.Generator, n: int) -> Arrays:
+    return {"A": rng.standard_normal((n, n)), "x": rng.standard_normal(n)}
+
+
+def _logistic_data(rng: np.random.Generator, n: int) -> Arrays:
+    y = np.sign(rng.standard_normal(2 * n))
+    return {"X": rng.standard_normal((2 * n, n)), "y": y, "w": 0.1 * rng.standard_normal(n)}
+
+
+def _logistic(X: Array, y: Array, w: Array) -> Array:
+    p = 1 / (1 + np.exp(-y * (X @ w)))
+    return np.asarray(X.T @ ((p * (1 - p))[:, None] * X))
+
+
+def _factorisation_data(rng: np.random.Generator, n: int) -> Arrays:
+    mask = (rng.random((n, n)) < 0.5).astype(float)
+    factors = {name: rng.standard_normal((n, RANK)) for name in "UV"}
+    return {"T": rng.standard_normal((n, n)), "M": mask, **factors}
+
+
+def _factorisation(T: Array, M: Array, U: Array, V: Array) -> Array:
+    n, k = U.shape
+    blocks = 2 * np.einsum("im,mp,mq->ipq", M * M, V, V, optimize=True)
+    result = np.zeros((n, k, n, k))
+    diagonal = np.arange(n)
+    result[diagonal, :, diagonal, :] = blocks
+    return result
+
+
+def _network_data(rng: np.random.Generator, n: int) -> Arrays:
+    widths = [n] * LAYERS + [CLASSES]
+    weights = {f"W{k}": rng.standard_normal((widths[k - 1], widths[k])) * np.sqrt(2 / n) for k in range(1, LAYERS + 1)}
+    return {"X": rng.standard_normal((n, n)), "Y": one_hot(rng, n, CLASSES), **weights}
+
+
+def _network(X: Array, Y: Array, **weights: Array) -> Array:
+    """X_ni X_nj (G_npk P_nk G_nqk - (G P)_np (G P)_nq), G the Jacobian of the scores by the first layer."""
+    first, *inner, last = weights.values()
+    Z, masks = X, []
+    for weight in (first, *inner):
+        Z = Z @ weight
+        masks.append((Z > 0).astype(float))
+        Z = Z * masks[-1]
+    scores = Z @ last
+    P = np.exp(scores - scores.max(1, keepdims=True))
+    P /= P.sum(1, keepdims=True)
+    G = masks[-1][:, :, None] * last
+    for weight, mask in zip(inner[::-1], masks[-2::-1], strict=True):
+        G = mask[:, :, None] * (weight @ G)
+    GP = G * P[:, None, :]
+    mean = GP.sum(2)
+    M = GP @ G.transpose(0, 2, 1) - mean[:, :, None] * mean[:, None, :]
+    samples, n = X.shape
+    outer = (X[:, :, None] * X[:, None, :]).reshape(samples, -1)
+    whole = (outer.T @ M.reshape(samples, -1)).reshape(n, n, n, n)
+    return np.ascontiguousarray(whole.transpose(0, 2, 1, 3))
+
+
+def _network_loss(jax: Any, X: Any, Y: Any, **weights: Any) -> Any:
+    *hidden, last = weights.values()
+    for weight in hidden:
+        X = jax.nn.relu(X @ weight)
+    return -(jax.nn.log_softmax(X @ last) * Y).sum()
+
+
+CASES = {
+    "quadratic": Case(
+        QUADRATIC, "x", (50, 200, 800), _quadratic_data, lambda A, x: A + A.T, lambda jax, A, x: x @ A @ x
+    ),
+    "logistic": Case(
+        LOGISTIC,
+        "w",
+        (50, 200, 800),
+        _logistic_data,
+        _logistic,
+        lambda jax, X, y, w: jax.numpy.logaddexp(0, -y * (X @ w)).sum(),
+    ),
+    "factorisation": Case(
+        FACTORISATION,
+        "U",
+        (50, 200),
+        _factorisation_data,
+        _factorisation,
+        lambda jax, T, M, U, V: (((T - U @ V.T) * M) ** 2).sum(),
+    ),
+    "network": Case(NETWORK, "W1", (10, 20, 50), _network_data, _network, _network_loss, 20),
+}
+
+
+def contenders(case: Case, arrays: Arrays, size: int, against: tuple[str, ...]) -> Iterator[Contender]:
+    """The kernels of bracketc, then those of others."""
+
+    def one(name: str, call: Callable[[], Any]) -> Contender:
+        return Contender(name, call, lambda: (np.array(call()),))
+
+    compiled = bc.compile(case.source, backend="c")
+    yield one(OURS, lambda: compiled.H(**arrays))
+    yield one("bracketc C, bound", compiled.H.bind(**arrays))
+    module = bc.compile(case.source, backend="numpy")
+    yield one("bracketc NumPy", lambda: module.H(**arrays))
+    if "numpy" in against:
+        yield one("closed form", lambda: case.closed(**arrays))
+    if "jax" in against and size <= case.jax_most and importlib.util.find_spec("jax"):
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        placed = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
+        names = list(placed)
+        hessian = jax.jit(
+            jax.hessian(lambda *given: case.jax_loss(jax, **dict(zip(names, given, strict=True))), names.index(case.wrt))
+        )
+        yield one("JAX jit", lambda: jax.block_until_ready(hessian(*placed.values())))
+
+
+def main() -> None:
+    """Check and time every case, pinned to one core."""
+    parser = argparse.ArgumentParser(description="dense Hessians, one core, float64")
+    parser.add_argument("--only", choices=tuple(CASES))
+    parser.add_argument("--against", default="numpy,jax")
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--json", metavar="FILE", help="write the medians (seconds) there, too")
+    arguments = parser.parse_args()
+    restart_on_one_core()
+    console = Console(highlight=False)
+    records = []
+    for name, case in CASES.items():
+        if arguments.only not in (None, name):
+            continue
+        for size in case.sizes:
+            arrays = case.data(np.random.default_rng(0), size)
+            found = list(contenders(case, arrays, size, tuple(arguments.against.split(","))))
+            check(found, (case.closed(**arrays),), "float64")
+            timings = interleave({each.name: each.call for each in found}, rounds=arguments.rounds, seconds=0.01)
+            console.print(timing_table(f"Hessian, {name}: n={size}, float64", timings, OURS))
+            medians = {contender: timing.median for contender, timing in timings.items()}
+            records.append({"case": name, "n": size, "medians": medians})
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
