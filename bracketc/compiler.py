@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from types import ModuleType
 
+from bracketc.calculus.cuts import cut_definitions
 from bracketc.calculus.requests import named_entries
 from bracketc.emit.c_module import c_module
 from bracketc.emit.module import about, c_wrapper, flat_declarations, numpy_module, title
@@ -80,7 +81,7 @@ class Derived:
 def derive(program: Program, options: Options) -> Derived:
     """The stages before planning, whose formulas people read."""
     program = bind_sizes(program, _known_sizes(program, options))
-    program = over_program(program, stabilise)
+    program = over_program(cut_definitions(program), stabilise)
     functions, origins = named_entries(program)
     functions, origins = over_entries(functions, origins, simplify)
     return Derived(program, functions, origins)
@@ -117,9 +118,7 @@ def emit(done: Stages, name: str, options: Options) -> Emitted:
         text = numpy_module(name, program, functions, planned, dtype=dtype, version=VERSION)
         return Emitted({f"{name}.pyi": text.stub, f"{name}.py": text.python})
     heading = title(name, program, VERSION)
-    code = c_module(
-        name, planned, functions, dtype=dtype, title=heading, about=about(program), checked=options.verify
-    )
+    code = c_module(name, planned, functions, dtype=dtype, title=heading, about=about(program), checked=options.verify)
     text = c_wrapper(name, program, functions, planned, code, dtype=dtype, version=VERSION)
     files = {f"{name}.h": code.header, f"{name}.c": code.source, f"{name}.pyi": text.stub, f"{name}.py": text.python}
     return Emitted(files, Glue(code.flat, "\n".join(flat_declarations(code))))

@@ -23,11 +23,11 @@ from bracketc.calculus.derivatives import (
     vjp,
 )
 from bracketc.errors import Diagnostic, SourceError, UnsupportedError
-from bracketc.ir.build import fill_value
+from bracketc.ir.build import fill_value, literal
 from bracketc.ir.nodes import Node, Tensor
-from bracketc.ir.program import Candidate, Entry, Program, Request
+from bracketc.ir.program import Candidate, Cut, Entry, Program, Request
 from bracketc.ir.recurrence import merge_recurrences
-from bracketc.ir.rewrite import Origin, Roots
+from bracketc.ir.rewrite import Origin, Roots, substitute
 
 Named = tuple[tuple[str, Node], ...]
 
@@ -73,9 +73,7 @@ def _merged(functions: Sequence[Entry], origins: dict[Node, Origin]) -> list[Ent
     merged = merge_recurrences(Roots(roots, origins))
     origins.update(merged.origins)
     nodes = iter(merged.nodes)
-    return [
-        replace(function, results=tuple((name, next(nodes)) for name, _ in function.results)) for function in functions
-    ]
+    return [replace(function, results=tuple((name, next(nodes)) for name, _ in function.results)) for function in functions]
 
 
 # --------------------------------------------------------------------------------------------------- checks
@@ -188,9 +186,17 @@ class _Graph:
     results: Named
     outputs: Mapping[str, Node]
     sources: Mapping[str, Node]
+    cuts: Mapping[tuple[str, str], Cut]
 
-    def wrt(self, request: Request) -> tuple[Node, ...]:
-        return tuple(self.sources[name] for name in request.wrt)
+    def target(self, output: str, name: str) -> tuple[Node, Node]:
+        """``output`` as a function of ``name``: the node to differentiate, and what it is differentiated by."""
+        cut = self.cuts.get((output, name))
+        return (self.outputs[output], self.sources[name]) if cut is None else (cut.node, cut.variable)
+
+    def closed(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
+        """``nodes`` with the definitions that were cut put back."""
+        values: dict[Node, Node] = {cut.variable: self.sources[cut.wrt] for cut in self.cuts.values()}
+        return substitute(tuple(nodes), values) if values else tuple(nodes)
 
 
 def _expand(program: Program, requests: Iterable[Request]) -> _Graph:
@@ -200,6 +206,7 @@ def _expand(program: Program, requests: Iterable[Request]) -> _Graph:
     for request in requests:
         wanted.setdefault(outputs[request.output])
         wanted.update(dict.fromkeys(sources[name] for name in request.wrt))
+    wanted.update(dict.fromkeys(cut.node for cut in program.cuts))
     nodes = tuple(wanted)
     expanded = dict(zip(nodes, expand_derivatives(Roots(nodes, program.origins)).nodes, strict=True))
     return _Graph(
@@ -207,6 +214,7 @@ def _expand(program: Program, requests: Iterable[Request]) -> _Graph:
         tuple((name, expanded[node]) for name, node in program.results),
         {name: expanded.get(node, node) for name, node in outputs.items()},
         {name: expanded.get(node, node) for name, node in sources.items()},
+        {(cut.output, cut.wrt): replace(cut, node=expanded[cut.node]) for cut in program.cuts},
     )
 
 
@@ -219,9 +227,8 @@ def _entry(graph: _Graph, name: str, extras: Sequence[Tensor], results: Named, r
 
 
 def _gradient(graph: _Graph, request: Request) -> list[Entry]:
-    origins = graph.program.origins
-    target, wrt = graph.outputs[request.output], graph.wrt(request)
-    slopes = tuple(zip(request.wrt, gradient(target, wrt, origins), strict=True))
+    target = graph.outputs[request.output]
+    slopes = _slopes(graph, request, (request.output,), (literal(1),))
     value = ((request.output, target), *slopes)
     if request.name is not None:
         return [_entry(graph, request.name, (), value, request)]
@@ -230,18 +237,39 @@ def _gradient(graph: _Graph, request: Request) -> list[Entry]:
         named[request.output] = target
     real = {name: node for name, node in named.items() if node.dtype == "real"}
     bars = tuple(Tensor(f"bar_{name}", node.shape) for name, node in real.items())
-    back = tuple(zip(request.wrt, vjp(tuple(real.values()), wrt, bars, origins), strict=True))
+    back = _slopes(graph, request, tuple(real), bars)
     return [
         _entry(graph, "backward", bars, back, request),
         _entry(graph, "value_and_grad", (), value, request),
     ]
 
 
-def _each(
-    graph: _Graph, request: Request, answer: Callable[[str, Node], tuple[Node, tuple[Tensor, ...]]]
-) -> list[Entry]:
+def _slopes(graph: _Graph, request: Request, outputs: Sequence[str], bars: Sequence[Node]) -> Named:
+    """Cotangents of every ``wrt`` name for those of ``outputs``: of all arguments at once, of each definition alone."""
+    origins = graph.program.origins
+    cut = [name for name in request.wrt if any((output, name) in graph.cuts for output in outputs)]
+    whole = [name for name in request.wrt if name not in cut]
+    nodes = tuple(graph.outputs[output] for output in outputs)
+    found = dict(zip(whole, vjp(nodes, tuple(graph.sources[name] for name in whole), bars, origins), strict=True))
+    for name in cut:
+        variable = Tensor("%cut", graph.sources[name].shape)
+        targets = [_cut_at(graph, output, name, variable) for output in outputs]
+        (slope,) = vjp(targets, (variable,), bars, origins)
+        (found[name],) = substitute((slope,), {variable: graph.sources[name]})
+    return tuple((name, found[name]) for name in request.wrt)
+
+
+def _cut_at(graph: _Graph, output: str, name: str, variable: Tensor) -> Node:
+    """``output`` with ``variable`` for the definition ``name``, which may be the output itself."""
+    if output == name:
+        return variable
+    cut = graph.cuts.get((output, name))
+    return graph.outputs[output] if cut is None else substitute((cut.node,), {cut.variable: variable})[0]
+
+
+def _each(graph: _Graph, request: Request, answer: Callable[[str, Node, Node], tuple[Node, tuple[Tensor, ...]]]) -> list[Entry]:
     """One function a ``wrt`` name; under a name of its own, one function with a result for each."""
-    answers = [(name, *answer(name, node)) for name, node in zip(request.wrt, graph.wrt(request), strict=True)]
+    answers = [(name, *answer(name, *graph.target(request.output, name))) for name in request.wrt]
     if request.name is None:
         return [
             _entry(graph, f"{request.kind}_{request.output}_{name}", extras, ((name, node),), request)
@@ -252,57 +280,65 @@ def _each(
 
 
 def _jacobian(graph: _Graph, request: Request) -> list[Entry]:
-    target, origins = graph.outputs[request.output], graph.program.origins
-    wrt = dict(zip(request.wrt, graph.wrt(request), strict=True))
+    origins = graph.program.origins
+    pairs = {name: graph.target(request.output, name) for name in request.wrt}
     found: dict[str, dict[str, Node]] = {}
     for mode, differentiate in JACOBIANS.items():
         found[mode] = {
-            name: layouts.arranged(differentiate(target, node, origins), target.rank, request.layout)
-            for name, node in wrt.items()
+            name: layouts.arranged(graph.closed([differentiate(target, node, origins)])[0], target.rank, request.layout)
+            for name, (target, node) in pairs.items()
         }
 
     def chosen(entry: Entry) -> Entry:
         names = [name for name, _ in entry.results]
-        first = preferred(target, wrt[names[0]])
+        first = preferred(*pairs[names[0]])
         modes = sorted(found, key=lambda mode: mode != first)
         return entry.with_candidates(tuple(Candidate(mode, tuple(found[mode][n] for n in names)) for mode in modes))
 
-    return [chosen(entry) for entry in _each(graph, request, lambda name, node: (found["reverse"][name], ()))]
+    return [chosen(entry) for entry in _each(graph, request, lambda name, *_: (found["reverse"][name], ()))]
 
 
 def _hessian(graph: _Graph, request: Request) -> list[Entry]:
-    target, origins = graph.outputs[request.output], graph.program.origins
-    nodes = graph.wrt(request)
+    origins = graph.program.origins
+    first, second = request.wrt[0], request.wrt[-1]
+    target, by_second = graph.target(request.output, second)
+    if (request.output, second) in graph.cuts or (request.output, first) not in graph.cuts:
+        if first != second and (request.output, first) in graph.cuts:
+            help = f"write g = ∇[{first}]({request.output}) and jacobian g wrt {second}"
+            raise UnsupportedError(Diagnostic("a mixed derivative by two definitions", request.span, help))
+        found = hessians(target, by_second if first == second else graph.sources[first], by_second, origins)
+    else:  # the gradient by a definition, as a function of an argument
+        cut, variable = graph.target(request.output, first)
+        (slope,) = graph.closed(gradient(cut, (variable,), origins))
+        found = {f"{mode} over reverse": rule(slope, by_second, origins) for mode, rule in JACOBIANS.items()}
     name = request.name or f"hessian_{request.output}_{'_'.join(request.wrt)}"
-    found = hessians(target, nodes[0], nodes[-1], origins)
-    candidates = tuple(Candidate(mode, (node,)) for mode, node in found.items())
+    candidates = tuple(Candidate(mode, graph.closed([node])) for mode, node in found.items())
     entry = _entry(graph, name, (), (("_".join(request.wrt), candidates[0].nodes[0]),), request)
     return [entry.with_candidates(candidates)]
 
 
 def _jvp(graph: _Graph, request: Request) -> list[Entry]:
-    target, origins = graph.outputs[request.output], graph.program.origins
+    origins = graph.program.origins
 
-    def answer(name: str, node: Node) -> tuple[Node, tuple[Tensor, ...]]:
+    def answer(name: str, target: Node, node: Node) -> tuple[Node, tuple[Tensor, ...]]:
         direction = Tensor(f"d_{name}", node.shape)
-        return jvp((target,), (node,), (direction,), origins)[0], (direction,)
+        return graph.closed(jvp((target,), (node,), (direction,), origins))[0], (direction,)
 
     return _each(graph, request, answer)
 
 
 def _vjp(graph: _Graph, request: Request) -> list[Entry]:
-    target, origins = graph.outputs[request.output], graph.program.origins
-    bar = Tensor(f"bar_{request.output}", target.shape)
-    found = dict(zip(request.wrt, vjp((target,), graph.wrt(request), (bar,), origins), strict=True))
-    return _each(graph, request, lambda name, node: (found[name], (bar,)))
+    bar = Tensor(f"bar_{request.output}", graph.outputs[request.output].shape)
+    found = dict(_slopes(graph, request, (request.output,), (bar,)))
+    return _each(graph, request, lambda name, *_: (found[name], (bar,)))
 
 
 def _hvp(graph: _Graph, request: Request) -> list[Entry]:
-    target, origins = graph.outputs[request.output], graph.program.origins
+    origins = graph.program.origins
 
-    def answer(name: str, node: Node) -> tuple[Node, tuple[Tensor, ...]]:
+    def answer(name: str, target: Node, node: Node) -> tuple[Node, tuple[Tensor, ...]]:
         direction = Tensor(f"d_{name}", node.shape)
-        return hvp(target, node, direction, origins), (direction,)
+        return graph.closed([hvp(target, node, direction, origins)])[0], (direction,)
 
     return _each(graph, request, answer)
 

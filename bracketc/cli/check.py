@@ -17,6 +17,7 @@ import numpy as np
 from rich.text import Text
 
 from bracketc import compiler
+from bracketc.calculus.cuts import cut_definitions
 from bracketc.calculus.derivatives import expand_derivatives, gradient
 from bracketc.calculus.layouts import arrangement
 from bracketc.calculus.requests import named_entries
@@ -155,7 +156,7 @@ def _print_conditions(arguments: argparse.Namespace, found: list[Condition], ter
 def check(program: Program, module: ModuleType, seed: int = 0, data: Sample | None = None) -> tuple[Sample, list[Line]]:
     """One line for each derivative by each input, at ``data`` or at random arguments that have the declared traits."""
     rng = np.random.default_rng(seed)
-    program = over_program(program, expand_derivatives)
+    program = over_program(cut_definitions(program), expand_derivatives)
     entries = [e for e in named_entries(program)[0] if e.request is not None and e.name != "backward"]
     if data is not None:
         with np.errstate(all="ignore"):
@@ -202,7 +203,14 @@ def _entry(program: Program, entry: Entry, module: ModuleType, sample: Sample, r
         if request.kind == "gradient" and result == request.output and result not in request.wrt:
             continue
         names = request.wrt if request.kind == "hessian" else (result,)
-        reference = _Reference(request, target, [sources[name] for name in names], sample, extras, result)
+        cut, by = target, [sources[name] for name in names]
+        values = dict(extras)
+        for found_cut in program.cuts:
+            if (found_cut.output, found_cut.wrt) == (request.output, names[-1]):
+                cut, variable = found_cut.node, found_cut.variable
+                by = [variable if name == names[-1] else sources[name] for name in names]
+                values[variable.name] = value_of(sources[names[-1]], sample.arrays, sample.sizes)
+        reference = _Reference(request, cut, by, sample, values, result)
         lines.append(_line(entry, result, reference, found[result], rng))
     return lines
 
@@ -241,7 +249,7 @@ class _Reference:
         self.request = request
         self.target = target
         self.source = sources[-1]
-        self.arrays = dict(sample.arrays)
+        self.arrays = {**sample.arrays, **extras}
         self.sizes = sample.sizes
         self.direction: Array | None = None
         if request.kind in ("hessian", "hvp"):
@@ -250,7 +258,6 @@ class _Reference:
             bar = Tensor(f"bar_{request.output}", target.shape)
             labels = range(target.rank)
             self.target = einsum(1, [(bar, labels), (target, labels)], ())
-            self.arrays[bar.name] = extras[bar.name]
         if request.kind in ("jvp", "hvp"):
             self.direction = extras[f"d_{result}"]
 

@@ -52,14 +52,14 @@ def derived(
     """The formulas of every request; with ``steps`` also the gradients by the definitions on the way, last first."""
     asked = program.requests
     if steps:
-        program = replace(
-            program, requests=tuple(r for request in asked for r in (*_on_the_way(program, request), request))
-        )
+        program = replace(program, requests=tuple(r for request in asked for r in (*_on_the_way(program, request), request)))
     done = compiler.derive(program, options)
     names = names_of(done.program, done.origins)
     taken = [*(spec.name for spec in program.sizes), *program.inputs, *(name for name, _ in program.definitions)]
     found: list[Formulas] = []
+    definitions = dict(done.program.definitions)
     for request in asked:
+        passed = set(topological([definitions[request.output]])) if request.output in definitions else set()
         mine = [e for e in done.entries if e.request is not None and _belongs(e, request) and e.name != "backward"]
         known = dict(names)
         roots: list[tuple[str, Node]] = []
@@ -67,7 +67,7 @@ def derived(
             for result, node in entry.results:
                 if request.kind == "gradient" and result == request.output and result not in entry.request.wrt:  # type: ignore[union-attr]
                     continue  # the value
-                if _is_step(entry) and is_zero(node):
+                if _is_step(entry) and (is_zero(node) or definitions[result] not in passed):
                     continue  # the way leads past this definition
                 roots.append((heading(entry, result, style), node))
                 if steps and request.kind == "gradient" and not isinstance(node, Tensor):

@@ -13,13 +13,13 @@ Pass = Callable[[Roots], Roots]
 
 
 def over_program(program: Program, apply: Pass) -> Program:
-    """``program`` with its definitions and results rewritten together, so that what they share stays shared."""
+    """``program`` with its definitions, results and cuts rewritten together, so that what they share stays shared."""
     count = len(program.definitions)
-    nodes = (*(node for _, node in program.definitions), *(node for _, node in program.results))
-    roots = apply(Roots(nodes, program.origins))
-    names = [name for name, _ in (*program.definitions, *program.results)]
-    pairs = tuple(zip(names, roots.nodes, strict=True))
-    return replace(program, definitions=pairs[:count], results=pairs[count:], origins=roots.origins)
+    named = (*program.definitions, *program.results)
+    roots = apply(Roots((*(node for _, node in named), *(cut.node for cut in program.cuts)), program.origins))
+    pairs = tuple(zip((name for name, _ in named), roots.nodes, strict=False))
+    cuts = tuple(replace(c, node=node) for c, node in zip(program.cuts, roots.nodes[len(named) :], strict=True))
+    return replace(program, definitions=pairs[:count], results=pairs[count:], origins=roots.origins, cuts=cuts)
 
 
 def over_entries(

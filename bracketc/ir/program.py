@@ -61,13 +61,23 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """``output`` as a function of the definition ``wrt``: ``node``, in which the placeholder ``variable`` stands for it."""
+
+    output: str
+    wrt: str
+    node: Node
+    variable: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """An elaborated source file; immutable.
 
     ``arguments`` are the argument nodes in the order of declaration (families member by member: ``W1 … WL``); ``definitions``
     all named definitions in source order, ``results`` those that ``evaluate`` and ``forward`` return. Bound sizes (``dim K = 10``)
     are already numbers in every shape. ``constraints`` are equalities of sizes that no argument shape states by itself, as
-    (left, right, why).
+    (left, right, why). ``cuts`` are outputs as functions of definitions that requests differentiate by.
     """
 
     source: Source
@@ -79,6 +89,7 @@ class Program:
     requests: tuple[Request, ...]
     origins: Mapping[Node, Origin] = field(default_factory=dict)
     constraints: tuple[tuple[Dim, Dim, str], ...] = ()
+    cuts: tuple[Cut, ...] = ()
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:

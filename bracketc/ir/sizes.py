@@ -47,6 +47,7 @@ def bind_sizes(program: Program, sizes: Mapping[str, int]) -> Program:
 def substitute_program(program: Program, values: Mapping[str, Dim], numbers: Mapping[str, int]) -> Program:
     """``program`` with names of sizes replaced in every shape; ``numbers`` also become the values of its sizes."""
     nodes = [*program.arguments, *(n for _, n in program.definitions), *(n for _, n in program.results)]
+    nodes += [node for cut in program.cuts for node in (cut.node, cut.variable)]
     roots, _ = substitute_dims(Roots(tuple(nodes), program.origins), values)
     arguments: list[Tensor] = []
     for node in roots.nodes[: len(program.arguments)]:
@@ -55,6 +56,11 @@ def substitute_program(program: Program, values: Mapping[str, Dim], numbers: Map
     rest = iter(roots.nodes[len(program.arguments) :])
     definitions = tuple((name, next(rest)) for name, _ in program.definitions)
     results = tuple((name, next(rest)) for name, _ in program.results)
+    cuts = []
+    for cut in program.cuts:
+        node, variable = next(rest), next(rest)
+        assert isinstance(variable, Tensor)
+        cuts.append(replace(cut, node=node, variable=variable))
     return replace(
         program,
         sizes=tuple(SizeSpec(s.name, numbers.get(s.name, s.value), s.hint) for s in program.sizes),
@@ -63,6 +69,7 @@ def substitute_program(program: Program, values: Mapping[str, Dim], numbers: Map
         results=results,
         origins=roots.origins,
         constraints=tuple((a.substitute(values), b.substitute(values), why) for a, b, why in program.constraints),
+        cuts=tuple(cuts),
     )
 
 
@@ -153,9 +160,7 @@ def _recurrence(sizes: _Sizes, node: Recurrence, operands: tuple[Node, ...]) -> 
     results = map_nodes(Roots(node.body.results), sizes.visit)[0].nodes
     body = Body(tuple(sizes.tensor(p) for p in node.body.parameters), results)
     first, second = len(node.carries), len(node.carries) + len(node.xs)
-    return Recurrence(
-        body, sizes.dim(node.length), operands[:first], operands[first:second], operands[second:], node.reverse
-    )
+    return Recurrence(body, sizes.dim(node.length), operands[:first], operands[first:second], operands[second:], node.reverse)
 
 
 def _project(sizes: _Sizes, node: Project, operands: tuple[Node, ...]) -> Node:

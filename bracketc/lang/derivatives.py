@@ -5,6 +5,8 @@ They become :class:`~bracketc.ir.nodes.Derivative` nodes, which calculus expands
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bracketc.ir.batch import batch
 from bracketc.ir.nodes import Derivative, Node
 from bracketc.ir.rewrite import depends_on, substitute
@@ -90,11 +92,9 @@ def of_expression(expr: syntax.Derivative, scope: Scope) -> Value:
     return closed(Derivative(output, wrt, target.node, LAYOUTS[expr.operator]))
 
 
-def _cut(
-    expr: syntax.Derivative, scope: Scope, member: tuple[str, int | None], found: Binding, target: Value, wrt: Value
-) -> Scope:
+def _cut(expr: syntax.Derivative, scope: Scope, member: tuple[str, int | None], found: Binding, target: Value, wrt: Value) -> Scope:
     """The scope in which ``name`` is a variable of its own, with what depends on it defined anew."""
-    name, number = member
+    name, _ = member
     if scope.run.variation is not None and scope.run.variation.owns(name, scope):
         return scope.run.variation.cut({member: wrt}, expr.body, scope, expr.span)
     level: Scope | None = scope
@@ -104,6 +104,12 @@ def _cut(
         level = level.parent
     if name in scope.run.declarations.arguments:
         return scope  # an argument: its node is replaced afterwards
+    return _rebase(scope, cut_file(member, found, wrt, (expr.body,), scope))
+
+
+def cut_file(member: tuple[str, int | None], found: Binding, wrt: Value, bodies: Sequence[syntax.Expr], scope: Scope) -> Scope:
+    """The level of the file in which a definition is the variable ``wrt``, and what ``bodies`` need of it is defined anew."""
+    name, number = member
     binding: Binding = wrt
     if isinstance(found, Family):
         assert number is not None
@@ -113,9 +119,9 @@ def _cut(
     file = Scope(scope.run, {name: binding}, scope.file, steps=())
     file.file = file
     key = name if number is None else (name, number)
-    for unit in scope.run.order.between(key, expr.body, scope):
+    for unit in sorted({unit for body in bodies for unit in scope.run.order.between(key, body, scope)}):
         scope.run.define(unit, file)
-    return _rebase(scope, file)
+    return file
 
 
 def _rebase(scope: Scope, file: Scope) -> Scope:

@@ -22,6 +22,7 @@ from bracketc.lang import syntax
 from bracketc.lang.arguments import bind_arguments, bind_constants, bind_sizes
 from bracketc.lang.bodies import local_names
 from bracketc.lang.classify import bind_functions
+from bracketc.lang.cuts import cuts
 from bracketc.lang.declarations import Declarations, declare
 from bracketc.lang.definitions import define
 from bracketc.lang.entries import integer
@@ -39,9 +40,7 @@ STACK = 12_000
 """Python frames that an expression of the deepest nesting inside the deepest calls may take."""
 
 
-def elaborate(
-    tree: syntax.SyntaxFile, errors: Iterable[Diagnostic] = (), spoiled: Iterable[syntax.Name] = ()
-) -> Program:
+def elaborate(tree: syntax.SyntaxFile, errors: Iterable[Diagnostic] = (), spoiled: Iterable[syntax.Name] = ()) -> Program:
     """The program of a file.
 
     Raises :class:`SourceError` with every semantic error of the file, each with its span; when all of them are
@@ -60,6 +59,8 @@ def elaborate(
     found = _definitions(declarations, file)
     asked = requests(declarations, file)
     returned = results(declarations, asked, found, file)
+    with deep_stack():
+        cut = cuts(declarations, file)
     for left, right in run.sizes.settle():
         problems.record(f"two sizes differ: {left} and {right}", tree.span)
     if not whole:
@@ -74,6 +75,7 @@ def elaborate(
         asked,
         run.origins,
         tuple(run.constraints),
+        cut,
     )
     program = substitute_program(program, run.sizes.solution(), {})
     _determined(program, run)
