@@ -233,3 +233,38 @@ def test_circular_abbreviations() -> None:
     steps = judged("derivation {\nx = u where u = v + x, v = u + x\n}\n")
     assert [step.verdict for step in steps][-1] == "rejected"
     assert any("circular" in step.reason for step in steps)
+
+
+CUT = """dim K = 2
+param P[j] : D, D for j = 1..K
+Q = X @ P[1]
+R = f(Q) @ P[2]
+J = norm2(R @ W - Y) + x · x
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrt", "line", "verdict"),
+    [
+        ("P", "dJ = d[P](J)", "proved"),
+        ("P", "d[P[1]](J) = ∇[P[1]](J) · dP[1]", "proved"),
+        ("P", "dJ = ∇[P[1]](J) · dP[1] + ∇[P[2]](J) · dP[2]", "proved"),
+        ("P", "dJ = ∇[P[1]](J) · dP[1]", "refuted"),
+        ("P", "dJ = ∇[R](J) · dR", "proved"),
+        ("P", "dJ = ∇[Q](J) · dQ", "refuted"),
+        ("P", "d[Q](R) = (f'(Q) ⊙ dQ) @ P[2]", "proved"),
+        ("P", "dR = (f'(Q) ⊙ dQ) @ P[2]", "refuted"),
+        ("P", "∇[R](J) = 2 (R @ W - Y) @ W^T", "proved"),
+        ("P", "∇[S](S · Q) = Q where S = 2 Q", "proved"),
+        ("P", "∇[Q](S · Q) = 2 S where S = 2 Q", "proved"),
+        ("P", "∇[Q](S · Q) = S where S = 2 Q", "refuted"),
+        ("Q, x", "dJ = ∇[Q](J) · dQ + 2 x · dx", "proved"),
+        ("Q, x", "dR = (f'(Q) ⊙ dQ) @ P[2]", "proved"),
+        ("Q, x", "dJ = E · dR + 2 x · dx where E = ∇[R](J)", "proved"),
+        ("Q, x", "dJ = E · dR + x · dx where E = ∇[R](J)", "refuted"),
+        ("Q, x", "dP[1] = 0", "rejected"),
+    ],
+)
+def test_what_is_cut_and_what_varies(wrt: str, line: str, verdict: str) -> None:
+    (step,) = judged(f"derivation of J wrt {wrt} {{\n{line}\n}}\n", HEAD + CUT)
+    assert step.verdict == verdict, step.reason
