@@ -38,9 +38,21 @@ def path(factors: tuple[Labels, ...], output: Labels, extents: tuple[int, ...]) 
         exact = optimizers.DynamicProgramming("flops", search_outer=len(factors) <= OUTER_FACTORS)
         candidates.append(_pairs(exact(sets, kept, sizes)))
     else:
-        candidates.append(_pairs(optimizers.greedy(sets, kept, sizes)))
+        greedy = _pairs(optimizers.greedy(sets, kept, sizes))
+        candidates += [greedy, _last_steps_anew(factors, output, extents, greedy)]
     ranked = [(*path_cost(factors, output, extents, candidate), place) for place, candidate in enumerate(candidates)]
     return candidates[min(ranked)[2]]
+
+
+def _last_steps_anew(factors: tuple[Labels, ...], output: Labels, extents: tuple[int, ...], order: Path) -> Path:
+    """``order`` up to where few factors are left, then the exact order of these: the last products are the largest."""
+    head = order[: len(factors) - OUTER_FACTORS]
+    current = list(factors)
+    for i, j in head:
+        right, left = current.pop(j), current.pop(i)
+        needed = set(output).union(*current)
+        current.append(tuple(label for label in dict.fromkeys((*left, *right)) if label in needed))
+    return (*head, *path(tuple(current), output, extents))
 
 
 def _pairs(found: object) -> Path:
