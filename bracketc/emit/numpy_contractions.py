@@ -48,7 +48,7 @@ class Computation:
 
 def contraction(left: Operand, right: Operand, output: Labels, extents: Shape, size: SizeText) -> Computation:
     """``left · right`` summed over every label outside ``output``, axes as ``output``."""
-    for rule in (_outer, _full, _matrix_product):
+    for rule in (_outer, _full, _matrix_product, _interleaved):
         found = rule(left, right, output, extents, size)
         if found is not None:
             return found
@@ -156,6 +156,20 @@ def _matrix_product(
             [size(extents[x]) for x in batch] + [_extent(g, extents, size) for g in (groups.rows, groups.columns) if g]
         )
     return Computation(product, "np.matmul", (first.text, second.text), shape)
+
+
+def _interleaved(left: Operand, right: Operand, output: Labels, extents: Shape, size: SizeText) -> Computation | None:
+    """A matrix product whose rows and columns stand mixed in the output: a view of one that has them in order."""
+    groups = _groups(left, right, output)
+    if groups is None or len(output) < 3:
+        return None
+    rows = tuple(label for label in left.labels if label in groups.rows)
+    columns = tuple(label for label in right.labels if label in groups.columns)
+    order = (*groups.batch, *rows, *columns)
+    found = _matrix_product(left, right, order, extents, size)
+    if found is None:
+        return None
+    return Computation(transpose(found.expression, [order.index(label) for label in output]))
 
 
 def _matrix(
