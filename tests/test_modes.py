@@ -101,3 +101,16 @@ def test_several_results_of_one_request_share_a_mode() -> None:
     found, done = _schedules(program)
     assert [name for name, _ in found["slopes"].results] == ["A", "x"]
     _check_values(program, done, found["slopes"])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_product_with_the_hessian_costs_at_most_three_gradients(model: str) -> None:
+    program = bc.load(MODELS[model])
+    first = next(request for request in program.requests if request.kind == "gradient")
+    requests = (first, *(Request("hvp", first.output, (name,)) for name in first.wrt))
+    planned = compiler.stages(replace(program, requests=requests), Options()).plan
+    slope = planned.schedule("value_and_grad").flops.evaluate(planned.hints)
+    products = [schedule for schedule in planned.schedules if schedule.entry.startswith("hvp")]
+    assert len(products) == len(first.wrt)
+    for schedule in products:
+        assert schedule.flops.evaluate(planned.hints) <= 3 * slope, schedule.entry
