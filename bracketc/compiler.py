@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import os
+import warnings
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -186,8 +187,15 @@ def compile(
     ``sizes`` binds dimensions. ``settings`` are further fields of :class:`~bracketc.options.Options`.
     """
     given = {"backend": backend, "dtype": dtype, "sizes": sizes, "threads": threads, **settings}
-    options = read_options(given)
+    options = _read(given)
     return remembered(_key(program, options), program, lambda: _compiled(program, options))
+
+
+def _read(given: Mapping[str, object]) -> Options:
+    options = read_options(given)
+    if options.threads > 1:
+        warnings.warn(f"threads={options.threads} has no effect: kernels use one core in this version", stacklevel=3)
+    return options
 
 
 def _compiled(program: str | Program, options: Options) -> ModuleType:
@@ -248,7 +256,7 @@ def build(
     ``compile=False`` writes the text of a C module without building it.
     """
     given = {"backend": backend, "dtype": dtype, "sizes": sizes, "threads": threads, **settings}
-    options = read_options(given)
+    options = _read(given)
     if isinstance(program, str):
         program = parse(program)
     called = module_name(name) if name is not None else stem(program)

@@ -149,3 +149,9 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
         bc.build(bc.parse(SOURCE, filename=f"/somewhere/{folder}/square.brk"), tmp_path / folder, backend="numpy")
     one, two = ((tmp_path / folder / "square.py").read_bytes() for folder in ("a", "b"))
     assert one == two and b"somewhere" not in one
+
+
+def test_threads_say_that_they_have_no_effect() -> None:
+    with pytest.warns(UserWarning, match="threads=2 has no effect"):
+        module = bc.compile("input x : 3\nJ = x · x\n", backend="numpy", threads=2)
+    assert module.evaluate([1.0, 2.0, 2.0]).J == 9.0
