@@ -36,6 +36,7 @@ from bracketc.lang.parser import read_file
 from bracketc.options import Limits, Options, read_options
 from bracketc.plan.plan import PlanOptions, plan
 from bracketc.plan.schedule import Plan
+from bracketc.proof.written import check_written
 from bracketc.runtime.directory import staging
 from bracketc.runtime.extension import Glue, build_extension, load_extension
 from bracketc.runtime.memory import load_text
@@ -81,6 +82,7 @@ class Derived:
 @_collector_paused()
 def derive(program: Program, options: Options) -> Derived:
     """The stages before planning, whose formulas people read."""
+    check_written(program)
     program = bind_sizes(program, _known_sizes(program, options))
     program = over_program(cut_definitions(program), stabilise)
     functions, origins = named_entries(program)
@@ -214,7 +216,7 @@ def _key(program: str | Program, options: Options) -> Hashable:
         return program, options
     kinds = tuple(program.kinds.items())
     parts = (program.arguments, program.definitions, program.results, program.requests, program.constraints)
-    return program.source, program.sizes, kinds, parts, options
+    return program.source, program.sizes, kinds, parts, program.written, options
 
 
 def stem(program: Program) -> str:

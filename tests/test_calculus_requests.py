@@ -247,7 +247,7 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 
 def test_what_comes_later_says_so() -> None:
-    with pytest.raises(UnsupportedError, match="not supported yet"):
+    with pytest.raises(UnsupportedError, match="a jacobian as derived"):
         entries(_program(_request("jacobian", "y", "x", derived=True)))
 
 

@@ -102,7 +102,7 @@ UNSUPPORTED = {
     "F = dx": "dx",
     "F = d(x)": "d(x)",
     'import "other.brk"\nF = x': 'import "other.brk"',
-    "F = x · x\ngradient F wrt x as derived": "gradient F wrt x as derived",
+    "F = x · x\nhessian F wrt x as derived": "hessian F wrt x as derived",
 }
 
 

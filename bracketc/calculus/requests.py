@@ -23,7 +23,7 @@ from bracketc.calculus.derivatives import (
     vjp,
 )
 from bracketc.errors import Diagnostic, SourceError, UnsupportedError
-from bracketc.ir.build import fill_value, literal
+from bracketc.ir.build import add, broadcast, fill_value, literal, multiply
 from bracketc.ir.nodes import Node, Tensor
 from bracketc.ir.program import Candidate, Cut, Entry, Program, Request
 from bracketc.ir.recurrence import merge_recurrences
@@ -109,8 +109,8 @@ def _sources(program: Program) -> dict[str, Node]:
 def _check_request(request: Request, outputs: Mapping[str, Node], sources: Mapping[str, Node]) -> Iterable[Diagnostic]:
     span = request.span
     target = outputs.get(request.output)
-    if request.derived:
-        raise UnsupportedError(Diagnostic("`as derived` is not supported yet", span))
+    if request.derived and request.kind != "gradient":
+        raise UnsupportedError(Diagnostic(f"a {request.kind} as derived", span, "only a gradient is compiled as written"))
     if target is None:
         if request.output in sources:
             yield Diagnostic(f"{request.output} is an argument, not an output", span, "define what to differentiate")
@@ -187,6 +187,7 @@ class _Graph:
     outputs: Mapping[str, Node]
     sources: Mapping[str, Node]
     cuts: Mapping[tuple[str, str], Cut]
+    written: Mapping[tuple[str, str], Node]
 
     def target(self, output: str, name: str) -> tuple[Node, Node]:
         """``output`` as a function of ``name``: the node to differentiate, and what it is differentiated by."""
@@ -207,6 +208,7 @@ def _expand(program: Program, requests: Iterable[Request]) -> _Graph:
         wanted.setdefault(outputs[request.output])
         wanted.update(dict.fromkeys(sources[name] for name in request.wrt))
     wanted.update(dict.fromkeys(cut.node for cut in program.cuts))
+    wanted.update(dict.fromkeys(formula.node for formula in program.written))
     nodes = tuple(wanted)
     expanded = dict(zip(nodes, expand_derivatives(Roots(nodes, program.origins)).nodes, strict=True))
     return _Graph(
@@ -215,6 +217,7 @@ def _expand(program: Program, requests: Iterable[Request]) -> _Graph:
         {name: expanded.get(node, node) for name, node in outputs.items()},
         {name: expanded.get(node, node) for name, node in sources.items()},
         {(cut.output, cut.wrt): replace(cut, node=expanded[cut.node]) for cut in program.cuts},
+        {(formula.output, formula.wrt): expanded[formula.node] for formula in program.written},
     )
 
 
@@ -246,6 +249,8 @@ def _gradient(graph: _Graph, request: Request) -> list[Entry]:
 
 def _slopes(graph: _Graph, request: Request, outputs: Sequence[str], bars: Sequence[Node]) -> Named:
     """Cotangents of every ``wrt`` name for those of ``outputs``: of all arguments at once, of each definition alone."""
+    if request.derived:
+        return _as_written(graph, request, outputs, bars)
     origins = graph.program.origins
     cut = [name for name in request.wrt if any((output, name) in graph.cuts for output in outputs)]
     whole = [name for name in request.wrt if name not in cut]
@@ -257,6 +262,20 @@ def _slopes(graph: _Graph, request: Request, outputs: Sequence[str], bars: Seque
         (slope,) = vjp(targets, (variable,), bars, origins)
         (found[name],) = substitute((slope,), {variable: graph.sources[name]})
     return tuple((name, found[name]) for name in request.wrt)
+
+
+def _as_written(graph: _Graph, request: Request, outputs: Sequence[str], bars: Sequence[Node]) -> Named:
+    """The formulas of the derivation times the cotangent of their scalar; what other outputs add is derived here."""
+    others = [k for k, output in enumerate(outputs) if output != request.output]
+    own = bars[outputs.index(request.output)]
+    own_request = replace(request, derived=False)
+    rest = dict(_slopes(graph, own_request, [outputs[k] for k in others], [bars[k] for k in others])) if others else {}
+    found = []
+    for name in request.wrt:
+        formula = graph.written[(request.output, name)]
+        slope = multiply(broadcast(own, formula.shape, ()), formula)
+        found.append((name, add([slope, rest[name]]) if others else slope))
+    return tuple(found)
 
 
 def _cut_at(graph: _Graph, output: str, name: str, variable: Tensor) -> Node:

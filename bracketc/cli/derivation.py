@@ -90,6 +90,8 @@ def _is_step(entry: Entry) -> bool:
 
 
 def _title(request: Request) -> str:
+    if request.derived:
+        return f"gradient of {request.output} as derived: the formulas of its derivation"
     if request.kind != "jacobian":
         return f"{request.kind} of {request.output}: {_SHAPES.get(request.kind, 'one function a name')}"
     layout = request.layout or "jacobian"

@@ -13,13 +13,16 @@ Pass = Callable[[Roots], Roots]
 
 
 def over_program(program: Program, apply: Pass) -> Program:
-    """``program`` with its definitions, results and cuts rewritten together, so that what they share stays shared."""
+    """``program`` with its definitions, results, cuts and written formulas rewritten together: what they share stays shared."""
     count = len(program.definitions)
     named = (*program.definitions, *program.results)
-    roots = apply(Roots((*(node for _, node in named), *(cut.node for cut in program.cuts)), program.origins))
+    parts = (*(cut.node for cut in program.cuts), *(formula.node for formula in program.written))
+    roots = apply(Roots((*(node for _, node in named), *parts), program.origins))
     pairs = tuple(zip((name for name, _ in named), roots.nodes, strict=False))
-    cuts = tuple(replace(c, node=node) for c, node in zip(program.cuts, roots.nodes[len(named) :], strict=True))
-    return replace(program, definitions=pairs[:count], results=pairs[count:], origins=roots.origins, cuts=cuts)
+    rest = iter(roots.nodes[len(named) :])
+    cuts = tuple(replace(cut, node=next(rest)) for cut in program.cuts)
+    written = tuple(replace(formula, node=next(rest)) for formula in program.written)
+    return replace(program, definitions=pairs[:count], results=pairs[count:], origins=roots.origins, cuts=cuts, written=written)
 
 
 def over_entries(

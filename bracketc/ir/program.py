@@ -71,13 +71,28 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """A gradient as a derivation of the source states it: ``node`` for the one of ``output`` by ``wrt``.
+
+    ``derivative`` is what ``node`` stands for, a derivative that calculus expands; the two are equal when the derivation is right.
+    """
+
+    output: str
+    wrt: str
+    derivative: Node
+    node: Node
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """An elaborated source file; immutable.
 
     ``arguments`` are the argument nodes in the order of declaration (families member by member: ``W1 … WL``); ``definitions``
     all named definitions in source order, ``results`` those that ``evaluate`` and ``forward`` return. Bound sizes (``dim K = 10``)
     are already numbers in every shape. ``constraints`` are equalities of sizes that no argument shape states by itself, as
-    (left, right, why). ``cuts`` are outputs as functions of definitions that requests differentiate by.
+    (left, right, why). ``cuts`` are outputs as functions of definitions that requests differentiate by; ``written`` the formulas of
+    derivations that requests ``as derived`` ask for.
     """
 
     source: Source
@@ -90,6 +105,7 @@ class Program:
     origins: Mapping[Node, Origin] = field(default_factory=dict)
     constraints: tuple[tuple[Dim, Dim, str], ...] = ()
     cuts: tuple[Cut, ...] = ()
+    written: tuple[Written, ...] = ()
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:

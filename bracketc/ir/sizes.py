@@ -48,6 +48,7 @@ def substitute_program(program: Program, values: Mapping[str, Dim], numbers: Map
     """``program`` with names of sizes replaced in every shape; ``numbers`` also become the values of its sizes."""
     nodes = [*program.arguments, *(n for _, n in program.definitions), *(n for _, n in program.results)]
     nodes += [node for cut in program.cuts for node in (cut.node, cut.variable)]
+    nodes += [node for formula in program.written for node in (formula.derivative, formula.node)]
     roots, _ = substitute_dims(Roots(tuple(nodes), program.origins), values)
     arguments: list[Tensor] = []
     for node in roots.nodes[: len(program.arguments)]:
@@ -61,6 +62,7 @@ def substitute_program(program: Program, values: Mapping[str, Dim], numbers: Map
         node, variable = next(rest), next(rest)
         assert isinstance(variable, Tensor)
         cuts.append(replace(cut, node=node, variable=variable))
+    written = tuple(replace(formula, derivative=next(rest), node=next(rest)) for formula in program.written)
     return replace(
         program,
         sizes=tuple(SizeSpec(s.name, numbers.get(s.name, s.value), s.hint) for s in program.sizes),
@@ -70,6 +72,7 @@ def substitute_program(program: Program, values: Mapping[str, Dim], numbers: Map
         origins=roots.origins,
         constraints=tuple((a.substitute(values), b.substitute(values), why) for a, b, why in program.constraints),
         cuts=tuple(cuts),
+        written=written,
     )
 
 

@@ -19,7 +19,8 @@ from bracketc.ir.program import Program
 from bracketc.ir.rewrite import Roots
 from bracketc.ir.sizes import substitute_dims
 from bracketc.lang import syntax
-from bracketc.lang.elaborate import Opened, deep_stack, dims_of, open_file
+from bracketc.lang.entries import integer
+from bracketc.lang.opening import Opened, deep_stack, dims_of, open_file
 from bracketc.lang.problems import Abort, Problems
 from bracketc.lang.sizes import is_unknown
 from bracketc.lang.values import Value, kind_of
@@ -34,6 +35,7 @@ class Claim:
 
     ``definition`` is the first line where the block defines its target; there is nothing to prove about it.
     ``left_span`` may lie lines above ``right_span``, for a line that begins with ``=`` goes on with the chain above.
+    ``goal`` is (J, W) in a chain that begins with ``∇[W](J)``, whose first claim ``is_first``.
     """
 
     kind: ClaimKind
@@ -43,6 +45,8 @@ class Claim:
     right_span: Span
     remark: str | None = None
     problems: tuple[Diagnostic, ...] = ()
+    goal: tuple[str, str] | None = None
+    is_first: bool = False
 
     @property
     def text(self) -> str:
@@ -52,12 +56,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One derivation. ``title`` is its head as written, without ``{``."""
+    """One derivation. ``title`` is its head as written, without ``{``, and ``head`` where that stands."""
 
     title: str
     label: str | None
     claims: tuple[Claim, ...]
     span: Span
+    head: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +92,8 @@ def elaborate_derivations(tree: syntax.SyntaxFile) -> Derivations:
     problems.finish()
     run = opened.run
     blocks: list[Block] = []
-    with deep_stack():
-        for statement in run.declarations.derivations:
-            blocks.append(_Reader(statement, opened).read())
+    for statement in run.declarations.derivations:
+        blocks.append(read_block(statement, opened))
     run.problems = problems
     for left, right in run.sizes.settle():
         problems.record(f"two sizes differ: {left} and {right}", tree.span)
@@ -99,6 +103,12 @@ def elaborate_derivations(tree: syntax.SyntaxFile) -> Derivations:
     )
     solution = run.sizes.solution()
     return Derivations(program, tuple(_with_sizes(block, solution, opened) for block in blocks))
+
+
+def read_block(statement: syntax.Derivation, opened: Opened) -> Block:
+    """The claims of one derivation; sizes that the file leaves open are not settled yet."""
+    with deep_stack():
+        return _Reader(statement, opened).read()
 
 
 class _Reader:
@@ -112,6 +122,7 @@ class _Reader:
         self.run.variation = self.variation
         self.claims: list[Claim] = []
         self.differential = False
+        self.goal: tuple[str, str] | None = None
 
     def read(self) -> Block:
         statement = self.statement
@@ -120,7 +131,7 @@ class _Reader:
             self._lines()
         finally:
             self.run.variation = None
-        return Block(title, statement.label, tuple(self.claims), statement.span)
+        return Block(title, statement.label, tuple(self.claims), statement.span, self._head())
 
     def _lines(self) -> None:
         statement = self.statement
@@ -134,6 +145,7 @@ class _Reader:
                     members = list(equation.members)
                     if segment.opener in ("", "⟹"):
                         chain = []
+                        self.goal = self._goal(equation) if kind == "conclusion" else None
                     if kind == "conclusion":
                         self._grounded(equation)
                     elif segment.opener == "⇝" and chain:
@@ -227,10 +239,25 @@ class _Reader:
         for member in members:
             side = self._side(member)
             if chain:
-                self.claims.append(self._claim(kind, chain[-1], side, line))
+                claim = self._claim(kind, chain[-1], side, line)
+                self.claims.append(replace(claim, goal=self.goal, is_first=len(chain) == 1))
             elif side.value is None and len(members) == 1:
                 self._reject(side.span, "", "", line.remark)
             chain.append(side)
+
+    def _goal(self, equation: syntax.Equation) -> tuple[str, str] | None:
+        """``∇[W](J) = …``: what is concluded, called as requests call it."""
+        first = equation.members[0].value
+        if not isinstance(first, syntax.Derivative) or first.operator != "∇" or len(first.wrt) != 1:
+            return None
+        names = []
+        for part in (first.body, first.wrt[0]):
+            name, entries = _indexed(part)
+            numbers = [integer(entry, self.variation.scope) for entry in entries]
+            if name is None or None in numbers:
+                return None
+            names.append(name + "".join(map(str, numbers)))
+        return names[0], names[1]
 
     def _regrow(self, chain: list[_Side], member: syntax.Member, line: syntax.Step) -> None:
         """``⇝`` at the start of a line: the last member was a stage of this one, which takes its place."""
@@ -319,6 +346,15 @@ class _Reader:
                 if node.text not in names:
                     return True
         return False
+
+
+def _indexed(part: syntax.Expr | syntax.Reference) -> tuple[str | None, Sequence[syntax.Entry]]:
+    """``W[3]`` as a name and its entries; no name for any other expression."""
+    if isinstance(part, syntax.Reference):
+        return part.name.text, part.entries or ()
+    if isinstance(part, syntax.Index) and isinstance(part.operand, syntax.Name):
+        return part.operand.text, part.entries
+    return (part.text if isinstance(part, syntax.Name) else None), ()
 
 
 def _is_bare_zero(expr: syntax.Expr) -> bool:

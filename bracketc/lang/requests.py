@@ -131,8 +131,10 @@ def _request(statement: syntax.Request, scope: Scope) -> Request:
     if failed:
         raise Abort
     assert node is not None
-    if statement.derived:
-        problems.unsupported("as derived", statement.span, f"without it, bracketc derives the {statement.kind} itself")
+    if statement.derived and statement.kind != "gradient":
+        problems.unsupported(
+            f"a {statement.kind} as derived", statement.span, f"without it, bracketc derives the {statement.kind} itself"
+        )
     if statement.kind in SCALAR and node.rank:
         problems.error(
             f"{statement.kind} of {name}, which is {kind_of(node.rank)}",
@@ -145,7 +147,7 @@ def _request(statement: syntax.Request, scope: Scope) -> Request:
         tuple(wrt),
         statement.name.text if statement.name is not None else None,
         _layout(statement.layout),
-        False,
+        statement.derived,
         statement.span,
     )
 

@@ -161,7 +161,7 @@ def _schedule(task: _Task, origins: Origins, hints: Hints, options: PlanOptions)
     steps, outputs = _records(task, roots, hints)
     baseline = hints.of(flops(steps))
     notes: tuple[str, ...] = ()
-    if options.reassociate:
+    if options.reassociate and not (task.entry.request is not None and task.entry.request.derived):  # that is as written
         better = reassociate(roots, hints, {*task.given, *task.parts})
         if better.gains:
             candidate, made = _records(task, better.roots, hints)
