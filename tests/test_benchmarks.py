@@ -17,7 +17,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 MODELS = FOLDER.parent / "models"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("bench_*.py"))
-SMALL = {"N": 5, "D": 4, "H": 3, "K": 3, "P": 6, "T": 3}
+SMALL = {"N": 5, "D": 4, "H": 3, "K": 3, "P": 6, "T": 3, "B": 2, "E": 2}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,144 @@
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+SIGNATURE: dict[str, Any]
+
+class ArgumentError(ValueError): ...
+
+class Outputs(NamedTuple):
+    J: np.float32
+
+class Gradients(NamedTuple):
+    U: NDArray[np.float32]
+    W: NDArray[np.float32]
+    b: NDArray[np.float32]
+    V: NDArray[np.float32]
+    c: NDArray[np.float32]
+
+class ValueAndGradients(NamedTuple):
+    value: np.float32
+    gradients: Gradients
+
+class Residuals: ...
+
+class _evaluate(Protocol):
+    def __call__(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        Z0: ArrayLike,
+        C0: ArrayLike,
+        U: ArrayLike,
+        W: ArrayLike,
+        b: ArrayLike,
+        V: ArrayLike,
+        c: ArrayLike,
+        *,
+        out: tuple[Any, ...] | list[Any] | Mapping[str, Any] | NDArray[Any] | None = None,
+        strict: bool = False,
+    ) -> Outputs: ...
+    def bind(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        Z0: ArrayLike,
+        C0: ArrayLike,
+        U: ArrayLike,
+        W: ArrayLike,
+        b: ArrayLike,
+        V: ArrayLike,
+        c: ArrayLike,
+        *,
+        out: tuple[Any, ...] | list[Any] | Mapping[str, Any] | NDArray[Any] | None = None,
+        strict: bool = False,
+    ) -> Callable[[], Outputs]: ...
+
+class _forward(Protocol):
+    def __call__(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        Z0: ArrayLike,
+        C0: ArrayLike,
+        U: ArrayLike,
+        W: ArrayLike,
+        b: ArrayLike,
+        V: ArrayLike,
+        c: ArrayLike,
+        *,
+        out: tuple[Any, ...] | list[Any] | Mapping[str, Any] | NDArray[Any] | None = None,
+        strict: bool = False,
+    ) -> tuple[Outputs, Residuals]: ...
+    def bind(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        Z0: ArrayLike,
+        C0: ArrayLike,
+        U: ArrayLike,
+        W: ArrayLike,
+        b: ArrayLike,
+        V: ArrayLike,
+        c: ArrayLike,
+        *,
+        out: tuple[Any, ...] | list[Any] | Mapping[str, Any] | NDArray[Any] | None = None,
+        strict: bool = False,
+    ) -> Callable[[], tuple[Outputs, Residuals]]: ...
+
+class _backward(Protocol):
+    def __call__(
+        self,
+        residuals: Residuals,
+        J: ArrayLike | None = None,
+        *,
+        out: tuple[Any, ...] | list[Any] | Mapping[str, Any] | NDArray[Any] | None = None,
+        strict: bool = False,
+    ) -> Gradients: ...
+    def bind(
+        self,
+        residuals: Residuals,
+        J: ArrayLike | None = None,
+        *,
+        out: tuple[Any, ...] | list[Any] | Mapping[str, Any] | NDArray[Any] | None = None,
+        strict: bool = False,
+    ) -> Callable[[], Gradients]: ...
+
+class _value_and_grad(Protocol):
+    def __call__(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        Z0: ArrayLike,
+        C0: ArrayLike,
+        U: ArrayLike,
+        W: ArrayLike,
+        b: ArrayLike,
+        V: ArrayLike,
+        c: ArrayLike,
+        *,
+        out: tuple[Any, ...] | list[Any] | Mapping[str, Any] | NDArray[Any] | None = None,
+        strict: bool = False,
+    ) -> ValueAndGradients: ...
+    def bind(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        Z0: ArrayLike,
+        C0: ArrayLike,
+        U: ArrayLike,
+        W: ArrayLike,
+        b: ArrayLike,
+        V: ArrayLike,
+        c: ArrayLike,
+        *,
+        out: tuple[Any, ...] | list[Any] | Mapping[str, Any] | NDArray[Any] | None = None,
+        strict: bool = False,
+    ) -> Callable[[], ValueAndGradients]: ...
+
+evaluate: _evaluate
+forward: _forward
+backward: _backward
+value_and_grad: _value_and_grad
