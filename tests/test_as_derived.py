@@ -9,7 +9,7 @@ import pytest
 
 import bracketc as bc
 from bracketc import compiler
-from bracketc.cli.derivation import derived
+from bracketc.derivation import derived
 from bracketc.options import Options
 
 LAYER = """dim N, D, H

@@ -20,7 +20,7 @@ from dataclasses import astuple
 from pathlib import Path
 import bracketc as bc
 from bracketc import compiler
-from bracketc.cli.derivation import derived
+from bracketc.derivation import derived
 from bracketc.options import make_options
 from bracketc.plan.explain import explain
 from bracketc.plan.printer import show

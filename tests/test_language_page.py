@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import bracketc as bc
-from bracketc.cli.derivation import derived
+from bracketc.derivation import derived
 from bracketc.errors import Source
 from bracketc.ir.program import Program
 from bracketc.lang.format import format_file

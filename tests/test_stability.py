@@ -11,7 +11,7 @@ import pytest
 from modelcases import BACKENDS, NO_COMPILER
 
 import bracketc as bc
-from bracketc.cli.derivation import derived
+from bracketc.derivation import derived
 from bracketc.options import Options
 
 Array = np.ndarray[Any, Any]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bracketc import compiler
-from bracketc.cli.derivation import Formulas, derived
+from bracketc.derivation import Formulas, derived
 from bracketc.cli.sources import file_argument, options, size_options
 from bracketc.cli.terminal import Terminal
 from bracketc.errors import SourceError, UnsupportedError, display_width
@@ -28,7 +28,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--wrt", metavar="W[,b]", help="by these names (default: every parameter)")
     command.add_argument("--steps", action="store_true", help="show the gradient by every definition on the way")
     command.add_argument("--format", choices=("unicode", "ascii", "latex", "html"), default="unicode")
-    command.add_argument("--form", choices=("auto", "matrix", "index"), default="auto", help="notation of products")
+    command.add_argument("--form", choices=("auto", "matrix", "index", "bracket"), default="auto", help="notation of products")
     size_options(command)
 
 

@@ -46,35 +46,64 @@ class Formulas:
     typeset: str
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What answers one request: each result with the entry that has it, and the names that its formulas may use."""
+
+    request: Request
+    title: str
+    results: tuple[tuple[Entry, str, Node], ...]
+    names: Mapping[Node, str]
+    taken: tuple[str, ...]
+
+    def roots(self, style: StyleName) -> list[tuple[str, Node]]:
+        """Every result under its left side: ``∇[W](J)``."""
+        return [(heading(entry, result, style), node) for entry, result, node in self.results]
+
+
 def derived(
     program: Program, options: Options, style: StyleName = "unicode", form: FormName = "auto", steps: bool = False
 ) -> list[Formulas]:
     """The formulas of every request; with ``steps`` also the gradients by the definitions on the way, last first."""
+    found: list[Formulas] = []
+    for answer in answers(program, options, steps):
+        roots = answer.roots(style)
+        lines = equations(roots, answer.names, style, form, answer.taken)
+        shapes = {left: shape_text(node) for left, node in roots}
+        found.append(Formulas(answer.title, answer.request.output, lines, shapes, typeset(lines, style)))
+    return found
+
+
+def shape_text(node: Node) -> str:
+    """``D, H``, or ``scalar``."""
+    return ", ".join(map(str, node.shape)) or "scalar"
+
+
+def answers(program: Program, options: Options, steps: bool = False) -> list[Answer]:
+    """The results of every request, as graphs."""
     asked = program.requests
     if steps:
         program = replace(program, requests=tuple(r for request in asked for r in (*_on_the_way(program, request), request)))
     done = compiler.derive(program, options)
     names = names_of(done.program, done.origins)
-    taken = [*(spec.name for spec in program.sizes), *program.inputs, *(name for name, _ in program.definitions)]
-    found: list[Formulas] = []
+    taken = (*(spec.name for spec in program.sizes), *program.inputs, *(name for name, _ in program.definitions))
+    found: list[Answer] = []
     definitions = dict(done.program.definitions)
     for request in asked:
         passed = set(topological([definitions[request.output]])) if request.output in definitions else set()
         mine = [e for e in done.entries if e.request is not None and _belongs(e, request) and e.name != "backward"]
         known = dict(names)
-        roots: list[tuple[str, Node]] = []
+        results: list[tuple[Entry, str, Node]] = []
         for entry in mine:
             for result, node in entry.results:
                 if request.kind == "gradient" and result == request.output and result not in entry.request.wrt:  # type: ignore[union-attr]
                     continue  # the value
                 if _is_step(entry) and (is_zero(node) or definitions[result] not in passed):
                     continue  # the way leads past this definition
-                roots.append((heading(entry, result, style), node))
+                results.append((entry, result, node))
                 if steps and request.kind == "gradient" and not isinstance(node, Tensor):
                     known.setdefault(node, heading(entry, result, "unicode"))
-        lines = equations(roots, known, style, form, taken)
-        shapes = {left: ", ".join(map(str, node.shape)) or "scalar" for left, node in roots}
-        found.append(Formulas(_title(request), request.output, lines, shapes, typeset(lines, style)))
+        found.append(Answer(request, _title(request), tuple(results), known, taken))
     return found
 
 
