@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from bracketc.emit.forms import form_of
 from bracketc.emit.naming import Naming
-from bracketc.emit.notation import Notation, Text
+from bracketc.emit.notation import FormName, Notation, Text
 from bracketc.emit.products import ONE, Writer, bracket_form, is_spread, scalar_factor, split, tensor_part
 from bracketc.ir.build import is_zero, product
 from bracketc.ir.dims import Dim
@@ -21,6 +21,7 @@ from bracketc.ir.nodes import (
     Differential,
     Einsum,
     Gather,
+    Labels,
     Linalg,
     Literal,
     Node,
@@ -45,6 +46,17 @@ Line = tuple[str, str, str]
 _VARIABLES = "tsrkmnijl"
 
 
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """A bracket as it was written, in the equation with the left side ``left``: the text of each factor, whether it is a
+    delta, and its labels; the labels of the result; the size of every label."""
+
+    left: str
+    factors: tuple[tuple[str, bool, Labels], ...]
+    output: Labels
+    extents: tuple[str, ...]
+
+
 class Display:
     """Texts of nodes under one notation and one choice of names."""
 
@@ -52,17 +64,19 @@ class Display:
         self,
         notation: Notation,
         naming: Naming,
-        matrix: bool = True,
+        form: FormName = "auto",
         step: str | None = None,
         texts: Mapping[Node, Text] | None = None,
     ) -> None:
         self.notation = notation
         self.naming = naming
-        self.matrix = matrix
+        self.form: FormName = form
         self.step = step  # the variable of the loop that the nodes belong to
         self._given: dict[Node, Text] = dict(texts or {})
         self._texts: dict[tuple[Node, bool], Text] = {}
         self.wanted: list[tuple[str, Node]] = []
+        self.brackets: list[Bracket] = []  # as they were written, in loops, too
+        self._left = ""
         self._sized = True  # whether ones at the outside must say their size, because nothing beside them does
 
     # ------------------------------------------------------------------------------------------ equations
@@ -82,7 +96,7 @@ class Display:
             if isinstance(node, Recurrence):
                 lines.extend(self._loop(node))
             if node in self.naming.chosen:
-                lines.append((self._symbol(node), self._defined(node), condition))
+                lines.append((self._symbol(node), self._defined(node, self._symbol(node)), condition))
             lefts = pending.get(node, [])
             for number, left in enumerate(lefts):
                 if node in self.naming.chosen or (node in given and left != self._symbol(node)):
@@ -90,15 +104,16 @@ class Display:
                 elif number:
                     lines.append((left, lefts[0], condition))
                 elif not isinstance(node, Project) or left != self.text(node).text:  # else the loop said it
-                    lines.append((left, self._defined(node), condition))
+                    lines.append((left, self._defined(node, left), condition))
         return lines
 
     def _symbol(self, node: Node) -> str:
         name = self.notation.name(self.naming.names[node])
         return (name if self.step is None else self.notation.index(name, [self.step])).text
 
-    def _defined(self, node: Node) -> str:
+    def _defined(self, node: Node, left: str) -> str:
         """The right side for a node, which itself may have a name."""
+        self._left = left
         return self._compute(node).text
 
     # ------------------------------------------------------------------------------------------ texts
@@ -123,7 +138,12 @@ class Display:
         return _RULES[type(node)](self, node)
 
     def writer(self) -> Writer:
-        return Writer(self.notation, self.text, self.naming.is_named, self.matrix, self._sized)
+        return Writer(self.notation, self.text, self.naming.is_named, self.form, self._sized, self._note)
+
+    def _note(self, node: Einsum, tensors: Sequence[tuple[Node, Labels]]) -> None:
+        factors = tuple((self.text(factor).text, isinstance(factor, Delta), labels) for factor, labels in tensors)
+        extents = tuple(self.notation.size(extent).text for extent in node.extents)
+        self.brackets.append(Bracket(self._left, factors, node.output, extents))
 
     def entry(self, dim: Dim) -> str:
         """A number counted from 1 as an entry of an index."""
@@ -159,8 +179,9 @@ class Display:
             inner[parameter] = self._slice(stack, Dim.named(variable))
         for parameter, value in zip(parameters[count + len(node.xs) :], node.consts, strict=True):
             inner[parameter] = self.text(value)
-        naming = Naming(dict(self.naming.names), self.naming.fresh, loops=self.naming.loops)
-        body = Display(self.notation, naming, self.matrix, variable, inner)
+        naming = Naming(dict(self.naming.names), self.naming.fresh, self.form, loops=self.naming.loops)
+        body = Display(self.notation, naming, self.form, variable, inner)
+        body.brackets = self.brackets
         condition = self.notation.range(variable, first, last)
         for number, (name, result) in enumerate(zip(names, node.body.results, strict=True)):
             if name in names[:number] or (number >= count and name in names[:count]):
@@ -237,10 +258,7 @@ def _range(d: Display, node: Range) -> Text:
 
 
 def _delta(d: Display, node: Delta) -> Text:
-    factors = [d.notation.delta(["i", "j"])]
-    if d.notation.reads_back:
-        factors.append(d.notation.labelled(d.notation.ones((node.extent,), sized=True), ["i"]))
-    return d.notation.bracket(d.notation.entries(factors, ()), ["i", "j"])
+    return d.notation.identity(node.extent)
 
 
 def _einsum(d: Display, node: Einsum) -> Text:

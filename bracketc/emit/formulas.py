@@ -11,16 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal as OneOf
 
 from bracketc.emit.display import Display
 from bracketc.emit.naming import Naming, fresh_names
-from bracketc.emit.notation import Notation, StyleName, notation
+from bracketc.emit.notation import FormName, Notation, StyleName, notation
 from bracketc.ir.nodes import Node, Tensor
 from bracketc.ir.program import Entry, Program
 from bracketc.ir.rewrite import Origin, topological
-
-FormName = OneOf["auto", "index", "matrix"]
 
 MOST_LINES = 40
 """Equations in one docstring."""
@@ -73,8 +70,8 @@ def equations(
     nodes = [node for _, node in roots]
     used = {*taken, *names.values()}
     used.update(node.name for node in topological(nodes) if isinstance(node, Tensor))
-    naming = Naming(dict(names), fresh_names(used))
-    display = Display(notation(style), naming, matrix=form != "index")
+    naming = Naming(dict(names), fresh_names(used), form)
+    display = Display(notation(style), naming, form)
     for left, node in roots:
         display.define(left, node)
     return tuple(Equation(*line) for line in display.lines(nodes))

@@ -6,12 +6,15 @@ first use. What is short is repeated instead: ``tanh(A1)`` reads better than a n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Protocol
 
 from bracketc.emit.forms import form_of
-from bracketc.ir.nodes import Delta, Literal, Node, Pointwise, Project, Range, Recurrence, Size, Tensor, Window
+from bracketc.emit.juxtaposition import is_nested, to_be_named
+from bracketc.emit.notation import FormName
+from bracketc.ir.nodes import Delta, Einsum, Literal, Node, Pointwise, Project, Range, Recurrence, Size, Tensor, Window
 
 LONG = 14
 """Leaves and operators in one formula before a part of it gets a name."""
@@ -21,8 +24,10 @@ SHORT = 2
 
 _LETTERS = {0: "cqpuvr", 1: "guvpqr", 2: "EGSPQRUVFHABC"}
 
-Fresh = Callable[[int], str]
-"""A new name for a node of a rank."""
+class Fresh(Protocol):
+    """A new name for a node of a rank, ``wish`` if nothing has it."""
+
+    def __call__(self, rank: int, wish: str = "") -> str: ...
 
 
 def fresh_names(taken: Iterable[str]) -> Fresh:
@@ -37,7 +42,10 @@ def fresh_names(taken: Iterable[str]) -> Fresh:
 
     streams = {rank: candidates(rank) for rank in _LETTERS}
 
-    def fresh(rank: int) -> str:
+    def fresh(rank: int, wish: str = "") -> str:
+        if wish and wish not in used:
+            used.add(wish)
+            return wish
         for name in streams[min(rank, 2)]:
             if name not in used:
                 used.add(name)
@@ -66,6 +74,7 @@ class Naming:
 
     names: dict[Node, str]
     fresh: Fresh
+    form: FormName = "auto"
     chosen: dict[Node, None] = field(default_factory=dict)
     loops: dict[Recurrence, list[str]] = field(default_factory=dict)
     whole: dict[Node, None] = field(default_factory=dict)
@@ -123,7 +132,22 @@ class Naming:
                 weights[node] = self._lighten(node, weights)
                 if uses.get(node, 0) > 1 and weights[node] > SHORT:
                     self.name(node)
+        if self.form == "bracket":
+            self._name_portions(roots, expanded)
         return self.order(roots, expanded) if self.chosen else order
+
+    def _name_portions(self, roots: Sequence[Node], expanded: Set[Node]) -> None:
+        """Name what must be cut into portions, until every product can be written."""
+        while True:
+            shown = [n for n in self.order(roots, expanded) if not self.is_named(n) or n in expanded or n in self.chosen]
+            inside = {o for n in shown if isinstance(n, Einsum) for o in parts(n) if is_nested(o, self.is_named)}
+            outside = {o for n in shown if not isinstance(n, Einsum) for o in parts(n)}
+            heads = [n for n in shown if n not in inside or n in outside or n in roots]
+            wanted = to_be_named(heads, self.is_named)
+            for node in wanted:
+                self.name(node)
+            if not wanted:
+                return
 
     def _lighten(self, node: Node, weights: dict[Node, int]) -> int:
         """The weight of ``node``, after naming the heaviest of its parts if it is long."""
@@ -150,5 +174,5 @@ class Naming:
     def name(self, node: Node) -> None:
         """Give ``node`` a name and an equation of its own."""
         if not self.is_named(node):
-            self.names[node] = self.fresh(node.rank)
+            self.names[node] = self.fresh(node.rank, "I" if isinstance(node, Delta) else "")
             self.chosen.setdefault(node)

@@ -18,11 +18,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal as OneOf
 
+from bracketc.emit.portions import Slot
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Number
 from bracketc.lang.spelling import spelled
 
-StyleName = OneOf["unicode", "ascii", "latex"]
+StyleName = OneOf["unicode", "ascii", "latex", "mathml"]
+
+FormName = OneOf["auto", "index", "bracket", "matrix"]
+"""How products are written: by matrix products where they are some and by labels elsewhere (``auto`` and ``matrix``),
+by labels always, or as portions and fusions."""
 
 SUM, DOT, ELEMENTWISE, MATRIX, FORMAL, POWER, POSTFIX = range(10, 80, 10)
 
@@ -98,6 +103,9 @@ class Notation:
         if len(extents) == 1:
             return Text(symbol)
         return Text(f"{symbol}{self._positions(range(1, len(extents) + 1))}")
+
+    def identity(self, extent: Dim) -> Text:
+        return self.call("eye", [self.size(extent)])
 
     def delta(self, labels: Sequence[str]) -> str:
         return f"{self.symbol('δ')}{self._labels(labels)}"
@@ -194,6 +202,34 @@ class Notation:
 
     def where(self, condition: Text, yes: Text, no: Text) -> Text:
         return self.call("where", (condition, yes, no))
+
+    # ------------------------------------------------------------------------------------------ portions
+    def portion(self, operand: Text, slots: Sequence[Slot], tag: int | None = None) -> Text:
+        """Some dimensions of a tensor, ``X_1``, ``A_{~12}``; ``tag`` tells its occurrences apart: ``X#1_2``."""
+        body = self.at(operand, POSTFIX) + ("" if tag is None else f"#{tag}")
+        if all(len(slot.positions) == 1 and not slot.barred and slot.positions[0] < 10 for slot in slots):
+            return Text(f"{body}_{''.join(str(slot.positions[0]) for slot in slots)}")
+        between = "," if any(p > 9 for slot in slots for p in slot.positions) else ""
+        texts = [self._slot(slot, between) for slot in slots]
+        return Text(f"{body}_{{{between.join(texts)}{',' if between and len(texts) == 1 else ''}}}")
+
+    def _slot(self, slot: Slot, between: str) -> str:
+        if len(slot.positions) == 1:
+            return f"{'~' if slot.barred else ''}{slot.positions[0]}"
+        *rest, last = map(str, slot.positions)
+        return f"[{between.join([*rest, f'~{last}' if slot.barred else last])}]"
+
+    def bar(self, operand: Text) -> Text:
+        """The sum over a factor of a formal product."""
+        return Text(f"~{self.at(operand, POWER)}", FORMAL)
+
+    def fusion(self, members: Sequence[Text]) -> Text:
+        """Factors of one rank, multiplied dimension by dimension."""
+        return Text(f"[{' '.join(self.at(m, FORMAL) for m in members)}]", POWER)
+
+    def side_by_side(self, items: Sequence[Text]) -> str:
+        """Factors of a formal product, one after the other."""
+        return " ".join(self.at(item, FORMAL) for item in items)
 
     # ------------------------------------------------------------------------------------------ brackets and indices
     def labelled(self, operand: Text, labels: Sequence[str]) -> str:
@@ -376,10 +412,34 @@ class Latex(Notation):
             rf"\begin{{cases}} {yes.text} & {condition.text} \\ {no.text} & \text{{otherwise}} \end{{cases}}", DOT
         )
 
+    def portion(self, operand: Text, slots: Sequence[Slot], tag: int | None = None) -> Text:
+        body = self.at(operand, POSTFIX)
+        body = body if len(body) == 1 or re.fullmatch(r"\\[a-zA-Z]+", body) else f"{{{body}}}"
+        between = r"\," if any(p > 9 for slot in slots for p in slot.positions) else ""
+        texts = []
+        for slot in slots:
+            inner = between.join(map(str, slot.positions))
+            inner = inner if len(slot.positions) == 1 else f"[{inner}]"
+            texts.append(rf"\bar{{{inner}}}" if slot.barred else inner)
+        above = "" if tag is None else f"^{{({tag})}}"
+        return Text(f"{body}{above}_{{{between.join(texts)}}}")
+
+    def bar(self, operand: Text) -> Text:
+        return Text(rf"\overline{{{self.at(operand, POWER)}}}")
+
+    def fusion(self, members: Sequence[Text]) -> Text:
+        return Text(rf"\left[{self.side_by_side(members)}\right]", POWER)
+
+    def side_by_side(self, items: Sequence[Text]) -> str:
+        return r" \, ".join(self.at(item, FORMAL) for item in items)
+
     def labelled(self, operand: Text, labels: Sequence[str]) -> str:
         body = self.at(operand, POSTFIX)
         body = body if len(body) == 1 or re.fullmatch(r"\\[a-zA-Z]+", body) else f"{{{body}}}"
         return f"{body}_{{{self._bare(labels)}}}"
+
+    def identity(self, extent: Dim) -> Text:
+        return Text(rf"\mathbf{{I}}_{{{self._dim(extent)}}}")
 
     def delta(self, labels: Sequence[str]) -> str:
         return rf"\delta_{{{self._bare(labels)}}}"
@@ -421,6 +481,10 @@ class Latex(Notation):
 
 def notation(style: StyleName) -> Notation:
     """The notation of a style."""
+    if style == "mathml":
+        from bracketc.emit.mathml import MathML  # made of what is defined here
+
+        return MathML()
     return Latex() if style == "latex" else Notation(style)
 
 

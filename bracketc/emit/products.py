@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from bracketc.emit.notation import Notation, Text
+from bracketc.emit.juxtaposition import flattened, formal_text
+from bracketc.emit.notation import FormName, Notation, Text
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Delta, Einsum, Labels, Literal, Node, Number, Pointwise, Size, Tensor
 from bracketc.ir.printer import label_text
@@ -29,16 +30,21 @@ class Writer:
     notation: Notation
     text: Callable[[Node], Text]
     is_named: Callable[[Node], bool]
-    matrix: bool = True
+    form: FormName = "auto"
     sized: bool = False
+    note: Callable[[Einsum, Sequence[tuple[Node, Labels]]], None] = lambda node, tensors: None  # told of each bracket
 
 
 def bracket_form(node: Einsum, writer: Writer) -> Text:
     """The text of a bracket."""
+    if writer.form == "bracket":
+        node = flattened(node, writer.is_named) or node
     front, tensors = split(node)
     if tensors or node.output:
         coefficient = scalar_factor(node.coefficient, front, writer)
-        return writer.notation.scaled(coefficient, tensor_part(node, _untransposed(tensors, writer), writer))
+        if writer.form != "bracket":
+            tensors = _untransposed(tensors, writer)
+        return writer.notation.scaled(coefficient, tensor_part(node, tensors, writer))
     # A product of scalars: what is long stands behind the short ones, -(1/N) (x · y).
     long = [factor for factor in front if _is_long(factor, writer)]
     coefficient = scalar_factor(node.coefficient, [factor for factor in front if factor not in long], writer)
@@ -119,7 +125,12 @@ def tensor_part(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Wr
     """The text of a bracket without its scalar factors and its coefficient."""
     if not tensors:
         return writer.notation.ones(node.shape, writer.sized or node.rank > 1)
-    if writer.matrix:
+    writer.note(node, tensors)
+    if writer.form == "bracket":
+        found = formal_text(node, writer.notation, writer.text, writer.is_named, writer.sized)
+        if found is not None:
+            return found
+    elif writer.form != "index":
         for rule in (_same_labels, _side_by_side, _permutation):
             found = rule(node, tensors, writer)
             if found is not None:

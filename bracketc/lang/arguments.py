@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bracketc.ir import build
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Tensor
 from bracketc.ir.program import Kind, SizeSpec
@@ -150,12 +149,6 @@ def bind_constants(declarations: Declarations, scope: Scope) -> None:
     """Bind numbers and identities, each of which may use those above it."""
     for name, constant in declarations.constants.items():
         try:
-            value = constant.value
-            if isinstance(value, syntax.Call) and value.function.text == "eye":
-                if len(value.arguments) != 1 or value.positions is not None:
-                    scope.run.problems.error("eye takes one size", value.span, "write eye(N)")
-                scope.bindings[name] = closed(build.delta(dimension(value.arguments[0], scope)))
-            else:
-                scope.bindings[name] = scope.run.evaluate(value, scope)
+            scope.bindings[name] = scope.run.evaluate(constant.value, scope)
         except Abort:
             scope.bindings[name] = Failed()

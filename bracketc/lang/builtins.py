@@ -80,7 +80,7 @@ def tensor_function(name: str, args: Sequence[tuple[Value, Span]], lead: int, sc
     if name == "stack":
         return _stack(args, lead, scope, span)
     if name == "eye":
-        problems.error("eye belongs to a constant", span, "write `const I = eye(N)`")
+        problems.error("eye is not mapped over dimensions", span, "eye(N) is the identity of N rows")
     count = 2 if name == "solve" else 1
     if len(args) != count:
         help = ""

@@ -15,6 +15,7 @@ from bracketc.ir.nodes import Differential, Node, Tensor
 from bracketc.ir.rewrite import substitute
 from bracketc.lang import syntax, words
 from bracketc.lang.builtins import ARITY, elementwise, elementwise_node, tensor_function
+from bracketc.lang.entries import dimension
 from bracketc.lang.problems import Abort
 from bracketc.lang.scope import MAXIMAL_CALLS, Scope
 from bracketc.lang.sums import align
@@ -29,10 +30,19 @@ def call(expr: syntax.Call, scope: Scope) -> Value:
     if name.text == "d" and scope.run.variation is not None and len(expr.arguments) == 1 and scope.find("d") is None:
         return scope.run.variation.of(expr.arguments[0], None, scope, expr.span)
     _check(name, expr, scope)
+    if name.text == "eye" and expr.positions is None and scope.find("eye") is None:
+        return identity(expr, scope)
     arguments = _arguments(expr, scope)
     if expr.positions is None:
         return apply(name, arguments, 0, scope, expr.span)
     return mapped(name, expr.positions, arguments, scope, expr.span)
+
+
+def identity(expr: syntax.Call, scope: Scope) -> Value:
+    """``eye(N)``."""
+    if len(expr.arguments) != 1:
+        scope.run.problems.error("eye takes one size", expr.span, "write eye(N)")
+    return closed(build.delta(dimension(expr.arguments[0], scope)))
 
 
 def _arguments(expr: syntax.Call, scope: Scope) -> list[Argument]:
