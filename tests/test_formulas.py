@@ -137,7 +137,7 @@ def test_labels_stand_in_conditions_as_numbers() -> None:
     I = S.shape[0]
     rows, columns = (einsum(1, [(Range(I), label)], "ij", {"i": I, "j": I}) for label in "ij")
     node = Select(compare(">=", rows, columns), S, einsum(1, [(S, "ij")], "ji"))
-    assert show(node) == "(where(i >= j, S_ij, S^T_ij) | ij)"
+    assert show(node) == "(where(i >= j, S_ij, S_ji) | ij)"
 
 
 def test_gathering_and_deltas() -> None:

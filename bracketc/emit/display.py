@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from bracketc.emit.conditions import by_entries, compare_text, select_text
 from bracketc.emit.forms import form_of
 from bracketc.emit.naming import Naming
 from bracketc.emit.notation import FormName, Notation, Text
-from bracketc.emit.products import ONE, Writer, bracket_form, is_spread, scalar_factor, split, tensor_part
+from bracketc.emit.products import ONE, Writer, bracket_form, is_loose, is_spread, scalar_factor, split, tensor_part
 from bracketc.ir.build import is_zero, product
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import (
@@ -145,6 +146,10 @@ class Display:
         extents = tuple(self.notation.size(extent).text for extent in node.extents)
         self.brackets.append(Bracket(self._left, factors, node.output, extents))
 
+    def scalar_or_text(self, node: Node) -> Text:
+        """The text of ``node``, or of the scalar that it repeats."""
+        return _spread_scalar(self, node) if is_spread(node) and not self.naming.is_named(node) else self.text(node)
+
     def entry(self, dim: Dim) -> str:
         """A number counted from 1 as an entry of an index."""
         return str(dim).replace(" + ", "+").replace(" - ", "-")
@@ -262,6 +267,9 @@ def _delta(d: Display, node: Delta) -> Text:
 
 
 def _einsum(d: Display, node: Einsum) -> Text:
+    if len(node.factors) == 1 and node.operands[0].dtype == "boolean" and by_entries(d, node.operands[0]):
+        if node.coefficient == 1 and len(node.extents) == len(node.output):
+            return compare_text(d, node)
     return bracket_form(node, d.writer())
 
 
@@ -301,26 +309,14 @@ def _add(d: Display, node: Add) -> Text:
         elif rest[0].negative and len(rest) == 2:  # -(1/N) (Y - Z) for a sum that begins with -Y
             front, ordered = d.notation.negative(front), [d.notation.negative(text) for text in rest]
         return d.notation.scaled(front, d.notation.sum(ordered))
-    sized = all(_is_loose(term) for term in terms)
+    sized = all(is_loose(term) for term in terms)
     texts = sorted((d.text(term, sized) for term in terms), key=lambda text: text.negative)
     return d.notation.sum(texts, [_spread_scalar(d, term) for term in spread])
-
-
-def _is_loose(node: Node) -> bool:
-    """Whether some axis of ``node`` has its size from nothing but ones."""
-    if not isinstance(node, Einsum):
-        return False
-    carried = {label for factor, labels in node.factors if not isinstance(factor, Delta) for label in labels}
-    return not carried.issuperset(node.output)
 
 
 def _spread_scalar(d: Display, node: Node) -> Text:
     assert isinstance(node, Einsum)
     return scalar_factor(node.coefficient, split(node)[0], d.writer())
-
-
-def _scalar_or_text(d: Display, node: Node) -> Text:
-    return _spread_scalar(d, node) if is_spread(node) and not d.naming.is_named(node) else d.text(node)
 
 
 def _pointwise(d: Display, node: Pointwise) -> Text:
@@ -332,56 +328,8 @@ def _pointwise(d: Display, node: Pointwise) -> Text:
             return d.notation.quotient(ONE, d.text(node.args[0]))
         return d.notation.power(d.text(node.args[0]), node.exponent)
     if len(node.args) > 1 and not all(is_spread(arg) for arg in node.args):
-        return d.notation.call(node.function, [_scalar_or_text(d, arg) for arg in node.args])
+        return d.notation.call(node.function, [d.scalar_or_text(arg) for arg in node.args])
     return d.notation.call(node.function, [d.text(arg) for arg in node.args])
-
-
-def _compare(d: Display, node: Compare) -> Text:
-    """Counted as 0 and 1."""
-    return d.notation.where(_test(d, node), ONE, Text("0"))
-
-
-def _test(d: Display, node: Compare) -> Text:
-    return d.notation.condition(node.operator, _scalar_or_text(d, node.left), _scalar_or_text(d, node.right))
-
-
-def _condition(d: Display, node: Node) -> Text:
-    if isinstance(node, Compare) and not d.naming.is_named(node):
-        return _test(d, node)
-    return d.notation.condition("!=", d.text(node), Text("0"))
-
-
-def _number_label(node: Node) -> int | None:
-    """The axis whose label ``node`` shows as a number at every entry."""
-    if isinstance(node, Range):
-        return 0
-    if isinstance(node, Einsum) and node.coefficient == 1 and len(node.factors) == 1:
-        factor, labels = node.factors[0]
-        if isinstance(factor, Range) and labels[0] in node.output:
-            return node.output.index(labels[0])
-    return None
-
-
-def _select(d: Display, node: Select) -> Text:
-    condition = node.condition
-    if isinstance(condition, Compare) and not d.naming.is_named(condition):
-        sides = (condition.left, condition.right)
-        if any(_number_label(side) is not None for side in sides):
-            labels = [label_text(axis) for axis in range(node.rank)]
-
-            def entry(part: Node) -> Text:
-                axis = _number_label(part)
-                if axis is not None:
-                    return Text(labels[axis])
-                if is_spread(part):
-                    return _spread_scalar(d, part)
-                return Text(d.notation.labelled(d.text(part), labels))
-
-            test = d.notation.condition(condition.operator, entry(sides[0]), entry(sides[1]))
-            body = d.notation.where(test, entry(node.yes), entry(node.no))
-            return d.notation.bracket(body.text, labels)
-    yes, no = (_scalar_or_text(d, part) for part in (node.yes, node.no))
-    return d.notation.where(_condition(d, condition), yes, no)
 
 
 def _reduce(d: Display, node: Reduce) -> Text:
@@ -491,8 +439,8 @@ _RULES: dict[type[Node], Callable[[Display, Any], Text]] = {
     Einsum: _einsum,
     Add: _add,
     Pointwise: _pointwise,
-    Compare: _compare,
-    Select: _select,
+    Compare: compare_text,
+    Select: select_text,
     Reduce: _reduce,
     Window: _window,
     Overlap: _overlap,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from bracketc.emit.display import Display
 from bracketc.emit.naming import Naming, fresh_names
 from bracketc.emit.notation import FormName, Notation, StyleName, notation
+from bracketc.emit.presentation import presented
 from bracketc.ir.nodes import Node, Tensor
 from bracketc.ir.program import Entry, Program
 from bracketc.ir.rewrite import Origin, topological
@@ -67,12 +68,12 @@ def equations(
 
     ``names`` are nodes that need no equation; ``taken`` are names that no new one may have.
     """
-    nodes = [node for _, node in roots]
+    nodes, names = presented([node for _, node in roots], names)
     used = {*taken, *names.values()}
     used.update(node.name for node in topological(nodes) if isinstance(node, Tensor))
     naming = Naming(dict(names), fresh_names(used), form)
     display = Display(notation(style), naming, form)
-    for left, node in roots:
+    for (left, _), node in zip(roots, nodes, strict=True):
         display.define(left, node)
     return tuple(Equation(*line) for line in display.lines(nodes))
 

@@ -61,6 +61,13 @@ def parts(node: Node) -> tuple[Node, ...]:
     return node.operands if form is None else (form.arg,)
 
 
+def is_value(node: Node) -> bool:
+    """Whether ``node`` may have a name: conditions stand where they are used."""
+    if isinstance(node, Einsum) and len(node.factors) == 1:
+        return node.operands[0].dtype == "real"
+    return node.dtype == "real"
+
+
 def is_leaf(node: Node) -> bool:
     return isinstance(node, Tensor | Literal | Size | Range | Delta)
 
@@ -130,7 +137,7 @@ class Naming:
                         self.name(operand)
             elif not is_leaf(node) and not isinstance(node, Project):
                 weights[node] = self._lighten(node, weights)
-                if uses.get(node, 0) > 1 and weights[node] > SHORT:
+                if uses.get(node, 0) > 1 and weights[node] > SHORT and is_value(node):
                     self.name(node)
         if self.form == "bracket":
             self._name_portions(roots, expanded)
@@ -156,8 +163,9 @@ class Naming:
         for operand in sorted(below, key=lambda n: -self._weight(n, weights)):
             if weight <= LONG or self._weight(operand, weights) <= SHORT + 1:
                 break
-            weight -= self._weight(operand, weights) - 1
-            self.name(operand)
+            if is_value(operand):
+                weight -= self._weight(operand, weights) - 1
+                self.name(operand)
         return weight
 
     def _weight(self, node: Node, weights: dict[Node, int]) -> int:

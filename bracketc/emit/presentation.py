@@ -1,0 +1,110 @@
+"""What is rewritten for readers only, before formulas are printed: the meaning stays, the cost of computing may not.
+
+    A_ij x_j + A_ji x_j   ->   (A + A^T)_ij x_j          a part of Z^T, where Z has a name   ->   a part of that name
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from bracketc.emit.forms import form_of
+from bracketc.ir.build import add, einsum, permute
+from bracketc.ir.nodes import Add, Einsum, Node
+from bracketc.ir.rewrite import Roots, map_nodes
+from bracketc.simplify.brackets import is_exact_one
+
+MOST_TERMS = 60
+"""Terms of a sum that are compared with each other."""
+
+
+def presented(roots: Sequence[Node], names: Mapping[Node, str]) -> tuple[tuple[Node, ...], dict[Node, str]]:
+    """``roots`` as they are printed, and the names of their nodes."""
+    aliases = _aliases(names)
+
+    def visit(node: Node, operands: tuple[Node, ...]) -> Node:
+        used = operands
+        if aliases and not (node in names and _inner(node) in aliases):  # a name is defined by what it rearranges
+            used = tuple(aliases.get(old, new) for old, new in zip(node.operands, operands, strict=True))
+        new = node if used == node.operands else node.rebuild(used)
+        return collected(new, names) if isinstance(new, Add) and form_of(new) is None else new
+
+    found, memo = map_nodes(Roots(tuple(roots)), visit)
+    known = dict(names)
+    for old, new in memo.items():
+        if old in names:
+            known.setdefault(new, names[old])
+    return found.nodes, known
+
+
+def _inner(node: Node) -> Node | None:
+    """What ``node`` is a rearrangement of the axes of, if it is nothing else."""
+    if not isinstance(node, Einsum) or len(node.factors) != 1 or not is_exact_one(node.coefficient):
+        return None
+    ((inner, labels),) = node.factors
+    return inner if sorted(labels) == sorted(node.output) and len(set(labels)) == len(labels) else None
+
+
+def _aliases(names: Mapping[Node, str]) -> dict[Node, Node]:
+    """Nodes without a name of which a rearrangement has one, as rearrangements of that."""
+    found: dict[Node, Node] = {}
+    for node in names:
+        inner = _inner(node)
+        if inner is not None and inner not in names and inner not in found:
+            assert isinstance(node, Einsum)
+            ((_, labels),) = node.factors
+            found[inner] = permute(node, [node.output.index(label) for label in labels])
+    return found
+
+
+# --------------------------------------------------------------------------------------------------- sums
+def collected(node: Add, names: Mapping[Node, str]) -> Node:
+    """Terms that differ by one factor alone as one product with a sum.
+
+    A_ij x_j + A_ji x_j  ->  (A + A^T)_ij x_j          A_ij B_ij + 2 A_ij C_ij  ->  A_ij (B + 2 C)_ij
+    """
+    terms: list[Node] = list(node.terms)
+    if len(terms) > MOST_TERMS:
+        return node
+    place = 0
+    while place < len(terms):
+        first = terms[place]
+        for other in range(place + 1, len(terms)):
+            together = _together(first, terms[other], names)
+            if together is not None:
+                terms[place] = together
+                del terms[other]
+                break
+        else:
+            place += 1
+    return add(terms) if len(terms) < len(node.terms) else node
+
+
+def _together(left: Node, right: Node, names: Mapping[Node, str]) -> Node | None:
+    if not isinstance(left, Einsum) or not isinstance(right, Einsum) or left in names or right in names:
+        return None
+    if left.extents != right.extents or left.output != right.output or form_of(left) or form_of(right):
+        return None
+    shared = Counter(left.factors) & Counter(right.factors)
+    if not any(labels for _, labels in shared):
+        return None
+    rest = [list((Counter(term.factors) - shared).elements()) for term in (left, right)]
+    if any(len(factors) != 1 for factors in rest):
+        return None
+    ((one, labels),), ((two, others),) = rest
+    if set(labels) != set(others) or len(set(labels)) < len(labels) or len(set(others)) < len(others) or not labels:
+        return None
+    if one.dtype != "real" or two.dtype != "real":
+        return None
+    number, ratio = left.coefficient, right.coefficient
+    if isinstance(number, Fraction) and isinstance(ratio, Fraction) and abs(number) == abs(ratio):
+        total = add([one, einsum(ratio / number, [(two, others)], labels)])
+    else:
+        total = add([einsum(number, [(one, labels)], labels), einsum(ratio, [(two, others)], labels)])
+        number = Fraction(1)
+    factors = [factor for factor, count in shared.items() for _ in range(count)]
+    at = left.factors.index((one, labels))
+    before = sum((Counter(left.factors[:at]) & shared).values())
+    factors.insert(before, (total, labels))
+    return einsum(number, factors, left.output, dict(enumerate(left.extents)))
