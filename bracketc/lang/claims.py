@@ -7,7 +7,7 @@ What cannot be read becomes a claim with its diagnostics; the other claims of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal as OneOf
 
@@ -20,13 +20,26 @@ from bracketc.ir.rewrite import Roots
 from bracketc.ir.sizes import substitute_dims
 from bracketc.lang import syntax
 from bracketc.lang.entries import integer
+from bracketc.lang.general import General, Use, general
 from bracketc.lang.opening import Opened, deep_stack, dims_of, open_file
 from bracketc.lang.problems import Abort, Problems
+from bracketc.lang.scope import Scope
 from bracketc.lang.sizes import is_unknown
-from bracketc.lang.values import Value, kind_of
+from bracketc.lang.steps import Step
+from bracketc.lang.values import Binding, Quantity, Value, kind_of
 from bracketc.lang.variation import Variation
 
 ClaimKind = OneOf["step", "conclusion", "definition"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A step about members of a family, for one number: ``where`` is (j, 2). ``goal`` as in :class:`Claim`."""
+
+    where: tuple[str, int]
+    left: Node
+    right: Node
+    goal: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +49,9 @@ class Claim:
     ``definition`` is the first line where the block defines its target; there is nothing to prove about it.
     ``left_span`` may lie lines above ``right_span``, for a line that begins with ``=`` goes on with the chain above.
     ``goal`` is (J, W) in a chain that begins with ``∇[W](J)``, whose first claim ``is_first``.
+
+    A step that holds for every step of a recurrence has one more axis in front, that of the steps. One that holds for every
+    member of a family has ``cases``, the first of which is ``left = right``.
     """
 
     kind: ClaimKind
@@ -47,6 +63,14 @@ class Claim:
     problems: tuple[Diagnostic, ...] = ()
     goal: tuple[str, str] | None = None
     is_first: bool = False
+    cases: tuple[Case, ...] = ()
+
+    @property
+    def equations(self) -> tuple[tuple[tuple[str, str] | None, Node | None, Node | None], ...]:
+        """``goal``, ``left`` and ``right``, or those of every case."""
+        if self.cases:
+            return tuple((case.goal, case.left, case.right) for case in self.cases)
+        return ((self.goal, self.left, self.right),)
 
     @property
     def text(self) -> str:
@@ -75,11 +99,13 @@ class Derivations:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """A member of a chain that has been read."""
+    """A member of a chain that has been read; with ``uses`` of a number of a range it has no value by itself."""
 
     value: Value | None
     expr: syntax.Expr
     span: Span
+    scope: Scope
+    uses: Mapping[str, list[Use]]
 
 
 def elaborate_derivations(tree: syntax.SyntaxFile) -> Derivations:
@@ -122,7 +148,7 @@ class _Reader:
         self.run.variation = self.variation
         self.claims: list[Claim] = []
         self.differential = False
-        self.goal: tuple[str, str] | None = None
+        self.goal: syntax.Expr | None = None
 
     def read(self) -> Block:
         statement = self.statement
@@ -145,7 +171,7 @@ class _Reader:
                     members = list(equation.members)
                     if segment.opener in ("", "⟹"):
                         chain = []
-                        self.goal = self._goal(equation) if kind == "conclusion" else None
+                        self.goal = equation.members[0].value if kind == "conclusion" else None
                     if kind == "conclusion":
                         self._grounded(equation)
                     elif segment.opener == "⇝" and chain:
@@ -240,20 +266,19 @@ class _Reader:
             side = self._side(member)
             if chain:
                 claim = self._claim(kind, chain[-1], side, line)
-                self.claims.append(replace(claim, goal=self.goal, is_first=len(chain) == 1))
-            elif side.value is None and len(members) == 1:
+                self.claims.append(replace(claim, is_first=len(chain) == 1))
+            elif side.value is None and not side.uses and len(members) == 1:
                 self._reject(side.span, "", "", line.remark)
             chain.append(side)
 
-    def _goal(self, equation: syntax.Equation) -> tuple[str, str] | None:
+    def _goal(self, first: syntax.Expr, scope: Scope) -> tuple[str, str] | None:
         """``∇[W](J) = …``: what is concluded, called as requests call it."""
-        first = equation.members[0].value
         if not isinstance(first, syntax.Derivative) or first.operator != "∇" or len(first.wrt) != 1:
             return None
         names = []
         for part in (first.body, first.wrt[0]):
             name, entries = _indexed(part)
-            numbers = [integer(entry, self.variation.scope) for entry in entries]
+            numbers = [integer(entry, scope) for entry in entries]
             if name is None or None in numbers:
                 return None
             names.append(name + "".join(map(str, numbers)))
@@ -267,22 +292,79 @@ class _Reader:
         self._chain(chain, [member], "step", line)
 
     def _side(self, member: syntax.Member) -> _Side:
+        scope = self.variation.scope
         value: Value | None = None
+        found: Mapping[str, list[Use]] = {}
         try:
-            value = self.run.evaluate(member.value, self.variation.scope)
+            found = self.variation.uses(member.value, scope)
+            if not found:
+                value = self.run.evaluate(member.value, scope)
         except Abort:
             value = None
-        return _Side(value, member.value, member.span)
+        return _Side(value, member.value, member.span, scope, found)
 
     def _claim(self, kind: ClaimKind, left: _Side, right: _Side, line: syntax.Step) -> Claim:
+        if left.uses or right.uses:
+            return self._general(kind, left, right, line)
         nodes = self._matched(left, right)
+        goal = self._goal(self.goal, self.variation.scope) if self.goal is not None else None
+        return self._made(kind, left, right, line, nodes, goal)
+
+    def _general(self, kind: ClaimKind, left: _Side, right: _Side, line: syntax.Step) -> Claim:
+        """An equation for every number of a range."""
+        merged: dict[str, list[Use]] = {}
+        for side in (left, right):
+            for name, places in side.uses.items():
+                merged.setdefault(name, []).extend(places)
+        try:
+            found = general(merged, right.span, right.scope)
+            assert found is not None
+            if found.numbers is None:
+                return self._made(kind, left, right, line, self._of_steps(found, left, right), None)
+            cases = tuple(self._of_member(found, number, left, right) for number in found.numbers)
+        except Abort:
+            return self._made(kind, left, right, line, None, None)
+        claim = self._made(kind, left, right, line, (cases[0].left, cases[0].right), cases[0].goal)
+        return claim if claim.problems else replace(claim, cases=cases)
+
+    def _of_steps(self, found: General, left: _Side, right: _Side) -> tuple[Node, Node]:
+        step = Step(self.run, found.first, found.last)
+        pair = self._read(left, right, {found.name: Quantity(step.variable)}, step)
+        return step.close(pair[0]), step.close(pair[1])
+
+    def _of_member(self, found: General, number: int, left: _Side, right: _Side) -> Case:
+        bound = {found.name: Quantity(Dim.of(number))}
+        pair = self._read(left, right, bound, None)
+        goal = self._goal(self.goal, right.scope.inner(bound)) if self.goal is not None else None
+        return Case((found.name, number), *pair, goal)
+
+    def _read(self, left: _Side, right: _Side, bound: Mapping[str, Binding], step: Step | None) -> tuple[Node, Node]:
+        """Both sides at a number of a range."""
+        sides = []
+        for side in (left, right):
+            scope = self.variation.opened(side.expr, side.scope, bound, step)
+            sides.append(replace(side, value=self.run.evaluate(side.expr, scope)))
+        nodes = self._matched(*sides)
+        if nodes is None:
+            raise Abort
+        return nodes
+
+    def _made(
+        self,
+        kind: ClaimKind,
+        left: _Side,
+        right: _Side,
+        line: syntax.Step,
+        nodes: tuple[Node, Node] | None,
+        goal: tuple[str, str] | None,
+    ) -> Claim:
         problems = self._taken()
         if nodes is None and not problems:
-            before = left.value is None and right.value is not None
+            before = left.value is None and not left.uses and right.value is not None
             message = "the member before it could not be read" if before else "it uses what could not be read"
             problems = (Diagnostic(message, right.span, notes=((("that member", left.span),) if before else ())),)
         first, second = nodes if nodes is not None and not problems else (None, None)
-        return Claim(kind, first, second, left.span, right.span, line.remark, problems)
+        return Claim(kind, first, second, left.span, right.span, line.remark, problems, goal)
 
     def _matched(self, left: _Side, right: _Side) -> tuple[Node, Node] | None:
         """Both sides, of one shape; a bare 0 fits any."""
@@ -375,11 +457,14 @@ def _sized(claims: Sequence[Claim], solution: dict[str, Dim], opened: Opened) ->
         if claim.left is None or claim.right is None:
             yield claim
             continue
-        left, right = substitute_dims(Roots((claim.left, claim.right)), solution)[0].nodes
-        unknown = sorted({name for dim in dims_of([left, right]) for name in dim.names if is_unknown(name)})
+        parts = (claim.left, claim.right, *(node for case in claim.cases for node in (case.left, case.right)))
+        left, right, *rest = substitute_dims(Roots(parts), solution)[0].nodes
+        unknown = sorted({name for dim in dims_of([left, right, *rest]) for name in dim.names if is_unknown(name)})
         if unknown:
             what, span = opened.run.sizes.place(unknown[0])
             found = Diagnostic(f"nothing determines the size of {what}", span, "give it: 𝟏⟨N⟩ (ones<N>)")
-            yield replace(claim, left=None, right=None, problems=(found,))
+            yield replace(claim, left=None, right=None, cases=(), problems=(found,))
             continue
-        yield replace(claim, left=left, right=right)
+        pairs = zip(claim.cases, rest[::2], rest[1::2], strict=True)
+        cases = tuple(replace(case, left=first, right=second) for case, first, second in pairs)
+        yield replace(claim, left=left, right=right, cases=cases)

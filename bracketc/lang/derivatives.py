@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bracketc.errors import Span
 from bracketc.ir.batch import batch
 from bracketc.ir.nodes import Derivative, Node
 from bracketc.ir.rewrite import depends_on, substitute
 from bracketc.lang import syntax
-from bracketc.lang.entries import integer
+from bracketc.lang.entries import dimension, integer
 from bracketc.lang.functions import _check as check_function
 from bracketc.lang.functions import apply, split
 from bracketc.lang.scope import Scope
+from bracketc.lang.stepwise import Bump, by_step
 from bracketc.lang.values import Binding, Family, Quantity, Steps, Value, closed
 
 LAYOUTS = {"∇": "gradient", "Jac": "jacobian"}
@@ -63,6 +65,9 @@ def of_expression(expr: syntax.Derivative, scope: Scope) -> Value:
         if not isinstance(member, Value):
             problems.error(f"no single member of {name}: {reference.span.text}", reference.span, f"write {name}[1]")
         target = member
+    elif isinstance(found, Steps) and reference.entries is not None and len(reference.entries) == 1:
+        bump = Bump(name, found, dimension(reference.entries[0], scope), scope)
+        return by_step(expr, bump, bumped(bump, expr.body, scope, expr.span))
     elif reference.entries is not None:
         problems.unsupported("the derivative by a part of a tensor", reference.span, f"take the part of ∇[{name}](…)")
     elif isinstance(found, Steps):
@@ -122,6 +127,17 @@ def cut_file(member: tuple[str, int | None], found: Binding, wrt: Value, bodies:
     for unit in sorted({unit for body in bodies for unit in scope.run.order.between(key, body, scope)}):
         scope.run.define(unit, file)
     return file
+
+
+def bumped(bump: Bump, body: syntax.Expr, scope: Scope, span: Span) -> Scope:
+    """The scope in which one step of a name is a variable, with what depends on it defined anew."""
+    variation = scope.run.variation
+    if variation is not None and variation.owns(bump.name, scope):
+        return variation.cut({}, body, scope, span, bump)
+    file = Scope(scope.run, {}, scope.file, steps=())
+    file.file = file
+    bump.install(file, [body], scope)
+    return _rebase(scope, file)
 
 
 def _rebase(scope: Scope, file: Scope) -> Scope:

@@ -16,7 +16,7 @@ from bracketc.lang.entries import dimension, integer
 from bracketc.lang.scope import Scope
 from bracketc.lang.steps import number, open_range
 from bracketc.lang.term import outer
-from bracketc.lang.values import Family, FunctionValue, Quantity, Running, SizeFamily, Steps, Value, closed, kind_of
+from bracketc.lang.values import Family, FunctionValue, Open, Quantity, Running, SizeFamily, Steps, Value, closed, kind_of
 
 
 def evaluate(expr: syntax.Expr, scope: Scope) -> Value:
@@ -53,6 +53,9 @@ def _name(expr: syntax.Name, scope: Scope) -> Value:
     if isinstance(found, Family | SizeFamily):
         first = min(found.members, default=1)
         problems.error(f"{expr.text} is a family", expr.span, f"name a member: {expr.text}[{first}]")
+    if isinstance(found, Open):
+        hint = "the whole step must hold for every number" if found.binding.target.entries is None else f"write {expr.text}[…]"
+        problems.error(f"{expr.text} is another tensor at every number of its range", expr.span, hint)
     assert isinstance(found, FunctionValue)
     problems.error(
         f"the function {expr.text} stands without an argument",

@@ -20,6 +20,7 @@ from bracketc.lang.values import (
     Failed,
     Family,
     FunctionValue,
+    Open,
     Quantity,
     Running,
     SizeFamily,
@@ -59,9 +60,11 @@ def stepped(expr: syntax.Index, scope: Scope) -> tuple[Value, tuple[syntax.Entry
         return _member(found, first, scope), rest
     whole = isinstance(first, syntax.All | syntax.Slice) or label_names(first, scope)
     if isinstance(found, Steps | Running) and not whole:
-        return _step(found, dimension(first, scope), scope, expr.span), rest
+        return step_of(found, dimension(first, scope), scope, expr.span), rest
     if isinstance(found, SizeFamily):
         return closed(build.size(dimension(expr, scope))), ()
+    if isinstance(found, Open) and found.binding.target.entries is not None and scope.run.variation is not None:
+        return scope.run.variation.at(found, dimension(first, scope), scope), rest
     if isinstance(found, FunctionValue):
         scope.run.problems.error(
             f"{operand.text} is a function and has no entries", expr.span, f"write {operand.text}(…) for a call"
@@ -182,9 +185,13 @@ def _member(family: Family, entry: syntax.Entry, scope: Scope) -> Value:
     return found
 
 
-def _step(found: Steps | Running, position: Dim, scope: Scope, span: Span) -> Value:
+def step_of(found: Steps | Running, position: Dim, scope: Scope, span: Span) -> Value:
     """``Z[t-1]``, ``Z[0]``, ``Z[T]``."""
     position = scope.run.sizes.resolve(position)
+    if isinstance(found, Steps) and found.near is not None:
+        value = found.near(position, scope)
+        if value is not None:
+            return value
     start = next((value for at, value in found.starts if at is position), None)
     if start is not None:
         return start

@@ -205,6 +205,10 @@ class _Group:
         assert entries and isinstance(entries[0], syntax.Name)
         inner = self.run.locals(statement.where, file.inner({entries[0].text: Quantity(self.step.variable)}, self.step))
         value = body_value(statement, None, entries[1:] or None, inner)
+        bump = self.run.bumps.get(name)
+        if bump is not None:  # a derivative by these steps adds a variable to each
+            added = self.step.slice(bump, 0, 1, Dim.of(0) - self.step.first, (), ())
+            value = Value(build.add([value.node, retyped(added, value.node.shape)]), value.rows)
         for position, start in self.starts[name]:
             if start.rank != value.rank:
                 self.run.problems.error(

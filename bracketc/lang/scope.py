@@ -48,6 +48,7 @@ class Elaboration:
     bodies: dict[tuple[object, ...], tuple[tuple[Tensor, ...], Node]] = field(default_factory=dict)
     constraints: list[tuple[Dim, Dim, str]] = field(default_factory=list)
     variation: Variation | None = None
+    bumps: dict[str, Tensor] = field(default_factory=dict)
     depth: int = 0
     work: int = 0
     _placeholders: int = 0

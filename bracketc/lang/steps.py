@@ -66,6 +66,14 @@ class Step:
             found = self._known[key] = self._placeholder(_to_front(source, axis))
         return found
 
+    def slice_of(self, source: Node) -> Tensor:
+        """The slice of what lies along the range already, along its first axis."""
+        key = ("whole", source)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._placeholder(source)
+        return found
+
     def number(self) -> Tensor:
         """``t`` itself, as a scalar."""
         found = self._known.get(("number",))

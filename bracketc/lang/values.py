@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from bracketc.errors import Span
 from bracketc.ir.dims import Dim
@@ -70,7 +70,8 @@ class SizeFamily:
 class Steps:
     """``Z[t]`` for t in ``first..last``: ``stacked`` has the steps along its leading axis.
 
-    ``starts`` are the values before them, or behind them when the steps run backwards.
+    ``starts`` are the values before them, or behind them when the steps run backwards. ``near`` gives a step by other
+    means, or None.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Steps:
     last: Dim
     stacked: Value
     starts: tuple[tuple[Dim, Value], ...]
+    near: Callable[[Dim, Any], Value | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,13 @@ class Running:
     variable: Dim
     values: Mapping[int, Value]
     starts: tuple[tuple[Dim, Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A name of a derivation that differs from number to number of a range: ``P = ∇[Z[t]](J)``, ``S[j] = …``."""
+
+    binding: syntax.Binding
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,7 @@ class FunctionValue:
         return self.statement.span
 
 
-Binding: TypeAlias = Value | Quantity | Failed | Family | SizeFamily | Steps | Running | FunctionValue
+Binding: TypeAlias = Value | Quantity | Failed | Family | SizeFamily | Steps | Running | Open | FunctionValue
 
 
 def retyped(node: Node, shape: Shape) -> Node:

@@ -13,14 +13,18 @@ from typing import TypeAlias
 
 from bracketc.errors import Span
 from bracketc.ir import build
+from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Differential, Node, Tensor
-from bracketc.ir.rewrite import depends_on, substitute, tensors, topological
+from bracketc.ir.rewrite import substitute, tensors, topological
 from bracketc.lang import syntax
-from bracketc.lang.entries import integer
+from bracketc.lang.entries import dimension, integer
+from bracketc.lang.general import Use, uses
 from bracketc.lang.order import Key
 from bracketc.lang.problems import Abort
 from bracketc.lang.scope import Elaboration, Scope
-from bracketc.lang.values import Binding, Failed, Family, Steps, Value
+from bracketc.lang.steps import Step
+from bracketc.lang.stepwise import Bump, tangent_of
+from bracketc.lang.values import Binding, Failed, Family, Open, Quantity, Steps, Value
 
 Member: TypeAlias = tuple[str, int | None]
 """A name, or one member of a family."""
@@ -47,7 +51,7 @@ class Local:
 class Variation:
     """The names of one derivation, line by line, and what varies in it."""
 
-    __slots__ = ("_constant", "_levels", "_locals", "_placeholders", "file", "run", "variables")
+    __slots__ = ("_constant", "_levels", "_locals", "_opened", "_placeholders", "file", "run", "variables")
 
     def __init__(self, run: Elaboration, file: Scope) -> None:
         self.run = run
@@ -56,6 +60,7 @@ class Variation:
         self._levels = [file.inner({})]
         self._locals: list[Local] = []
         self._constant: set[str] = set()
+        self._opened: dict[Scope, syntax.Binding] = {}
         self._placeholders: dict[tuple[Member, Node], Tensor] = {}
 
     @property
@@ -79,8 +84,70 @@ class Variation:
             self._push(ready)
 
     def _push(self, binding: syntax.Binding) -> None:
+        if self._is_open(binding):
+            self._levels.append(self.scope.inner({binding.target.name.text: Open(binding)}))
+            self._locals.append(Local("", binding))
+            return
         self._levels.append(self.run.locals((binding,), self.scope))
         self._locals.append(Local(binding.target.name.text, binding))
+
+    # ------------------------------------------------------------------------------------------- names of general steps
+    def _is_open(self, binding: syntax.Binding) -> bool:
+        """Whether it is a name with an index on its left, or holds a number of a range, itself or through other names."""
+        return binding.target.entries is not None or bool(self.uses(binding.value, self.scope))
+
+    def uses(self, expr: syntax.Expr, scope: Scope) -> dict[str, list[Use]]:
+        """The general numbers that an expression holds, itself or through names of the block."""
+        found = {name: list(places) for name, places in uses(expr, scope).items()}
+        for binding in self._open_names(expr, scope):
+            for name, places in uses(binding.value, scope).items():
+                if binding.target.entries is None:
+                    found.setdefault(name, []).extend(places)
+        return found
+
+    def _open_names(self, expr: syntax.Expr, scope: Scope) -> list[syntax.Binding]:
+        """The open names that ``expr`` mentions, those that these mention among them, in the order of the block."""
+        known: dict[str, syntax.Binding] = {}
+        order: dict[str, int] = {}
+        level: Scope | None = scope
+        depth = 0
+        while level is not None:
+            for name, binding in level.bindings.items():
+                if isinstance(binding, Open) and name not in known and scope.find(name) is binding:
+                    known[name] = binding.binding
+                    order[name] = -depth
+            depth += 1
+            level = level.parent
+        needed: set[str] = set()
+        pending = [expr]
+        while pending:
+            for name in _mentioned(pending.pop()):
+                if name in known and name not in needed:
+                    needed.add(name)
+                    pending.append(known[name].value)
+        return [known[name] for name in sorted(needed, key=lambda name: order[name])]
+
+    def opened(self, expr: syntax.Expr, scope: Scope, number: Mapping[str, Binding], step: Step | None) -> Scope:
+        """``scope`` at a number of a range, with the names that ``expr`` needs and that depend on the number."""
+        inner = scope.inner(number, step)
+        for binding in self._open_names(expr, scope):
+            if binding.target.entries is None:
+                inner = self.run.locals((binding,), inner)
+                self._opened[inner] = binding
+        return inner
+
+    def at(self, found: Open, position: Dim, scope: Scope) -> Value:
+        """``S[j+1]`` by its definition ``S[j] = …``."""
+        target = found.binding.target
+        variable = target.entries[0] if target.entries is not None and len(target.entries) == 1 else None
+        if not isinstance(variable, syntax.Name):
+            self.run.problems.unsupported(f"{target.span.text} as a name of a derivation", target.span, "write S[j] = …")
+        level: Scope | None = scope
+        while level is not None and level.bindings.get(target.name.text) is not found:
+            level = level.parent
+        there = Scope(self.run, {}, level, steps=scope.steps)  # names of the line that defines it, not of that which uses it
+        inner = self.opened(found.binding.value, there, {variable.text: Quantity(position)}, None)
+        return self.run.evaluate(found.binding.value, inner)
 
     def lost(self, name: str) -> None:
         """A name whose meaning could not be found out: what uses it is passed over in silence."""
@@ -131,7 +198,9 @@ class Variation:
         found = scope.find(base)
         if isinstance(found, Family):
             members = {k: self._of_member((base, k), scope) for k in sorted(found.members)}
-            return Family(name, members) if any(isinstance(m, Value) for m in members.values()) else self._fail(name)
+            if not any(isinstance(m, Value) for m in members.values()):
+                return self._fail(name)
+            return Family(name, {k: self._or_zero(m, found.members[k], base) for k, m in members.items()})
         if isinstance(found, Steps):
             stacked = self._of_name((base, None), scope)
             if stacked is None:
@@ -141,6 +210,12 @@ class Variation:
         if isinstance(found, Value):
             return self._of_name((base, None), scope) or self._fail(name)
         return found if isinstance(found, Failed) else None
+
+    def _or_zero(self, differential: Value | Failed, member: Value | Failed, base: str) -> Value | Failed:
+        """0 for a constant member of definitions others of which vary, such as Z[0] = X."""
+        if isinstance(differential, Value) or isinstance(member, Failed) or base in self.run.declarations.arguments:
+            return differential
+        return Value(build.zeros(member.node.shape), member.rows)
 
     def _fail(self, name: str) -> Failed:
         self._constant.add(name)
@@ -179,6 +254,8 @@ class Variation:
         self, body: syntax.Expr, wrt: tuple[syntax.Reference, ...] | None, scope: Scope, span: Span
     ) -> Value:
         """``d(…)`` of all that varies, ``d[W,b](…)`` of the named ones."""
+        if wrt is not None and any(self._is_step(reference, scope) for reference in wrt):
+            return self._of_step(body, wrt, scope, span)
         variables = self.variables if wrt is None else tuple(v for r in wrt for v in self._variables(r, scope))
         found = self._vary(body, variables, scope, span)
         if found is None:
@@ -186,6 +263,25 @@ class Variation:
                 f"{span.text} is the differential of a constant", span, "it is 0: leave it out, or write a bare 0"
             )
         return found
+
+    def _is_step(self, reference: syntax.Reference, scope: Scope) -> bool:
+        return bool(reference.entries) and isinstance(scope.find(reference.name.text), Steps)
+
+    def _of_step(self, body: syntax.Expr, wrt: tuple[syntax.Reference, ...], scope: Scope, span: Span) -> Value:
+        """``d[A[t]](…)``: one step of a range varies, and what depends on it."""
+        if len(wrt) != 1 or wrt[0].entries is None or len(wrt[0].entries) != 1:
+            self.run.problems.unsupported("a differential by a step and other names", span, "write one for each, and add them")
+        (reference,) = wrt
+        found = scope.get(reference.name.text, reference.name.span)
+        assert isinstance(found, Steps)
+        bump = Bump(found.name, found, dimension(wrt[0].entries[0], scope), scope)
+        output = self.run.evaluate(body, self.cut({}, body, scope, span, bump))
+        made = bump.differential(output.node, tangent_of(bump, reference), span)
+        if made is None:
+            self.run.problems.error(
+                f"{span.text} is the differential of a constant", span, f"{body.span.text} does not use {reference.span.text}"
+            )
+        return Value(made, output.rows)
 
     def _variables(self, reference: syntax.Reference, scope: Scope) -> list[Variable]:
         found = []
@@ -210,15 +306,36 @@ class Variation:
         value = self.run.evaluate(body, inner)
         leaves: dict[Node, Node] = {v.point.node: p for v, p in pairs if v.argument}
         (output,) = substitute((value.node,), leaves)
-        held = set(tensors([output]))
-        for step in inner.steps:
-            for placeholder, source in step.slices.items():
-                sources = [*leaves, *(p for _, p in pairs)]
-                if placeholder in held and source in depends_on([source], sources):
-                    self.run.problems.unsupported("a differential of a slice inside a range", span)
+        sliced = self._sliced(output, pairs, leaves, inner)
+        if sliced:
+            (output,) = substitute((output,), {placeholder: variable for placeholder, variable, _ in sliced})
+            used = [(v.point.node, p, v.tangent) for v, p in pairs if p in set(tensors([output]))]
+            points, wrt, tangents = zip(*used, *sliced, strict=True)
+            return Value(Differential(output, tuple(wrt), tuple(points), tuple(tangents)), value.rows)
         output, known = self._known(output, pairs)
         made = _differential(output, known)
         return None if made is None else Value(made, value.rows)
+
+    def _sliced(
+        self,
+        output: Node,
+        pairs: Sequence[tuple[Variable, Tensor]],
+        leaves: Mapping[Node, Node],
+        scope: Scope,
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Slices of open ranges that vary: each with a variable for it, and the slice of its source's differential."""
+        held = set(tensors([output]))
+        found = []
+        for step in scope.steps:
+            for placeholder, source in tuple(step.slices.items()):
+                if placeholder not in held:
+                    continue
+                (moved,) = substitute((source,), leaves)
+                tangent = _differential(moved, pairs)
+                if tangent is not None:
+                    assert isinstance(placeholder, Tensor)
+                    found.append((placeholder, self.run.placeholder("v", placeholder), step.slice_of(tangent)))
+        return found
 
     def _known(
         self, output: Node, pairs: Sequence[tuple[Variable, Tensor]]
@@ -253,8 +370,10 @@ class Variation:
             level = level.parent
         return False
 
-    def cut(self, cut: Mapping[Member, Value], body: syntax.Expr, scope: Scope, span: Span) -> Scope:
-        """The scope in which some names are variables of their own, with what depends on them defined anew."""
+    def cut(
+        self, cut: Mapping[Member, Value], body: syntax.Expr, scope: Scope, span: Span, bump: Bump | None = None
+    ) -> Scope:
+        """The scope in which some names, or one step, are variables, with what depends on them defined anew."""
         above: list[Scope] = []
         level: Scope | None = scope
         while level is not None and not any(level is known for known in self._levels):
@@ -267,7 +386,7 @@ class Variation:
         needed = self._needed(body, visible)
         self._no_differentials([body, *(x.binding.value for x in self._locals[:count] if x.name in needed)], span)
         own = {name for name, _ in cut if name in visible}
-        file = self._cut_file({key: value for key, value in cut.items() if key[0] not in own}, body, scope, count)
+        file = self._cut_file({key: value for key, value in cut.items() if key[0] not in own}, body, scope, count, bump)
         current = file.inner({})
         for k, local in enumerate(self._locals[:count]):
             if local.name in own and visible[local.name] == k:
@@ -277,6 +396,9 @@ class Variation:
             else:
                 current = current.inner(self._levels[k + 1].bindings)
         for inner in reversed(above):
+            if inner in self._opened:
+                current = self.run.locals((self._opened[inner],), current)
+                continue
             current = Scope(self.run, inner.bindings, current, file=file, steps=inner.steps)
         return current
 
@@ -299,7 +421,9 @@ class Variation:
                     if node.text.startswith("d"):
                         self.run.problems.unsupported(f"{node.text} inside a derivative by a defined name", span)
 
-    def _cut_file(self, cut: Mapping[Member, Value], body: syntax.Expr, scope: Scope, count: int) -> Scope:
+    def _cut_file(
+        self, cut: Mapping[Member, Value], body: syntax.Expr, scope: Scope, count: int, bump: Bump | None
+    ) -> Scope:
         bindings: dict[str, Binding] = {}
         for (name, number), value in cut.items():
             found = bindings.get(name) or self.file.find(name)
@@ -319,6 +443,8 @@ class Variation:
         for unit in sorted(units):
             if not any(key in order.units[unit].keys for key in keys):
                 self.run.define(unit, file)
+        if bump is not None:
+            bump.install(file, bodies, scope)
         return file
 
 

@@ -37,7 +37,8 @@ def written(asked: Sequence[Request], opened: Opened) -> tuple[Written, ...]:
         for name in request.wrt:
             formula = formulas.get(name)
             if formula is None:
-                wrong = [claim for claim in block.claims if claim.goal == (request.output, name)]
+                goal = (request.output, name)
+                wrong = [claim for claim in block.claims if goal in (claim.goal, *(case.goal for case in claim.cases))]
                 if wrong and wrong[-1].problems:
                     for problem in wrong[-1].problems:
                         problems.record(problem.message, problem.span or request.span, problem.help, problem.notes)
@@ -70,14 +71,15 @@ def _concluded(block: Block, output: str) -> dict[str, Written]:
     derivatives = {}
     found: dict[str, Written] = {}
     for claim in block.claims:
-        if claim.goal is None or claim.goal[0] != output:
-            continue
-        wrt = claim.goal[1]
-        found.pop(wrt, None)  # where the last member cannot be read, there is no formula
-        if claim.left is None or claim.right is None:
-            continue
-        if claim.is_first:
-            derivatives[wrt] = claim.left
-        if wrt in derivatives:
-            found[wrt] = Written(output, wrt, derivatives[wrt], claim.right, claim.right_span)
+        for goal, left, right in claim.equations:
+            if goal is None or goal[0] != output:
+                continue
+            wrt = goal[1]
+            found.pop(wrt, None)  # where the last member cannot be read, there is no formula
+            if left is None or right is None:
+                continue
+            if claim.is_first:
+                derivatives[wrt] = left
+            if wrt in derivatives:
+                found[wrt] = Written(output, wrt, derivatives[wrt], right, claim.right_span)
     return found

@@ -7,7 +7,7 @@ agree at several random points, *refuted* when they differ at one, *rejected* wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal as OneOf
 
 import numpy as np
@@ -32,6 +32,9 @@ SHOWN = 3
 """Terms of one side that a message shows."""
 
 Verdict = OneOf["proved", "confirmed", "refuted", "rejected"]
+
+VERDICTS: tuple[Verdict, ...] = ("proved", "confirmed", "refuted", "rejected")
+"""From the best to the worst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ def judge(claim: Claim, program: Program) -> Judgement:
         return Judgement(claim, "rejected", reason, None, claim.problems)
     if claim.kind == "definition":
         return Judgement(claim, "proved", "definition")
+    if claim.cases:
+        return _every(claim, program)
     try:
         written = (claim.left, claim.right)
         left, right = expand_derivatives(Roots(written)).nodes
@@ -113,6 +118,20 @@ def judge(claim: Claim, program: Program) -> Judgement:
         diagnostic = Diagnostic(f"rounding may hide a term that only one side has: {hidden}", claim.right_span)
         return Judgement(claim, "rejected", diagnostic.message, None, (diagnostic,))
     return Judgement(claim, "confirmed", f"both sides agree at {len(found.points)} random points")
+
+
+def _every(claim: Claim, program: Program) -> Judgement:
+    """The verdict on a step about every member of a family: the worst of its cases."""
+    worst: Judgement | None = None
+    for case in claim.cases:
+        found = judge(replace(claim, left=case.left, right=case.right, cases=()), program)
+        if worst is None or VERDICTS.index(found.verdict) > VERDICTS.index(worst.verdict):
+            worst = found
+            name, number = case.where
+    assert worst is not None
+    if worst.accepted:
+        return replace(worst, claim=claim, reason=f"{worst.reason}, for every {name}")
+    return replace(worst, claim=claim, reason=f"for {name} = {number}: {worst.reason}")
 
 
 def _move(written: tuple[Node, Node], expanded: tuple[Node, Node]) -> str | None:
