@@ -131,7 +131,7 @@ class Notation:
         return Text(f"{self.at(left, POWER)}/{self.at(right, POWER)}", ELEMENTWISE)
 
     def dot(self, left: Text, right: Text) -> Text:
-        return Text(f"{self.at(left, FORMAL)} {self.symbol('·')} {self.at(right, FORMAL)}", DOT)
+        return Text(f"{self.at(left, FORMAL)} {self.symbol('·')} {self.at(right, POWER)}", DOT)
 
     def scaled(self, coefficient: Text, operand: Text) -> Text:
         """A scalar in front of a term: ``-(1/N) X^T @ r``."""

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Protocol
 
 from bracketc.emit.juxtaposition import flattened, formal_text
 from bracketc.emit.notation import FormName, Notation, Text
@@ -23,12 +24,18 @@ from bracketc.ir.printer import label_text
 ONE = Text("1")
 
 
+class TextOf(Protocol):
+    """The text of an operand; ones in it need not be ``sized`` where something beside them gives their size."""
+
+    def __call__(self, node: Node, sized: bool = True) -> Text: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Writer:
     """What the text of a bracket needs from its surroundings: the text of operands, and how to spell."""
 
     notation: Notation
-    text: Callable[[Node], Text]
+    text: TextOf
     is_named: Callable[[Node], bool]
     form: FormName = "auto"
     sized: bool = False
@@ -37,22 +44,32 @@ class Writer:
 
 def bracket_form(node: Einsum, writer: Writer) -> Text:
     """The text of a bracket."""
-    if writer.form == "bracket":
+    if writer.form in ("bracket", "index"):
         node = flattened(node, writer.is_named) or node
     front, tensors = split(node)
-    if tensors or node.output:
-        coefficient = scalar_factor(node.coefficient, front, writer)
-        if writer.form != "bracket":
-            tensors = _untransposed(tensors, writer)
-        return writer.notation.scaled(coefficient, tensor_part(node, tensors, writer))
-    # A product of scalars: what is long stands behind the short ones, -(1/N) (x · y).
-    long = [factor for factor in front if _is_long(factor, writer)]
-    coefficient = scalar_factor(node.coefficient, [factor for factor in front if factor not in long], writer)
-    return (
-        writer.notation.scaled(coefficient, writer.notation.scalars(list(map(writer.text, long))))
-        if long
-        else coefficient
-    )
+    if not tensors and not node.output:
+        return _scalar_product(node, front, writer)
+    found = _whole_text(node, tensors, writer)
+    if found is None:  # labels are needed: they may as well say all of it
+        flat = flattened(node, writer.is_named)
+        if flat is not None and flat is not node:
+            node = flat
+            front, tensors = split(flat)
+            if not tensors and not node.output:
+                return _scalar_product(node, front, writer)
+            found = _whole_text(node, tensors, writer)
+    if found is None:
+        found = _index_bracket(node, _untransposed(tensors, writer), writer)
+    return writer.notation.scaled(scalar_factor(node.coefficient, front, writer), found)
+
+
+def _scalar_product(node: Einsum, scalars: Sequence[Node], writer: Writer) -> Text:
+    """A product of scalars: what is long stands behind the short ones, -(1/N) (x · y)."""
+    long = [factor for factor in scalars if _is_long(factor, writer)]
+    coefficient = scalar_factor(node.coefficient, [factor for factor in scalars if factor not in long], writer)
+    if not long:
+        return coefficient
+    return writer.notation.scaled(coefficient, writer.notation.scalars(list(map(writer.text, long))))
 
 
 def _is_long(node: Node, writer: Writer) -> bool:
@@ -123,22 +140,26 @@ def scalar_factor(coefficient: Number, scalars: Sequence[Node], writer: Writer) 
 
 def tensor_part(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text:
     """The text of a bracket without its scalar factors and its coefficient."""
+    found = _whole_text(node, tensors, writer)
+    return _index_bracket(node, _untransposed(tensors, writer), writer) if found is None else found
+
+
+def _whole_text(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text | None:
+    """The text without labels, in portions or in matrix notation; ``None`` where there is none."""
     if not tensors:
         return writer.notation.ones(node.shape, writer.sized or node.rank > 1)
-    writer.note(node, tensors)
     if writer.form == "bracket":
-        found = formal_text(node, writer.notation, writer.text, writer.is_named, writer.sized)
+        writer.note(node, tensors)
+        return formal_text(node, writer.notation, writer.text, writer.is_named, writer.sized)
+    tensors = _untransposed(tensors, writer)
+    writer.note(node, tensors)
+    if writer.form == "index":
+        return None
+    for rule in (_same_labels, _side_by_side, _permutation):
+        found = rule(node, tensors, writer)
         if found is not None:
             return found
-    elif writer.form != "index":
-        for rule in (_same_labels, _side_by_side, _permutation):
-            found = rule(node, tensors, writer)
-            if found is not None:
-                return found
-        found = _Graph(node, tensors, writer).text()
-        if found is not None:
-            return found
-    return _index_bracket(node, tensors, writer)
+    return _Graph(node, tensors, writer).text()
 
 
 # --------------------------------------------------------------------------------------------------- index brackets
@@ -146,22 +167,18 @@ def _index_bracket(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer:
     notation = writer.notation
     factors: list[str] = []
     divisors: list[str] = []
+    sized = {label for factor, labels in tensors if not isinstance(factor, Delta) for label in labels}
     for factor, labels in tensors:
         texts = [label_text(label) for label in labels]
-        if isinstance(factor, Delta):
+        if isinstance(factor, Delta) and (sized.intersection(labels) or not notation.reads_back):
             factors.append(notation.delta(texts))
+            sized.update(labels)
         elif _is_reciprocal(factor, writer) and set(labels) <= set(node.output):
             assert isinstance(factor, Pointwise)
             divisors.append(notation.labelled(writer.text(factor.args[0]), texts))
         else:
             factors.append(notation.labelled(writer.text(factor), texts))
     carried = {label for _, labels in tensors for label in labels}
-    sized = {label for factor, labels in tensors if not isinstance(factor, Delta) for label in labels}
-    for factor, labels in tensors:
-        if isinstance(factor, Delta) and not sized.intersection(labels) and notation.reads_back:
-            ones = notation.ones((node.extents[labels[0]],), sized=True)  # nothing else gives δ its size
-            factors.append(notation.labelled(ones, [label_text(labels[0])]))
-            sized.update(labels)
     for label in node.output:
         if label not in carried:
             ones = notation.ones((node.extents[label],), writer.sized)
@@ -184,15 +201,24 @@ def _same_labels(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: W
     if len(set(first)) != len(first):
         return None
     nodes = [factor for factor, _ in tensors]
+    sized = all(is_loose(factor) for factor in nodes)
     if first == node.output:
-        return hadamard([(factor, writer.text(factor)) for factor in nodes], writer)
+        return hadamard([(factor, writer.text(factor, sized)) for factor in nodes], writer)
     if node.output or any(_is_reciprocal(factor, writer) for factor in nodes):
         return None
     notation = writer.notation
     if len(nodes) == 1:
         return notation.call("sum", [writer.text(nodes[0])])
-    texts = [(factor, writer.text(factor)) for factor in nodes]
+    texts = [(factor, writer.text(factor, sized)) for factor in nodes]
     return notation.dot(hadamard(texts[:-1], writer), texts[-1][1])
+
+
+def is_loose(node: Node) -> bool:
+    """Whether some axis of ``node`` has its size from nothing but ones."""
+    if not isinstance(node, Einsum):
+        return False
+    carried = {label for factor, labels in node.factors if not isinstance(factor, Delta) for label in labels}
+    return not carried.issuperset(node.output)
 
 
 def hadamard(factors: Sequence[tuple[Node, Text]], writer: Writer) -> Text:
@@ -221,7 +247,7 @@ def hadamard(factors: Sequence[tuple[Node, Text]], writer: Writer) -> Text:
 def _side_by_side(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text | None:
     """Factors whose labels follow each other in the result, with ones where it has labels of its own."""
     labels_of = {labels[0]: (factor, labels) for factor, labels in tensors}
-    if len(labels_of) != len(tensors) or any(isinstance(factor, Delta) for factor, _ in tensors):
+    if len(labels_of) != len(tensors):
         return None
     operands: list[Text] = []
     ranks: list[int] = []

@@ -1,0 +1,153 @@
+"""Formulas shaped as people write them: products with a differential, sums of them, and how much there is to read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+
+from bracketc.ir.build import add, einsum, fill_value, product
+from bracketc.ir.build import total as add_numbers
+from bracketc.ir.nodes import Add, Einsum, Literal, Node, Number, Pointwise, Reduce, Size, Tensor
+from bracketc.ir.rewrite import Roots, depends_on, topological
+from bracketc.simplify.brackets import Factor, split_scale, times, with_factors
+from bracketc.simplify.fixpoint import Rules, normalise
+from bracketc.simplify.flatten import fold_bracket, pull_scalar
+from bracketc.simplify.powers import simplify_power, split_size
+
+
+def tidy(node: Node) -> Node:
+    """Numbers and scalars in front, equal terms merged, transposes inside products; the order of terms and factors stays.
+
+    ((0.5 E_ij | ij) E_ij | )  ->  (0.5 E_ij E_ij | )
+    """
+    return normalise(Roots((node,)), _TIDY).nodes[0]
+
+
+def merge_equal(node: Node) -> Node:
+    """Terms that differ by a number alone as one, in the place of the first: A + B + 2 A  ->  3 A + B."""
+    if not isinstance(node, Add):
+        return node
+    numbers: dict[Node, Number] = {}
+    for term in node.terms:
+        number, body = split_scale(term)
+        numbers[body] = add_numbers(numbers[body], number) if body in numbers else number
+    if len(numbers) == len(node.terms):
+        return node
+    return add([times(number, body) for body, number in numbers.items()], node.shape)
+
+
+def inline_scaled(node: Node) -> Node:
+    """A factor that is a scaled or transposed tensor, written as part of the product; of others the number in front.
+
+    (A_ij (2 B_kj | jk)_jk | ik)  ->  (2 A_ij B_kj | ik)
+    """
+    if not isinstance(node, Einsum) or not any(_rearranges(factor) or _is_scaled(factor) for factor in node.operands):
+        return node
+    coefficient: Number = node.coefficient
+    factors: list[Factor] = []
+    for factor, labels in node.factors:
+        if not isinstance(factor, Einsum) or not (_rearranges(factor) or _is_scaled(factor)):
+            factors.append((factor, labels))
+            continue
+        if not _rearranges(factor):
+            (number, scalars), rest = split_front(factor)
+            coefficient = product(coefficient, number)
+            factors += [*((scalar, ()) for scalar in scalars), (rest, labels)]
+            continue
+        coefficient = product(coefficient, factor.coefficient)
+        names = dict(zip(factor.output, labels, strict=True))
+        factors += [(inner, tuple(names[label] for label in own)) for inner, own in factor.factors]
+    return with_factors(node, factors, coefficient)
+
+
+def _rearranges(node: Node) -> bool:
+    """Whether a bracket has one tensor, with each of its labels once in the result, and scalars."""
+    if not isinstance(node, Einsum):
+        return False
+    wide = [labels for _, labels in node.factors if labels]
+    return len(wide) == 1 and sorted(wide[0]) == sorted(node.output)
+
+
+def _is_scaled(node: Node) -> bool:
+    if not isinstance(node, Einsum) or not node.factors:
+        return False
+    return node.coefficient != 1 or (any(not labels for _, labels in node.factors) and any(labels for _, labels in node.factors))
+
+
+def dot(cotangent: Node, tangent: Node) -> Node:
+    """``cotangent · tangent`` with scalars in front: ((1/N) A, t)  ->  (1/N) (A · t)."""
+    labels = tuple(range(tangent.rank))
+    front, rest = split_front(cotangent)
+    own: list[Factor] = [(factor, ()) for factor in front[1]]
+    number, inner = front[0], tangent
+    if isinstance(tangent, Einsum):
+        scalars = [factor for factor in tangent.factors if not factor[1]]
+        others = [factor for factor in tangent.factors if factor[1]]
+        if others or not labels:
+            number = product(number, tangent.coefficient)
+            own += scalars
+            inner = einsum(1, others, tangent.output, dict(enumerate(tangent.extents)))
+    return einsum(number, [*own, (rest, labels), (inner, labels)], ())
+
+
+def split_front(node: Node) -> tuple[tuple[Number, list[Node]], Node]:
+    """The number and the scalars in front of a bracket, and the rest of it."""
+    one: Number = Fraction(1)
+    if not isinstance(node, Einsum):
+        return (one, []), node
+    rest = [factor for factor in node.factors if factor[1]]
+    if not rest and node.rank:
+        return (one, []), node
+    scalars = [factor for factor, labels in node.factors if not labels]
+    return (node.coefficient, scalars), einsum(1, rest, node.output, dict(enumerate(node.extents)))
+
+
+def last(node: Node, differential: Tensor) -> Node:
+    """A product of tensors of one shape with the part that varies behind the others: dh ⊙ C  ->  C ⊙ dh."""
+    if not isinstance(node, Einsum) or len({labels for _, labels in node.factors if labels}) != 1:
+        return node
+    varying = depends_on([node], [differential])
+    factors = sorted(node.factors, key=lambda factor: factor[0] in varying)
+    return einsum(node.coefficient, factors, node.output, dict(enumerate(node.extents)))
+
+
+def total(nodes: Sequence[Node]) -> Node:
+    """The sum of scalars, in their order."""
+    flat: list[Node] = []
+    for node in nodes:
+        flat += node.terms if isinstance(node, Add) else [node]
+    return add(flat, ())
+
+
+def functions(node: Node) -> Counter[str]:
+    """Functions in a graph by which a stable form is recognised."""
+    found: Counter[str] = Counter()
+    for inner in topological([node]):
+        if isinstance(inner, Pointwise) and inner.function != "power":
+            found[inner.function] += 1
+        elif isinstance(inner, Reduce):
+            found[inner.operator] += 1
+    return found
+
+
+def weight(node: Node) -> int:
+    """Names and functions in the text of a node, what is repeated counted again; numbers are free."""
+    weights: dict[Node, int] = {}
+    for inner in topological([node]):
+        if isinstance(inner, Literal) or fill_value(inner) is not None:
+            weights[inner] = 0
+        elif isinstance(inner, Tensor | Size):
+            weights[inner] = 1
+        else:
+            own = int(isinstance(inner, Pointwise) and inner.function != "power")
+            weights[inner] = own + sum(weights[operand] for operand in inner.operands)
+    return weights[node]
+
+
+_TIDY: Rules = {
+    Size: (split_size,),
+    Einsum: (fold_bracket, inline_scaled, pull_scalar),
+    Add: (merge_equal,),
+    Pointwise: (simplify_power,),
+}

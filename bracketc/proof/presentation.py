@@ -1,0 +1,91 @@
+"""A derivation as a person would present it, as records: chains of differentials and the conclusions behind them.
+
+The nodes stand over names: a tensor called ``Z[2]`` or ``P`` is what the source or an abbreviation calls so, one called ``dW`` is a
+differential. Whoever shows a derivation prints these nodes with the printers of :mod:`bracketc.emit` and needs no other names:
+
+    for paragraph in presentation.paragraphs:
+        if isinstance(paragraph, Chain):       # d[Z](J) = member = member …, each with its `where` and its rule
+            …
+        else:                                  # ⟹ ∇[W](J) = node, …
+            …
+
+A member whose text equals that of the one before it says nothing new: leave it out, and put its ``where`` to the next one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bracketc.ir.nodes import Node, Tensor
+
+HeadingKind = Literal["differential", "restricted", "gradient", "jacobian"]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A left side: ``dJ`` (differential), ``d[Z](J)`` (restricted), ``∇[W](J)`` (gradient), ``Jac[x](y)`` (jacobian)."""
+
+    kind: HeadingKind
+    of: str
+    wrt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Abbreviation:
+    """``where name = node``."""
+
+    name: str
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """``= node   where …   [by rule]``; ``rule`` is empty where a member only repeats what is known."""
+
+    node: Node
+    rule: str = ""
+    where: tuple[Abbreviation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """``left = member = member = …``."""
+
+    left: Heading
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """One equation of a conclusion."""
+
+    left: Heading
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """``⟹ equation, equation, …   where …   [by rule]``."""
+
+    equations: tuple[Equation, ...]
+    rule: str = ""
+    where: tuple[Abbreviation, ...] = ()
+
+
+Paragraph = Chain | Conclusion
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """``derivation of target wrt … { paragraphs }``.
+
+    ``differentials`` are the tensors that stand for differentials, by what they are of: ``{dW: "W"}``. ``taken`` are all names that
+    the text may not use anew.
+    """
+
+    target: str
+    wrt: tuple[str, ...]
+    paragraphs: tuple[Paragraph, ...]
+    differentials: tuple[tuple[Tensor, str], ...]
+    taken: frozenset[str]
