@@ -5,11 +5,13 @@ J = …, gradient J wrt W   ->   E = …,  ∇[W](J) = X^T @ E
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bracketc import compiler
+from bracketc.emit.figures import illustrated
 from bracketc.emit.formulas import Equation, FormName, StyleName, equations, heading, names_of, typeset
+from bracketc.emit.page import FormulasView, equation_views, figure_view
 from bracketc.ir.build import is_zero
 from bracketc.ir.nodes import Node, Tensor
 from bracketc.ir.program import Entry, Program, Request
@@ -72,6 +74,19 @@ def derived(
         shapes = {left: shape_text(node) for left, node in roots}
         found.append(Formulas(answer.title, answer.request.output, lines, shapes, typeset(lines, style)))
     return found
+
+
+def formulas_views(found: Sequence[Answer], form: FormName = "auto") -> tuple[FormulasView, ...]:
+    """The same for a page, with the graphs of all brackets."""
+    views = []
+    for answer in found:
+        both = zip(answer.roots("unicode"), answer.roots("mathml"), strict=True)
+        roots = [(left, marked, node) for (left, node), (marked, _) in both]
+        shown, figures = illustrated(roots, answer.names, form, answer.taken)
+        shapes = {left: shape_text(node) for left, _, node in roots}
+        title, _, note = answer.title.partition(": ")
+        views.append(FormulasView(title, note, equation_views(shown, shapes), tuple(map(figure_view, figures))))
+    return tuple(views)
 
 
 def shape_text(node: Node) -> str:

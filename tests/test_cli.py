@@ -168,11 +168,6 @@ def test_derive_needs_something_to_derive(capsys: pytest.CaptureFixture[str]) ->
     assert "asks for no derivative" in capsys.readouterr().err
 
 
-def test_html_is_not_supported_yet(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["derive", source(), "--format", "html"]) == 1
-    assert "not supported yet" in capsys.readouterr().err
-
-
 # ------------------------------------------------------------------------------------------------ build
 def test_build_writes_a_module_and_says_what_it_costs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", source(), "-o", "out", "--backend", "numpy", "--dtype", "float32"]) == 0

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bracketc import compiler
-from bracketc.derivation import Formulas, derived
+from bracketc.cli.pages import derive_page
 from bracketc.cli.sources import file_argument, options, size_options
 from bracketc.cli.terminal import Terminal
-from bracketc.errors import SourceError, UnsupportedError, display_width
+from bracketc.derivation import Formulas, answers, derived
+from bracketc.errors import SourceError, display_width
 from bracketc.ir.nodes import Node
 from bracketc.ir.program import Program, Request, RequestKind
 
@@ -34,13 +35,18 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Print the formulas."""
-    if arguments.format == "html":
-        raise UnsupportedError("--format html is not supported yet; there are unicode, ascii and latex")
     program = compiler.load(arguments.file)
     if arguments.of or arguments.wrt:
         program = replace(program, requests=asked(program, arguments.of, arguments.wrt))
     elif not program.requests:
         raise SourceError(f"{arguments.file} asks for no derivative; add `gradient J wrt W`, or give --of and --wrt")
+    if arguments.format == "html":
+        settings = options(arguments)
+        with terminal.working("deriving"):
+            text = derive_page(program, settings, answers(program, settings, arguments.steps), arguments.form)
+        terminal.data({"ok": True, "format": "html", "page": text})
+        terminal.text(text.rstrip("\n"))
+        return 0
     with terminal.working("deriving"):
         found = derived(program, options(arguments), arguments.format, arguments.form, arguments.steps)
     terminal.data({"ok": True, "format": arguments.format, "formulas": [_data(f) for f in found]})

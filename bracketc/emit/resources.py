@@ -16,16 +16,20 @@ def template_directory() -> Path:
     return inside if inside.is_dir() else package.parent / "templates"
 
 
+def _is_page(template: str | None) -> bool:
+    return template is not None and template.endswith(".html.j2")
+
+
 @cache
 def environment() -> jinja2.Environment:
-    """Templates see finished views only: an unknown field is an error, nothing is escaped."""
+    """Templates see finished views only: an unknown field is an error. Text in pages is escaped, elsewhere nothing is."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(template_directory()),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
+        autoescape=_is_page,
     )
 
 
