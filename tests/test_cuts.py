@@ -128,3 +128,28 @@ def test_a_step_of_a_recurrence_read_after_the_loop() -> None:
 def test_a_mixed_derivative_by_two_definitions_says_what_to_write() -> None:
     with pytest.raises(bc.BracketError, match=r"write g = ∇\[y\]\(J\) and jacobian g wrt z"):
         compiled("hessian J wrt y, z")
+
+
+RECURRING = """
+dim T
+input x : T
+param w : scalar
+Z[0] = 1
+U[0] = 2
+U[t] = w Z[t-1] + U[t-1] for t = 1..T
+Z[t] = (1/2) Z[t-1] + U[t] x[t] for t = 1..T
+J = Z · Z + Z[T]
+G = ∇[U](J)
+"""
+
+
+def test_definition_that_recurs_with_others_is_cut_from_them():
+    """With U a variable, Z[t] = Z[t-1]/2 + U[t] x[t] is linear in it: ∇[U](J) = x ⊙ P where P[t] = 2 Z[t] + P[t+1]/2."""
+    module = bc.compile(RECURRING + "gradient J wrt U\noutput J, G, Z", backend="numpy")
+    x, w = np.array([0.5, -1.0, 2.0, 0.25]), 0.3
+    found = module.evaluate(x, w)
+    adjoint = np.zeros(4)
+    for t in reversed(range(4)):
+        adjoint[t] = 2 * found.Z[t] + (0.5 * adjoint[t + 1] if t < 3 else 1)
+    np.testing.assert_allclose(found.G, x * adjoint)
+    np.testing.assert_allclose(module.value_and_grad(x, w)[1].U, x * adjoint)

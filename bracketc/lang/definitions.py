@@ -12,7 +12,10 @@ from bracketc.lang.values import Failed, Family, Value
 
 
 def define(number: int, scope: Scope) -> None:
-    """Bind the names of unit ``number`` in ``scope``, a level of the file; errors are recorded."""
+    """Bind the names of unit ``number`` in ``scope``, a level of the file; errors are recorded.
+
+    A name that ``scope`` binds already is a variable of a derivative: what recurs together with it is a function of it.
+    """
     run = scope.run
     unit = run.order.units[number]
     if unit.cyclic and not _is_recurrence(unit, scope):
@@ -20,7 +23,7 @@ def define(number: int, scope: Scope) -> None:
         return
     names = [key for key in unit.keys if isinstance(key, str)]
     if names and all(_has_steps(name, scope) for name in names):
-        define_steps(names, scope, unit.cyclic)
+        define_steps([name for name in names if name not in scope.bindings], scope, unit.cyclic)
         return
     for key in unit.keys:
         _define_one(key, scope)

@@ -54,7 +54,7 @@ class Order:
         self.place: dict[Key, int] = {key: index for index, unit in enumerate(self.units) for key in unit.keys}
 
     def between(self, key: Key, body: syntax.Expr, scope: Scope) -> list[int]:
-        """The units that ``body`` needs and that need ``key``, in order."""
+        """The units that ``body`` needs and that need ``key``, in order; its own when others recur together with ``key``."""
         pending = list(self._mentions([(body, scope, frozenset())]))
         reached: set[Key] = set()
         while pending:
@@ -68,6 +68,9 @@ class Order:
         for index in sorted({self.place[found] for found in reached}):
             unit = self.units[index]
             if key in unit.keys:
+                if any(member in reached for member in unit.keys if member != key):
+                    affected.update(unit.keys)
+                    units.append(index)
                 continue
             if any(needed in affected for member in unit.keys for needed in self.needs[member]):
                 affected.update(unit.keys)

@@ -441,8 +441,7 @@ class Variation:
         order = self.run.order
         units = {unit for key in keys for each in bodies for unit in order.between(key, each, scope)}
         for unit in sorted(units):
-            if not any(key in order.units[unit].keys for key in keys):
-                self.run.define(unit, file)
+            self.run.define(unit, file)
         if bump is not None:
             bump.install(file, bodies, scope)
         return file
