@@ -118,10 +118,19 @@ def emit(done: Stages, name: str, options: Options) -> Emitted:
     """The text of the module ``name``."""
     program, functions, planned, dtype = done.program, done.entries, done.plan, options.dtype
     if options.backend == "numpy":
-        text = numpy_module(name, program, functions, planned, dtype=dtype, version=VERSION)
+        text = numpy_module(name, program, functions, planned, dtype=dtype, version=VERSION, on_singular=options.on_singular)
         return Emitted({f"{name}.pyi": text.stub, f"{name}.py": text.python})
     heading = title(name, program, VERSION)
-    code = c_module(name, planned, functions, dtype=dtype, title=heading, about=about(program), checked=options.verify)
+    code = c_module(
+        name,
+        planned,
+        functions,
+        dtype=dtype,
+        title=heading,
+        about=about(program),
+        checked=options.verify,
+        on_singular=options.on_singular,
+    )
     text = c_wrapper(name, program, functions, planned, code, dtype=dtype, version=VERSION)
     files = {f"{name}.h": code.header, f"{name}.c": code.source, f"{name}.pyi": text.stub, f"{name}.py": text.python}
     return Emitted(files, Glue(code.flat, "\n".join(flat_declarations(code))))

@@ -143,6 +143,18 @@ class ArgumentError(BracketError, ValueError):
     """Arguments of a compiled function do not fit its signature."""
 
 
+class SingularError(ArgumentError):
+    """A matrix that has no inverse, or that is not positive definite.
+
+    ``operation`` is what could not be done, ``member`` which matrix of a batch (counted from 0; ``None`` without one), ``minor``
+    the order of the first leading minor that is 0 or, where the matrix must be positive definite, not positive.
+    """
+
+    operation = ""
+    member: int | None = None
+    minor = 0
+
+
 class ToolchainError(BracketError):
     """A compiler, its headers or a writable folder is missing."""
 

@@ -20,6 +20,7 @@ from bracketc.errors import BracketError
 
 BACKENDS = ("c", "numpy")
 DTYPES = ("float32", "float64")
+ON_SINGULAR = ("raise", "nan")
 
 
 class OptionError(BracketError):
@@ -40,6 +41,7 @@ class Options:
     """Everything that a compilation depends on beside its source.
 
     ``sizes`` are bound sizes, sorted by name. ``march`` is ``native``, ``portable`` or a level of ``target.py``.
+    ``on_singular`` says what becomes of a matrix that has no inverse or is not positive definite: an error, or NaN.
     ``cc`` is the C compiler, ``None`` to look for one; ``cflags`` come after the usual flags. ``verify`` checks the
     IR after every stage.
     """
@@ -48,6 +50,7 @@ class Options:
     dtype: str = "float64"
     sizes: tuple[tuple[str, int], ...] = ()
     threads: int = 1
+    on_singular: str = "raise"
     march: str = "native"
     cache_dir: Path | None = None
     cc: str | None = None
@@ -139,6 +142,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "dtype": _choice(*DTYPES),
     "sizes": _sizes,
     "threads": lambda name, value: _whole(name, value, least=1),
+    "on_singular": _choice(*ON_SINGULAR),
     "march": _text,
     "cache_dir": _path,
     "cc": _text,

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from bracketc.emit.c_contractions import Epilogues, contraction_view
 from bracketc.emit.c_expressions import CType, number_text
-from bracketc.emit.c_function import C_TYPES, CFunction
+from bracketc.emit.c_factorise import factorise_view
+from bracketc.emit.c_function import C_TYPES, FAILURE, CFunction
 from bracketc.emit.c_names import CScope, as_factor, bracket_text, comment_text, dim_text
 from bracketc.emit.c_nests import nest_view
 from bracketc.emit.c_views import (
     CarriedView,
     CopyView,
     EntryView,
-    FactoriseView,
     FieldView,
     FillView,
     LayoutView,
@@ -23,6 +23,7 @@ from bracketc.emit.c_views import (
     SlotView,
     StepsView,
 )
+from bracketc.emit.faults import Faults
 from bracketc.ir.dims import Dim
 from bracketc.loops.kernel import (
     Check,
@@ -35,7 +36,6 @@ from bracketc.loops.kernel import (
     Statement,
     Steps,
     Storage,
-    product,
 )
 
 
@@ -67,11 +67,12 @@ def entry_text(
     fields: Fields,
     epilogues: Epilogues,
     functions: set[str],
+    faults: Faults,
 ) -> EntryText:
-    """The entry point ``name`` of ``kernel``; ``epilogues`` and ``functions`` collect what it needs of the file."""
+    """The entry point ``name`` of ``kernel``; ``epilogues``, ``functions`` and ``faults`` collect what it needs of the file."""
     scope = CScope()
     sizes = {size: scope.fresh(size) for size in fields.dims}
-    c = CFunction(kernel, ctype, prefix, prefix.upper(), sizes, scope, functions)
+    c = CFunction(kernel, ctype, prefix, prefix.upper(), sizes, scope, functions, faults)
     used = dict.fromkeys(_used(kernel.body))
     arguments = [s for s in kernel.arguments if s in used]
     pointers = [_given(c, s, f"args->{fields.arguments[s.name]}") for s in arguments]
@@ -82,6 +83,8 @@ def entry_text(
             pointers.append(_given(c, storage, f"({kind})(({_bytes_of(kind)})residuals + saved[{number}])"))
     arena = tuple(_given(c, s, f"({c.type(s)} *)(arena + slot[{s.slot}])") for s in used if s.kind in ("arena", "ring"))
     body = tuple(_statements(kernel.body, c, epilogues))
+    if c.reports:
+        pointers.append(PointerView(f"{prefix}_failure *", FAILURE, "results->failure"))
     layout = _layout(kernel, name, c, fields)
     negatives = tuple(
         dict.fromkeys(f"{c.dim(d)} < 0" for d in _may_be_negative([*kernel.arguments, *kernel.results, *used]))
@@ -176,45 +179,11 @@ def _statements(body: Iterable[Statement], c: CFunction, epilogues: Epilogues) -
             case Steps():
                 yield _steps(statement, c, epilogues)
             case Factorise():
-                yield _factorise(statement, c)
+                yield factorise_view(statement, c)
 
 
 def _copy(statement: Copy, c: CFunction) -> CopyView:
     return CopyView("c/copy.c.j2", c.named(statement.target), c.named(statement.source), c.bytes(statement.source))
-
-
-def _factorise(statement: Factorise, c: CFunction) -> FactoriseView:
-    """The call for each position of the leading axes; a work matrix lies in the scratch memory."""
-    with c.block():
-        c.functions.add(statement.operator)
-        label = c.scope.first_of("ijk")
-        matrix, target = statement.args[0], statement.target
-        n = matrix.shape[-1]
-        count = product(matrix.shape[:-2])
-
-        def at(storage: Storage) -> str:
-            rest = product(storage.shape[matrix.rank - 2 :])
-            return f"{c.named(storage)} + {label} * {c.factor(rest)}"
-
-        given = [c.dim(n)]
-        if statement.operator.startswith("solve"):
-            given.append(c.dim(product(target.shape[matrix.rank - 1 :])))
-        given += [at(argument) for argument in statement.args]
-        scalar = statement.operator in ("det", "logdet")
-        if not scalar:
-            given.append(at(target))
-        if statement.operator in ("solve", "inv", "det", "logdet"):
-            c.scratch[f"{c.factor(n * n)} * (int64_t)sizeof({c.ctype.real})"] = None
-            given.append(f"({c.ctype.real} *)scratch")
-        return FactoriseView(
-            "c/factorise.c.j2",
-            bracket_text(statement.bracket),
-            label,
-            c.dim(count),
-            f"{statement.operator}_{c.s}({', '.join(given)})",
-            f"{c.named(target)}[{label}]" if scalar else "",
-            f"{c.upper}_SINGULAR",
-        )
 
 
 def _steps(statement: Steps, c: CFunction, epilogues: Epilogues) -> StepsView:

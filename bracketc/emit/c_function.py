@@ -10,11 +10,15 @@ from dataclasses import dataclass, field
 from bracketc.emit.c_expressions import CType
 from bracketc.emit.c_names import CScope, as_factor, dim_text
 from bracketc.emit.c_views import CheckView
+from bracketc.emit.faults import Faults
 from bracketc.ir.dims import Dim
 from bracketc.loops.kernel import Address, Kernel, Reference, Storage
 
 C_TYPES = {"integer": "int64_t", "boolean": "uint8_t"}
 """Types of what is not real."""
+
+FAILURE = "brk_failure"
+"""Where the caller wants to hear what failed."""
 
 _LABELS = "ijklmnpqrs"
 
@@ -23,7 +27,8 @@ _LABELS = "ijklmnpqrs"
 class CFunction:
     """Names in use while the statements of one kernel are written.
 
-    ``functions`` collects the vector functions that the text calls, ``used_sizes`` the named sizes that it mentions.
+    ``functions`` collects the vector functions that the text calls, ``used_sizes`` the named sizes that it mentions,
+    ``faults`` what can go wrong; ``reports`` says that the text says so.
     """
 
     kernel: Kernel
@@ -33,10 +38,12 @@ class CFunction:
     sizes: dict[str, str]
     scope: CScope
     functions: set[str]
+    faults: Faults
     names: dict[Storage, str] = field(default_factory=dict)
     labels: dict[int, str] = field(default_factory=dict)
     used_sizes: dict[str, None] = field(default_factory=dict)
     scratch: dict[str, None] = field(default_factory=dict)
+    reports: bool = False
 
     @property
     def s(self) -> str:

@@ -16,10 +16,11 @@ from bracketc.emit.c_expressions import FLOAT32, FLOAT64, CType
 from bracketc.emit.c_function import C_TYPES
 from bracketc.emit.c_layout import indented
 from bracketc.emit.c_names import CScope, c_identifier, comment_text
-from bracketc.emit.c_views import FlatView, ModuleView, StructField
+from bracketc.emit.c_views import FaultView, FlatView, ModuleView, StructField
+from bracketc.emit.faults import Fault, Faults, can_fail
 from bracketc.emit.kernels import kernel_view
 from bracketc.emit.resources import render
-from bracketc.emit.vectormath import functions_text
+from bracketc.emit.vectormath import functions_text, matrices_text, needs_products
 from bracketc.ir.program import Entry
 from bracketc.loops.kernel import Kernel
 from bracketc.loops.lower import lower
@@ -57,6 +58,7 @@ class CText:
     """Text of ``NAME.c``, ``NAME.h``, the flat functions (``NAME`` is included by them), and declarations for cffi.
 
     ``residual_sizes`` are the sizes that ``NAME_call_residuals`` takes, ``None`` when nothing is saved.
+    ``faults`` are the operations that the numbers of ``NAME_call_failure`` stand for.
     """
 
     source: str
@@ -65,6 +67,7 @@ class CText:
     cdef: str
     entries: Mapping[str, CEntry]
     residual_sizes: tuple[str, ...] | None
+    faults: tuple[Fault, ...] = ()
 
 
 def c_module(
@@ -76,11 +79,13 @@ def c_module(
     title: str = "",
     about: Sequence[str] = (),
     checked: bool = False,
+    on_singular: str = "raise",
 ) -> CText:
     """The C text of a plan. ``name`` is an ASCII identifier that starts every public name; ``about`` are lines for
-    the head of the header; ``entries`` say what the functions answer. ``checked`` verifies the loop IR first."""
+    the head of the header; ``entries`` say what the functions answer. ``checked`` verifies the loop IR first.
+    ``on_singular`` says whether a matrix without a result is an error or gives NaN."""
     ctype = FLOAT64 if dtype == "float64" else FLOAT32
-    writer = _Writer(name, ctype, plan, {entry.name: entry for entry in entries})
+    writer = _Writer(name, ctype, plan, {entry.name: entry for entry in entries}, Faults(on_singular == "nan"))
     if checked:
         for kernel in writer.kernels.values():
             verify(kernel)
@@ -93,6 +98,7 @@ def c_module(
         render("c/cdef.h.j2", m=view),
         {schedule.entry: writer.called(schedule, text) for schedule, text in zip(plan.schedules, texts, strict=True)},
         writer.residual_sizes(),
+        tuple(writer.faults.known),
     )
 
 
@@ -103,11 +109,13 @@ def _tidy(text: str) -> str:
 class _Writer:
     """Public names of a module and the parts of its view."""
 
-    def __init__(self, name: str, ctype: CType, plan: Plan, entries: Mapping[str, Entry]) -> None:
+    def __init__(self, name: str, ctype: CType, plan: Plan, entries: Mapping[str, Entry], faults: Faults) -> None:
         self.name = name
         self.ctype = ctype
         self.plan = plan
         self.given = entries
+        self.faults = faults
+        self.reports = not faults.silent and can_fail(plan)
         self.kernels = {schedule.entry: lower(schedule) for schedule in plan.schedules}
         scope = CScope()
         sizes = dict.fromkeys((*plan.sizes, *(n for kernel in self.kernels.values() for n in named_sizes(kernel))))
@@ -125,7 +133,7 @@ class _Writer:
         self.result_fields: dict[str, StructField] = {}
         self.name_results()
         # Public names never end in each other's suffixes: entry names are told from `<entry>_workspace`.
-        scope = CScope(taken=("abi_version", "residuals", "dims", "args", "results", "call_residuals"))
+        scope = CScope(taken=("abi_version", "residuals", "dims", "args", "results", "failure", "call_residuals", "call_failure"))
         self.functions: dict[str, str] = {}
         for schedule in plan.schedules:
             name = c_identifier(schedule.entry).rstrip("_")
@@ -141,7 +149,7 @@ class _Writer:
     def name_results(self) -> None:
         """Fields of the results struct: outputs under their names, gradients as ``grad_W``, others by the name of the
         entry."""
-        scope = CScope()
+        scope = CScope(taken=("failure",) if self.reports else ())
         known: dict[tuple[str, tuple[object, ...], str], str] = {}
         for schedule in self.plan.schedules:
             found = []
@@ -154,6 +162,9 @@ class _Writer:
                     self.result_fields[field] = StructField(f"{self.type(buffer)} *", field, _shape(buffer))
                 found.append(known[key])
             self.results[schedule.entry] = tuple(found)
+        if self.reports:
+            what = "NULL, or where to say which operation on a matrix failed"
+            self.result_fields["failure"] = StructField(f"{self.name}_failure *", "failure", what)
 
     def wanted(self, schedule: Schedule, index: int, result: str) -> str:
         entry = self.given.get(schedule.entry)
@@ -190,6 +201,7 @@ class _Writer:
                     fields=fields,
                     epilogues=self.epilogues,
                     functions=self.used,
+                    faults=self.faults,
                 )
             )
         return texts
@@ -240,6 +252,7 @@ class _Writer:
         parameters += [f"const void *{n}" for n in arguments.values()]
         parameters += [f"void *{saved}"] if schedule.residuals else []
         parameters += [f"void *{n}" for n in results.values()]
+        failure = (".failure = &failed",) if self.reports else ()
         return FlatView(
             self.functions[schedule.entry],
             tuple(parameters) or ("void",),
@@ -248,7 +261,7 @@ class _Writer:
                 f".struct_size = sizeof({self.name}_args)",
                 *(f".{self.arguments[n]} = {v}" for n, v in arguments.items()),
             ),
-            (f".struct_size = sizeof({self.name}_results)", *(f".{f} = {v}" for f, v in results.items())),
+            (f".struct_size = sizeof({self.name}_results)", *(f".{f} = {v}" for f, v in results.items()), *failure),
             saved,
         )
 
@@ -256,7 +269,9 @@ class _Writer:
     def library(self, texts: Sequence[EntryText], dtype: str) -> str:
         """Text of the parts of the library that the entries use."""
         kernels = kernel_view(dtype)
-        contracts = any("contract_bytes" in need for text in texts for need in text.view.layout.scratch)
+        contracts = needs_products(self.used) or any(
+            "contract_bytes" in need for text in texts for need in text.view.layout.scratch
+        )
         vectors = contracts or bool(self.used) or any(_is_vector(text.view.body) for text in texts)
         parts = [render("c/prelude.h.j2", v=kernels)]
         if vectors:
@@ -266,6 +281,7 @@ class _Writer:
         parts.append(functions_text(kernels, dtype, self.used))
         if contracts:
             parts += [render(f"c/{part}.j2", v=kernels) for part in _CONTRACTIONS]
+        parts.append(matrices_text(kernels, self.used))
         return "\n".join(part for part in parts if part).rstrip("\n")
 
     def view(self, texts: Sequence[EntryText], title: str, about: tuple[str, ...]) -> ModuleView:
@@ -290,6 +306,7 @@ class _Writer:
             residual_parameters=tuple(f"int64_t {n}" for n in local.values()) or ("void",),
             residual_dims=(f"sizeof({self.name}_dims)", *(local.get(n, "0") for n in self.dims)),
             kernels=KERNELS,
+            faults=tuple(FaultView(k, comment_text(f.about)) for f, k in self.faults.known.items()),
         )
 
 

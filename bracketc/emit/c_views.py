@@ -182,7 +182,9 @@ class StepsView:
 
 @dataclass(frozen=True, slots=True)
 class FactoriseView:
-    """A routine for each matrix of a batch: it gives ``target``, or says whether it failed."""
+    """A routine for each matrix of a batch. It gives ``target``; or ``minor``, which is 0 when all is well. Else there is the
+    ``fault`` with this number and the function returns ``failure``, or ``spoiled`` and what follows, ``entries`` in all, are
+    NaN; where all three are empty nothing can fail."""
 
     template: str
     bracket: str
@@ -190,7 +192,12 @@ class FactoriseView:
     count: str
     call: str
     target: str
+    minor: str
+    fault: str
+    spoiled: str
+    entries: str
     failure: str
+    s: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +288,14 @@ class FlatView:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultView:
+    """What a number in a failure stands for."""
+
+    number: int
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModuleView:
     """The whole file. ``prefix`` starts every public name, ``real`` is float or double, ``s`` the suffix of
     helpers."""
@@ -301,3 +316,4 @@ class ModuleView:
     residual_parameters: tuple[str, ...]
     residual_dims: tuple[str, ...]
     kernels: str
+    faults: tuple[FaultView, ...]

@@ -30,16 +30,24 @@ from bracketc.plan.schedule import Plan, Schedule
 
 
 def numpy_module(
-    name: str, program: Program, entries: Sequence[Entry], plan: Plan, *, dtype: str, version: str
+    name: str,
+    program: Program,
+    entries: Sequence[Entry],
+    plan: Plan,
+    *,
+    dtype: str,
+    version: str,
+    on_singular: str = "raise",
 ) -> ModuleText:
     """The NumPy module of a planned program, called ``name`` (an ASCII identifier)."""
     helpers: dict[str, None] = {}
     sizes = size_names(program, plan)
-    kernels = {s.entry: numpy_kernel(s, sizes, helpers) for s in plan.schedules}
+    kernels = {s.entry: numpy_kernel(s, sizes, helpers, on_singular) for s in plan.schedules}
     imports = ("import math",) if {"erf", "lgamma", "digamma"} & set(helpers) else ()
     views = {
         "kernels": tuple(kernels[e.name].view for e in entries),
         "helpers": tuple(sorted(helpers)),
+        "singular": "no_result_raise" in helpers,
         "backend": BackendView("numpy/kernels.py.j2", "numpy/calls.py.j2", False, imports),
     }
     head = Head(name, dtype, "numpy", version)
@@ -53,13 +61,15 @@ def c_wrapper(
     sizes = size_names(program, plan)
     kernels = {s.entry: _native_kernel(s, code) for s in plan.schedules}
     messages = tuple(MessageView(number, literal(text)) for number, text in sorted(C_MESSAGES.items()))
+    faults = tuple(literal((f.about, f.definite, f.batched)) for f in code.faults)
     imports = (
         "import os as _os",
         "from importlib import machinery as _machinery",
         "from importlib import util as _util",
     )
     views = {
-        "c": NativeView(name, tuple(flat_declarations(code)), C_ABI, _build_command(program, dtype), messages),
+        "c": NativeView(name, tuple(flat_declarations(code)), C_ABI, _build_command(program, dtype), messages, faults),
+        "singular": bool(faults),
         "backend": BackendView("module/c_library.py.j2", "module/c_calls.py.j2", True, imports),
     }
     head = Head(name, dtype, "c", version)
@@ -114,7 +124,7 @@ def _module_text(
         writer = FunctionWriter(head, program, entry, plan.schedule(entry.name), kernels, sizes, code)
         functions.append(writer.view())
         records += writer.records()
-    module = _module_view(head, program, entries, functions, records)
+    module = _module_view(head, program, entries, functions, records, bool(backend["singular"]))
     views = {"module": module, "functions": tuple(functions), **backend}
     return ModuleText(_tidy(render("module/module.py.j2", **views)), _tidy(render("module/module.pyi.j2", **views)))
 
@@ -149,9 +159,10 @@ def _module_view(
     entries: Sequence[Entry],
     functions: Sequence[FunctionView],
     records: Sequence[RecordView],
+    singular: bool,
 ) -> ModuleView:
     unique = {record.name: record for record in records}
-    exports = ["ArgumentError", *unique, "SIGNATURE", *(f.name for f in functions)]
+    exports = ["ArgumentError", *(("SingularError",) if singular else ()), *unique, "SIGNATURE", *(f.name for f in functions)]
     return ModuleView(
         name=head.name,
         title=title(head.name, program, head.version),
@@ -162,6 +173,7 @@ def _module_view(
         version=head.version,
         source_name=literal(_file_name(program.source.filename)),
         source_hash=sha256(program.source.text.encode("utf-8", "surrogatepass")).hexdigest(),
+        singular=singular,
         has_residuals=any(entry.name == "forward" for entry in entries),
         has_backward=any(entry.name == "backward" for entry in entries),
         records=tuple(unique.values()),

@@ -69,13 +69,15 @@ class MessageView:
 
 @dataclass(frozen=True, slots=True)
 class NativeView:
-    """The library behind a module, for ``templates/module/c_library.py.j2``."""
+    """The library behind a module, for ``templates/module/c_library.py.j2``; ``faults`` are the ways in which operations on
+    matrices fail: name, whether the matrix must be positive definite, whether there are several."""
 
     prefix: str
     cdef: tuple[str, ...]
     abi: int
     command: str
     messages: tuple[MessageView, ...]
+    faults: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class ModuleView:
     version: str
     source_name: str
     source_hash: str
+    singular: bool
     has_residuals: bool
     has_backward: bool
     records: tuple[RecordView, ...]

@@ -15,7 +15,9 @@ from bracketc.errors import SourceError
 OPTIONS = frozenset({"out", "strict", "residuals"})
 """Parameters that the functions of a module have beside the arguments of the source."""
 
-MODULE_NAMES = frozenset({"SIGNATURE", "ArgumentError", "Outputs", "Gradients", "Residuals", "ValueAndGradients", "np"})
+MODULE_NAMES = frozenset(
+    {"SIGNATURE", "ArgumentError", "SingularError", "Outputs", "Gradients", "Residuals", "ValueAndGradients", "np"}
+)
 """Names that every module defines beside its functions."""
 
 _PRIMES = {"'": 1, "′": 1, "″": 2, "‴": 3, "’": 1}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bracketc.emit import expressions as ex
 from bracketc.emit.layout import WIDTH, definition, wrapped
 from bracketc.emit.names import Scope
+from bracketc.emit.numpy_linalg import linalg_expression
 from bracketc.emit.numpy_record import record_lines
 from bracketc.emit.numpy_values import Surroundings, Target
 from bracketc.emit.views import BlockView, KernelView, LoopView, VariantView
@@ -43,6 +44,7 @@ class _Function:
     scope: Scope
     sizes: Mapping[str, str]
     helpers: dict[str, None]
+    silent: bool = False
     variables: dict[Buffer, Target] = field(default_factory=dict)
     read: dict[Buffer, None] = field(default_factory=dict)
     used_sizes: dict[str, None] = field(default_factory=dict)
@@ -75,14 +77,17 @@ class Kernel:
     residuals: tuple[Buffer, ...]
 
 
-def numpy_kernel(schedule: Schedule, sizes: Mapping[str, str], helpers: dict[str, None]) -> Kernel:
+def numpy_kernel(
+    schedule: Schedule, sizes: Mapping[str, str], helpers: dict[str, None], on_singular: str = "raise"
+) -> Kernel:
     """The function of one entry.
 
-    ``sizes`` are the Python names of named sizes; ``helpers`` collects the helper functions that are used. Results
-    arrive as arrays to fill; ``forward`` returns its residuals, ``backward`` gets them.
+    ``sizes`` are the Python names of named sizes; ``helpers`` collects the helper functions that are used. ``on_singular``
+    says whether a matrix without a result is an error or gives NaN. Results arrive as arrays to fill; ``forward`` returns its
+    residuals, ``backward`` gets them.
     """
     scope = Scope((*RESERVED, *sizes.values()))
-    function = _Function(scope, sizes, helpers)
+    function = _Function(scope, sizes, helpers, on_singular == "nan")
     results = tuple(buffer for _, buffer in schedule.results)
     reads_residuals = schedule.entry == "backward"
     given = (*schedule.arguments, *(schedule.residuals if reads_residuals else ()))
@@ -321,23 +326,8 @@ def _join(step: Join, function: _Function) -> list[str]:
     return [f"{target.name} = np.stack([{sources}])"]
 
 
-_LINALG = {
-    "inv": "np.linalg.inv",
-    "solve": "np.linalg.solve",
-    "cholesky": "np.linalg.cholesky",
-    "det": "np.linalg.det",
-    "solve_lower": "np.linalg.solve",
-    "solve_upper": "np.linalg.solve",
-}
-
-
 def _factorise(step: Factorise, function: _Function) -> list[str]:
-    function.helpers.setdefault("linear_algebra")
-    arguments = ", ".join(function.variable(arg) for arg in step.args)
-    if step.operator == "logdet":
-        text = f"_linear_algebra(np.linalg.slogdet, {arguments})[1]"
-    else:
-        text = f"_linear_algebra({_LINALG[step.operator]}, {arguments})"
+    text = linalg_expression(step, function.variable, function.size, function.helpers, function.silent)
     return [_put(function.target(step.target), text)]
 
 

@@ -61,16 +61,31 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 """Own versions, helpers among them, each after what it needs."""
 
 _MATRICES: dict[str, tuple[str, ...]] = {
-    "eliminate": (),
-    "solve_upper": (),
-    "solve_lower": (),
-    "solve": ("eliminate", "solve_upper"),
-    "inv": ("eliminate", "solve_upper"),
-    "det": ("eliminate",),
-    "logdet": ("eliminate",),
-    "cholesky": (),
+    "spoil": (),
+    "small": (),
+    "tools": (),
+    "triangles": ("tools",),
+    "gram": ("tools",),
+    "lu": ("triangles",),
+    "lu_solve": ("lu",),
+    "lu_inv": ("lu",),
+    "lu_det": ("lu",),
+    "lu_logdet": ("lu",),
+    "solve": ("lu_solve",),
+    "inv": ("lu_inv",),
+    "det": ("lu_det",),
+    "logdet": ("lu_logdet",),
+    "cholesky": ("gram", "triangles"),
+    "cholesky_solve": ("triangles",),
+    "cholesky_inv": ("gram", "triangles"),
+    "solve_lower": ("triangles",),
+    "solve_upper": ("triangles",),
 }
-"""Linear algebra on one matrix, under the names of the tensor IR, each after what it needs."""
+"""Operations on one matrix, under the names of the schedule, each after what it needs; they stand behind the contractions, which
+do most of their work."""
+
+_ALONE = frozenset(("small", "spoil"))
+"""Those that need no contraction."""
 
 LIBM_1 = (
     "acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "ceil", "cosh", "erfc", "exp2", "floor",
@@ -98,6 +113,30 @@ def vector_name(function: str) -> str:
 
 def functions_text(view: KernelView, dtype: str, used: Iterable[str]) -> str:
     """C text of the pieces ``used``, each after what it needs, in an order fixed by the tables."""
+    wanted = _with_needs(used)
+    constants = MATH_CONSTANTS[dtype]
+    parts = [render(f"c/lanes/{name}.h.j2", v=view) for name in _LANES if name in wanted]
+    parts += [render(f"c/math/{name}.h.j2", v=view, m=constants) for name in _NEEDS if name in wanted]
+    parts += [render("c/math/libm1.h.j2", v=view, f=name) for name in LIBM_1 if name in wanted]
+    parts += [render("c/math/libm2.h.j2", v=view, f=name) for name in LIBM_2 if name in wanted]
+    unknown = wanted.difference(_LANES, _NEEDS, _MATRICES, LIBM_1, LIBM_2)
+    assert not unknown, f"no vector function {sorted(unknown)}"
+    return "\n".join(parts)
+
+
+def needs_products(used: Iterable[str]) -> bool:
+    """Whether one of the operations ``used`` multiplies matrices."""
+    return any(name in _MATRICES and name not in _ALONE for name in used)
+
+
+def matrices_text(view: KernelView, used: Iterable[str]) -> str:
+    """C text of the operations on matrices among ``used``, each after what it needs."""
+    wanted = _with_needs(used)
+    return "\n".join(render(f"c/linalg/{name}.h.j2", v=view) for name in _MATRICES if name in wanted)
+
+
+def _with_needs(used: Iterable[str]) -> set[str]:
+    """``used`` and everything that it needs; for membership tests only."""
     wanted: set[str] = set()
     pending = sorted(set(used))
     while pending:
@@ -105,12 +144,4 @@ def functions_text(view: KernelView, dtype: str, used: Iterable[str]) -> str:
         if name not in wanted:
             wanted.add(name)
             pending.extend((*_LANES.get(name, ()), *_NEEDS.get(name, ()), *_MATRICES.get(name, ())))
-    constants = MATH_CONSTANTS[dtype]
-    parts = [render(f"c/lanes/{name}.h.j2", v=view) for name in _LANES if name in wanted]
-    parts += [render(f"c/math/{name}.h.j2", v=view, m=constants) for name in _NEEDS if name in wanted]
-    parts += [render("c/math/libm1.h.j2", v=view, f=name) for name in LIBM_1 if name in wanted]
-    parts += [render("c/math/libm2.h.j2", v=view, f=name) for name in LIBM_2 if name in wanted]
-    parts += [render(f"c/linalg/{name}.h.j2", v=view) for name in _MATRICES if name in wanted]
-    unknown = wanted.difference(_LANES, _NEEDS, _MATRICES, LIBM_1, LIBM_2)
-    assert not unknown, f"no vector function {sorted(unknown)}"
-    return "\n".join(parts)
+    return wanted

@@ -17,6 +17,7 @@ import numpy as np
 
 from bracketc.ir.dims import Dim, solve
 from bracketc.ir.functions import FUNCTIONS
+from bracketc.ir.linear_algebra import LINEAR_ALGEBRA
 from bracketc.ir.nodes import (
     Add,
     Compare,
@@ -223,17 +224,6 @@ def _stack(node: Stack, args: list[Array], sizes: Sizes) -> Array:
 
 def _linalg(node: Linalg, args: list[Array], sizes: Sizes) -> Array:
     return cast(Array, LINEAR_ALGEBRA[node.operator](*args))
-
-
-LINEAR_ALGEBRA: dict[str, Callable[..., Any]] = {
-    "inv": np.linalg.inv,
-    "solve": np.linalg.solve,
-    "cholesky": np.linalg.cholesky,
-    "det": np.linalg.det,
-    "logdet": lambda a: np.linalg.slogdet(a)[1],
-    "solve_lower": np.linalg.solve,
-    "solve_upper": np.linalg.solve,
-}
 
 
 def _recurrence(node: Recurrence, args: list[Array], sizes: Sizes) -> tuple[Array, ...]:

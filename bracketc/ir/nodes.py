@@ -487,7 +487,8 @@ class Linalg(Node):
     """A linear-algebra operation on matrices in the last two axes, batched over the leading ones.
 
     ``inv`` (A), ``solve`` (A, B with matching last-but-one axis), ``cholesky`` (A, lower factor), ``det`` (A),
-    ``logdet`` (A, log |det A|), ``solve_lower``, ``solve_upper`` (triangular).
+    ``logdet`` (A, log |det A|), ``solve_lower``, ``solve_upper`` (triangular); planning alone makes those on factors that
+    :mod:`bracketc.ir.linear_algebra` lists. A right-hand side may have any number of axes of columns.
     """
 
     operator: str
@@ -503,9 +504,16 @@ class Linalg(Node):
     @property
     @_stored
     def shape(self) -> Shape:
-        if self.operator in ("det", "logdet"):
-            return self.args[0].shape[:-2]
-        return self.args[-1].shape
+        *lead, _, columns = self.args[0].shape
+        match self.operator:
+            case "det" | "logdet" | "lu_det" | "lu_logdet":
+                return tuple(lead)
+            case "lu":
+                return (*lead, columns + 1, columns)
+            case "lu_inv":
+                return (*lead, columns, columns)
+            case _:
+                return self.args[-1].shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)

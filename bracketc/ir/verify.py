@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from bracketc.ir.dims import Dim
 from bracketc.ir.functions import FUNCTIONS
+from bracketc.ir.linear_algebra import ARITY
 from bracketc.ir.nodes import (
     BOOLEAN,
     INTEGER,
@@ -47,7 +48,6 @@ from bracketc.ir.rewrite import tensors, topological
 
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 REDUCTIONS = ("max", "min", "prod", "logsumexp")
-LINALG_ARITY = {"inv": 1, "solve": 2, "cholesky": 1, "det": 1, "logdet": 1, "solve_lower": 2, "solve_upper": 2}
 
 
 class InternalError(AssertionError):
@@ -210,16 +210,19 @@ def _stack(node: Stack) -> None:
 
 
 def _linalg(node: Linalg) -> None:
-    arity = LINALG_ARITY.get(node.operator)
+    arity = ARITY.get(node.operator)
     _check(node, arity is not None, f"unknown operation {node.operator}")
     _check(node, len(node.args) == arity, f"{len(node.args)} arguments, expected {arity}")
     _real(node, node.args)
     matrix = node.args[0]
-    _check(node, matrix.rank >= 2 and agree(*matrix.shape[-2:]), "the first argument is no square matrix")
+    _check(node, matrix.rank >= 2, "the first argument is no matrix")
+    *lead, rows, columns = matrix.shape
+    expected = columns + 1 if node.operator.startswith("lu_") else columns
+    _check(node, agree(rows, expected), "the first argument is no square matrix")
     if arity == 2:
         right = node.args[1]
-        _check(node, right.rank == matrix.rank, "right hand side and matrix have different ranks")
-        _same_shape(node, [matrix.shape[:-1], right.shape[:-1]], "leading axes")
+        _check(node, right.rank >= matrix.rank - 1, "the right hand side has too few axes")
+        _same_shape(node, [(*lead, columns), right.shape[: matrix.rank - 1]], "leading axes")
 
 
 def _recurrence(node: Recurrence) -> None:

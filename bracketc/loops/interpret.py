@@ -10,7 +10,7 @@ import numpy as np
 
 from bracketc.ir.dims import Dim
 from bracketc.ir.functions import FUNCTIONS
-from bracketc.ir.interpret import LINEAR_ALGEBRA
+from bracketc.ir.linear_algebra import LINEAR_ALGEBRA
 from bracketc.loops.kernel import (
     NEUTRAL,
     Address,

@@ -224,6 +224,7 @@ class Factorise:
     operator: str
     target: Storage
     args: tuple[Storage, ...]
+    about: str = ""
     bracket: str = ""
 
 

@@ -127,7 +127,7 @@ class _Lowering:
                 yield from self.join(step)
             case plan.Factorise():
                 args = tuple(self.storage[a] for a in step.args)
-                yield Factorise(step.operator, self.storage[step.target], args, step.bracket)
+                yield Factorise(step.operator, self.storage[step.target], args, step.about, step.bracket)
             case plan.Loop():
                 yield from self.loop(step)
 

@@ -15,6 +15,7 @@ import numpy as np
 from bracketc.ir.dims import Dim
 from bracketc.ir.functions import FUNCTIONS
 from bracketc.ir.interpret import infer_sizes
+from bracketc.ir.linear_algebra import LINEAR_ALGEBRA
 from bracketc.ir.nodes import Labels, Tensor
 from bracketc.plan.schedule import (
     Access,
@@ -252,19 +253,8 @@ def _join(step: Join, memory: Memory, sizes: Sizes) -> None:
     memory[step.target] = np.stack([memory[source] for source in step.sources])
 
 
-_LINALG: dict[str, Callable[..., Any]] = {
-    "inv": np.linalg.inv,
-    "solve": np.linalg.solve,
-    "cholesky": np.linalg.cholesky,
-    "det": np.linalg.det,
-    "logdet": lambda a: np.linalg.slogdet(a)[1],
-    "solve_lower": np.linalg.solve,
-    "solve_upper": np.linalg.solve,
-}
-
-
 def _factorise(step: Factorise, memory: Memory, sizes: Sizes) -> None:
-    memory[step.target] = np.asarray(_LINALG[step.operator](*(memory[arg] for arg in step.args)))
+    memory[step.target] = np.asarray(LINEAR_ALGEBRA[step.operator](*(memory[arg] for arg in step.args)))
 
 
 # ------------------------------------------------------------------------------------------------ loops

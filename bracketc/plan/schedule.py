@@ -197,12 +197,13 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Factorise:
-    """A linear-algebra operation, named as in the tensor IR (``inv solve cholesky det logdet solve_lower
-    solve_upper``)."""
+    """A linear-algebra operation, named as in :mod:`bracketc.ir.linear_algebra`; ``about`` is what people call it:
+    ``inv(A)``."""
 
     target: Buffer
     operator: str
     args: tuple[Buffer, ...]
+    about: str = ""
     bracket: str = ""
 
 

@@ -108,7 +108,8 @@ def _record(step: Step, text: str) -> None:
             assert step.target.shape[0].constant == len(step.sources), f"{text}: as many terms as the axis is long"
         case Factorise():
             matrix = step.args[0].shape
-            assert len(matrix) >= 2 and matrix[-1] is matrix[-2], f"{text}: not a square matrix"
+            rows = matrix[-1] + 1 if step.operator.startswith("lu_") else matrix[-1]
+            assert len(matrix) >= 2 and matrix[-2] is rows, f"{text}: not a square matrix"
         case Loop():
             raise AssertionError("loops are checked apart")
 

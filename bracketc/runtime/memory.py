@@ -6,7 +6,7 @@ import linecache
 from hashlib import sha256
 from types import ModuleType
 
-from bracketc.errors import ArgumentError
+from bracketc.errors import ArgumentError, SingularError
 
 
 def load_text(name: str, text: str) -> ModuleType:
@@ -21,5 +21,8 @@ def load_text(name: str, text: str) -> ModuleType:
 
 
 def adopt_errors(module: ModuleType) -> None:
-    """Let a generated module raise bracketc's ``ArgumentError``, which is a ``BracketError`` and a ``ValueError``."""
+    """Let a generated module raise bracketc's ``ArgumentError``, which is a ``BracketError`` and a ``ValueError``, and its
+    ``SingularError``."""
     module.__dict__["ArgumentError"] = ArgumentError
+    if "SingularError" in module.__dict__:
+        module.__dict__["SingularError"] = SingularError

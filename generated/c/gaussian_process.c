@@ -285,90 +285,6 @@ BRK_INLINE vec_f32 vlog_f32(vec_f32 x)
     return vselect_f32((x == INFINITY) | (x != x), x, y);
 }
 
-/* Gaussian elimination with partial pivoting: a (n by n) becomes its upper factor, and b (n by columns) goes through the same
-   row operations. Returns the sign of the row exchanges, 0 when a pivot is 0. */
-BRK_NOINLINE int eliminate_f32(int64_t n, int64_t columns, float *restrict a, float *restrict b)
-{
-    int sign = 1;
-    for (int64_t p = 0; p < n; ++p) {
-        int64_t pivot = p;
-        for (int64_t i = p + 1; i < n; ++i)
-            if (fabs(a[i * n + p]) > fabs(a[pivot * n + p]))
-                pivot = i;
-        if (a[pivot * n + p] == 0)
-            return 0;
-        if (pivot != p) {
-            sign = -sign;
-            for (int64_t j = 0; j < n; ++j) {
-                const float x = a[p * n + j];
-                a[p * n + j] = a[pivot * n + j];
-                a[pivot * n + j] = x;
-            }
-            for (int64_t j = 0; j < columns; ++j) {
-                const float x = b[p * columns + j];
-                b[p * columns + j] = b[pivot * columns + j];
-                b[pivot * columns + j] = x;
-            }
-        }
-        const float *const row = a + p * n, *const right = b + p * columns;
-        for (int64_t i = p + 1; i < n; ++i) {
-            const float factor = a[i * n + p] / row[p];
-            for (int64_t j = p + 1; j < n; ++j)
-                a[i * n + j] -= factor * row[j];
-            for (int64_t j = 0; j < columns; ++j)
-                b[i * columns + j] -= factor * right[j];
-        }
-    }
-    return sign;
-}
-
-/* x with u x = b for an upper triangular u; b and x may be the same. 1 when a diagonal entry is 0, else 0. */
-BRK_NOINLINE int solve_upper_f32(int64_t n, int64_t columns, const float *u, const float *b, float *x)
-{
-    if (x != b)
-        memcpy(x, b, sizeof(float) * (size_t)(n * columns));
-    for (int64_t i = n - 1; i >= 0; --i) {
-        if (u[i * n + i] == 0)
-            return 1;
-        for (int64_t p = i + 1; p < n; ++p)
-            for (int64_t j = 0; j < columns; ++j)
-                x[i * columns + j] -= u[i * n + p] * x[p * columns + j];
-        for (int64_t j = 0; j < columns; ++j)
-            x[i * columns + j] /= u[i * n + i];
-    }
-    return 0;
-}
-
-/* x with a x = b; `work` holds n by n elements. 1 when a is singular, else 0. */
-BRK_NOINLINE int solve_f32(
-    int64_t n, int64_t columns, const float *a, const float *b, float *x, float *work)
-{
-    memcpy(work, a, sizeof(float) * (size_t)(n * n));
-    memcpy(x, b, sizeof(float) * (size_t)(n * columns));
-    return !eliminate_f32(n, columns, work, x) || solve_upper_f32(n, columns, work, x, x);
-}
-
-/* The inverse of a; `work` holds n by n elements. 1 when a is singular, else 0. */
-BRK_NOINLINE int inv_f32(int64_t n, const float *a, float *x, float *work)
-{
-    memcpy(work, a, sizeof(float) * (size_t)(n * n));
-    for (int64_t i = 0; i < n * n; ++i)
-        x[i] = i % (n + 1) == 0;
-    return !eliminate_f32(n, n, work, x) || solve_upper_f32(n, n, work, x, x);
-}
-
-/* log |det a|, -infinity for a singular a; `work` holds n by n elements. */
-BRK_NOINLINE float logdet_f32(int64_t n, const float *a, float *work)
-{
-    memcpy(work, a, sizeof(float) * (size_t)(n * n));
-    if (!eliminate_f32(n, 0, work, NULL))
-        return -INFINITY;
-    double sum = 0;
-    for (int64_t i = 0; i < n; ++i)
-        sum += log(fabs(work[i * n + i]));
-    return (float)sum;
-}
-
 /* c(i,j) (+)= alpha * sum_p a(i,p) b(p,j), i < m, j < n, p < k; every group of labels by its own axis.
    accumulate: 0 overwrites c, 1 adds to it. */
 typedef struct {
@@ -1133,6 +1049,276 @@ BRK_NOINLINE void contract_f32(
         contract_packed_f32(t, i_first, i_last, j_first, j_last, epilogue, operands, workspace);
 }
 
+enum { LEAF_f32 = 16 }; /* triangles of so many rows are solved without a product */
+
+/* Bytes of workspace for products of matrices with at most so many rows and columns. */
+BRK_INLINE int64_t matrix_bytes_f32(int64_t size)
+{
+    int64_t bytes = contract_packed_bytes_f32(brk_min(size, MC_f32), brk_min(size, NC_f32), brk_min(size, KC_f32));
+    bytes = brk_max(bytes, contract_small_bytes_f32(size));
+    return brk_round_up(brk_max(bytes, contract_vector_bytes_f32(size)), BRK_CACHE_LINE);
+}
+
+/* c += alpha a b, or c = alpha a b without `accumulate`: a is m by k, b is k by n, each with the strides of its rows and columns. */
+BRK_NOINLINE void product_f32(
+    int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t a_row, int64_t a_column, const float *b,
+    int64_t b_row, int64_t b_column, int accumulate, float *c, int64_t c_row, void *workspace)
+{
+    if (m <= 0 || n <= 0 || k <= 0)
+        return;
+    const contraction_f32 t = {
+        m, n, k, a, {a_row, NULL}, {a_column, NULL}, b, {b_row, NULL}, {b_column, NULL}, c, {c_row, NULL}, {1, NULL}, alpha, accumulate,
+    };
+    const contraction_f32 product = n == 1 ? contraction_swapped_f32(&t) : t;
+    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, workspace);
+}
+
+/* Row i of b changes places with row exchange[i], for i = 0 .. rows - 1 in this order. */
+BRK_NOINLINE void exchange_rows_f32(int64_t rows, const float *exchange, int64_t columns, float *b, int64_t b_row)
+{
+    for (int64_t i = 0; i < rows; ++i) {
+        float *const x = b + i * b_row, *const y = b + (int64_t)exchange[i] * b_row;
+        if (x != y)
+            for (int64_t j = 0; j < columns; ++j) {
+                const float held = x[j];
+                x[j] = y[j];
+                y[j] = held;
+            }
+    }
+}
+
+/* Columns of `vectors` registers of b, the last one under a mask: b = t^-1 b for the triangle t. */
+BRK_INLINE void triangle_leaf_f32(
+    int vectors, mask_f32 mask, int upper, int unit, int64_t n, const float *t, int64_t t_row, int64_t t_column,
+    float *b, int64_t b_row)
+{
+    for (int64_t step = 0; step < n; ++step) {
+        const int64_t i = upper ? n - 1 - step : step;
+        const float *const row = t + i * t_row;
+        float *const target = b + i * b_row;
+        vec_f32 x[4];
+#pragma GCC unroll 4
+        for (int q = 0; q < vectors; ++q)
+            x[q] = q == vectors - 1 ? load_masked_f32(target + q * WIDTH_f32, mask) : load_f32(target + q * WIDTH_f32);
+        for (int64_t p = upper ? i + 1 : 0; p < (upper ? n : i); ++p) {
+            const float factor = row[p * t_column], *const known = b + p * b_row;
+#pragma GCC unroll 4
+            for (int q = 0; q < vectors; ++q)
+                x[q] -= factor
+                    * (q == vectors - 1 ? load_masked_f32(known + q * WIDTH_f32, mask) : load_f32(known + q * WIDTH_f32));
+        }
+#pragma GCC unroll 4
+        for (int q = 0; q < vectors; ++q) {
+            if (!unit)
+                x[q] /= row[i * t_column];
+            if (q == vectors - 1)
+                store_masked_f32(target + q * WIDTH_f32, mask, x[q]);
+            else
+                store_f32(target + q * WIDTH_f32, x[q]);
+        }
+    }
+}
+
+/* b = t^-1 b for a triangle t (n by n) with these strides, its diagonal read as ones under `unit`; b is n by columns. */
+BRK_NOINLINE void triangle_f32(
+    int upper, int unit, int64_t n, int64_t columns, const float *t, int64_t t_row, int64_t t_column, float *b,
+    int64_t b_row, void *workspace)
+{
+    if (n > LEAF_f32) {
+        const int64_t half = brk_round_up(n / 2, LEAF_f32);
+        const float *const corner = t + half * (t_row + t_column);
+        float *const below = b + half * b_row;
+        if (upper) {
+            triangle_f32(upper, unit, n - half, columns, corner, t_row, t_column, below, b_row, workspace);
+            product_f32(half, columns, n - half, -1, t + half * t_column, t_row, t_column, below, b_row, 1, 1, b, b_row, workspace);
+            triangle_f32(upper, unit, half, columns, t, t_row, t_column, b, b_row, workspace);
+        } else {
+            triangle_f32(upper, unit, half, columns, t, t_row, t_column, b, b_row, workspace);
+            product_f32(n - half, columns, half, -1, t + half * t_row, t_row, t_column, b, b_row, 1, 1, below, b_row, workspace);
+            triangle_f32(upper, unit, n - half, columns, corner, t_row, t_column, below, b_row, workspace);
+        }
+        return;
+    }
+    const mask_f32 all = mask_first_f32(WIDTH_f32);
+    int64_t j = 0;
+    for (; j + 4 * WIDTH_f32 <= columns; j += 4 * WIDTH_f32)
+        triangle_leaf_f32(4, all, upper, unit, n, t, t_row, t_column, b + j, b_row);
+    for (; j < columns; j += WIDTH_f32)
+        triangle_leaf_f32(
+            1, mask_first_f32(brk_min(columns - j, WIDTH_f32)), upper, unit, n, t, t_row, t_column, b + j, b_row);
+}
+
+/* The order of the first leading minor of a triangle that is 0: that of its first zero on the diagonal; 0 when there is none. */
+BRK_INLINE int64_t zero_minor_f32(int64_t n, const float *t)
+{
+    for (int64_t i = 0; i < n; ++i)
+        if (t[i * n + i] == 0)
+            return i + 1;
+    return 0;
+}
+
+/* x = the inverse of a lower triangle t, in rows of x_row; above its diagonal zeros. */
+BRK_NOINLINE void inverse_lower_f32(
+    int unit, int64_t n, const float *t, int64_t t_row, float *x, int64_t x_row, void *workspace)
+{
+    if (n <= LEAF_f32) {
+        for (int64_t i = 0; i < n; ++i)
+            for (int64_t j = 0; j < n; ++j)
+                x[i * x_row + j] = i == j;
+        triangle_f32(0, unit, n, n, t, t_row, 1, x, x_row, workspace);
+        return;
+    }
+    const int64_t half = brk_round_up(n / 2, LEAF_f32), rest = n - half;
+    float *const below = x + half * x_row;
+    inverse_lower_f32(unit, half, t, t_row, x, x_row, workspace);
+    inverse_lower_f32(unit, rest, t + half * (t_row + 1), t_row, below + half, x_row, workspace);
+    for (int64_t i = 0; i < half; ++i)
+        memset(x + i * x_row + half, 0, sizeof(float) * (size_t)rest);
+    product_f32(rest, half, half, -1, t + half * t_row, t_row, 1, x, x_row, 1, 0, below, x_row, workspace);
+    triangle_f32(0, unit, rest, half, t + half * (t_row + 1), t_row, 1, below, x_row, workspace);
+}
+
+enum { LU_LEAF_f32 = 8 }; /* columns that are eliminated one by one */
+
+/* The columns of a tall matrix of at most LU_LEAF columns. A column of zeros is passed over; NaN is chosen before any number. */
+BRK_NOINLINE void lu_leaf_f32(int64_t rows, int64_t columns, float *a, int64_t a_row, float *exchange)
+{
+    for (int64_t p = 0; p < columns; ++p) {
+        int64_t pivot = p;
+        float largest = -1;
+        for (int64_t i = p; i < rows && largest == largest; ++i) {
+            const float size = fabsf(a[i * a_row + p]);
+            if (!(size <= largest)) {
+                largest = size;
+                pivot = i;
+            }
+        }
+        exchange[p] = (float)pivot;
+        float above[LU_LEAF_f32] = {0}; /* the pivot row behind the pivot; zeros before it leave what is there */
+        for (int64_t j = 0; j < columns; ++j) {
+            const float held = a[pivot * a_row + j];
+            a[pivot * a_row + j] = a[p * a_row + j];
+            a[p * a_row + j] = held;
+            above[j] = j > p ? held : 0;
+        }
+        const float head = a[p * a_row + p];
+        if (head == 0)
+            continue;
+        if (columns == LU_LEAF_f32) {
+            for (int64_t i = p + 1; i < rows; ++i) {
+                float *const row = a + i * a_row;
+                const float factor = row[p] / head;
+                for (int j = 0; j < LU_LEAF_f32; ++j)
+                    row[j] -= factor * above[j];
+                row[p] = factor;
+            }
+        } else {
+            for (int64_t i = p + 1; i < rows; ++i) {
+                float *const row = a + i * a_row;
+                const float factor = row[p] / head;
+                row[p] = factor;
+                for (int64_t j = p + 1; j < columns; ++j)
+                    row[j] -= factor * above[j];
+            }
+        }
+    }
+}
+
+/* A matrix of rows >= columns in place. */
+BRK_NOINLINE void lu_columns_f32(
+    int64_t rows, int64_t columns, float *a, int64_t a_row, float *exchange, void *workspace)
+{
+    if (columns <= LU_LEAF_f32) {
+        lu_leaf_f32(rows, columns, a, a_row, exchange);
+        return;
+    }
+    const int64_t half = brk_round_up(columns / 2, LU_LEAF_f32), rest = columns - half;
+    float *const right = a + half, *const below = a + half * a_row;
+    lu_columns_f32(rows, half, a, a_row, exchange, workspace);
+    exchange_rows_f32(half, exchange, rest, right, a_row);
+    triangle_f32(0, 1, half, rest, a, a_row, 1, right, a_row, workspace);
+    if (rows > half)
+        product_f32(rows - half, rest, half, -1, below, a_row, 1, right, a_row, 1, 1, below + half, a_row, workspace);
+    lu_columns_f32(rows - half, rest, below + half, a_row, exchange + half, workspace);
+    exchange_rows_f32(rest, exchange + half, half, below, a_row);
+    for (int64_t i = half; i < columns; ++i)
+        exchange[i] += (float)half;
+}
+
+/* The factor f (n + 1 by n) of a. One of a singular matrix has a zero on the diagonal; what divides by it looks first. */
+BRK_NOINLINE int64_t lu_f32(int64_t n, const float *a, float *f, void *workspace)
+{
+    memcpy(f, a, sizeof(float) * (size_t)(n * n));
+    lu_columns_f32(n, n, f, n, f + n * n, workspace);
+    return 0;
+}
+
+/* x with a x = b from the factor f of a. */
+BRK_NOINLINE int64_t lu_solve_f32(
+    int64_t n, int64_t columns, const float *f, const float *b, float *x, void *workspace)
+{
+    memcpy(x, b, sizeof(float) * (size_t)(n * columns));
+    const int64_t minor = zero_minor_f32(n, f);
+    if (minor)
+        return minor;
+    exchange_rows_f32(n, f + n * n, columns, x, columns);
+    triangle_f32(0, 1, n, columns, f, n, 1, x, columns, workspace);
+    triangle_f32(1, 0, n, columns, f, n, 1, x, columns, workspace);
+    return 0;
+}
+
+/* The inverse x of a from its factor f: U^-1 L^-1, then the exchanges of rows as those of columns, the last one first. */
+BRK_NOINLINE int64_t lu_inv_f32(int64_t n, const float *f, float *x, void *workspace)
+{
+    const int64_t minor = zero_minor_f32(n, f);
+    if (minor)
+        return minor;
+    inverse_lower_f32(1, n, f, n, x, n, workspace);
+    triangle_f32(1, 0, n, n, f, n, 1, x, n, workspace);
+    const float *const exchange = f + n * n;
+    for (int64_t i = 0; i < n; ++i) {
+        float *const row = x + i * n;
+        for (int64_t j = n - 1; j >= 0; --j) {
+            const int64_t k = (int64_t)exchange[j];
+            const float held = row[j];
+            row[j] = row[k];
+            row[k] = held;
+        }
+    }
+    return 0;
+}
+
+/* log |det a| from the factor f of a: -infinity for a singular a. */
+BRK_NOINLINE float lu_logdet_f32(int64_t n, const float *f)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; ++i)
+        sum += log(fabs((double)f[i * n + i]));
+    return (float)sum;
+}
+
+/* x with a x = b; `work` holds n + 1 by n elements. */
+BRK_INLINE int64_t solve_f32(
+    int64_t n, int64_t columns, const float *a, const float *b, float *x, float *work, void *workspace)
+{
+    lu_f32(n, a, work, workspace);
+    return lu_solve_f32(n, columns, work, b, x, workspace);
+}
+
+/* The inverse x of a; `work` holds n + 1 by n elements. */
+BRK_INLINE int64_t inv_f32(int64_t n, const float *a, float *x, float *work, void *workspace)
+{
+    lu_f32(n, a, work, workspace);
+    return lu_inv_f32(n, work, x, workspace);
+}
+
+/* log |det a|; `work` holds n + 1 by n elements. */
+BRK_INLINE float logdet_f32(int64_t n, const float *a, float *work, void *workspace)
+{
+    lu_f32(n, a, work, workspace);
+    return lu_logdet_f32(n, work);
+}
+
 BRK_INLINE char *brk_aligned(void *memory)
 {
     return (char *)(((uintptr_t)memory + BRK_CACHE_LINE - 1) / BRK_CACHE_LINE * BRK_CACHE_LINE);
@@ -1209,7 +1395,8 @@ static int64_t evaluate_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[7] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, N * N * (int64_t)sizeof(float));
+    scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)) + (N + N * N) * (int64_t)sizeof(float));
+    scratch = brk_max(scratch, matrix_bytes_f32(N) + (N + N * N) * (int64_t)sizeof(float));
     slot[8] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -1246,6 +1433,7 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
     const float *const s = args->s;
     const float *const e = args->e;
     float *const J = results->J;
+    gaussian_process_failure *const brk_failure = results->failure;
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const Z = (float *)(arena + slot[2]);
@@ -1370,9 +1558,14 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
     }
 
     /* solve_K = solve(K, t4) */
-    for (int64_t i = 0; i < 1; ++i)
-        if (solve_f32(N, 1, K + i * N * N, t4 + i * N, solve_K + i * N, (float *)scratch))
+    for (int64_t i = 0; i < 1; ++i) {
+        const int64_t minor = solve_f32(N, 1, K + i * N * N, t4 + i * N, solve_K + i * N, (float *)(scratch + matrix_bytes_f32(brk_max(N, 1))), scratch);
+        if (minor) {
+            if (brk_failure)
+                *brk_failure = (gaussian_process_failure){0, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
+        }
+    }
 
     for (int64_t i = 0; i < N; ++i)
         w[i] = 0.0f;
@@ -1423,7 +1616,7 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
 
     /* logdet_K = logdet(K) */
     for (int64_t i = 0; i < 1; ++i)
-        logdet_K[i] = logdet_f32(N, K + i * N * N, (float *)scratch);
+        logdet_K[i] = logdet_f32(N, K + i * N * N, (float *)(scratch + matrix_bytes_f32(N)), scratch);
 
     /* J = (1/2) (ln(6.283185307179586) N + t5 + logdet_K) */
     {
@@ -1462,7 +1655,8 @@ static int64_t forward_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[5] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, N * N * (int64_t)sizeof(float));
+    scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)) + (N + N * N) * (int64_t)sizeof(float));
+    scratch = brk_max(scratch, matrix_bytes_f32(N) + (N + N * N) * (int64_t)sizeof(float));
     slot[6] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -1506,6 +1700,7 @@ int GAUSSIAN_PROCESS_NAME(forward)(
     float *const saved_2 = (float *)((char *)residuals + saved[1]);
     float *const saved_3 = (float *)((char *)residuals + saved[2]);
     float *const saved_4 = (float *)((char *)residuals + saved[3]);
+    gaussian_process_failure *const brk_failure = results->failure;
     float *const Z = (float *)(arena + slot[0]);
     float *const t1 = (float *)(arena + slot[1]);
     float *const K = (float *)(arena + slot[2]);
@@ -1628,9 +1823,14 @@ int GAUSSIAN_PROCESS_NAME(forward)(
     }
 
     /* saved_4 = solve(K, t2) */
-    for (int64_t i = 0; i < 1; ++i)
-        if (solve_f32(N, 1, K + i * N * N, t2 + i * N, saved_4 + i * N, (float *)scratch))
+    for (int64_t i = 0; i < 1; ++i) {
+        const int64_t minor = solve_f32(N, 1, K + i * N * N, t2 + i * N, saved_4 + i * N, (float *)(scratch + matrix_bytes_f32(brk_max(N, 1))), scratch);
+        if (minor) {
+            if (brk_failure)
+                *brk_failure = (gaussian_process_failure){0, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
+        }
+    }
 
     for (int64_t i = 0; i < N; ++i)
         w[i] = 0.0f;
@@ -1681,7 +1881,7 @@ int GAUSSIAN_PROCESS_NAME(forward)(
 
     /* logdet_K = logdet(K) */
     for (int64_t i = 0; i < 1; ++i)
-        logdet_K[i] = logdet_f32(N, K + i * N * N, (float *)scratch);
+        logdet_K[i] = logdet_f32(N, K + i * N * N, (float *)(scratch + matrix_bytes_f32(N)), scratch);
 
     /* J = (1/2) (ln(6.283185307179586) N + t3 + logdet_K) */
     {
@@ -1732,7 +1932,8 @@ static int64_t backward_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[11] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, N * N * (int64_t)sizeof(float));
+    scratch = brk_max(scratch, matrix_bytes_f32(N) + (N + N * N) * (int64_t)sizeof(float));
+    scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)) + (N + N * N) * (int64_t)sizeof(float));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, N, 1), BRK_CACHE_LINE));
     slot[12] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
@@ -1777,6 +1978,7 @@ int GAUSSIAN_PROCESS_NAME(backward)(
     const float *const saved_2 = (const float *)((const char *)residuals + saved[1]);
     const float *const saved_3 = (const float *)((const char *)residuals + saved[2]);
     const float *const saved_4 = (const float *)((const char *)residuals + saved[3]);
+    gaussian_process_failure *const brk_failure = results->failure;
     float *const Z = (float *)(arena + slot[0]);
     float *const K = (float *)(arena + slot[1]);
     float *const t1 = (float *)(arena + slot[2]);
@@ -1848,14 +2050,24 @@ int GAUSSIAN_PROCESS_NAME(backward)(
     }
 
     /* inv_K = inv(K) */
-    for (int64_t i = 0; i < 1; ++i)
-        if (inv_f32(N, K + i * N * N, inv_K + i * N * N, (float *)scratch))
+    for (int64_t i = 0; i < 1; ++i) {
+        const int64_t minor = inv_f32(N, K + i * N * N, inv_K + i * N * N, (float *)(scratch + matrix_bytes_f32(N)), scratch);
+        if (minor) {
+            if (brk_failure)
+                *brk_failure = (gaussian_process_failure){1, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
+        }
+    }
 
     /* solve_t = solve(t1, t2) */
-    for (int64_t i = 0; i < 1; ++i)
-        if (solve_f32(N, 1, t1 + i * N * N, t2 + i * N, solve_t_ + i * N, (float *)scratch))
+    for (int64_t i = 0; i < 1; ++i) {
+        const int64_t minor = solve_f32(N, 1, t1 + i * N * N, t2 + i * N, solve_t_ + i * N, (float *)(scratch + matrix_bytes_f32(brk_max(N, 1))), scratch);
+        if (minor) {
+            if (brk_failure)
+                *brk_failure = (gaussian_process_failure){2, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
+        }
+    }
 
     /* t3_ni = (1/2) bar_J inv_K_in + (-1 solve_t_nj saved_4_ij | ni); t4_ni = t3_ni saved_3_ni; t5 = sum(t4_ni) */
     {
@@ -2062,7 +2274,8 @@ static int64_t value_and_grad_layout(const gaussian_process_dims *dims, int64_t 
     slot[17] = end;
     end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, N * N * (int64_t)sizeof(float));
+    scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)) + (N + N * N) * (int64_t)sizeof(float));
+    scratch = brk_max(scratch, matrix_bytes_f32(N) + (N + N * N) * (int64_t)sizeof(float));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, N, 1), BRK_CACHE_LINE));
     slot[18] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
@@ -2103,6 +2316,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     float *const d_l = results->grad_l;
     float *const d_s = results->grad_s;
     float *const d_e = results->grad_e;
+    gaussian_process_failure *const brk_failure = results->failure;
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const Z = (float *)(arena + slot[2]);
@@ -2252,9 +2466,14 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     }
 
     /* solve_K = solve(K, t7) */
-    for (int64_t i = 0; i < 1; ++i)
-        if (solve_f32(N, 1, K + i * N * N, t7 + i * N, solve_K + i * N, (float *)scratch))
+    for (int64_t i = 0; i < 1; ++i) {
+        const int64_t minor = solve_f32(N, 1, K + i * N * N, t7 + i * N, solve_K + i * N, (float *)(scratch + matrix_bytes_f32(brk_max(N, 1))), scratch);
+        if (minor) {
+            if (brk_failure)
+                *brk_failure = (gaussian_process_failure){0, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
+        }
+    }
 
     for (int64_t i = 0; i < N; ++i)
         w[i] = 0.0f;
@@ -2305,17 +2524,27 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
 
     /* logdet_K = logdet(K) */
     for (int64_t i = 0; i < 1; ++i)
-        logdet_K[i] = logdet_f32(N, K + i * N * N, (float *)scratch);
+        logdet_K[i] = logdet_f32(N, K + i * N * N, (float *)(scratch + matrix_bytes_f32(N)), scratch);
 
     /* inv_K = inv(K) */
-    for (int64_t i = 0; i < 1; ++i)
-        if (inv_f32(N, K + i * N * N, inv_K + i * N * N, (float *)scratch))
+    for (int64_t i = 0; i < 1; ++i) {
+        const int64_t minor = inv_f32(N, K + i * N * N, inv_K + i * N * N, (float *)(scratch + matrix_bytes_f32(N)), scratch);
+        if (minor) {
+            if (brk_failure)
+                *brk_failure = (gaussian_process_failure){1, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
+        }
+    }
 
     /* solve_t = solve(t6, t8) */
-    for (int64_t i = 0; i < 1; ++i)
-        if (solve_f32(N, 1, t6 + i * N * N, t8 + i * N, solve_t_ + i * N, (float *)scratch))
+    for (int64_t i = 0; i < 1; ++i) {
+        const int64_t minor = solve_f32(N, 1, t6 + i * N * N, t8 + i * N, solve_t_ + i * N, (float *)(scratch + matrix_bytes_f32(brk_max(N, 1))), scratch);
+        if (minor) {
+            if (brk_failure)
+                *brk_failure = (gaussian_process_failure){2, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
+        }
+    }
 
     /* t10_ni = (1/2) inv_K_in + (-1 solve_t_nj solve_K_ij | ni); t11_ni = t10_ni t5_ni; t12 = sum(t11_ni) */
     {

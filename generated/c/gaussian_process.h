@@ -46,6 +46,13 @@ enum {
     GAUSSIAN_PROCESS_SINGULAR = 5 /* a matrix has no inverse, or is not positive definite */
 };
 
+/* Which operation on a matrix failed, beside GAUSSIAN_PROCESS_SINGULAR. */
+typedef struct {
+    int64_t operation; /* 0: solve(K); 1: inv(K); 2: solve(K^T) */
+    int64_t member; /* which matrix of a batch, counted from 0 */
+    int64_t minor; /* the order of its first leading minor that is 0, of a Cholesky factorisation: that is not positive */
+} gaussian_process_failure;
+
 /* The version of this interface. */
 int gaussian_process_abi_version(void);
 
@@ -74,6 +81,7 @@ typedef struct {
     float *grad_l; /* (D,) */
     float *grad_s; /* scalar */
     float *grad_e; /* scalar */
+    gaussian_process_failure *failure; /* NULL, or where to say which operation on a matrix failed */
 } gaussian_process_results;
 
 /* Bytes of the block that forward fills for backward, aligned as malloc aligns. */

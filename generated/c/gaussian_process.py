@@ -36,8 +36,8 @@ from typing import NamedTuple as _NamedTuple
 import numpy as np
 
 __all__ = [
-    "ArgumentError", "Outputs", "Gradients", "ValueAndGradients", "SIGNATURE", "evaluate",
-    "forward", "backward", "value_and_grad"
+    "ArgumentError", "SingularError", "Outputs", "Gradients", "ValueAndGradients", "SIGNATURE",
+    "evaluate", "forward", "backward", "value_and_grad"
 ]
 
 _REAL = np.float32
@@ -52,6 +52,26 @@ _new = tuple.__new__
 
 class ArgumentError(ValueError):
     """Arguments that do not fit the signature of a function."""
+
+
+class SingularError(ArgumentError):
+    """A matrix that has no inverse, or that is not positive definite.
+
+    ``operation`` is what could not be done, ``member`` which matrix of a batch (counted from 0; ``None`` without one), ``minor`` the
+    order of the first leading minor that is 0 or, where the matrix must be positive definite, not positive.
+    """
+
+    operation = ""
+    member = None
+    minor = 0
+
+
+def _singular(operation, definite, member, minor):
+    what, size = ("not positive definite", "not positive") if definite else ("singular", "0")
+    where = "" if member is None else f" (matrix {member} of the batch, counted from 0)"
+    error = SingularError(f"{operation}: the matrix is {what}, its leading minor of order {minor} is {size}{where}")
+    error.operation, error.member, error.minor = operation, member, minor
+    return error
 
 
 class Outputs(_NamedTuple):
@@ -88,6 +108,7 @@ class Residuals:
 
 _CDEF = """
 int gaussian_process_abi_version(void);
+int64_t gaussian_process_call_failure(int part);
 int gaussian_process_call_evaluate(int64_t D, int64_t N, const void *X, const void *y, const void *l, const void *s, const void *e, void *J_out);
 int gaussian_process_call_forward(int64_t D, int64_t N, const void *X, const void *y, const void *l, const void *s, const void *e, void *saved_, void *J_out);
 int gaussian_process_call_backward(int64_t D, int64_t N, const void *X, const void *y, const void *bar_J, void *saved_, void *grad_l_out, void *grad_s_out, void *grad_e_out);
@@ -131,10 +152,19 @@ _MESSAGES = {
     5: "a matrix is singular or not positive definite",
 }
 
+_FAULTS = (
+    ("solve(K)", False, False),
+    ("inv(K)", False, False),
+    ("solve(K^T)", False, False),
+)
 
 def _failure(function, status):
     if status < 0:
         return MemoryError(f"{function}: no memory for the workspace")
+    if status == 5:
+        operation, definite, batched = _FAULTS[_lib.gaussian_process_call_failure(0)]
+        member = _lib.gaussian_process_call_failure(1) if batched else None
+        return _singular(operation, definite, member, _lib.gaussian_process_call_failure(2))
     return ArgumentError(f"{function}: {_MESSAGES.get(status, f'error {status}')}")
 
 

@@ -7,6 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 SIGNATURE: dict[str, Any]
 
 class ArgumentError(ValueError): ...
+class SingularError(ArgumentError):
+    operation: str
+    member: int | None
+    minor: int
 
 class Outputs(NamedTuple):
     J: np.float32

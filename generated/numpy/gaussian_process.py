@@ -33,8 +33,8 @@ from typing import NamedTuple as _NamedTuple
 import numpy as np
 
 __all__ = [
-    "ArgumentError", "Outputs", "Gradients", "ValueAndGradients", "SIGNATURE", "evaluate",
-    "forward", "backward", "value_and_grad"
+    "ArgumentError", "SingularError", "Outputs", "Gradients", "ValueAndGradients", "SIGNATURE",
+    "evaluate", "forward", "backward", "value_and_grad"
 ]
 
 _REAL = np.float32
@@ -49,6 +49,26 @@ _new = tuple.__new__
 
 class ArgumentError(ValueError):
     """Arguments that do not fit the signature of a function."""
+
+
+class SingularError(ArgumentError):
+    """A matrix that has no inverse, or that is not positive definite.
+
+    ``operation`` is what could not be done, ``member`` which matrix of a batch (counted from 0; ``None`` without one), ``minor`` the
+    order of the first leading minor that is 0 or, where the matrix must be positive definite, not positive.
+    """
+
+    operation = ""
+    member = None
+    minor = 0
+
+
+def _singular(operation, definite, member, minor):
+    what, size = ("not positive definite", "not positive") if definite else ("singular", "0")
+    where = "" if member is None else f" (matrix {member} of the batch, counted from 0)"
+    error = SingularError(f"{operation}: the matrix is {what}, its leading minor of order {minor} is {size}{where}")
+    error.operation, error.member, error.minor = operation, member, minor
+    return error
 
 
 class Outputs(_NamedTuple):
@@ -83,11 +103,54 @@ class Residuals:
         self._sizes = sizes
 
 
-def _linear_algebra(function, *matrices):
+def _linear_algebra(function, operation, matrix, *others):
+    """``function`` of matrices in the last two axes; each by itself where one of them has no result."""
     try:
-        return function(*matrices)
-    except np.linalg.LinAlgError as error:
-        raise ArgumentError(f"{function.__name__}: {error}") from None
+        return function(matrix, *others)
+    except np.linalg.LinAlgError:
+        pass
+    results = np.empty((others[0] if others else matrix).shape, matrix.dtype)
+    for member in np.ndindex(matrix.shape[:-2]):
+        parts = [array[member] for array in (matrix, *others)]
+        try:
+            results[member] = function(*parts)
+        except np.linalg.LinAlgError:
+            results[member] = np.nan
+            if np.isfinite(parts[0]).all():  # what is made of NaN is NaN
+                _no_result(operation, function is np.linalg.cholesky, matrix, member)
+    return results
+
+
+def _no_result(operation, definite, matrix, member):
+    """The error for one matrix of a batch."""
+    number = int(np.ravel_multi_index(member, matrix.shape[:-2])) if member else None
+    minor = _indefinite_minor(matrix[member]) if definite else _singular_minor(matrix[member])
+    raise _singular(operation, definite, number, minor) from None
+
+
+def _indefinite_minor(matrix):
+    """The order of the first leading minor that is not positive: beyond it, no Cholesky factorisation works."""
+    first, last = 1, len(matrix)
+    while first < last:
+        middle = (first + last) // 2
+        try:
+            np.linalg.cholesky(matrix[:middle, :middle])
+            first = middle + 1
+        except np.linalg.LinAlgError:
+            last = middle
+    return last
+
+
+def _singular_minor(matrix):
+    """The order of the first leading minor that is 0 after exchanges of rows, by elimination."""
+    matrix = matrix.copy()
+    for k in range(len(matrix)):
+        pivot = k + np.argmax(np.abs(matrix[k:, k]))
+        matrix[[k, pivot]] = matrix[[pivot, k]]
+        if matrix[k, k] == 0:
+            return k + 1
+        matrix[k + 1 :] -= np.outer(matrix[k + 1 :, k] / matrix[k, k], matrix[k])
+    return len(matrix)
 
 
 @np.errstate(all="ignore")
@@ -109,13 +172,13 @@ def _evaluate_kernel(N, X, y, l, s, e, J):
     t4 = np.empty((N, 1), _REAL)
     t4[...] = y[:, None]
     # solve_K = solve(K, t4)
-    solve_K = _linear_algebra(np.linalg.solve, K, t4)
+    solve_K = _linear_algebra(np.linalg.solve, "solve(K)", K, t4)
     # w_n = sum(solve_K_ni)
     w = solve_K.sum(axis=1)
     # t5 = sum(y_n w_n)
     t5 = y @ w
     # logdet_K = logdet(K)
-    logdet_K = _linear_algebra(np.linalg.slogdet, K)[1]
+    logdet_K = np.linalg.slogdet(K)[1]
     # J = (1/2) (ln(6.283185307179586) N + t5 + logdet_K)
     J[()] = 0.5 * (np.log(_REAL(6.283185307179586)) * N + t5 + logdet_K)
 
@@ -142,13 +205,13 @@ def _forward_kernel(N, X, y, l, s, e, J):
     t2 = np.empty((N, 1), _REAL)
     t2[...] = y[:, None]
     # saved_4 = solve(K, t2)
-    saved_4 = _linear_algebra(np.linalg.solve, K, t2)
+    saved_4 = _linear_algebra(np.linalg.solve, "solve(K)", K, t2)
     # w_n = sum(saved_4_ni)
     w = saved_4.sum(axis=1)
     # t3 = sum(y_n w_n)
     t3 = y @ w
     # logdet_K = logdet(K)
-    logdet_K = _linear_algebra(np.linalg.slogdet, K)[1]
+    logdet_K = np.linalg.slogdet(K)[1]
     # J = (1/2) (ln(6.283185307179586) N + t3 + logdet_K)
     J[()] = 0.5 * (np.log(_REAL(6.283185307179586)) * N + t3 + logdet_K)
     return (saved, saved_2, saved_3, saved_4)
@@ -166,9 +229,9 @@ def _backward_kernel(N, X, y, bar_J, saved, saved_2, saved_3, saved_4, d_l, d_s,
     t2 = np.empty((N, 1), _REAL)
     t2[...] = (0.5 * bar_J * y)[:, None]
     # inv_K = inv(K)
-    inv_K = _linear_algebra(np.linalg.inv, K)
+    inv_K = _linear_algebra(np.linalg.inv, "inv(K)", K)
     # solve_t = solve(t1, t2)
-    solve_t = _linear_algebra(np.linalg.solve, t1, t2)
+    solve_t = _linear_algebra(np.linalg.solve, "solve(K^T)", t1, t2)
     # t3_ni = (1/2) bar_J inv_K_in + (-1 solve_t_nj saved_4_ij | ni)
     # t4_ni = t3_ni saved_3_ni
     # t5 = sum(t4_ni)
@@ -221,17 +284,17 @@ def _value_and_grad_kernel(N, X, y, l, s, e, J, d_l, d_s, d_e):
     t8 = np.empty((N, 1), _REAL)
     t8[...] = (0.5 * y)[:, None]
     # solve_K = solve(K, t7)
-    solve_K = _linear_algebra(np.linalg.solve, K, t7)
+    solve_K = _linear_algebra(np.linalg.solve, "solve(K)", K, t7)
     # w_n = sum(solve_K_ni)
     w = solve_K.sum(axis=1)
     # t9 = sum(y_n w_n)
     t9 = y @ w
     # logdet_K = logdet(K)
-    logdet_K = _linear_algebra(np.linalg.slogdet, K)[1]
+    logdet_K = np.linalg.slogdet(K)[1]
     # inv_K = inv(K)
-    inv_K = _linear_algebra(np.linalg.inv, K)
+    inv_K = _linear_algebra(np.linalg.inv, "inv(K)", K)
     # solve_t = solve(t6, t8)
-    solve_t = _linear_algebra(np.linalg.solve, t6, t8)
+    solve_t = _linear_algebra(np.linalg.solve, "solve(K^T)", t6, t8)
     # t10_ni = (1/2) inv_K_in + (-1 solve_t_nj solve_K_ij | ni); t11_ni = t10_ni t5_ni; t12 = sum(t11_ni)
     t10 = 0.5 * inv_K.T
     t10 -= solve_t @ solve_K.T
