@@ -18,6 +18,7 @@ PLANS = {
     "as written": PlanOptions(fuse=False, reassociate=False),
     "reassociated": PlanOptions(fuse=False),
     "fused": PlanOptions(reassociate=False),
+    "not arranged": PlanOptions(arrange=False),
     "default": PlanOptions(),
 }
 

@@ -25,6 +25,7 @@ from bracketc.plan.notation import with_brackets
 from bracketc.plan.residuals import Residuals, choose_residuals
 from bracketc.plan.schedule import Buffer, Plan, Schedule, Step, Variant
 from bracketc.plan.steps import rename, writes
+from bracketc.plan.storage import arranged
 from bracketc.plan.values import Value, View, whole
 
 MAX_NODES = 5_000_000
@@ -40,6 +41,7 @@ class PlanOptions:
 
     fuse: bool = True
     reassociate: bool = True
+    arrange: bool = True
     real_bytes: int = 8
 
 
@@ -169,6 +171,8 @@ def _schedule(task: _Task, origins: Origins, hints: Hints, options: PlanOptions)
                 steps, outputs, notes = candidate, made, _gain_notes(better, origins)
     if options.fuse:
         steps = fuse(steps, outputs)
+    if options.arrange:
+        steps = arranged(steps, outputs, hints)
     steps, outputs = _named(steps, outputs, task)
     count = len(task.entry.results)
     return Schedule(

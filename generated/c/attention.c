@@ -207,6 +207,15 @@ BRK_INLINE ivec_f32 lanes_f32(void)
     return lanes;
 }
 
+/* first + 1, first + 2, .. as real numbers: a label used as a number. */
+BRK_INLINE vec_f32 index_f32(int64_t first)
+{
+    vec_f32 index;
+    for (int lane = 0; lane < WIDTH_f32; ++lane)
+        index[lane] = (float)(first + lane + 1);
+    return index;
+}
+
 /* The first `count` lanes of x, `other` in the rest. */
 BRK_INLINE vec_f32 keep_first_f32(vec_f32 x, int64_t count, float other)
 {
@@ -226,6 +235,20 @@ BRK_INLINE float sum_lanes_f32(vec_f32 x)
             lane[i] += lane[i + half];
     return lane[0];
 }
+
+/* The largest lane; NaN if any lane is. */
+BRK_INLINE float max_lanes_f32(vec_f32 x)
+{
+    float lane[WIDTH_f32];
+    store_f32(lane, x);
+    for (int half = WIDTH_f32 / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i)
+            lane[i] = larger_f32(lane[i], lane[i + half]);
+    return lane[0];
+}
+
+/* The larger of two numbers; NaN where either is. */
+BRK_INLINE vec_f32 vmax_f32(vec_f32 x, vec_f32 y) { return vselect_f32((x > y) | (x != x), x, y); }
 
 /* x where it is finite, else 0. */
 BRK_INLINE vec_f32 vfinite_or_zero_f32(vec_f32 x) { return vselect_f32(x - x == 0, x, splat_f32(0)); }
@@ -1132,7 +1155,7 @@ typedef struct {
     int64_t x0_row;
 } tile_2_operands;
 
-/* d_WV_dhe = bar_J (1 / B) (1 / T) (t2_dbt t4_bthe | dhe) */
+/* d_WV_dhe = bar_J (1 / B) (1 / T) (t2_btd t4_bthe | dhe) */
 static void tile_2(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1159,7 +1182,7 @@ typedef struct {
     int64_t size_1; /* T */
 } tile_3_operands;
 
-/* d_WV_dhe = (1 / B) (1 / T) (t5_dbt t14_bthe | dhe) */
+/* d_WV_dhe = (1 / B) (1 / T) (t5_btd t14_bthe | dhe) */
 static void tile_3(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1215,7 +1238,7 @@ static int64_t evaluate_layout(const attention_dims *dims, int64_t *slot)
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, E * H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, D, E * H), BRK_CACHE_LINE) + B * T * (int64_t)sizeof(int64_t) + B * T * (int64_t)sizeof(int64_t) + E * H * (int64_t)sizeof(int64_t) + E * H * (int64_t)sizeof(int64_t));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, D, E * H), BRK_CACHE_LINE));
     slot[11] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -1349,28 +1372,42 @@ int ATTENTION_NAME(evaluate)(
         }
     }
 
-    /* t5_dbt = g_d t4_bt t2_btd + s_d */
-    for (int64_t i = 0; i < D; ++i) {
-        for (int64_t j = 0; j < B * T; ++j) {
-            const float v0 = g[i];
-            const float v1 = t4[j];
-            const float v2 = t2[j * D + i];
-            const float v3 = v0 * v1 * v2;
-            const float v4 = s[i];
-            const float v5 = v3 + v4;
-            t5[i * B * T + j] = v5;
+    /* t5_btd = g_d t4_bt t2_btd + s_d */
+    for (int64_t i = 0; i < B * T; ++i) {
+        float *const t4_row = t4 + i;
+        float *const t2_row = t2 + i * D;
+        float *const t5_row = t5 + i * D;
+        const vec_f32 v1 = splat_f32(t4_row[0]);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(g + j);
+            const vec_f32 v2 = load_f32(t2_row + j);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_f32(s + j);
+            const vec_f32 v5 = v3 + v4;
+            store_f32(t5_row + j, v5);
+        }
+        if (j < D) {
+            const int64_t rest = D - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(g + j, tail);
+            const vec_f32 v2 = load_masked_f32(t2_row + j, tail);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_masked_f32(s + j, tail);
+            const vec_f32 v5 = v3 + v4;
+            store_masked_f32(t5_row + j, tail, v5);
         }
     }
 
-    /* t6_bthe = (t5_dbt WK_dhe | bthe) */
+    /* t6_bthe = (t5_btd WK_dhe | bthe) */
     {
         const contraction_f32 product = {
             .m = B * T,
             .n = E * H,
             .k = D,
             .a = t5,
-            .a_m = {1, NULL},
-            .a_k = {B * T, NULL},
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
             .b = WK,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -1383,15 +1420,15 @@ int ATTENTION_NAME(evaluate)(
         contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    /* t7_bthe = (t5_dbt WQ_dhe | bthe) */
+    /* t7_bthe = (t5_btd WQ_dhe | bthe) */
     {
         const contraction_f32 product = {
             .m = B * T,
             .n = E * H,
             .k = D,
             .a = t5,
-            .a_m = {1, NULL},
-            .a_k = {B * T, NULL},
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
             .b = WQ,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -1404,7 +1441,7 @@ int ATTENTION_NAME(evaluate)(
         contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    /* t8_tibh = where(where(t <= i, 1, 0) != 0, E**-1/2 (t6_bthe t7_bihe | tibh), -1000000000000000000000000000000) */
+    /* t8_bhti = where(where(i <= t, 1, 0) != 0, E**-1/2 (t6_bihe t7_bthe | bhti), -1000000000000000000000000000000) */
     {
         for (int64_t i = 0; i < B; ++i) {
             for (int64_t j = 0; j < H; ++j) {
@@ -1412,15 +1449,15 @@ int ATTENTION_NAME(evaluate)(
                     .m = T,
                     .n = T,
                     .k = E,
-                    .a = t6 + i * E * H * T + j * E,
+                    .a = t7 + i * E * H * T + j * E,
                     .a_m = {E * H, NULL},
                     .a_k = {1, NULL},
-                    .b = t7 + i * E * H * T + j * E,
+                    .b = t6 + i * E * H * T + j * E,
                     .b_k = {1, NULL},
                     .b_n = {E * H, NULL},
-                    .c = t8_tile + i * H + j,
-                    .c_m = {B * H * T, NULL},
-                    .c_n = {B * H, NULL},
+                    .c = t8_tile + i * H * T * T + j * T * T,
+                    .c_m = {T, NULL},
+                    .c_n = {1, NULL},
                     .alpha = 1.0f,
                     .accumulate = 0,
                 };
@@ -1429,66 +1466,87 @@ int ATTENTION_NAME(evaluate)(
         }
     }
 
-    for (int64_t i = 0; i < T; ++i) {
+    for (int64_t i = 0; i < B * H; ++i) {
         for (int64_t j = 0; j < T; ++j) {
-            float *const t8_tile_row = t8_tile + i * B * H * T + j * B * H;
-            float *const t8_row = t8 + i * B * H * T + j * B * H;
+            float *const t8_tile_row = t8_tile + i * T * T + j * T;
+            float *const t8_row = t8 + i * T * T + j * T;
             const vec_f32 v1 = splat_f32((float)E);
             const vec_f32 v2 = 1 / vsqrt_f32(v1);
-            const vec_f32 v4 = splat_f32((float)(i + 1));
             const vec_f32 v5 = splat_f32((float)(j + 1));
-            const ivec_f32 v6 = v4 <= v5;
             const vec_f32 v7 = splat_f32(1.0f);
             const vec_f32 v8 = splat_f32(0.0f);
-            const vec_f32 v9 = vselect_f32(v6, v7, v8);
             const vec_f32 v10 = splat_f32(0.0f);
-            const ivec_f32 v11 = v9 != v10;
             const vec_f32 v12 = splat_f32(-1e+30f);
             int64_t k = 0;
-            for (; k + WIDTH_f32 <= B * H; k += WIDTH_f32) {
+            for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
                 const vec_f32 v0 = load_f32(t8_tile_row + k);
                 const vec_f32 v3 = v2 * v0;
+                const vec_f32 v4 = index_f32(k);
+                const ivec_f32 v6 = v4 <= v5;
+                const vec_f32 v9 = vselect_f32(v6, v7, v8);
+                const ivec_f32 v11 = v9 != v10;
                 const vec_f32 v13 = vselect_f32(v11, v3, v12);
                 store_f32(t8_row + k, v13);
             }
-            if (k < B * H) {
-                const int64_t rest = B * H - k;
+            if (k < T) {
+                const int64_t rest = T - k;
                 const mask_f32 tail = mask_first_f32(rest);
                 const vec_f32 v0 = load_masked_f32(t8_tile_row + k, tail);
                 const vec_f32 v3 = v2 * v0;
+                const vec_f32 v4 = index_f32(k);
+                const ivec_f32 v6 = v4 <= v5;
+                const vec_f32 v9 = vselect_f32(v6, v7, v8);
+                const ivec_f32 v11 = v9 != v10;
                 const vec_f32 v13 = vselect_f32(v11, v3, v12);
                 store_masked_f32(t8_row + k, tail, v13);
             }
         }
     }
 
-    /* max_t_bht = max(t8_itbh) */
-    for (int64_t i = 0; i < B * H; ++i) {
-        for (int64_t j = 0; j < T; ++j) {
-            float top = -INFINITY;
-            for (int64_t k = 0; k < T; ++k) {
-                const float v0 = t8[k * B * H * T + j * B * H + i];
-                top = larger_f32(top, v0);
-            }
-            max_t_[i * T + j] = top;
+    /* max_t_bht = max(t8_bhti) */
+    for (int64_t i = 0; i < B * H * T; ++i) {
+        float *const t8_row = t8 + i * T;
+        vec_f32 top = splat_f32(-INFINITY);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t8_row + j);
+            top = vmax_f32(top, v0);
         }
+        if (j < T) {
+            const int64_t rest = T - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t8_row + j, tail);
+            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
+        }
+        max_t_[i] = max_lanes_f32(top);
     }
 
-    /* exp_t_bhti = exp(t8_itbh - finite_or_zero(max_t_bht)); sum_exp_t_bht = sum(exp_t_bhti) */
-    for (int64_t i = 0; i < B * H; ++i) {
-        for (int64_t j = 0; j < T; ++j) {
-            double sum = 0.0f;
-            for (int64_t k = 0; k < T; ++k) {
-                const float v0 = max_t_[i * T + j];
-                const float v1 = vfinite_or_zero_f32(splat_f32(v0))[0];
-                const float v2 = t8[k * B * H * T + j * B * H + i];
-                const float v3 = v2 - v1;
-                const float v4 = vexp_f32(splat_f32(v3))[0];
-                exp_t_[i * T * T + j * T + k] = v4;
-                sum = sum + v4;
-            }
-            sum_exp_t_[i * T + j] = (float)sum;
+    /* exp_t_bhti = exp(t8_bhti - finite_or_zero(max_t_bht)); sum_exp_t_bht = sum(exp_t_bhti) */
+    for (int64_t i = 0; i < B * H * T; ++i) {
+        float *const max_t_row = max_t_ + i;
+        float *const t8_row = t8 + i * T;
+        float *const exp_t_row = exp_t_ + i * T;
+        const vec_f32 v0 = splat_f32(max_t_row[0]);
+        const vec_f32 v1 = vfinite_or_zero_f32(v0);
+        vec_f32 sum = splat_f32(0.0f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
+            const vec_f32 v2 = load_f32(t8_row + j);
+            const vec_f32 v3 = v2 - v1;
+            const vec_f32 v4 = vexp_f32(v3);
+            sum = sum + v4;
+            store_f32(exp_t_row + j, v4);
         }
+        if (j < T) {
+            const int64_t rest = T - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v2 = load_masked_f32(t8_row + j, tail);
+            const vec_f32 v3 = v2 - v1;
+            const vec_f32 v4 = vexp_f32(v3);
+            sum = sum + keep_first_f32(v4, rest, 0.0f);
+            store_masked_f32(exp_t_row + j, tail, v4);
+        }
+        sum_exp_t_[i] = sum_lanes_f32(sum);
     }
 
     /* A_bhti = (1 / sum_exp_t_bht) exp_t_bhti */
@@ -1513,15 +1571,15 @@ int ATTENTION_NAME(evaluate)(
         }
     }
 
-    /* t9_bthe = (t5_dbt WV_dhe | bthe) */
+    /* t9_bthe = (t5_btd WV_dhe | bthe) */
     {
         const contraction_f32 product = {
             .m = B * T,
             .n = E * H,
             .k = D,
             .a = t5,
-            .a_m = {1, NULL},
-            .a_k = {B * T, NULL},
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
             .b = WV,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -1534,7 +1592,7 @@ int ATTENTION_NAME(evaluate)(
         contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    /* t10_bhte = (A_bhti t9_bihe | bhte) */
+    /* t10_bthe = (A_bhti t9_bihe | bthe) */
     {
         for (int64_t i = 0; i < B; ++i) {
             for (int64_t j = 0; j < H; ++j) {
@@ -1548,8 +1606,8 @@ int ATTENTION_NAME(evaluate)(
                     .b = t9 + i * E * H * T + j * E,
                     .b_k = {E * H, NULL},
                     .b_n = {1, NULL},
-                    .c = t10 + i * E * H * T + j * E * T,
-                    .c_m = {E, NULL},
+                    .c = t10 + i * E * H * T + j * E,
+                    .c_m = {E * H, NULL},
                     .c_n = {1, NULL},
                     .alpha = 1.0f,
                     .accumulate = 0,
@@ -1559,28 +1617,20 @@ int ATTENTION_NAME(evaluate)(
         }
     }
 
-    /* t11 = sum(((t10_bhte WO_hed | btd) + X_btd - Y_btd)²) */
+    /* t11 = sum(((t10_bthe WO_hed | btd) + X_btd - Y_btd)²) */
     {
-        int64_t *const table = (int64_t *)(scratch + brk_round_up(contract_bytes_f32(B * T, D, E * H), BRK_CACHE_LINE));
-        brk_fill_table(table, 2, (const int64_t[]){B, T}, (const int64_t[]){E * H * T, E});
-        int64_t *const table_2 = table + B * T;
-        brk_fill_table(table_2, 2, (const int64_t[]){B, T}, (const int64_t[]){D * T, D});
-        int64_t *const table_3 = table_2 + B * T;
-        brk_fill_table(table_3, 2, (const int64_t[]){H, E}, (const int64_t[]){E * T, 1});
-        int64_t *const table_4 = table_3 + E * H;
-        brk_fill_table(table_4, 2, (const int64_t[]){H, E}, (const int64_t[]){D * E, D});
         const contraction_f32 product = {
             .m = B * T,
             .n = D,
             .k = E * H,
             .a = t10,
-            .a_m = {0, table},
-            .a_k = {0, table_3},
+            .a_m = {E * H, NULL},
+            .a_k = {1, NULL},
             .b = WO,
-            .b_k = {0, table_4},
+            .b_k = {D, NULL},
             .b_n = {1, NULL},
             .c = t11_tile,
-            .c_m = {0, table_2},
+            .c_m = {D, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
@@ -1666,7 +1716,7 @@ static int64_t forward_layout(const attention_dims *dims, int64_t *slot)
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, E * H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, D, E * H), BRK_CACHE_LINE) + B * T * (int64_t)sizeof(int64_t) + B * T * (int64_t)sizeof(int64_t) + E * H * (int64_t)sizeof(int64_t) + E * H * (int64_t)sizeof(int64_t));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, D, E * H), BRK_CACHE_LINE));
     slot[9] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -1804,28 +1854,42 @@ int ATTENTION_NAME(forward)(
         }
     }
 
-    /* t3_dbt = g_d saved_2_bt t1_btd + s_d */
-    for (int64_t i = 0; i < D; ++i) {
-        for (int64_t j = 0; j < B * T; ++j) {
-            const float v0 = g[i];
-            const float v1 = saved_2[j];
-            const float v2 = t1[j * D + i];
-            const float v3 = v0 * v1 * v2;
-            const float v4 = s[i];
-            const float v5 = v3 + v4;
-            t3[i * B * T + j] = v5;
+    /* t3_btd = g_d saved_2_bt t1_btd + s_d */
+    for (int64_t i = 0; i < B * T; ++i) {
+        float *const saved_2_row = saved_2 + i;
+        float *const t1_row = t1 + i * D;
+        float *const t3_row = t3 + i * D;
+        const vec_f32 v1 = splat_f32(saved_2_row[0]);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(g + j);
+            const vec_f32 v2 = load_f32(t1_row + j);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_f32(s + j);
+            const vec_f32 v5 = v3 + v4;
+            store_f32(t3_row + j, v5);
+        }
+        if (j < D) {
+            const int64_t rest = D - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(g + j, tail);
+            const vec_f32 v2 = load_masked_f32(t1_row + j, tail);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_masked_f32(s + j, tail);
+            const vec_f32 v5 = v3 + v4;
+            store_masked_f32(t3_row + j, tail, v5);
         }
     }
 
-    /* saved_3_bthe = (t3_dbt WK_dhe | bthe) */
+    /* saved_3_bthe = (t3_btd WK_dhe | bthe) */
     {
         const contraction_f32 product = {
             .m = B * T,
             .n = E * H,
             .k = D,
             .a = t3,
-            .a_m = {1, NULL},
-            .a_k = {B * T, NULL},
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
             .b = WK,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -1838,15 +1902,15 @@ int ATTENTION_NAME(forward)(
         contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    /* saved_4_bthe = (t3_dbt WQ_dhe | bthe) */
+    /* saved_4_bthe = (t3_btd WQ_dhe | bthe) */
     {
         const contraction_f32 product = {
             .m = B * T,
             .n = E * H,
             .k = D,
             .a = t3,
-            .a_m = {1, NULL},
-            .a_k = {B * T, NULL},
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
             .b = WQ,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -1859,7 +1923,7 @@ int ATTENTION_NAME(forward)(
         contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    /* t4_tibh = where(where(t <= i, 1, 0) != 0, E**-1/2 (saved_3_bthe saved_4_bihe | tibh), -1000000000000000000000000000000) */
+    /* t4_bhti = where(where(i <= t, 1, 0) != 0, E**-1/2 (saved_3_bihe saved_4_bthe | bhti), -1000000000000000000000000000000) */
     {
         for (int64_t i = 0; i < B; ++i) {
             for (int64_t j = 0; j < H; ++j) {
@@ -1867,15 +1931,15 @@ int ATTENTION_NAME(forward)(
                     .m = T,
                     .n = T,
                     .k = E,
-                    .a = saved_3 + i * E * H * T + j * E,
+                    .a = saved_4 + i * E * H * T + j * E,
                     .a_m = {E * H, NULL},
                     .a_k = {1, NULL},
-                    .b = saved_4 + i * E * H * T + j * E,
+                    .b = saved_3 + i * E * H * T + j * E,
                     .b_k = {1, NULL},
                     .b_n = {E * H, NULL},
-                    .c = t4_tile + i * H + j,
-                    .c_m = {B * H * T, NULL},
-                    .c_n = {B * H, NULL},
+                    .c = t4_tile + i * H * T * T + j * T * T,
+                    .c_m = {T, NULL},
+                    .c_n = {1, NULL},
                     .alpha = 1.0f,
                     .accumulate = 0,
                 };
@@ -1884,66 +1948,87 @@ int ATTENTION_NAME(forward)(
         }
     }
 
-    for (int64_t i = 0; i < T; ++i) {
+    for (int64_t i = 0; i < B * H; ++i) {
         for (int64_t j = 0; j < T; ++j) {
-            float *const t4_tile_row = t4_tile + i * B * H * T + j * B * H;
-            float *const t4_row = t4 + i * B * H * T + j * B * H;
+            float *const t4_tile_row = t4_tile + i * T * T + j * T;
+            float *const t4_row = t4 + i * T * T + j * T;
             const vec_f32 v1 = splat_f32((float)E);
             const vec_f32 v2 = 1 / vsqrt_f32(v1);
-            const vec_f32 v4 = splat_f32((float)(i + 1));
             const vec_f32 v5 = splat_f32((float)(j + 1));
-            const ivec_f32 v6 = v4 <= v5;
             const vec_f32 v7 = splat_f32(1.0f);
             const vec_f32 v8 = splat_f32(0.0f);
-            const vec_f32 v9 = vselect_f32(v6, v7, v8);
             const vec_f32 v10 = splat_f32(0.0f);
-            const ivec_f32 v11 = v9 != v10;
             const vec_f32 v12 = splat_f32(-1e+30f);
             int64_t k = 0;
-            for (; k + WIDTH_f32 <= B * H; k += WIDTH_f32) {
+            for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
                 const vec_f32 v0 = load_f32(t4_tile_row + k);
                 const vec_f32 v3 = v2 * v0;
+                const vec_f32 v4 = index_f32(k);
+                const ivec_f32 v6 = v4 <= v5;
+                const vec_f32 v9 = vselect_f32(v6, v7, v8);
+                const ivec_f32 v11 = v9 != v10;
                 const vec_f32 v13 = vselect_f32(v11, v3, v12);
                 store_f32(t4_row + k, v13);
             }
-            if (k < B * H) {
-                const int64_t rest = B * H - k;
+            if (k < T) {
+                const int64_t rest = T - k;
                 const mask_f32 tail = mask_first_f32(rest);
                 const vec_f32 v0 = load_masked_f32(t4_tile_row + k, tail);
                 const vec_f32 v3 = v2 * v0;
+                const vec_f32 v4 = index_f32(k);
+                const ivec_f32 v6 = v4 <= v5;
+                const vec_f32 v9 = vselect_f32(v6, v7, v8);
+                const ivec_f32 v11 = v9 != v10;
                 const vec_f32 v13 = vselect_f32(v11, v3, v12);
                 store_masked_f32(t4_row + k, tail, v13);
             }
         }
     }
 
-    /* max_t_bht = max(t4_itbh) */
-    for (int64_t i = 0; i < B * H; ++i) {
-        for (int64_t j = 0; j < T; ++j) {
-            float top = -INFINITY;
-            for (int64_t k = 0; k < T; ++k) {
-                const float v0 = t4[k * B * H * T + j * B * H + i];
-                top = larger_f32(top, v0);
-            }
-            max_t_[i * T + j] = top;
+    /* max_t_bht = max(t4_bhti) */
+    for (int64_t i = 0; i < B * H * T; ++i) {
+        float *const t4_row = t4 + i * T;
+        vec_f32 top = splat_f32(-INFINITY);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t4_row + j);
+            top = vmax_f32(top, v0);
         }
+        if (j < T) {
+            const int64_t rest = T - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t4_row + j, tail);
+            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
+        }
+        max_t_[i] = max_lanes_f32(top);
     }
 
-    /* exp_t_bhti = exp(t4_itbh - finite_or_zero(max_t_bht)); sum_exp_t_bht = sum(exp_t_bhti) */
-    for (int64_t i = 0; i < B * H; ++i) {
-        for (int64_t j = 0; j < T; ++j) {
-            double sum = 0.0f;
-            for (int64_t k = 0; k < T; ++k) {
-                const float v0 = max_t_[i * T + j];
-                const float v1 = vfinite_or_zero_f32(splat_f32(v0))[0];
-                const float v2 = t4[k * B * H * T + j * B * H + i];
-                const float v3 = v2 - v1;
-                const float v4 = vexp_f32(splat_f32(v3))[0];
-                exp_t_[i * T * T + j * T + k] = v4;
-                sum = sum + v4;
-            }
-            sum_exp_t_[i * T + j] = (float)sum;
+    /* exp_t_bhti = exp(t4_bhti - finite_or_zero(max_t_bht)); sum_exp_t_bht = sum(exp_t_bhti) */
+    for (int64_t i = 0; i < B * H * T; ++i) {
+        float *const max_t_row = max_t_ + i;
+        float *const t4_row = t4 + i * T;
+        float *const exp_t_row = exp_t_ + i * T;
+        const vec_f32 v0 = splat_f32(max_t_row[0]);
+        const vec_f32 v1 = vfinite_or_zero_f32(v0);
+        vec_f32 sum = splat_f32(0.0f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
+            const vec_f32 v2 = load_f32(t4_row + j);
+            const vec_f32 v3 = v2 - v1;
+            const vec_f32 v4 = vexp_f32(v3);
+            sum = sum + v4;
+            store_f32(exp_t_row + j, v4);
         }
+        if (j < T) {
+            const int64_t rest = T - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v2 = load_masked_f32(t4_row + j, tail);
+            const vec_f32 v3 = v2 - v1;
+            const vec_f32 v4 = vexp_f32(v3);
+            sum = sum + keep_first_f32(v4, rest, 0.0f);
+            store_masked_f32(exp_t_row + j, tail, v4);
+        }
+        sum_exp_t_[i] = sum_lanes_f32(sum);
     }
 
     /* A_bhti = (1 / sum_exp_t_bht) exp_t_bhti */
@@ -1968,15 +2053,15 @@ int ATTENTION_NAME(forward)(
         }
     }
 
-    /* saved_5_bthe = (t3_dbt WV_dhe | bthe) */
+    /* saved_5_bthe = (t3_btd WV_dhe | bthe) */
     {
         const contraction_f32 product = {
             .m = B * T,
             .n = E * H,
             .k = D,
             .a = t3,
-            .a_m = {1, NULL},
-            .a_k = {B * T, NULL},
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
             .b = WV,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -1989,7 +2074,7 @@ int ATTENTION_NAME(forward)(
         contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    /* t5_bhte = (A_bhti saved_5_bihe | bhte) */
+    /* t5_bthe = (A_bhti saved_5_bihe | bthe) */
     {
         for (int64_t i = 0; i < B; ++i) {
             for (int64_t j = 0; j < H; ++j) {
@@ -2003,8 +2088,8 @@ int ATTENTION_NAME(forward)(
                     .b = saved_5 + i * E * H * T + j * E,
                     .b_k = {E * H, NULL},
                     .b_n = {1, NULL},
-                    .c = t5 + i * E * H * T + j * E * T,
-                    .c_m = {E, NULL},
+                    .c = t5 + i * E * H * T + j * E,
+                    .c_m = {E * H, NULL},
                     .c_n = {1, NULL},
                     .alpha = 1.0f,
                     .accumulate = 0,
@@ -2014,28 +2099,20 @@ int ATTENTION_NAME(forward)(
         }
     }
 
-    /* saved_6_btd = (t5_bhte WO_hed | btd) + X_btd - Y_btd; t6 = sum(saved_6_btd²) */
+    /* saved_6_btd = (t5_bthe WO_hed | btd) + X_btd - Y_btd; t6 = sum(saved_6_btd²) */
     {
-        int64_t *const table = (int64_t *)(scratch + brk_round_up(contract_bytes_f32(B * T, D, E * H), BRK_CACHE_LINE));
-        brk_fill_table(table, 2, (const int64_t[]){B, T}, (const int64_t[]){E * H * T, E});
-        int64_t *const table_2 = table + B * T;
-        brk_fill_table(table_2, 2, (const int64_t[]){B, T}, (const int64_t[]){D * T, D});
-        int64_t *const table_3 = table_2 + B * T;
-        brk_fill_table(table_3, 2, (const int64_t[]){H, E}, (const int64_t[]){E * T, 1});
-        int64_t *const table_4 = table_3 + E * H;
-        brk_fill_table(table_4, 2, (const int64_t[]){H, E}, (const int64_t[]){D * E, D});
         const contraction_f32 product = {
             .m = B * T,
             .n = D,
             .k = E * H,
             .a = t5,
-            .a_m = {0, table},
-            .a_k = {0, table_3},
+            .a_m = {E * H, NULL},
+            .a_k = {1, NULL},
             .b = WO,
-            .b_k = {0, table_4},
+            .b_k = {D, NULL},
             .b_n = {1, NULL},
             .c = saved_6_tile,
-            .c_m = {0, table_2},
+            .c_m = {D, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
@@ -2129,7 +2206,7 @@ static int64_t backward_layout(const attention_dims *dims, int64_t *slot)
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, B * T, E * H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, E * H, B * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(E * H, D, B * T), BRK_CACHE_LINE) + E * H * (int64_t)sizeof(int64_t) + E * H * (int64_t)sizeof(int64_t) + B * T * (int64_t)sizeof(int64_t) + B * T * (int64_t)sizeof(int64_t));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(E * H, D, B * T), BRK_CACHE_LINE));
     slot[11] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -2203,22 +2280,40 @@ int ATTENTION_NAME(backward)(
     float *const t12 = (float *)(arena + slot[9]);
     char *const scratch = arena + slot[11];
 
-    /* t1_btd = X_btd - (1 / D) saved_bt; t2_dbt = g_d saved_2_bt t1_btd + s_d */
+    /* t1_btd = X_btd - (1 / D) saved_bt; t2_btd = g_d saved_2_bt t1_btd + s_d */
     for (int64_t i = 0; i < B * T; ++i) {
-        for (int64_t j = 0; j < D; ++j) {
-            const float v0 = saved_[i];
-            const float v1 = (float)D;
-            const float v2 = 1 / v1;
-            const float v3 = v2 * v0;
-            const float v4 = X[i * D + j];
-            const float v5 = v4 - v3;
-            const float v6 = g[j];
-            const float v7 = saved_2[i];
-            const float v8 = v6 * v7 * v5;
-            const float v9 = s[j];
-            const float v10 = v8 + v9;
-            t1[i * D + j] = v5;
-            t2[j * B * T + i] = v10;
+        const float *const saved_row = saved_ + i;
+        const float *const X_row = X + i * D;
+        const float *const saved_2_row = saved_2 + i;
+        float *const t1_row = t1 + i * D;
+        float *const t2_row = t2 + i * D;
+        const vec_f32 v0 = splat_f32(saved_row[0]);
+        const vec_f32 v1 = splat_f32((float)D);
+        const vec_f32 v2 = 1 / v1;
+        const vec_f32 v3 = v2 * v0;
+        const vec_f32 v7 = splat_f32(saved_2_row[0]);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+            const vec_f32 v4 = load_f32(X_row + j);
+            const vec_f32 v5 = v4 - v3;
+            const vec_f32 v6 = load_f32(g + j);
+            const vec_f32 v8 = v6 * v7 * v5;
+            const vec_f32 v9 = load_f32(s + j);
+            const vec_f32 v10 = v8 + v9;
+            store_f32(t1_row + j, v5);
+            store_f32(t2_row + j, v10);
+        }
+        if (j < D) {
+            const int64_t rest = D - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v4 = load_masked_f32(X_row + j, tail);
+            const vec_f32 v5 = v4 - v3;
+            const vec_f32 v6 = load_masked_f32(g + j, tail);
+            const vec_f32 v8 = v6 * v7 * v5;
+            const vec_f32 v9 = load_masked_f32(s + j, tail);
+            const vec_f32 v10 = v8 + v9;
+            store_masked_f32(t1_row + j, tail, v5);
+            store_masked_f32(t2_row + j, tail, v10);
         }
     }
 
@@ -2344,30 +2439,49 @@ int ATTENTION_NAME(backward)(
         t7[i] = sum_lanes_f32(sum);
     }
 
-    /* t8_tibh = where(where(t <= i, 1, 0) != 0, t6_bhit - t7_bhi A_bhit, 0) */
-    for (int64_t i = 0; i < T; ++i) {
-        for (int64_t j = 0; j < B * H; ++j) {
-            for (int64_t k = 0; k < T; ++k) {
-                const float v0 = t7[j * T + i];
-                const float v1 = A[j * T * T + i * T + k];
-                const float v2 = v0 * v1;
-                const float v3 = t6[j * T * T + i * T + k];
-                const float v4 = v3 - v2;
-                const float v5 = (float)(k + 1);
-                const float v6 = (float)(i + 1);
-                const int v7 = v5 <= v6;
-                const float v8 = 1.0f;
-                const float v9 = 0.0f;
-                const float v10 = v7 ? v8 : v9;
-                const float v11 = 0.0f;
-                const int v12 = v10 != v11;
-                const float v13 = v12 ? v4 : v11;
-                t8[k * B * H * T + i * B * H + j] = v13;
+    /* t8_bhti = where(where(i <= t, 1, 0) != 0, t6_bhti - t7_bht A_bhti, 0) */
+    for (int64_t i = 0; i < B * H; ++i) {
+        for (int64_t j = 0; j < T; ++j) {
+            float *const t7_row = t7 + i * T + j;
+            const float *const A_row = A + i * T * T + j * T;
+            float *const t6_row = t6 + i * T * T + j * T;
+            float *const t8_row = t8 + i * T * T + j * T;
+            const vec_f32 v0 = splat_f32(t7_row[0]);
+            const vec_f32 v6 = splat_f32((float)(j + 1));
+            const vec_f32 v8 = splat_f32(1.0f);
+            const vec_f32 v9 = splat_f32(0.0f);
+            const vec_f32 v11 = splat_f32(0.0f);
+            int64_t k = 0;
+            for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
+                const vec_f32 v1 = load_f32(A_row + k);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v3 = load_f32(t6_row + k);
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v5 = index_f32(k);
+                const ivec_f32 v7 = v5 <= v6;
+                const vec_f32 v10 = vselect_f32(v7, v8, v9);
+                const ivec_f32 v12 = v10 != v11;
+                const vec_f32 v13 = vselect_f32(v12, v4, v11);
+                store_f32(t8_row + k, v13);
+            }
+            if (k < T) {
+                const int64_t rest = T - k;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v1 = load_masked_f32(A_row + k, tail);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v3 = load_masked_f32(t6_row + k, tail);
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v5 = index_f32(k);
+                const ivec_f32 v7 = v5 <= v6;
+                const vec_f32 v10 = vselect_f32(v7, v8, v9);
+                const ivec_f32 v12 = v10 != v11;
+                const vec_f32 v13 = vselect_f32(v12, v4, v11);
+                store_masked_f32(t8_row + k, tail, v13);
             }
         }
     }
 
-    /* t9_bthe = (t8_tibh saved_4_bihe | bthe) */
+    /* t9_bthe = (t8_bhit saved_4_bihe | bthe) */
     {
         for (int64_t i = 0; i < B; ++i) {
             for (int64_t j = 0; j < H; ++j) {
@@ -2375,9 +2489,9 @@ int ATTENTION_NAME(backward)(
                     .m = T,
                     .n = E,
                     .k = T,
-                    .a = t8 + i * H + j,
-                    .a_m = {B * H * T, NULL},
-                    .a_k = {B * H, NULL},
+                    .a = t8 + i * H * T * T + j * T * T,
+                    .a_m = {1, NULL},
+                    .a_k = {T, NULL},
                     .b = saved_4 + i * E * H * T + j * E,
                     .b_k = {E * H, NULL},
                     .b_n = {1, NULL},
@@ -2416,7 +2530,7 @@ int ATTENTION_NAME(backward)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
-    /* t11_bthe = (t8_itbh saved_3_bihe | bthe) */
+    /* t11_bthe = (t8_bhti saved_3_bihe | bthe) */
     {
         for (int64_t i = 0; i < B; ++i) {
             for (int64_t j = 0; j < H; ++j) {
@@ -2424,9 +2538,9 @@ int ATTENTION_NAME(backward)(
                     .m = T,
                     .n = E,
                     .k = T,
-                    .a = t8 + i * H + j,
-                    .a_m = {B * H, NULL},
-                    .a_k = {B * H * T, NULL},
+                    .a = t8 + i * H * T * T + j * T * T,
+                    .a_m = {T, NULL},
+                    .a_k = {1, NULL},
                     .b = saved_3 + i * E * H * T + j * E,
                     .b_k = {E * H, NULL},
                     .b_n = {1, NULL},
@@ -2491,15 +2605,15 @@ int ATTENTION_NAME(backward)(
         d_s[i] = (float)sum_2;
     }
 
-    /* d_WQ_dhe = E**-1/2 (t2_dbt t11_bthe | dhe) */
+    /* d_WQ_dhe = E**-1/2 (t2_btd t11_bthe | dhe) */
     {
         const contraction_f32 product = {
             .m = D,
             .n = E * H,
             .k = B * T,
             .a = t2,
-            .a_m = {B * T, NULL},
-            .a_k = {1, NULL},
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
             .b = t11,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -2515,15 +2629,15 @@ int ATTENTION_NAME(backward)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
-    /* d_WK_dhe = E**-1/2 (t2_dbt t9_bthe | dhe) */
+    /* d_WK_dhe = E**-1/2 (t2_btd t9_bthe | dhe) */
     {
         const contraction_f32 product = {
             .m = D,
             .n = E * H,
             .k = B * T,
             .a = t2,
-            .a_m = {B * T, NULL},
-            .a_k = {1, NULL},
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
             .b = t9,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -2539,15 +2653,15 @@ int ATTENTION_NAME(backward)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
-    /* d_WV_dhe = bar_J (1 / B) (1 / T) (t2_dbt t4_bthe | dhe) */
+    /* d_WV_dhe = bar_J (1 / B) (1 / T) (t2_btd t4_bthe | dhe) */
     {
         const contraction_f32 product = {
             .m = D,
             .n = E * H,
             .k = B * T,
             .a = t2,
-            .a_m = {B * T, NULL},
-            .a_k = {1, NULL},
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
             .b = t4,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -2566,7 +2680,7 @@ int ATTENTION_NAME(backward)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
     }
 
-    /* t12_bhte = (A_bhti saved_5_bihe | bhte) */
+    /* t12_bthe = (A_bhti saved_5_bihe | bthe) */
     {
         for (int64_t i = 0; i < B; ++i) {
             for (int64_t j = 0; j < H; ++j) {
@@ -2580,8 +2694,8 @@ int ATTENTION_NAME(backward)(
                     .b = saved_5 + i * E * H * T + j * E,
                     .b_k = {E * H, NULL},
                     .b_n = {1, NULL},
-                    .c = t12 + i * E * H * T + j * E * T,
-                    .c_m = {E, NULL},
+                    .c = t12 + i * E * H * T + j * E,
+                    .c_m = {E * H, NULL},
                     .c_n = {1, NULL},
                     .alpha = 1.0f,
                     .accumulate = 0,
@@ -2591,28 +2705,20 @@ int ATTENTION_NAME(backward)(
         }
     }
 
-    /* d_WO_hed = bar_J (1 / B) (1 / T) (t12_bhte saved_6_btd | hed) */
+    /* d_WO_hed = bar_J (1 / B) (1 / T) (t12_bthe saved_6_btd | hed) */
     {
-        int64_t *const table = (int64_t *)(scratch + brk_round_up(contract_bytes_f32(E * H, D, B * T), BRK_CACHE_LINE));
-        brk_fill_table(table, 2, (const int64_t[]){H, E}, (const int64_t[]){E * T, 1});
-        int64_t *const table_2 = table + E * H;
-        brk_fill_table(table_2, 2, (const int64_t[]){H, E}, (const int64_t[]){D * E, D});
-        int64_t *const table_3 = table_2 + E * H;
-        brk_fill_table(table_3, 2, (const int64_t[]){B, T}, (const int64_t[]){E * H * T, E});
-        int64_t *const table_4 = table_3 + B * T;
-        brk_fill_table(table_4, 2, (const int64_t[]){B, T}, (const int64_t[]){D * T, D});
         const contraction_f32 product = {
             .m = E * H,
             .n = D,
             .k = B * T,
             .a = t12,
-            .a_m = {0, table},
-            .a_k = {0, table_3},
+            .a_m = {1, NULL},
+            .a_k = {E * H, NULL},
             .b = saved_6,
-            .b_k = {0, table_4},
+            .b_k = {D, NULL},
             .b_n = {1, NULL},
             .c = d_WO,
-            .c_m = {0, table_2},
+            .c_m = {D, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
@@ -2683,10 +2789,10 @@ static int64_t value_and_grad_layout(const attention_dims *dims, int64_t *slot)
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, E * H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, D, E * H), BRK_CACHE_LINE) + B * T * (int64_t)sizeof(int64_t) + B * T * (int64_t)sizeof(int64_t) + E * H * (int64_t)sizeof(int64_t) + E * H * (int64_t)sizeof(int64_t));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, D, E * H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, B * T, E * H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, E * H, B * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(E * H, D, B * T), BRK_CACHE_LINE) + E * H * (int64_t)sizeof(int64_t) + E * H * (int64_t)sizeof(int64_t) + B * T * (int64_t)sizeof(int64_t) + B * T * (int64_t)sizeof(int64_t));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(E * H, D, B * T), BRK_CACHE_LINE));
     slot[20] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -2838,28 +2944,42 @@ int ATTENTION_NAME(value_and_grad)(
         }
     }
 
-    /* t5_dbt = g_d t4_bt t2_btd + s_d */
-    for (int64_t i = 0; i < D; ++i) {
-        for (int64_t j = 0; j < B * T; ++j) {
-            const float v0 = g[i];
-            const float v1 = t4[j];
-            const float v2 = t2[j * D + i];
-            const float v3 = v0 * v1 * v2;
-            const float v4 = s[i];
-            const float v5 = v3 + v4;
-            t5[i * B * T + j] = v5;
+    /* t5_btd = g_d t4_bt t2_btd + s_d */
+    for (int64_t i = 0; i < B * T; ++i) {
+        float *const t4_row = t4 + i;
+        float *const t2_row = t2 + i * D;
+        float *const t5_row = t5 + i * D;
+        const vec_f32 v1 = splat_f32(t4_row[0]);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(g + j);
+            const vec_f32 v2 = load_f32(t2_row + j);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_f32(s + j);
+            const vec_f32 v5 = v3 + v4;
+            store_f32(t5_row + j, v5);
+        }
+        if (j < D) {
+            const int64_t rest = D - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(g + j, tail);
+            const vec_f32 v2 = load_masked_f32(t2_row + j, tail);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_masked_f32(s + j, tail);
+            const vec_f32 v5 = v3 + v4;
+            store_masked_f32(t5_row + j, tail, v5);
         }
     }
 
-    /* t6_bthe = (t5_dbt WK_dhe | bthe) */
+    /* t6_bthe = (t5_btd WK_dhe | bthe) */
     {
         const contraction_f32 product = {
             .m = B * T,
             .n = E * H,
             .k = D,
             .a = t5,
-            .a_m = {1, NULL},
-            .a_k = {B * T, NULL},
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
             .b = WK,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -2872,15 +2992,15 @@ int ATTENTION_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    /* t7_bthe = (t5_dbt WQ_dhe | bthe) */
+    /* t7_bthe = (t5_btd WQ_dhe | bthe) */
     {
         const contraction_f32 product = {
             .m = B * T,
             .n = E * H,
             .k = D,
             .a = t5,
-            .a_m = {1, NULL},
-            .a_k = {B * T, NULL},
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
             .b = WQ,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -2893,7 +3013,7 @@ int ATTENTION_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    /* t8_tibh = where(where(t <= i, 1, 0) != 0, E**-1/2 (t6_bthe t7_bihe | tibh), -1000000000000000000000000000000) */
+    /* t8_bhti = where(where(i <= t, 1, 0) != 0, E**-1/2 (t6_bihe t7_bthe | bhti), -1000000000000000000000000000000) */
     {
         for (int64_t i = 0; i < B; ++i) {
             for (int64_t j = 0; j < H; ++j) {
@@ -2901,15 +3021,15 @@ int ATTENTION_NAME(value_and_grad)(
                     .m = T,
                     .n = T,
                     .k = E,
-                    .a = t6 + i * E * H * T + j * E,
+                    .a = t7 + i * E * H * T + j * E,
                     .a_m = {E * H, NULL},
                     .a_k = {1, NULL},
-                    .b = t7 + i * E * H * T + j * E,
+                    .b = t6 + i * E * H * T + j * E,
                     .b_k = {1, NULL},
                     .b_n = {E * H, NULL},
-                    .c = t8_tile + i * H + j,
-                    .c_m = {B * H * T, NULL},
-                    .c_n = {B * H, NULL},
+                    .c = t8_tile + i * H * T * T + j * T * T,
+                    .c_m = {T, NULL},
+                    .c_n = {1, NULL},
                     .alpha = 1.0f,
                     .accumulate = 0,
                 };
@@ -2918,66 +3038,87 @@ int ATTENTION_NAME(value_and_grad)(
         }
     }
 
-    for (int64_t i = 0; i < T; ++i) {
+    for (int64_t i = 0; i < B * H; ++i) {
         for (int64_t j = 0; j < T; ++j) {
-            float *const t8_tile_row = t8_tile + i * B * H * T + j * B * H;
-            float *const t8_row = t8 + i * B * H * T + j * B * H;
+            float *const t8_tile_row = t8_tile + i * T * T + j * T;
+            float *const t8_row = t8 + i * T * T + j * T;
             const vec_f32 v1 = splat_f32((float)E);
             const vec_f32 v2 = 1 / vsqrt_f32(v1);
-            const vec_f32 v4 = splat_f32((float)(i + 1));
             const vec_f32 v5 = splat_f32((float)(j + 1));
-            const ivec_f32 v6 = v4 <= v5;
             const vec_f32 v7 = splat_f32(1.0f);
             const vec_f32 v8 = splat_f32(0.0f);
-            const vec_f32 v9 = vselect_f32(v6, v7, v8);
             const vec_f32 v10 = splat_f32(0.0f);
-            const ivec_f32 v11 = v9 != v10;
             const vec_f32 v12 = splat_f32(-1e+30f);
             int64_t k = 0;
-            for (; k + WIDTH_f32 <= B * H; k += WIDTH_f32) {
+            for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
                 const vec_f32 v0 = load_f32(t8_tile_row + k);
                 const vec_f32 v3 = v2 * v0;
+                const vec_f32 v4 = index_f32(k);
+                const ivec_f32 v6 = v4 <= v5;
+                const vec_f32 v9 = vselect_f32(v6, v7, v8);
+                const ivec_f32 v11 = v9 != v10;
                 const vec_f32 v13 = vselect_f32(v11, v3, v12);
                 store_f32(t8_row + k, v13);
             }
-            if (k < B * H) {
-                const int64_t rest = B * H - k;
+            if (k < T) {
+                const int64_t rest = T - k;
                 const mask_f32 tail = mask_first_f32(rest);
                 const vec_f32 v0 = load_masked_f32(t8_tile_row + k, tail);
                 const vec_f32 v3 = v2 * v0;
+                const vec_f32 v4 = index_f32(k);
+                const ivec_f32 v6 = v4 <= v5;
+                const vec_f32 v9 = vselect_f32(v6, v7, v8);
+                const ivec_f32 v11 = v9 != v10;
                 const vec_f32 v13 = vselect_f32(v11, v3, v12);
                 store_masked_f32(t8_row + k, tail, v13);
             }
         }
     }
 
-    /* max_t_bht = max(t8_itbh) */
-    for (int64_t i = 0; i < B * H; ++i) {
-        for (int64_t j = 0; j < T; ++j) {
-            float top = -INFINITY;
-            for (int64_t k = 0; k < T; ++k) {
-                const float v0 = t8[k * B * H * T + j * B * H + i];
-                top = larger_f32(top, v0);
-            }
-            max_t_[i * T + j] = top;
+    /* max_t_bht = max(t8_bhti) */
+    for (int64_t i = 0; i < B * H * T; ++i) {
+        float *const t8_row = t8 + i * T;
+        vec_f32 top = splat_f32(-INFINITY);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t8_row + j);
+            top = vmax_f32(top, v0);
         }
+        if (j < T) {
+            const int64_t rest = T - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t8_row + j, tail);
+            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
+        }
+        max_t_[i] = max_lanes_f32(top);
     }
 
-    /* exp_t_bhti = exp(t8_itbh - finite_or_zero(max_t_bht)); sum_exp_t_bht = sum(exp_t_bhti) */
-    for (int64_t i = 0; i < B * H; ++i) {
-        for (int64_t j = 0; j < T; ++j) {
-            double sum = 0.0f;
-            for (int64_t k = 0; k < T; ++k) {
-                const float v0 = max_t_[i * T + j];
-                const float v1 = vfinite_or_zero_f32(splat_f32(v0))[0];
-                const float v2 = t8[k * B * H * T + j * B * H + i];
-                const float v3 = v2 - v1;
-                const float v4 = vexp_f32(splat_f32(v3))[0];
-                exp_t_[i * T * T + j * T + k] = v4;
-                sum = sum + v4;
-            }
-            sum_exp_t_[i * T + j] = (float)sum;
+    /* exp_t_bhti = exp(t8_bhti - finite_or_zero(max_t_bht)); sum_exp_t_bht = sum(exp_t_bhti) */
+    for (int64_t i = 0; i < B * H * T; ++i) {
+        float *const max_t_row = max_t_ + i;
+        float *const t8_row = t8 + i * T;
+        float *const exp_t_row = exp_t_ + i * T;
+        const vec_f32 v0 = splat_f32(max_t_row[0]);
+        const vec_f32 v1 = vfinite_or_zero_f32(v0);
+        vec_f32 sum = splat_f32(0.0f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
+            const vec_f32 v2 = load_f32(t8_row + j);
+            const vec_f32 v3 = v2 - v1;
+            const vec_f32 v4 = vexp_f32(v3);
+            sum = sum + v4;
+            store_f32(exp_t_row + j, v4);
         }
+        if (j < T) {
+            const int64_t rest = T - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v2 = load_masked_f32(t8_row + j, tail);
+            const vec_f32 v3 = v2 - v1;
+            const vec_f32 v4 = vexp_f32(v3);
+            sum = sum + keep_first_f32(v4, rest, 0.0f);
+            store_masked_f32(exp_t_row + j, tail, v4);
+        }
+        sum_exp_t_[i] = sum_lanes_f32(sum);
     }
 
     /* A_bhti = (1 / sum_exp_t_bht) exp_t_bhti */
@@ -3002,15 +3143,15 @@ int ATTENTION_NAME(value_and_grad)(
         }
     }
 
-    /* t9_bthe = (t5_dbt WV_dhe | bthe) */
+    /* t9_bthe = (t5_btd WV_dhe | bthe) */
     {
         const contraction_f32 product = {
             .m = B * T,
             .n = E * H,
             .k = D,
             .a = t5,
-            .a_m = {1, NULL},
-            .a_k = {B * T, NULL},
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
             .b = WV,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -3023,7 +3164,7 @@ int ATTENTION_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    /* t10_bhte = (A_bhti t9_bihe | bhte) */
+    /* t10_bthe = (A_bhti t9_bihe | bthe) */
     {
         for (int64_t i = 0; i < B; ++i) {
             for (int64_t j = 0; j < H; ++j) {
@@ -3037,8 +3178,8 @@ int ATTENTION_NAME(value_and_grad)(
                     .b = t9 + i * E * H * T + j * E,
                     .b_k = {E * H, NULL},
                     .b_n = {1, NULL},
-                    .c = t10 + i * E * H * T + j * E * T,
-                    .c_m = {E, NULL},
+                    .c = t10 + i * E * H * T + j * E,
+                    .c_m = {E * H, NULL},
                     .c_n = {1, NULL},
                     .alpha = 1.0f,
                     .accumulate = 0,
@@ -3048,28 +3189,20 @@ int ATTENTION_NAME(value_and_grad)(
         }
     }
 
-    /* t11_btd = (t10_bhte WO_hed | btd) + X_btd - Y_btd; t12 = sum(t11_btd²) */
+    /* t11_btd = (t10_bthe WO_hed | btd) + X_btd - Y_btd; t12 = sum(t11_btd²) */
     {
-        int64_t *const table = (int64_t *)(scratch + brk_round_up(contract_bytes_f32(B * T, D, E * H), BRK_CACHE_LINE));
-        brk_fill_table(table, 2, (const int64_t[]){B, T}, (const int64_t[]){E * H * T, E});
-        int64_t *const table_2 = table + B * T;
-        brk_fill_table(table_2, 2, (const int64_t[]){B, T}, (const int64_t[]){D * T, D});
-        int64_t *const table_3 = table_2 + B * T;
-        brk_fill_table(table_3, 2, (const int64_t[]){H, E}, (const int64_t[]){E * T, 1});
-        int64_t *const table_4 = table_3 + E * H;
-        brk_fill_table(table_4, 2, (const int64_t[]){H, E}, (const int64_t[]){D * E, D});
         const contraction_f32 product = {
             .m = B * T,
             .n = D,
             .k = E * H,
             .a = t10,
-            .a_m = {0, table},
-            .a_k = {0, table_3},
+            .a_m = {E * H, NULL},
+            .a_k = {1, NULL},
             .b = WO,
-            .b_k = {0, table_4},
+            .b_k = {D, NULL},
             .b_n = {1, NULL},
             .c = t11_tile,
-            .c_m = {0, table_2},
+            .c_m = {D, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
@@ -3243,30 +3376,49 @@ int ATTENTION_NAME(value_and_grad)(
         t17[i] = sum_lanes_f32(sum);
     }
 
-    /* t18_tibh = where(where(t <= i, 1, 0) != 0, t16_bhit - t17_bhi A_bhit, 0) */
-    for (int64_t i = 0; i < T; ++i) {
-        for (int64_t j = 0; j < B * H; ++j) {
-            for (int64_t k = 0; k < T; ++k) {
-                const float v0 = t17[j * T + i];
-                const float v1 = A[j * T * T + i * T + k];
-                const float v2 = v0 * v1;
-                const float v3 = t16[j * T * T + i * T + k];
-                const float v4 = v3 - v2;
-                const float v5 = (float)(k + 1);
-                const float v6 = (float)(i + 1);
-                const int v7 = v5 <= v6;
-                const float v8 = 1.0f;
-                const float v9 = 0.0f;
-                const float v10 = v7 ? v8 : v9;
-                const float v11 = 0.0f;
-                const int v12 = v10 != v11;
-                const float v13 = v12 ? v4 : v11;
-                t18[k * B * H * T + i * B * H + j] = v13;
+    /* t18_bhti = where(where(i <= t, 1, 0) != 0, t16_bhti - t17_bht A_bhti, 0) */
+    for (int64_t i = 0; i < B * H; ++i) {
+        for (int64_t j = 0; j < T; ++j) {
+            float *const t17_row = t17 + i * T + j;
+            float *const A_row = A + i * T * T + j * T;
+            float *const t16_row = t16 + i * T * T + j * T;
+            float *const t18_row = t18 + i * T * T + j * T;
+            const vec_f32 v0 = splat_f32(t17_row[0]);
+            const vec_f32 v6 = splat_f32((float)(j + 1));
+            const vec_f32 v8 = splat_f32(1.0f);
+            const vec_f32 v9 = splat_f32(0.0f);
+            const vec_f32 v11 = splat_f32(0.0f);
+            int64_t k = 0;
+            for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
+                const vec_f32 v1 = load_f32(A_row + k);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v3 = load_f32(t16_row + k);
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v5 = index_f32(k);
+                const ivec_f32 v7 = v5 <= v6;
+                const vec_f32 v10 = vselect_f32(v7, v8, v9);
+                const ivec_f32 v12 = v10 != v11;
+                const vec_f32 v13 = vselect_f32(v12, v4, v11);
+                store_f32(t18_row + k, v13);
+            }
+            if (k < T) {
+                const int64_t rest = T - k;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v1 = load_masked_f32(A_row + k, tail);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v3 = load_masked_f32(t16_row + k, tail);
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v5 = index_f32(k);
+                const ivec_f32 v7 = v5 <= v6;
+                const vec_f32 v10 = vselect_f32(v7, v8, v9);
+                const ivec_f32 v12 = v10 != v11;
+                const vec_f32 v13 = vselect_f32(v12, v4, v11);
+                store_masked_f32(t18_row + k, tail, v13);
             }
         }
     }
 
-    /* t19_bthe = (t18_itbh t6_bihe | bthe) */
+    /* t19_bthe = (t18_bhti t6_bihe | bthe) */
     {
         for (int64_t i = 0; i < B; ++i) {
             for (int64_t j = 0; j < H; ++j) {
@@ -3274,9 +3426,9 @@ int ATTENTION_NAME(value_and_grad)(
                     .m = T,
                     .n = E,
                     .k = T,
-                    .a = t18 + i * H + j,
-                    .a_m = {B * H, NULL},
-                    .a_k = {B * H * T, NULL},
+                    .a = t18 + i * H * T * T + j * T * T,
+                    .a_m = {T, NULL},
+                    .a_k = {1, NULL},
                     .b = t6 + i * E * H * T + j * E,
                     .b_k = {E * H, NULL},
                     .b_n = {1, NULL},
@@ -3315,7 +3467,7 @@ int ATTENTION_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
-    /* t21_bthe = (t18_tibh t7_bihe | bthe) */
+    /* t21_bthe = (t18_bhit t7_bihe | bthe) */
     {
         for (int64_t i = 0; i < B; ++i) {
             for (int64_t j = 0; j < H; ++j) {
@@ -3323,9 +3475,9 @@ int ATTENTION_NAME(value_and_grad)(
                     .m = T,
                     .n = E,
                     .k = T,
-                    .a = t18 + i * H + j,
-                    .a_m = {B * H * T, NULL},
-                    .a_k = {B * H, NULL},
+                    .a = t18 + i * H * T * T + j * T * T,
+                    .a_m = {1, NULL},
+                    .a_k = {T, NULL},
                     .b = t7 + i * E * H * T + j * E,
                     .b_k = {E * H, NULL},
                     .b_n = {1, NULL},
@@ -3389,15 +3541,15 @@ int ATTENTION_NAME(value_and_grad)(
         d_s[i] = (float)sum_2;
     }
 
-    /* d_WQ_dhe = E**-1/2 (t5_dbt t19_bthe | dhe) */
+    /* d_WQ_dhe = E**-1/2 (t5_btd t19_bthe | dhe) */
     {
         const contraction_f32 product = {
             .m = D,
             .n = E * H,
             .k = B * T,
             .a = t5,
-            .a_m = {B * T, NULL},
-            .a_k = {1, NULL},
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
             .b = t19,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -3413,15 +3565,15 @@ int ATTENTION_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
-    /* d_WK_dhe = E**-1/2 (t5_dbt t21_bthe | dhe) */
+    /* d_WK_dhe = E**-1/2 (t5_btd t21_bthe | dhe) */
     {
         const contraction_f32 product = {
             .m = D,
             .n = E * H,
             .k = B * T,
             .a = t5,
-            .a_m = {B * T, NULL},
-            .a_k = {1, NULL},
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
             .b = t21,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -3437,15 +3589,15 @@ int ATTENTION_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
-    /* d_WV_dhe = (1 / B) (1 / T) (t5_dbt t14_bthe | dhe) */
+    /* d_WV_dhe = (1 / B) (1 / T) (t5_btd t14_bthe | dhe) */
     {
         const contraction_f32 product = {
             .m = D,
             .n = E * H,
             .k = B * T,
             .a = t5,
-            .a_m = {B * T, NULL},
-            .a_k = {1, NULL},
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
             .b = t14,
             .b_k = {E * H, NULL},
             .b_n = {1, NULL},
@@ -3462,28 +3614,20 @@ int ATTENTION_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
-    /* d_WO_hed = (1 / B) (1 / T) (t10_bhte t11_btd | hed) */
+    /* d_WO_hed = (1 / B) (1 / T) (t10_bthe t11_btd | hed) */
     {
-        int64_t *const table = (int64_t *)(scratch + brk_round_up(contract_bytes_f32(E * H, D, B * T), BRK_CACHE_LINE));
-        brk_fill_table(table, 2, (const int64_t[]){H, E}, (const int64_t[]){E * T, 1});
-        int64_t *const table_2 = table + E * H;
-        brk_fill_table(table_2, 2, (const int64_t[]){H, E}, (const int64_t[]){D * E, D});
-        int64_t *const table_3 = table_2 + E * H;
-        brk_fill_table(table_3, 2, (const int64_t[]){B, T}, (const int64_t[]){E * H * T, E});
-        int64_t *const table_4 = table_3 + B * T;
-        brk_fill_table(table_4, 2, (const int64_t[]){B, T}, (const int64_t[]){D * T, D});
         const contraction_f32 product = {
             .m = E * H,
             .n = D,
             .k = B * T,
             .a = t10,
-            .a_m = {0, table},
-            .a_k = {0, table_3},
+            .a_m = {1, NULL},
+            .a_k = {E * H, NULL},
             .b = t11,
-            .b_k = {0, table_4},
+            .b_k = {D, NULL},
             .b_n = {1, NULL},
             .c = d_WO,
-            .c_m = {0, table_2},
+            .c_m = {D, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,

@@ -1126,7 +1126,7 @@ typedef struct {
     int64_t x0_row;
 } tile_1_operands;
 
-/* t6_nh = (1/2) ((t5_dn W1_dh | nh) + b1_h) (erf(0.7071067811865476 ((t5_dn W1_dh | nh) + b1_h)) + 1) */
+/* t6_nh = (1/2) ((t5_nd W1_dh | nh) + b1_h) (erf(0.7071067811865476 ((t5_nd W1_dh | nh) + b1_h)) + 1) */
 static void tile_1(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1162,7 +1162,7 @@ typedef struct {
     int64_t x2_row;
 } tile_2_operands;
 
-/* saved_3_nh = (t3_dn W1_dh | nh) + b1_h
+/* saved_3_nh = (t3_nd W1_dh | nh) + b1_h
    saved_4_nh = erf(0.7071067811865476 saved_3_nh) + 1
    t4_nh = (1/2) saved_3_nh saved_4_nh */
 static void tile_2(
@@ -1201,7 +1201,7 @@ typedef struct {
     int64_t x0_row;
 } tile_3_operands;
 
-/* d_W1_dh = bar_J (1 / N) (t2_dn t5_nh | dh) */
+/* d_W1_dh = bar_J (1 / N) (t2_nd t5_nh | dh) */
 static void tile_3(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1225,7 +1225,7 @@ typedef struct {
     int64_t size_0; /* N */
 } tile_4_operands;
 
-/* d_W1_dh = (1 / N) (t5_dn t12_nh | dh) */
+/* d_W1_dh = (1 / N) (t5_nd t12_nh | dh) */
 static void tile_4(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1388,28 +1388,42 @@ int FEED_FORWARD_NAME(evaluate)(
         }
     }
 
-    /* t5_dn = g_d t4_n t2_nd + s_d */
-    for (int64_t i = 0; i < D; ++i) {
-        for (int64_t j = 0; j < N; ++j) {
-            const float v0 = g[i];
-            const float v1 = t4[j];
-            const float v2 = t2[j * D + i];
-            const float v3 = v0 * v1 * v2;
-            const float v4 = s[i];
-            const float v5 = v3 + v4;
-            t5[i * N + j] = v5;
+    /* t5_nd = g_d t4_n t2_nd + s_d */
+    for (int64_t i = 0; i < N; ++i) {
+        float *const t4_row = t4 + i;
+        float *const t2_row = t2 + i * D;
+        float *const t5_row = t5 + i * D;
+        const vec_f32 v1 = splat_f32(t4_row[0]);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(g + j);
+            const vec_f32 v2 = load_f32(t2_row + j);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_f32(s + j);
+            const vec_f32 v5 = v3 + v4;
+            store_f32(t5_row + j, v5);
+        }
+        if (j < D) {
+            const int64_t rest = D - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(g + j, tail);
+            const vec_f32 v2 = load_masked_f32(t2_row + j, tail);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_masked_f32(s + j, tail);
+            const vec_f32 v5 = v3 + v4;
+            store_masked_f32(t5_row + j, tail, v5);
         }
     }
 
-    /* t6_nh = (1/2) ((t5_dn W1_dh | nh) + b1_h) (erf(0.7071067811865476 ((t5_dn W1_dh | nh) + b1_h)) + 1) */
+    /* t6_nh = (1/2) ((t5_nd W1_dh | nh) + b1_h) (erf(0.7071067811865476 ((t5_nd W1_dh | nh) + b1_h)) + 1) */
     {
         const contraction_f32 product = {
             .m = N,
             .n = H,
             .k = D,
             .a = t5,
-            .a_m = {1, NULL},
-            .a_k = {N, NULL},
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
             .b = W1,
             .b_k = {H, NULL},
             .b_n = {1, NULL},
@@ -1644,20 +1658,34 @@ int FEED_FORWARD_NAME(forward)(
         }
     }
 
-    /* t3_dn = g_d saved_2_n t1_nd + s_d */
-    for (int64_t i = 0; i < D; ++i) {
-        for (int64_t j = 0; j < N; ++j) {
-            const float v0 = g[i];
-            const float v1 = saved_2[j];
-            const float v2 = t1[j * D + i];
-            const float v3 = v0 * v1 * v2;
-            const float v4 = s[i];
-            const float v5 = v3 + v4;
-            t3[i * N + j] = v5;
+    /* t3_nd = g_d saved_2_n t1_nd + s_d */
+    for (int64_t i = 0; i < N; ++i) {
+        float *const saved_2_row = saved_2 + i;
+        float *const t1_row = t1 + i * D;
+        float *const t3_row = t3 + i * D;
+        const vec_f32 v1 = splat_f32(saved_2_row[0]);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(g + j);
+            const vec_f32 v2 = load_f32(t1_row + j);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_f32(s + j);
+            const vec_f32 v5 = v3 + v4;
+            store_f32(t3_row + j, v5);
+        }
+        if (j < D) {
+            const int64_t rest = D - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(g + j, tail);
+            const vec_f32 v2 = load_masked_f32(t1_row + j, tail);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_masked_f32(s + j, tail);
+            const vec_f32 v5 = v3 + v4;
+            store_masked_f32(t3_row + j, tail, v5);
         }
     }
 
-    /* saved_3_nh = (t3_dn W1_dh | nh) + b1_h
+    /* saved_3_nh = (t3_nd W1_dh | nh) + b1_h
        saved_4_nh = erf(0.7071067811865476 saved_3_nh) + 1
        t4_nh = (1/2) saved_3_nh saved_4_nh */
     {
@@ -1666,8 +1694,8 @@ int FEED_FORWARD_NAME(forward)(
             .n = H,
             .k = D,
             .a = t3,
-            .a_m = {1, NULL},
-            .a_k = {N, NULL},
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
             .b = W1,
             .b_k = {H, NULL},
             .b_n = {1, NULL},
@@ -1854,22 +1882,40 @@ int FEED_FORWARD_NAME(backward)(
     float *const t8 = (float *)(arena + slot[7]);
     char *const scratch = arena + slot[9];
 
-    /* t1_nd = X_nd - (1 / D) saved_n; t2_dn = g_d saved_2_n t1_nd + s_d */
+    /* t1_nd = X_nd - (1 / D) saved_n; t2_nd = g_d saved_2_n t1_nd + s_d */
     for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < D; ++j) {
-            const float v0 = saved_[i];
-            const float v1 = (float)D;
-            const float v2 = 1 / v1;
-            const float v3 = v2 * v0;
-            const float v4 = X[i * D + j];
-            const float v5 = v4 - v3;
-            const float v6 = g[j];
-            const float v7 = saved_2[i];
-            const float v8 = v6 * v7 * v5;
-            const float v9 = s[j];
-            const float v10 = v8 + v9;
-            t1[i * D + j] = v5;
-            t2[j * N + i] = v10;
+        const float *const saved_row = saved_ + i;
+        const float *const X_row = X + i * D;
+        const float *const saved_2_row = saved_2 + i;
+        float *const t1_row = t1 + i * D;
+        float *const t2_row = t2 + i * D;
+        const vec_f32 v0 = splat_f32(saved_row[0]);
+        const vec_f32 v1 = splat_f32((float)D);
+        const vec_f32 v2 = 1 / v1;
+        const vec_f32 v3 = v2 * v0;
+        const vec_f32 v7 = splat_f32(saved_2_row[0]);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+            const vec_f32 v4 = load_f32(X_row + j);
+            const vec_f32 v5 = v4 - v3;
+            const vec_f32 v6 = load_f32(g + j);
+            const vec_f32 v8 = v6 * v7 * v5;
+            const vec_f32 v9 = load_f32(s + j);
+            const vec_f32 v10 = v8 + v9;
+            store_f32(t1_row + j, v5);
+            store_f32(t2_row + j, v10);
+        }
+        if (j < D) {
+            const int64_t rest = D - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v4 = load_masked_f32(X_row + j, tail);
+            const vec_f32 v5 = v4 - v3;
+            const vec_f32 v6 = load_masked_f32(g + j, tail);
+            const vec_f32 v8 = v6 * v7 * v5;
+            const vec_f32 v9 = load_masked_f32(s + j, tail);
+            const vec_f32 v10 = v8 + v9;
+            store_masked_f32(t1_row + j, tail, v5);
+            store_masked_f32(t2_row + j, tail, v10);
         }
     }
 
@@ -2097,15 +2143,15 @@ int FEED_FORWARD_NAME(backward)(
         }
     }
 
-    /* d_W1_dh = bar_J (1 / N) (t2_dn t5_nh | dh) */
+    /* d_W1_dh = bar_J (1 / N) (t2_nd t5_nh | dh) */
     {
         const contraction_f32 product = {
             .m = D,
             .n = H,
             .k = N,
             .a = t2,
-            .a_m = {N, NULL},
-            .a_k = {1, NULL},
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
             .b = t5,
             .b_k = {H, NULL},
             .b_n = {1, NULL},
@@ -2334,28 +2380,42 @@ int FEED_FORWARD_NAME(value_and_grad)(
         }
     }
 
-    /* t5_dn = g_d t4_n t2_nd + s_d */
-    for (int64_t i = 0; i < D; ++i) {
-        for (int64_t j = 0; j < N; ++j) {
-            const float v0 = g[i];
-            const float v1 = t4[j];
-            const float v2 = t2[j * D + i];
-            const float v3 = v0 * v1 * v2;
-            const float v4 = s[i];
-            const float v5 = v3 + v4;
-            t5[i * N + j] = v5;
+    /* t5_nd = g_d t4_n t2_nd + s_d */
+    for (int64_t i = 0; i < N; ++i) {
+        float *const t4_row = t4 + i;
+        float *const t2_row = t2 + i * D;
+        float *const t5_row = t5 + i * D;
+        const vec_f32 v1 = splat_f32(t4_row[0]);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(g + j);
+            const vec_f32 v2 = load_f32(t2_row + j);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_f32(s + j);
+            const vec_f32 v5 = v3 + v4;
+            store_f32(t5_row + j, v5);
+        }
+        if (j < D) {
+            const int64_t rest = D - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(g + j, tail);
+            const vec_f32 v2 = load_masked_f32(t2_row + j, tail);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_masked_f32(s + j, tail);
+            const vec_f32 v5 = v3 + v4;
+            store_masked_f32(t5_row + j, tail, v5);
         }
     }
 
-    /* t6_nh = (t5_dn W1_dh | nh) + b1_h; t7_nh = erf(0.7071067811865476 t6_nh) + 1; t8_nh = (1/2) t6_nh t7_nh */
+    /* t6_nh = (t5_nd W1_dh | nh) + b1_h; t7_nh = erf(0.7071067811865476 t6_nh) + 1; t8_nh = (1/2) t6_nh t7_nh */
     {
         const contraction_f32 product = {
             .m = N,
             .n = H,
             .k = D,
             .a = t5,
-            .a_m = {1, NULL},
-            .a_k = {N, NULL},
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
             .b = W1,
             .b_k = {H, NULL},
             .b_n = {1, NULL},
@@ -2631,15 +2691,15 @@ int FEED_FORWARD_NAME(value_and_grad)(
         }
     }
 
-    /* d_W1_dh = (1 / N) (t5_dn t12_nh | dh) */
+    /* d_W1_dh = (1 / N) (t5_nd t12_nh | dh) */
     {
         const contraction_f32 product = {
             .m = D,
             .n = H,
             .k = N,
             .a = t5,
-            .a_m = {N, NULL},
-            .a_k = {1, NULL},
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
             .b = t12,
             .b_k = {H, NULL},
             .b_n = {1, NULL},

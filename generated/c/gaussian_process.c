@@ -1474,51 +1474,43 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
         }
     }
 
-    /* Z_nd = t2_d X_nd */
-    for (int64_t i = 0; i < N; ++i) {
-        const float *const X_row = X + i * D;
-        float *const Z_row = Z + i * D;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t2 + j);
-            const vec_f32 v1 = load_f32(X_row + j);
-            const vec_f32 v2 = v0 * v1;
-            store_f32(Z_row + j, v2);
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t2 + j, tail);
-            const vec_f32 v1 = load_masked_f32(X_row + j, tail);
-            const vec_f32 v2 = v0 * v1;
-            store_masked_f32(Z_row + j, tail, v2);
+    /* Z_dn = t2_d X_nd */
+    for (int64_t i = 0; i < D; ++i) {
+        for (int64_t j = 0; j < N; ++j) {
+            const float v0 = t2[i];
+            const float v1 = X[j * D + i];
+            const float v2 = v0 * v1;
+            Z[i * N + j] = v2;
         }
     }
 
-    /* t3_ni = sum((Z_nd - Z_id)²) */
+    for (int64_t i = 0; i < N * N; ++i)
+        t3[i] = 0.0f;
+
+    /* t3_ni = sum((Z_dn - Z_di)²) */
     for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < N; ++j) {
-            float *const Z_row = Z + j * D;
-            float *const Z_row_2 = Z + i * D;
-            vec_f32 sum = splat_f32(0.0f);
+        for (int64_t j = 0; j < D; ++j) {
+            float *const Z_row = Z + j * N;
+            float *const Z_row_2 = Z + j * N + i;
+            float *const t3_row = t3 + i * N;
+            const vec_f32 v1 = splat_f32(Z_row_2[0]);
             int64_t k = 0;
-            for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
+            for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
                 const vec_f32 v0 = load_f32(Z_row + k);
-                const vec_f32 v1 = load_f32(Z_row_2 + k);
                 const vec_f32 v2 = v1 - v0;
                 const vec_f32 v3 = v2 * v2;
-                sum = sum + v3;
+                const vec_f32 held = load_f32(t3_row + k);
+                store_f32(t3_row + k, held + v3);
             }
-            if (k < D) {
-                const int64_t rest = D - k;
+            if (k < N) {
+                const int64_t rest = N - k;
                 const mask_f32 tail = mask_first_f32(rest);
                 const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
-                const vec_f32 v1 = load_masked_f32(Z_row_2 + k, tail);
                 const vec_f32 v2 = v1 - v0;
                 const vec_f32 v3 = v2 * v2;
-                sum = sum + keep_first_f32(v3, rest, 0.0f);
+                const vec_f32 held = load_masked_f32(t3_row + k, tail);
+                store_masked_f32(t3_row + k, tail, held + v3);
             }
-            t3[i * N + j] = sum_lanes_f32(sum);
         }
     }
 
@@ -1738,51 +1730,43 @@ int GAUSSIAN_PROCESS_NAME(forward)(
         }
     }
 
-    /* Z_nd = saved_2_d X_nd */
-    for (int64_t i = 0; i < N; ++i) {
-        const float *const X_row = X + i * D;
-        float *const Z_row = Z + i * D;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(saved_2 + j);
-            const vec_f32 v1 = load_f32(X_row + j);
-            const vec_f32 v2 = v0 * v1;
-            store_f32(Z_row + j, v2);
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(saved_2 + j, tail);
-            const vec_f32 v1 = load_masked_f32(X_row + j, tail);
-            const vec_f32 v2 = v0 * v1;
-            store_masked_f32(Z_row + j, tail, v2);
+    /* Z_dn = saved_2_d X_nd */
+    for (int64_t i = 0; i < D; ++i) {
+        for (int64_t j = 0; j < N; ++j) {
+            const float v0 = saved_2[i];
+            const float v1 = X[j * D + i];
+            const float v2 = v0 * v1;
+            Z[i * N + j] = v2;
         }
     }
 
-    /* t1_ni = sum((Z_nd - Z_id)²) */
+    for (int64_t i = 0; i < N * N; ++i)
+        t1[i] = 0.0f;
+
+    /* t1_ni = sum((Z_dn - Z_di)²) */
     for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < N; ++j) {
-            float *const Z_row = Z + j * D;
-            float *const Z_row_2 = Z + i * D;
-            vec_f32 sum = splat_f32(0.0f);
+        for (int64_t j = 0; j < D; ++j) {
+            float *const Z_row = Z + j * N;
+            float *const Z_row_2 = Z + j * N + i;
+            float *const t1_row = t1 + i * N;
+            const vec_f32 v1 = splat_f32(Z_row_2[0]);
             int64_t k = 0;
-            for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
+            for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
                 const vec_f32 v0 = load_f32(Z_row + k);
-                const vec_f32 v1 = load_f32(Z_row_2 + k);
                 const vec_f32 v2 = v1 - v0;
                 const vec_f32 v3 = v2 * v2;
-                sum = sum + v3;
+                const vec_f32 held = load_f32(t1_row + k);
+                store_f32(t1_row + k, held + v3);
             }
-            if (k < D) {
-                const int64_t rest = D - k;
+            if (k < N) {
+                const int64_t rest = N - k;
                 const mask_f32 tail = mask_first_f32(rest);
                 const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
-                const vec_f32 v1 = load_masked_f32(Z_row_2 + k, tail);
                 const vec_f32 v2 = v1 - v0;
                 const vec_f32 v3 = v2 * v2;
-                sum = sum + keep_first_f32(v3, rest, 0.0f);
+                const vec_f32 held = load_masked_f32(t1_row + k, tail);
+                store_masked_f32(t1_row + k, tail, held + v3);
             }
-            t1[i * N + j] = sum_lanes_f32(sum);
         }
     }
 
@@ -1989,30 +1973,19 @@ int GAUSSIAN_PROCESS_NAME(backward)(
     float *const t3 = (float *)(arena + slot[1]);
     float *const t4 = (float *)(arena + slot[2]);
     float *const t5 = (float *)(arena + slot[6]);
-    float *const t6 = (float *)(arena + slot[8]);
     float *const t7 = (float *)(arena + slot[9]);
+    float *const t6 = (float *)(arena + slot[8]);
     float *const t8 = (float *)(arena + slot[10]);
     float *const t9 = (float *)(arena + slot[11]);
     char *const scratch = arena + slot[12];
 
-    /* Z_nd = saved_2_d X_nd */
-    for (int64_t i = 0; i < N; ++i) {
-        const float *const X_row = X + i * D;
-        float *const Z_row = Z + i * D;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(saved_2 + j);
-            const vec_f32 v1 = load_f32(X_row + j);
-            const vec_f32 v2 = v0 * v1;
-            store_f32(Z_row + j, v2);
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(saved_2 + j, tail);
-            const vec_f32 v1 = load_masked_f32(X_row + j, tail);
-            const vec_f32 v2 = v0 * v1;
-            store_masked_f32(Z_row + j, tail, v2);
+    /* Z_dn = saved_2_d X_nd */
+    for (int64_t i = 0; i < D; ++i) {
+        for (int64_t j = 0; j < N; ++j) {
+            const float v0 = saved_2[i];
+            const float v1 = X[j * D + i];
+            const float v2 = v0 * v1;
+            Z[i * N + j] = v2;
         }
     }
 
@@ -2111,77 +2084,56 @@ int GAUSSIAN_PROCESS_NAME(backward)(
     }
 
     for (int64_t i = 0; i < D * N; ++i)
-        t6[i] = 0.0f;
-
-    for (int64_t i = 0; i < D * N; ++i)
         t7[i] = 0.0f;
 
-    /* t6_nd = sum(-t4_ni (Z_nd - Z_id)); t7_id = sum(-t4_ni (Z_nd - Z_id)) */
+    /* t6_dn = sum(-t4_ni (Z_dn - Z_di)); t7_di = sum(-t4_ni (Z_dn - Z_di)) */
     for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < N; ++j) {
-            float *const Z_row = Z + j * D;
-            float *const Z_row_2 = Z + i * D;
-            float *const t4_row = t4 + i * N + j;
-            float *const t6_row = t6 + i * D;
-            float *const t7_row = t7 + j * D;
-            const vec_f32 v3 = splat_f32(t4_row[0]);
+        for (int64_t j = 0; j < D; ++j) {
+            float *const Z_row = Z + j * N;
+            float *const Z_row_2 = Z + j * N + i;
+            float *const t4_row = t4 + i * N;
+            float *const t7_row = t7 + j * N;
+            const vec_f32 v1 = splat_f32(Z_row_2[0]);
+            vec_f32 sum = splat_f32(0.0f);
             int64_t k = 0;
-            for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
+            for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
                 const vec_f32 v0 = load_f32(Z_row + k);
-                const vec_f32 v1 = load_f32(Z_row_2 + k);
                 const vec_f32 v2 = v1 - v0;
+                const vec_f32 v3 = load_f32(t4_row + k);
                 const vec_f32 v4 = v3 * v2;
                 const vec_f32 v5 = -v4;
-                const vec_f32 held = load_f32(t6_row + k);
-                const vec_f32 held_2 = load_f32(t7_row + k);
-                store_f32(t6_row + k, held + v5);
-                store_f32(t7_row + k, held_2 + v5);
+                const vec_f32 held = load_f32(t7_row + k);
+                sum = sum + v5;
+                store_f32(t7_row + k, held + v5);
             }
-            if (k < D) {
-                const int64_t rest = D - k;
+            if (k < N) {
+                const int64_t rest = N - k;
                 const mask_f32 tail = mask_first_f32(rest);
                 const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
-                const vec_f32 v1 = load_masked_f32(Z_row_2 + k, tail);
                 const vec_f32 v2 = v1 - v0;
+                const vec_f32 v3 = load_masked_f32(t4_row + k, tail);
                 const vec_f32 v4 = v3 * v2;
                 const vec_f32 v5 = -v4;
-                const vec_f32 held = load_masked_f32(t6_row + k, tail);
-                const vec_f32 held_2 = load_masked_f32(t7_row + k, tail);
-                store_masked_f32(t6_row + k, tail, held + v5);
-                store_masked_f32(t7_row + k, tail, held_2 + v5);
+                const vec_f32 held = load_masked_f32(t7_row + k, tail);
+                sum = sum + keep_first_f32(v5, rest, 0.0f);
+                store_masked_f32(t7_row + k, tail, held + v5);
             }
+            t6[j * N + i] = sum_lanes_f32(sum);
         }
     }
 
-    for (int64_t i = 0; i < D; ++i)
-        t8[i] = 0.0f;
-
-    /* t8_d = sum(X_nd (t6_nd - t7_nd)) */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t7_row = t7 + i * D;
-        float *const t6_row = t6 + i * D;
-        const float *const X_row = X + i * D;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t7_row + j);
-            const vec_f32 v1 = load_f32(t6_row + j);
-            const vec_f32 v2 = v1 - v0;
-            const vec_f32 v3 = load_f32(X_row + j);
-            const vec_f32 v4 = v3 * v2;
-            const vec_f32 held = load_f32(t8 + j);
-            store_f32(t8 + j, held + v4);
+    /* t8_d = sum(X_nd (t6_dn - t7_dn)) */
+    for (int64_t i = 0; i < D; ++i) {
+        double sum = 0.0f;
+        for (int64_t j = 0; j < N; ++j) {
+            const float v0 = t7[i * N + j];
+            const float v1 = t6[i * N + j];
+            const float v2 = v1 - v0;
+            const float v3 = X[j * D + i];
+            const float v4 = v3 * v2;
+            sum = sum + v4;
         }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t7_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(t6_row + j, tail);
-            const vec_f32 v2 = v1 - v0;
-            const vec_f32 v3 = load_masked_f32(X_row + j, tail);
-            const vec_f32 v4 = v3 * v2;
-            const vec_f32 held = load_masked_f32(t8 + j, tail);
-            store_masked_f32(t8 + j, tail, held + v4);
-        }
+        t8[i] = (float)sum;
     }
 
     /* d_l_d = -t8_d saved_2_d */
@@ -2338,8 +2290,8 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     float *const t11 = (float *)(arena + slot[7]);
     float *const t12 = (float *)(arena + slot[13]);
     float *const t13 = (float *)(arena + slot[15]);
-    float *const t14 = (float *)(arena + slot[2]);
     float *const t15 = (float *)(arena + slot[16]);
+    float *const t14 = (float *)(arena + slot[2]);
     float *const t16 = (float *)(arena + slot[17]);
     char *const scratch = arena + slot[18];
 
@@ -2371,40 +2323,45 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         }
     }
 
-    /* Z_nd = t2_d X_nd */
-    for (int64_t i = 0; i < N; ++i) {
-        const float *const X_row = X + i * D;
-        float *const Z_row = Z + i * D;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t2 + j);
-            const vec_f32 v1 = load_f32(X_row + j);
-            const vec_f32 v2 = v0 * v1;
-            store_f32(Z_row + j, v2);
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t2 + j, tail);
-            const vec_f32 v1 = load_masked_f32(X_row + j, tail);
-            const vec_f32 v2 = v0 * v1;
-            store_masked_f32(Z_row + j, tail, v2);
+    /* Z_dn = t2_d X_nd */
+    for (int64_t i = 0; i < D; ++i) {
+        for (int64_t j = 0; j < N; ++j) {
+            const float v0 = t2[i];
+            const float v1 = X[j * D + i];
+            const float v2 = v0 * v1;
+            Z[i * N + j] = v2;
         }
     }
 
     for (int64_t i = 0; i < N * N; ++i)
         t4[i] = 0.0f;
 
-    /* t3_ndi = Z_nd - Z_id; t4_ni = sum(t3_ndi²) */
+    /* t3_ndi = Z_dn - Z_di; t4_ni = sum(t3_ndi²) */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < D; ++j) {
-            for (int64_t k = 0; k < N; ++k) {
-                const float v0 = Z[k * D + j];
-                const float v1 = Z[i * D + j];
-                const float v2 = v1 - v0;
-                const float v3 = v2 * v2;
-                t3[i * D * N + j * N + k] = v2;
-                t4[i * N + k] = t4[i * N + k] + v3;
+            float *const Z_row = Z + j * N;
+            float *const Z_row_2 = Z + j * N + i;
+            float *const t3_row = t3 + i * D * N + j * N;
+            float *const t4_row = t4 + i * N;
+            const vec_f32 v1 = splat_f32(Z_row_2[0]);
+            int64_t k = 0;
+            for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
+                const vec_f32 v0 = load_f32(Z_row + k);
+                const vec_f32 v2 = v1 - v0;
+                const vec_f32 v3 = v2 * v2;
+                const vec_f32 held = load_f32(t4_row + k);
+                store_f32(t3_row + k, v2);
+                store_f32(t4_row + k, held + v3);
+            }
+            if (k < N) {
+                const int64_t rest = N - k;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
+                const vec_f32 v2 = v1 - v0;
+                const vec_f32 v3 = v2 * v2;
+                const vec_f32 held = load_masked_f32(t4_row + k, tail);
+                store_masked_f32(t3_row + k, tail, v2);
+                store_masked_f32(t4_row + k, tail, held + v3);
             }
         }
     }
@@ -2619,53 +2576,52 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     }
 
     for (int64_t i = 0; i < D * N; ++i)
-        t14[i] = 0.0f;
-
-    for (int64_t i = 0; i < D * N; ++i)
         t15[i] = 0.0f;
 
-    /* t14_nd = sum(-t11_ni t3_ndi); t15_id = sum(-t11_ni t3_ndi) */
+    /* t14_nd = sum(-t11_ni t3_ndi); t15_di = sum(-t11_ni t3_ndi) */
     for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < N; ++j) {
-            for (int64_t k = 0; k < D; ++k) {
-                const float v0 = t11[i * N + j];
-                const float v1 = t3[i * D * N + k * N + j];
-                const float v2 = v0 * v1;
-                const float v3 = -v2;
-                t14[i * D + k] = t14[i * D + k] + v3;
-                t15[j * D + k] = t15[j * D + k] + v3;
+        for (int64_t j = 0; j < D; ++j) {
+            float *const t11_row = t11 + i * N;
+            float *const t3_row = t3 + i * D * N + j * N;
+            float *const t15_row = t15 + j * N;
+            vec_f32 sum = splat_f32(0.0f);
+            int64_t k = 0;
+            for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
+                const vec_f32 v0 = load_f32(t11_row + k);
+                const vec_f32 v1 = load_f32(t3_row + k);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v3 = -v2;
+                const vec_f32 held = load_f32(t15_row + k);
+                sum = sum + v3;
+                store_f32(t15_row + k, held + v3);
             }
+            if (k < N) {
+                const int64_t rest = N - k;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v0 = load_masked_f32(t11_row + k, tail);
+                const vec_f32 v1 = load_masked_f32(t3_row + k, tail);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v3 = -v2;
+                const vec_f32 held = load_masked_f32(t15_row + k, tail);
+                sum = sum + keep_first_f32(v3, rest, 0.0f);
+                store_masked_f32(t15_row + k, tail, held + v3);
+            }
+            t14[i * D + j] = sum_lanes_f32(sum);
         }
     }
 
     for (int64_t i = 0; i < D; ++i)
         t16[i] = 0.0f;
 
-    /* t16_d = sum(X_nd (t14_nd - t15_nd)) */
+    /* t16_d = sum(X_nd (t14_nd - t15_dn)) */
     for (int64_t i = 0; i < N; ++i) {
-        float *const t15_row = t15 + i * D;
-        float *const t14_row = t14 + i * D;
-        const float *const X_row = X + i * D;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t15_row + j);
-            const vec_f32 v1 = load_f32(t14_row + j);
-            const vec_f32 v2 = v1 - v0;
-            const vec_f32 v3 = load_f32(X_row + j);
-            const vec_f32 v4 = v3 * v2;
-            const vec_f32 held = load_f32(t16 + j);
-            store_f32(t16 + j, held + v4);
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t15_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(t14_row + j, tail);
-            const vec_f32 v2 = v1 - v0;
-            const vec_f32 v3 = load_masked_f32(X_row + j, tail);
-            const vec_f32 v4 = v3 * v2;
-            const vec_f32 held = load_masked_f32(t16 + j, tail);
-            store_masked_f32(t16 + j, tail, held + v4);
+        for (int64_t j = 0; j < D; ++j) {
+            const float v0 = t15[j * N + i];
+            const float v1 = t14[i * D + j];
+            const float v2 = v1 - v0;
+            const float v3 = X[i * D + j];
+            const float v4 = v3 * v2;
+            t16[j] = t16[j] + v4;
         }
     }
 

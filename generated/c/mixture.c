@@ -1128,6 +1128,68 @@ size_t MIXTURE_NAME(residuals)(const mixture_dims *dims)
     return check_dims(dims) ? 0 : (size_t)residual_layout(dims, slot);
 }
 
+typedef struct {
+    int64_t size_0; /* N */
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+} tile_1_operands;
+
+/* d_M_kd = (-bar_J) (1 / N) saved_3_kd (t3_nkd t1_nk | kd) */
+static void tile_1(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_1_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+        const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
+        const vec_f32 v2 = splat_f32(x1[0]);
+        const vec_f32 v3 = splat_f32((float)(o->size_0));
+        const vec_f32 v4 = 1 / v3;
+        const vec_f32 v5 = -v2;
+        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
+            const int64_t rest = brk_min(cols - j, WIDTH_f32);
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v6 = v5 * v4 * v1 * v0;
+            store_f32(row + j, v6);
+        }
+    }
+}
+
+typedef struct {
+    int64_t size_0; /* N */
+    const float *x0;
+    int64_t x0_row;
+} tile_2_operands;
+
+/* d_M_kd = (-1 / N) t2_kd (t3_knd t7_kn | kd) */
+static void tile_2(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_2_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+        const vec_f32 v2 = splat_f32((float)(o->size_0));
+        const vec_f32 v3 = 1 / v2;
+        const vec_f32 v4 = -v3;
+        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
+            const int64_t rest = brk_min(cols - j, WIDTH_f32);
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v5 = v4 * v1 * v0;
+            store_f32(row + j, v5);
+        }
+    }
+}
+
 /* Where the parts of the workspace of evaluate begin, in bytes; returns the size of all. */
 static int64_t evaluate_layout(const mixture_dims *dims, int64_t *slot)
 {
@@ -1703,7 +1765,7 @@ static int64_t backward_layout(const mixture_dims *dims, int64_t *slot)
     slot[3] = end;
     end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, 1, N), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(1, D, N), BRK_CACHE_LINE));
     slot[4] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -1755,7 +1817,6 @@ int MIXTURE_NAME(backward)(
     float *const t1 = (float *)(arena + slot[0]);
     float *const t4 = (float *)(arena + slot[3]);
     float *const t3 = (float *)(arena + slot[2]);
-    float *const d_M_tile = (float *)(arena + slot[3]);
     char *const scratch = arena + slot[4];
 
     for (int64_t i = 0; i < K; ++i)
@@ -1831,18 +1892,37 @@ int MIXTURE_NAME(backward)(
     for (int64_t i = 0; i < D * K; ++i)
         t4[i] = 0.0f;
 
-    /* t3_ndk = X_nd - M_kd; t4_kd = sum(t3_ndk (t1_nk t3_ndk)) */
+    /* t3_nkd = X_nd - M_kd; t4_kd = sum(t3_nkd (t1_nk t3_nkd)) */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < K; ++j) {
-            for (int64_t k = 0; k < D; ++k) {
-                const float v0 = M[j * D + k];
-                const float v1 = X[i * D + k];
-                const float v2 = v1 - v0;
-                const float v3 = t1[i * K + j];
-                const float v4 = v3 * v2;
-                const float v5 = v2 * v4;
-                t3[i * D * K + k * K + j] = v2;
-                t4[j * D + k] = t4[j * D + k] + v5;
+            const float *const M_row = M + j * D;
+            const float *const X_row = X + i * D;
+            float *const t1_row = t1 + i * K + j;
+            float *const t3_row = t3 + i * D * K + j * D;
+            float *const t4_row = t4 + j * D;
+            const vec_f32 v3 = splat_f32(t1_row[0]);
+            int64_t k = 0;
+            for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
+                const vec_f32 v0 = load_f32(M_row + k);
+                const vec_f32 v1 = load_f32(X_row + k);
+                const vec_f32 v2 = v1 - v0;
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = v2 * v4;
+                const vec_f32 held = load_f32(t4_row + k);
+                store_f32(t3_row + k, v2);
+                store_f32(t4_row + k, held + v5);
+            }
+            if (k < D) {
+                const int64_t rest = D - k;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v0 = load_masked_f32(M_row + k, tail);
+                const vec_f32 v1 = load_masked_f32(X_row + k, tail);
+                const vec_f32 v2 = v1 - v0;
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = v2 * v4;
+                const vec_f32 held = load_masked_f32(t4_row + k, tail);
+                store_masked_f32(t3_row + k, tail, v2);
+                store_masked_f32(t4_row + k, tail, held + v5);
             }
         }
     }
@@ -1878,37 +1958,31 @@ int MIXTURE_NAME(backward)(
         }
     }
 
-    /* d_M_kd = (-bar_J) (1 / N) saved_3_kd (t3_ndk t1_nk | dk) */
+    /* d_M_kd = (-bar_J) (1 / N) saved_3_kd (t3_nkd t1_nk | kd) */
     {
         for (int64_t i = 0; i < K; ++i) {
             const contraction_f32 product = {
-                .m = D,
-                .n = 1,
+                .m = 1,
+                .n = D,
                 .k = N,
-                .a = t3 + i,
-                .a_m = {K, NULL},
-                .a_k = {D * K, NULL},
-                .b = t1 + i,
-                .b_k = {K, NULL},
-                .c = d_M_tile + i,
-                .c_m = {K, NULL},
+                .a = t1 + i,
+                .a_k = {K, NULL},
+                .b = t3 + i * D,
+                .b_k = {D * K, NULL},
+                .b_n = {1, NULL},
+                .c = d_M + i * D,
+                .c_n = {1, NULL},
                 .alpha = 1.0f,
                 .accumulate = 0,
             };
-            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-        }
-    }
-
-    for (int64_t i = 0; i < K; ++i) {
-        for (int64_t j = 0; j < D; ++j) {
-            const float v0 = d_M_tile[j * K + i];
-            const float v1 = saved_3[i * D + j];
-            const float v2 = bar_J[0];
-            const float v3 = (float)N;
-            const float v4 = 1 / v3;
-            const float v5 = -v2;
-            const float v6 = v5 * v4 * v1 * v0;
-            d_M[i * D + j] = v6;
+            const tile_1_operands operands = {
+                .size_0 = N,
+                .x0 = saved_3 + i * D,
+                .x0_row = 0,
+                .x1 = bar_J,
+                .x1_row = 0,
+            };
+            contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
         }
     }
 
@@ -1948,7 +2022,7 @@ static int64_t value_and_grad_layout(const mixture_dims *dims, int64_t *slot)
     slot[11] = end;
     end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, 1, N), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(1, D, N), BRK_CACHE_LINE));
     slot[12] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -1997,13 +2071,12 @@ int MIXTURE_NAME(value_and_grad)(
     float *const t4 = (float *)(arena + slot[6]);
     float *const max_t_ = (float *)(arena + slot[8]);
     float *const t5 = (float *)(arena + slot[7]);
-    float *const exp_t_ = (float *)(arena + slot[6]);
     float *const sum_exp_t_ = (float *)(arena + slot[9]);
+    float *const exp_t_ = (float *)(arena + slot[6]);
     float *const t6 = (float *)(arena + slot[10]);
-    float *const t8 = (float *)(arena + slot[3]);
     float *const t7 = (float *)(arena + slot[7]);
+    float *const t8 = (float *)(arena + slot[3]);
     float *const t9 = (float *)(arena + slot[11]);
-    float *const d_M_tile = (float *)(arena + slot[11]);
     char *const scratch = arena + slot[12];
 
     /* max_a = max(a_k) */
@@ -2080,21 +2153,38 @@ int MIXTURE_NAME(value_and_grad)(
         t1[i] = sum_lanes_f32(sum);
     }
 
-    /* t3_ndk = X_nd - M_kd; t4_kn = sum(t2_kd t3_ndk²) */
-    for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < K; ++j) {
-            double sum = 0.0f;
-            for (int64_t k = 0; k < D; ++k) {
-                const float v0 = M[j * D + k];
-                const float v1 = X[i * D + k];
-                const float v2 = v1 - v0;
-                const float v3 = v2 * v2;
-                const float v4 = t2[j * D + k];
-                const float v5 = v4 * v3;
-                t3[i * D * K + k * K + j] = v2;
+    /* t3_knd = X_nd - M_kd; t4_kn = sum(t2_kd t3_knd²) */
+    for (int64_t i = 0; i < K; ++i) {
+        for (int64_t j = 0; j < N; ++j) {
+            const float *const M_row = M + i * D;
+            const float *const X_row = X + j * D;
+            float *const t2_row = t2 + i * D;
+            float *const t3_row = t3 + i * D * N + j * D;
+            vec_f32 sum = splat_f32(0.0f);
+            int64_t k = 0;
+            for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
+                const vec_f32 v0 = load_f32(M_row + k);
+                const vec_f32 v1 = load_f32(X_row + k);
+                const vec_f32 v2 = v1 - v0;
+                const vec_f32 v3 = v2 * v2;
+                const vec_f32 v4 = load_f32(t2_row + k);
+                const vec_f32 v5 = v4 * v3;
                 sum = sum + v5;
+                store_f32(t3_row + k, v2);
             }
-            t4[j * N + i] = (float)sum;
+            if (k < D) {
+                const int64_t rest = D - k;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v0 = load_masked_f32(M_row + k, tail);
+                const vec_f32 v1 = load_masked_f32(X_row + k, tail);
+                const vec_f32 v2 = v1 - v0;
+                const vec_f32 v3 = v2 * v2;
+                const vec_f32 v4 = load_masked_f32(t2_row + k, tail);
+                const vec_f32 v5 = v4 * v3;
+                sum = sum + keep_first_f32(v5, rest, 0.0f);
+                store_masked_f32(t3_row + k, tail, v2);
+            }
+            t4[i * N + j] = sum_lanes_f32(sum);
         }
     }
 
@@ -2137,19 +2227,36 @@ int MIXTURE_NAME(value_and_grad)(
         }
     }
 
-    /* exp_t_nk = exp(t5_kn - finite_or_zero(max_t_n)); sum_exp_t_n = sum(exp_t_nk) */
-    for (int64_t i = 0; i < N; ++i) {
-        double sum = 0.0f;
-        for (int64_t j = 0; j < K; ++j) {
-            const float v0 = max_t_[i];
-            const float v1 = vfinite_or_zero_f32(splat_f32(v0))[0];
-            const float v2 = t5[j * N + i];
-            const float v3 = v2 - v1;
-            const float v4 = vexp_f32(splat_f32(v3))[0];
-            exp_t_[i * K + j] = v4;
-            sum = sum + v4;
+    for (int64_t i = 0; i < N; ++i)
+        sum_exp_t_[i] = 0.0f;
+
+    /* exp_t_kn = exp(t5_kn - finite_or_zero(max_t_n)); sum_exp_t_n = sum(exp_t_kn) */
+    for (int64_t i = 0; i < K; ++i) {
+        float *const t5_row = t5 + i * N;
+        float *const exp_t_row = exp_t_ + i * N;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(max_t_ + j);
+            const vec_f32 v1 = vfinite_or_zero_f32(v0);
+            const vec_f32 v2 = load_f32(t5_row + j);
+            const vec_f32 v3 = v2 - v1;
+            const vec_f32 v4 = vexp_f32(v3);
+            const vec_f32 held = load_f32(sum_exp_t_ + j);
+            store_f32(exp_t_row + j, v4);
+            store_f32(sum_exp_t_ + j, held + v4);
         }
-        sum_exp_t_[i] = (float)sum;
+        if (j < N) {
+            const int64_t rest = N - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(max_t_ + j, tail);
+            const vec_f32 v1 = vfinite_or_zero_f32(v0);
+            const vec_f32 v2 = load_masked_f32(t5_row + j, tail);
+            const vec_f32 v3 = v2 - v1;
+            const vec_f32 v4 = vexp_f32(v3);
+            const vec_f32 held = load_masked_f32(sum_exp_t_ + j, tail);
+            store_masked_f32(exp_t_row + j, tail, v4);
+            store_masked_f32(sum_exp_t_ + j, tail, held + v4);
+        }
     }
 
     /* t6 = sum(finite_or_zero(max_t_n) + ln(sum_exp_t_n)) */
@@ -2196,33 +2303,31 @@ int MIXTURE_NAME(value_and_grad)(
         J[0] = v8;
     }
 
-    for (int64_t i = 0; i < K; ++i)
-        t8[i] = 0.0f;
-
-    /* t7_nk = (1 / sum_exp_t_n) exp_t_nk; t8_k = sum(t7_nk) */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const sum_exp_t_row = sum_exp_t_ + i;
-        float *const exp_t_row = exp_t_ + i * K;
-        float *const t7_row = t7 + i * K;
-        const vec_f32 v0 = splat_f32(sum_exp_t_row[0]);
-        const vec_f32 v1 = 1 / v0;
+    /* t7_kn = (1 / sum_exp_t_n) exp_t_kn; t8_k = sum(t7_kn) */
+    for (int64_t i = 0; i < K; ++i) {
+        float *const exp_t_row = exp_t_ + i * N;
+        float *const t7_row = t7 + i * N;
+        vec_f32 sum = splat_f32(0.0f);
         int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(sum_exp_t_ + j);
+            const vec_f32 v1 = 1 / v0;
             const vec_f32 v2 = load_f32(exp_t_row + j);
             const vec_f32 v3 = v1 * v2;
-            const vec_f32 held = load_f32(t8 + j);
+            sum = sum + v3;
             store_f32(t7_row + j, v3);
-            store_f32(t8 + j, held + v3);
         }
-        if (j < K) {
-            const int64_t rest = K - j;
+        if (j < N) {
+            const int64_t rest = N - j;
             const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(sum_exp_t_ + j, tail);
+            const vec_f32 v1 = 1 / v0;
             const vec_f32 v2 = load_masked_f32(exp_t_row + j, tail);
             const vec_f32 v3 = v1 * v2;
-            const vec_f32 held = load_masked_f32(t8 + j, tail);
+            sum = sum + keep_first_f32(v3, rest, 0.0f);
             store_masked_f32(t7_row + j, tail, v3);
-            store_masked_f32(t8 + j, tail, held + v3);
         }
+        t8[i] = sum_lanes_f32(sum);
     }
 
     /* d_a_k = (1 / sum_exp_a) exp_a_k - (1 / N) t8_k */
@@ -2255,15 +2360,29 @@ int MIXTURE_NAME(value_and_grad)(
     for (int64_t i = 0; i < D * K; ++i)
         t9[i] = 0.0f;
 
-    /* t9_kd = sum(t3_ndk (t7_nk t3_ndk)) */
+    /* t9_kd = sum(t3_knd (t7_kn t3_knd)) */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < K; ++j) {
-            for (int64_t k = 0; k < D; ++k) {
-                const float v0 = t7[i * K + j];
-                const float v1 = t3[i * D * K + k * K + j];
-                const float v2 = v0 * v1;
-                const float v3 = v1 * v2;
-                t9[j * D + k] = t9[j * D + k] + v3;
+            float *const t7_row = t7 + j * N + i;
+            float *const t3_row = t3 + j * D * N + i * D;
+            float *const t9_row = t9 + j * D;
+            const vec_f32 v0 = splat_f32(t7_row[0]);
+            int64_t k = 0;
+            for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
+                const vec_f32 v1 = load_f32(t3_row + k);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v3 = v1 * v2;
+                const vec_f32 held = load_f32(t9_row + k);
+                store_f32(t9_row + k, held + v3);
+            }
+            if (k < D) {
+                const int64_t rest = D - k;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v1 = load_masked_f32(t3_row + k, tail);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v3 = v1 * v2;
+                const vec_f32 held = load_masked_f32(t9_row + k, tail);
+                store_masked_f32(t9_row + k, tail, held + v3);
             }
         }
     }
@@ -2298,36 +2417,29 @@ int MIXTURE_NAME(value_and_grad)(
         }
     }
 
-    /* d_M_kd = (-1 / N) t2_kd (t3_ndk t7_nk | dk) */
+    /* d_M_kd = (-1 / N) t2_kd (t3_knd t7_kn | kd) */
     {
         for (int64_t i = 0; i < K; ++i) {
             const contraction_f32 product = {
-                .m = D,
-                .n = 1,
+                .m = 1,
+                .n = D,
                 .k = N,
-                .a = t3 + i,
-                .a_m = {K, NULL},
-                .a_k = {D * K, NULL},
-                .b = t7 + i,
-                .b_k = {K, NULL},
-                .c = d_M_tile + i,
-                .c_m = {K, NULL},
+                .a = t7 + i * N,
+                .a_k = {1, NULL},
+                .b = t3 + i * D * N,
+                .b_k = {D, NULL},
+                .b_n = {1, NULL},
+                .c = d_M + i * D,
+                .c_n = {1, NULL},
                 .alpha = 1.0f,
                 .accumulate = 0,
             };
-            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-        }
-    }
-
-    for (int64_t i = 0; i < K; ++i) {
-        for (int64_t j = 0; j < D; ++j) {
-            const float v0 = d_M_tile[j * K + i];
-            const float v1 = t2[i * D + j];
-            const float v2 = (float)N;
-            const float v3 = 1 / v2;
-            const float v4 = -v3;
-            const float v5 = v4 * v1 * v0;
-            d_M[i * D + j] = v5;
+            const tile_2_operands operands = {
+                .size_0 = N,
+                .x0 = t2 + i * D,
+                .x0_row = 0,
+            };
+            contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
         }
     }
 

@@ -1147,7 +1147,7 @@ typedef struct {
     int64_t x1_row;
 } tile_3_operands;
 
-/* d_W3_ij = (1/1000) bar_J W3_ij + (Z2_ni t1_nj | ij) */
+/* d_W3_ij = (1/1000) bar_J W3_ij + (Z2_ni t1_jn | ij) */
 static void tile_3(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1784,51 +1784,33 @@ int MLP_REGRESSION_NAME(backward)(
     for (int64_t i = 0; i < 2; ++i)
         d_b3[i] = 0.0f;
 
-    /* t1_ni = bar_J (1 / N) (Z3_ni - Y_ni) (1 - Z3_ni²); d_b3_i = sum(t1_ni) */
+    /* t1_in = bar_J (1 / N) (Z3_ni - Y_ni) (1 - Z3_ni²); d_b3_i = sum(t1_in) */
     for (int64_t i = 0; i < N; ++i) {
-        const float *const Y_row = Y + i * 2;
-        const float *const Z3_row = Z3 + i * 2;
-        float *const t1_row = t1 + i * 2;
-        const vec_f32 v4 = splat_f32(1.0f);
-        const vec_f32 v6 = splat_f32(bar_J[0]);
-        const vec_f32 v7 = splat_f32((float)N);
-        const vec_f32 v8 = 1 / v7;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= 2; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(Y_row + j);
-            const vec_f32 v1 = load_f32(Z3_row + j);
-            const vec_f32 v2 = v1 - v0;
-            const vec_f32 v3 = v1 * v1;
-            const vec_f32 v5 = v4 - v3;
-            const vec_f32 v9 = v6 * v8 * v2 * v5;
-            const vec_f32 held = load_f32(d_b3 + j);
-            store_f32(t1_row + j, v9);
-            store_f32(d_b3 + j, held + v9);
-        }
-        if (j < 2) {
-            const int64_t rest = 2 - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(Y_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(Z3_row + j, tail);
-            const vec_f32 v2 = v1 - v0;
-            const vec_f32 v3 = v1 * v1;
-            const vec_f32 v5 = v4 - v3;
-            const vec_f32 v9 = v6 * v8 * v2 * v5;
-            const vec_f32 held = load_masked_f32(d_b3 + j, tail);
-            store_masked_f32(t1_row + j, tail, v9);
-            store_masked_f32(d_b3 + j, tail, held + v9);
+        for (int64_t j = 0; j < 2; ++j) {
+            const float v0 = Y[i * 2 + j];
+            const float v1 = Z3[i * 2 + j];
+            const float v2 = v1 - v0;
+            const float v3 = v1 * v1;
+            const float v4 = 1.0f;
+            const float v5 = v4 - v3;
+            const float v6 = bar_J[0];
+            const float v7 = (float)N;
+            const float v8 = 1 / v7;
+            const float v9 = v6 * v8 * v2 * v5;
+            t1[j * N + i] = v9;
+            d_b3[j] = d_b3[j] + v9;
         }
     }
 
-    /* t2_ni = (1 - Z2_ni²) (t1_nj W3_ij | ni); d_b2_i = sum(t2_ni) */
+    /* t2_ni = (1 - Z2_ni²) (t1_jn W3_ij | ni); d_b2_i = sum(t2_ni) */
     {
         const contraction_f32 product = {
             .m = N,
             .n = 32,
             .k = 2,
             .a = t1,
-            .a_m = {2, NULL},
-            .a_k = {1, NULL},
+            .a_m = {1, NULL},
+            .a_k = {N, NULL},
             .b = W3,
             .b_k = {1, NULL},
             .b_n = {2, NULL},
@@ -1982,7 +1964,7 @@ int MLP_REGRESSION_NAME(backward)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
     }
 
-    /* d_W3_ij = (1/1000) bar_J W3_ij + (Z2_ni t1_nj | ij) */
+    /* d_W3_ij = (1/1000) bar_J W3_ij + (Z2_ni t1_jn | ij) */
     {
         const contraction_f32 product = {
             .m = 32,
@@ -1992,8 +1974,8 @@ int MLP_REGRESSION_NAME(backward)(
             .a_m = {1, NULL},
             .a_k = {32, NULL},
             .b = t1,
-            .b_k = {2, NULL},
-            .b_n = {1, NULL},
+            .b_k = {1, NULL},
+            .b_n = {N, NULL},
             .c = d_W3,
             .c_m = {2, NULL},
             .c_n = {1, NULL},

@@ -105,34 +105,32 @@ def _evaluate_kernel(B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J):
     t3 /= D
     t3 += 1e-05
     t4 = np.power(t3, -0.5, out=t3)
-    # t5_dbt = g_d t4_bt t2_btd + s_d
-    t5 = g[:, None, None] * t2.transpose(2, 0, 1)
-    t5 *= t4
-    t5 += s[:, None, None]
-    # t6_bthe = (t5_dbt WK_dhe | bthe)
-    t6 = (t5.reshape(D, B * T).T @ WK.reshape(D, E * H)).reshape(B, T, H, E)
-    # t7_bthe = (t5_dbt WQ_dhe | bthe)
-    t7 = (t5.reshape(D, B * T).T @ WQ.reshape(D, E * H)).reshape(B, T, H, E)
-    # t8_tibh = where(where(t <= i, 1, 0) != 0, E**-1/2 (t6_bthe t7_bihe | tibh), -1000000000000000000000000000000)
+    # t5_btd = g_d t4_bt t2_btd + s_d
+    t2 *= g * t4[:, :, None]
+    t5 = np.add(t2, s, out=t2)
+    # t6_bthe = (t5_btd WK_dhe | bthe)
+    t6 = (t5.reshape(B * T, D) @ WK.reshape(D, E * H)).reshape(B, T, H, E)
+    # t7_bthe = (t5_btd WQ_dhe | bthe)
+    t7 = (t5.reshape(B * T, D) @ WQ.reshape(D, E * H)).reshape(B, T, H, E)
+    # t8_bhti = where(where(i <= t, 1, 0) != 0, E**-1/2 (t6_bihe t7_bthe | bhti), -1000000000000000000000000000000)
     t8 = np.where(
-        (np.where(np.arange(1, T + 1, dtype=_REAL)[:, None] <= np.arange(1, T + 1, dtype=_REAL), _REAL(1.0), 0.0) != 0)[:, :, None, None],
-        1 / np.sqrt(_REAL(E)) * (t6.transpose(0, 2, 1, 3) @ t7.transpose(0, 2, 3, 1)).transpose(2, 3, 0, 1),
-        -1e+30
+        np.where(np.arange(1, T + 1, dtype=_REAL) <= np.arange(1, T + 1, dtype=_REAL)[:, None], _REAL(1.0), 0.0) != 0,
+        1 / np.sqrt(_REAL(E)) * (t7.transpose(0, 2, 1, 3) @ t6.transpose(0, 2, 3, 1)), -1e+30
     )
-    # max_t_bht = max(t8_itbh)
-    max_t = t8.transpose(2, 3, 1, 0).max(axis=3, initial=-np.inf)
-    # exp_t_bhti = exp(t8_itbh - finite_or_zero(max_t_bht)); sum_exp_t_bht = sum(exp_t_bhti)
-    exp_t = t8.transpose(2, 3, 1, 0) - np.where(np.isfinite(max_t), max_t, 0)[:, :, :, None]
-    np.exp(exp_t, out=exp_t)
+    # max_t_bht = max(t8_bhti)
+    max_t = t8.max(axis=3, initial=-np.inf)
+    # exp_t_bhti = exp(t8_bhti - finite_or_zero(max_t_bht)); sum_exp_t_bht = sum(exp_t_bhti)
+    t8 -= np.where(np.isfinite(max_t), max_t, 0)[:, :, :, None]
+    exp_t = np.exp(t8, out=t8)
     sum_exp_t = exp_t.sum(axis=3)
     # A_bhti = (1 / sum_exp_t_bht) exp_t_bhti
     A = np.divide(exp_t, sum_exp_t[:, :, :, None], out=exp_t)
-    # t9_bthe = (t5_dbt WV_dhe | bthe)
-    t9 = (t5.reshape(D, B * T).T @ WV.reshape(D, E * H)).reshape(B, T, H, E)
-    # t10_bhte = (A_bhti t9_bihe | bhte)
-    t10 = A @ t9.transpose(0, 2, 1, 3)
-    # t11 = sum(((t10_bhte WO_hed | btd) + X_btd - Y_btd)²)
-    difference = np.einsum("iljm,lmk->ijk", t10, WO)
+    # t9_bthe = (t5_btd WV_dhe | bthe)
+    t9 = (t5.reshape(B * T, D) @ WV.reshape(D, E * H)).reshape(B, T, H, E)
+    # t10_bthe = (A_bhti t9_bihe | bthe)
+    t10 = (A @ t9.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    # t11 = sum(((t10_bthe WO_hed | btd) + X_btd - Y_btd)²)
+    difference = (t10.reshape(B * T, E * H) @ WO.reshape(E * H, D)).reshape(B, T, D)
     difference += X
     difference -= Y
     t11 = np.vdot(difference, difference)
@@ -151,34 +149,32 @@ def _forward_kernel(B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J):
     t2 /= D
     t2 += 1e-05
     saved_2 = np.power(t2, -0.5, out=t2)
-    # t3_dbt = g_d saved_2_bt t1_btd + s_d
-    t3 = g[:, None, None] * t1.transpose(2, 0, 1)
-    t3 *= saved_2
-    t3 += s[:, None, None]
-    # saved_3_bthe = (t3_dbt WK_dhe | bthe)
-    saved_3 = (t3.reshape(D, B * T).T @ WK.reshape(D, E * H)).reshape(B, T, H, E)
-    # saved_4_bthe = (t3_dbt WQ_dhe | bthe)
-    saved_4 = (t3.reshape(D, B * T).T @ WQ.reshape(D, E * H)).reshape(B, T, H, E)
-    # t4_tibh = where(where(t <= i, 1, 0) != 0, E**-1/2 (saved_3_bthe saved_4_bihe | tibh), -1000000000000000000000000000000)
+    # t3_btd = g_d saved_2_bt t1_btd + s_d
+    t1 *= g * saved_2[:, :, None]
+    t3 = np.add(t1, s, out=t1)
+    # saved_3_bthe = (t3_btd WK_dhe | bthe)
+    saved_3 = (t3.reshape(B * T, D) @ WK.reshape(D, E * H)).reshape(B, T, H, E)
+    # saved_4_bthe = (t3_btd WQ_dhe | bthe)
+    saved_4 = (t3.reshape(B * T, D) @ WQ.reshape(D, E * H)).reshape(B, T, H, E)
+    # t4_bhti = where(where(i <= t, 1, 0) != 0, E**-1/2 (saved_3_bihe saved_4_bthe | bhti), -1000000000000000000000000000000)
     t4 = np.where(
-        (np.where(np.arange(1, T + 1, dtype=_REAL)[:, None] <= np.arange(1, T + 1, dtype=_REAL), _REAL(1.0), 0.0) != 0)[:, :, None, None],
-        1 / np.sqrt(_REAL(E)) * (saved_3.transpose(0, 2, 1, 3) @ saved_4.transpose(0, 2, 3, 1)).transpose(2, 3, 0, 1),
-        -1e+30
+        np.where(np.arange(1, T + 1, dtype=_REAL) <= np.arange(1, T + 1, dtype=_REAL)[:, None], _REAL(1.0), 0.0) != 0,
+        1 / np.sqrt(_REAL(E)) * (saved_4.transpose(0, 2, 1, 3) @ saved_3.transpose(0, 2, 3, 1)), -1e+30
     )
-    # max_t_bht = max(t4_itbh)
-    max_t = t4.transpose(2, 3, 1, 0).max(axis=3, initial=-np.inf)
-    # exp_t_bhti = exp(t4_itbh - finite_or_zero(max_t_bht)); sum_exp_t_bht = sum(exp_t_bhti)
-    exp_t = t4.transpose(2, 3, 1, 0) - np.where(np.isfinite(max_t), max_t, 0)[:, :, :, None]
-    np.exp(exp_t, out=exp_t)
+    # max_t_bht = max(t4_bhti)
+    max_t = t4.max(axis=3, initial=-np.inf)
+    # exp_t_bhti = exp(t4_bhti - finite_or_zero(max_t_bht)); sum_exp_t_bht = sum(exp_t_bhti)
+    t4 -= np.where(np.isfinite(max_t), max_t, 0)[:, :, :, None]
+    exp_t = np.exp(t4, out=t4)
     sum_exp_t = exp_t.sum(axis=3)
     # A_bhti = (1 / sum_exp_t_bht) exp_t_bhti
     A = np.divide(exp_t, sum_exp_t[:, :, :, None], out=exp_t)
-    # saved_5_bthe = (t3_dbt WV_dhe | bthe)
-    saved_5 = (t3.reshape(D, B * T).T @ WV.reshape(D, E * H)).reshape(B, T, H, E)
-    # t5_bhte = (A_bhti saved_5_bihe | bhte)
-    t5 = A @ saved_5.transpose(0, 2, 1, 3)
-    # saved_6_btd = (t5_bhte WO_hed | btd) + X_btd - Y_btd; t6 = sum(saved_6_btd²)
-    saved_6 = np.einsum("iljm,lmk->ijk", t5, WO)
+    # saved_5_bthe = (t3_btd WV_dhe | bthe)
+    saved_5 = (t3.reshape(B * T, D) @ WV.reshape(D, E * H)).reshape(B, T, H, E)
+    # t5_bthe = (A_bhti saved_5_bihe | bthe)
+    t5 = (A @ saved_5.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    # saved_6_btd = (t5_bthe WO_hed | btd) + X_btd - Y_btd; t6 = sum(saved_6_btd²)
+    saved_6 = (t5.reshape(B * T, E * H) @ WO.reshape(E * H, D)).reshape(B, T, D)
     saved_6 += X
     saved_6 -= Y
     t6 = np.vdot(saved_6, saved_6)
@@ -192,9 +188,11 @@ def _backward_kernel(
     B, D, E, H, T, X, g, s, WQ, WK, WV, WO, bar_J, saved, saved_2, saved_3, saved_4, A, saved_5,
     saved_6, d_g, d_s, d_WQ, d_WK, d_WV, d_WO
 ):
-    # t1_btd = X_btd - (1 / D) saved_bt; t2_dbt = g_d saved_2_bt t1_btd + s_d
+    # t1_btd = X_btd - (1 / D) saved_bt; t2_btd = g_d saved_2_bt t1_btd + s_d
     t1 = X - (1 / _REAL(D) * saved)[:, :, None]
-    t2 = np.array((g * saved_2[:, :, None] * t1 + s).transpose(2, 0, 1), order="C")
+    t2 = g * t1
+    t2 *= saved_2[:, :, None]
+    t2 += s
     # t3_bthe = (saved_6_btd WO_hed | bthe)
     t3 = (saved_6.reshape(B * T, D) @ WO.reshape(E * H, D).T).reshape(B, T, H, E)
     # t4_bthe = (A_bhit t3_bihe | bthe)
@@ -206,18 +204,18 @@ def _backward_kernel(
     t6 *= A
     t6 *= bar_J * (1 / _REAL(B)) * (1 / _REAL(T))
     t7 = t6.sum(axis=3)
-    # t8_tibh = where(where(t <= i, 1, 0) != 0, t6_bhit - t7_bhi A_bhit, 0)
+    # t8_bhti = where(where(i <= t, 1, 0) != 0, t6_bhti - t7_bht A_bhti, 0)
     t8 = np.where(
-        (np.where(np.arange(1, T + 1, dtype=_REAL)[:, None] <= np.arange(1, T + 1, dtype=_REAL), _REAL(1.0), 0.0) != 0)[:, :, None, None],
-        t6.transpose(3, 2, 0, 1) - t7.transpose(2, 0, 1) * A.transpose(3, 2, 0, 1), 0
+        np.where(np.arange(1, T + 1, dtype=_REAL) <= np.arange(1, T + 1, dtype=_REAL)[:, None], _REAL(1.0), 0.0) != 0,
+        t6 - t7[:, :, :, None] * A, 0
     )
-    # t9_bthe = (t8_tibh saved_4_bihe | bthe)
-    t9 = (t8.transpose(2, 3, 0, 1) @ saved_4.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    # t9_bthe = (t8_bhit saved_4_bihe | bthe)
+    t9 = (t8.swapaxes(-1, -2) @ saved_4.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
     # t10_dbt = E**-1/2 (WK_dhe t9_bthe | dbt)
     t10 = (WK.reshape(D, E * H) @ t9.reshape(B * T, E * H).T).reshape(D, B, T)
     t10 *= 1 / np.sqrt(_REAL(E))
-    # t11_bthe = (t8_itbh saved_3_bihe | bthe)
-    t11 = (t8.transpose(2, 3, 1, 0) @ saved_3.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    # t11_bthe = (t8_bhti saved_3_bihe | bthe)
+    t11 = (t8 @ saved_3.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
     # d_g_d = sum(t1_btd (saved_2_bt (bar_J (1 / B) (1 / T) t5_dbt + t10_dbt + E**-1/2 (WQ_dhe t11_bthe | dbt))))
     # d_s_d = sum(bar_J (1 / B) (1 / T) t5_dbt + t10_dbt + E**-1/2 (WQ_dhe t11_bthe | dbt))
     t5 *= bar_J * (1 / _REAL(B)) * (1 / _REAL(T))
@@ -229,19 +227,19 @@ def _backward_kernel(
     )
     np.einsum("ijk,ijk->i", t1.transpose(2, 0, 1), saved_2 * total, out=d_g)
     total.sum(axis=(1, 2), out=d_s)
-    # d_WQ_dhe = E**-1/2 (t2_dbt t11_bthe | dhe)
-    np.matmul(t2.reshape(D, B * T), t11.reshape(B * T, E * H), out=d_WQ.reshape(D, E * H))
+    # d_WQ_dhe = E**-1/2 (t2_btd t11_bthe | dhe)
+    np.matmul(t2.reshape(B * T, D).T, t11.reshape(B * T, E * H), out=d_WQ.reshape(D, E * H))
     d_WQ *= 1 / np.sqrt(_REAL(E))
-    # d_WK_dhe = E**-1/2 (t2_dbt t9_bthe | dhe)
-    np.matmul(t2.reshape(D, B * T), t9.reshape(B * T, E * H), out=d_WK.reshape(D, E * H))
+    # d_WK_dhe = E**-1/2 (t2_btd t9_bthe | dhe)
+    np.matmul(t2.reshape(B * T, D).T, t9.reshape(B * T, E * H), out=d_WK.reshape(D, E * H))
     d_WK *= 1 / np.sqrt(_REAL(E))
-    # d_WV_dhe = bar_J (1 / B) (1 / T) (t2_dbt t4_bthe | dhe)
-    np.matmul(t2.reshape(D, B * T), t4.reshape(B * T, E * H), out=d_WV.reshape(D, E * H))
+    # d_WV_dhe = bar_J (1 / B) (1 / T) (t2_btd t4_bthe | dhe)
+    np.matmul(t2.reshape(B * T, D).T, t4.reshape(B * T, E * H), out=d_WV.reshape(D, E * H))
     d_WV *= bar_J * (1 / _REAL(B)) * (1 / _REAL(T))
-    # t12_bhte = (A_bhti saved_5_bihe | bhte)
-    t12 = A @ saved_5.transpose(0, 2, 1, 3)
-    # d_WO_hed = bar_J (1 / B) (1 / T) (t12_bhte saved_6_btd | hed)
-    np.einsum("limj,lmk->ijk", t12, saved_6, out=d_WO)
+    # t12_bthe = (A_bhti saved_5_bihe | bthe)
+    t12 = (A @ saved_5.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    # d_WO_hed = bar_J (1 / B) (1 / T) (t12_bthe saved_6_btd | hed)
+    np.matmul(t12.reshape(B * T, E * H).T, saved_6.reshape(B * T, D), out=d_WO.reshape(E * H, D))
     d_WO *= bar_J * (1 / _REAL(B)) * (1 / _REAL(T))
 
 
@@ -258,34 +256,33 @@ def _value_and_grad_kernel(
     t3 /= D
     t3 += 1e-05
     t4 = np.power(t3, -0.5, out=t3)
-    # t5_dbt = g_d t4_bt t2_btd + s_d
-    t5 = g[:, None, None] * t2.transpose(2, 0, 1)
-    t5 *= t4
-    t5 += s[:, None, None]
-    # t6_bthe = (t5_dbt WK_dhe | bthe)
-    t6 = (t5.reshape(D, B * T).T @ WK.reshape(D, E * H)).reshape(B, T, H, E)
-    # t7_bthe = (t5_dbt WQ_dhe | bthe)
-    t7 = (t5.reshape(D, B * T).T @ WQ.reshape(D, E * H)).reshape(B, T, H, E)
-    # t8_tibh = where(where(t <= i, 1, 0) != 0, E**-1/2 (t6_bthe t7_bihe | tibh), -1000000000000000000000000000000)
+    # t5_btd = g_d t4_bt t2_btd + s_d
+    t5 = g * t2
+    t5 *= t4[:, :, None]
+    t5 += s
+    # t6_bthe = (t5_btd WK_dhe | bthe)
+    t6 = (t5.reshape(B * T, D) @ WK.reshape(D, E * H)).reshape(B, T, H, E)
+    # t7_bthe = (t5_btd WQ_dhe | bthe)
+    t7 = (t5.reshape(B * T, D) @ WQ.reshape(D, E * H)).reshape(B, T, H, E)
+    # t8_bhti = where(where(i <= t, 1, 0) != 0, E**-1/2 (t6_bihe t7_bthe | bhti), -1000000000000000000000000000000)
     t8 = np.where(
-        (np.where(np.arange(1, T + 1, dtype=_REAL)[:, None] <= np.arange(1, T + 1, dtype=_REAL), _REAL(1.0), 0.0) != 0)[:, :, None, None],
-        1 / np.sqrt(_REAL(E)) * (t6.transpose(0, 2, 1, 3) @ t7.transpose(0, 2, 3, 1)).transpose(2, 3, 0, 1),
-        -1e+30
+        np.where(np.arange(1, T + 1, dtype=_REAL) <= np.arange(1, T + 1, dtype=_REAL)[:, None], _REAL(1.0), 0.0) != 0,
+        1 / np.sqrt(_REAL(E)) * (t7.transpose(0, 2, 1, 3) @ t6.transpose(0, 2, 3, 1)), -1e+30
     )
-    # max_t_bht = max(t8_itbh)
-    max_t = t8.transpose(2, 3, 1, 0).max(axis=3, initial=-np.inf)
-    # exp_t_bhti = exp(t8_itbh - finite_or_zero(max_t_bht)); sum_exp_t_bht = sum(exp_t_bhti)
-    exp_t = t8.transpose(2, 3, 1, 0) - np.where(np.isfinite(max_t), max_t, 0)[:, :, :, None]
-    np.exp(exp_t, out=exp_t)
+    # max_t_bht = max(t8_bhti)
+    max_t = t8.max(axis=3, initial=-np.inf)
+    # exp_t_bhti = exp(t8_bhti - finite_or_zero(max_t_bht)); sum_exp_t_bht = sum(exp_t_bhti)
+    t8 -= np.where(np.isfinite(max_t), max_t, 0)[:, :, :, None]
+    exp_t = np.exp(t8, out=t8)
     sum_exp_t = exp_t.sum(axis=3)
     # A_bhti = (1 / sum_exp_t_bht) exp_t_bhti
     A = np.divide(exp_t, sum_exp_t[:, :, :, None], out=exp_t)
-    # t9_bthe = (t5_dbt WV_dhe | bthe)
-    t9 = (t5.reshape(D, B * T).T @ WV.reshape(D, E * H)).reshape(B, T, H, E)
-    # t10_bhte = (A_bhti t9_bihe | bhte)
-    t10 = A @ t9.transpose(0, 2, 1, 3)
-    # t11_btd = (t10_bhte WO_hed | btd) + X_btd - Y_btd; t12 = sum(t11_btd²)
-    t11 = np.einsum("iljm,lmk->ijk", t10, WO)
+    # t9_bthe = (t5_btd WV_dhe | bthe)
+    t9 = (t5.reshape(B * T, D) @ WV.reshape(D, E * H)).reshape(B, T, H, E)
+    # t10_bthe = (A_bhti t9_bihe | bthe)
+    t10 = (A @ t9.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    # t11_btd = (t10_bthe WO_hed | btd) + X_btd - Y_btd; t12 = sum(t11_btd²)
+    t11 = (t10.reshape(B * T, E * H) @ WO.reshape(E * H, D)).reshape(B, T, D)
     t11 += X
     t11 -= Y
     t12 = np.vdot(t11, t11)
@@ -302,18 +299,18 @@ def _value_and_grad_kernel(
     t16 *= A
     t16 *= 1 / _REAL(B) * (1 / _REAL(T))
     t17 = t16.sum(axis=3)
-    # t18_tibh = where(where(t <= i, 1, 0) != 0, t16_bhit - t17_bhi A_bhit, 0)
+    # t18_bhti = where(where(i <= t, 1, 0) != 0, t16_bhti - t17_bht A_bhti, 0)
     t18 = np.where(
-        (np.where(np.arange(1, T + 1, dtype=_REAL)[:, None] <= np.arange(1, T + 1, dtype=_REAL), _REAL(1.0), 0.0) != 0)[:, :, None, None],
-        t16.transpose(3, 2, 0, 1) - t17.transpose(2, 0, 1) * A.transpose(3, 2, 0, 1), 0
+        np.where(np.arange(1, T + 1, dtype=_REAL) <= np.arange(1, T + 1, dtype=_REAL)[:, None], _REAL(1.0), 0.0) != 0,
+        t16 - t17[:, :, :, None] * A, 0
     )
-    # t19_bthe = (t18_itbh t6_bihe | bthe)
-    t19 = (t18.transpose(2, 3, 1, 0) @ t6.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    # t19_bthe = (t18_bhti t6_bihe | bthe)
+    t19 = (t18 @ t6.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
     # t20_dbt = E**-1/2 (WQ_dhe t19_bthe | dbt)
     t20 = (WQ.reshape(D, E * H) @ t19.reshape(B * T, E * H).T).reshape(D, B, T)
     t20 *= 1 / np.sqrt(_REAL(E))
-    # t21_bthe = (t18_tibh t7_bihe | bthe)
-    t21 = (t18.transpose(2, 3, 0, 1) @ t7.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    # t21_bthe = (t18_bhit t7_bihe | bthe)
+    t21 = (t18.swapaxes(-1, -2) @ t7.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
     # d_g_d = sum(t2_btd (t4_bt ((1 / B) (1 / T) t15_dbt + t20_dbt + E**-1/2 (WK_dhe t21_bthe | dbt))))
     # d_s_d = sum((1 / B) (1 / T) t15_dbt + t20_dbt + E**-1/2 (WK_dhe t21_bthe | dbt))
     t15 *= 1 / _REAL(B) * (1 / _REAL(T))
@@ -325,17 +322,17 @@ def _value_and_grad_kernel(
     )
     np.einsum("ijk,ijk->i", t2.transpose(2, 0, 1), t4 * total, out=d_g)
     total.sum(axis=(1, 2), out=d_s)
-    # d_WQ_dhe = E**-1/2 (t5_dbt t19_bthe | dhe)
-    np.matmul(t5.reshape(D, B * T), t19.reshape(B * T, E * H), out=d_WQ.reshape(D, E * H))
+    # d_WQ_dhe = E**-1/2 (t5_btd t19_bthe | dhe)
+    np.matmul(t5.reshape(B * T, D).T, t19.reshape(B * T, E * H), out=d_WQ.reshape(D, E * H))
     d_WQ *= 1 / np.sqrt(_REAL(E))
-    # d_WK_dhe = E**-1/2 (t5_dbt t21_bthe | dhe)
-    np.matmul(t5.reshape(D, B * T), t21.reshape(B * T, E * H), out=d_WK.reshape(D, E * H))
+    # d_WK_dhe = E**-1/2 (t5_btd t21_bthe | dhe)
+    np.matmul(t5.reshape(B * T, D).T, t21.reshape(B * T, E * H), out=d_WK.reshape(D, E * H))
     d_WK *= 1 / np.sqrt(_REAL(E))
-    # d_WV_dhe = (1 / B) (1 / T) (t5_dbt t14_bthe | dhe)
-    np.matmul(t5.reshape(D, B * T), t14.reshape(B * T, E * H), out=d_WV.reshape(D, E * H))
+    # d_WV_dhe = (1 / B) (1 / T) (t5_btd t14_bthe | dhe)
+    np.matmul(t5.reshape(B * T, D).T, t14.reshape(B * T, E * H), out=d_WV.reshape(D, E * H))
     d_WV *= 1 / _REAL(B) * (1 / _REAL(T))
-    # d_WO_hed = (1 / B) (1 / T) (t10_bhte t11_btd | hed)
-    np.einsum("limj,lmk->ijk", t10, t11, out=d_WO)
+    # d_WO_hed = (1 / B) (1 / T) (t10_bthe t11_btd | hed)
+    np.matmul(t10.reshape(B * T, E * H).T, t11.reshape(B * T, D), out=d_WO.reshape(E * H, D))
     d_WO *= 1 / _REAL(B) * (1 / _REAL(T))
 
 

@@ -107,12 +107,11 @@ def _evaluate_kernel(D, N, X, Y, g, s, W1, b1, W2, b2, J):
     t3 /= D
     t3 += 1e-05
     t4 = np.power(t3, -0.5, out=t3)
-    # t5_dn = g_d t4_n t2_nd + s_d
-    t5 = t4 * t2.T
-    t5 *= g[:, None]
-    t5 += s[:, None]
-    # t6_nh = (1/2) ((t5_dn W1_dh | nh) + b1_h) (erf(0.7071067811865476 ((t5_dn W1_dh | nh) + b1_h)) + 1)
-    total = t5.T @ W1
+    # t5_nd = g_d t4_n t2_nd + s_d
+    t2 *= g * t4[:, None]
+    t5 = np.add(t2, s, out=t2)
+    # t6_nh = (1/2) ((t5_nd W1_dh | nh) + b1_h) (erf(0.7071067811865476 ((t5_nd W1_dh | nh) + b1_h)) + 1)
+    total = t5 @ W1
     total += b1
     t6 = 0.7071067811865476 * total
     _erf(t6, out=t6)
@@ -140,14 +139,13 @@ def _forward_kernel(D, N, X, Y, g, s, W1, b1, W2, b2, J):
     t2 /= D
     t2 += 1e-05
     saved_2 = np.power(t2, -0.5, out=t2)
-    # t3_dn = g_d saved_2_n t1_nd + s_d
-    t3 = saved_2 * t1.T
-    t3 *= g[:, None]
-    t3 += s[:, None]
-    # saved_3_nh = (t3_dn W1_dh | nh) + b1_h
+    # t3_nd = g_d saved_2_n t1_nd + s_d
+    t1 *= g * saved_2[:, None]
+    t3 = np.add(t1, s, out=t1)
+    # saved_3_nh = (t3_nd W1_dh | nh) + b1_h
     # saved_4_nh = erf(0.7071067811865476 saved_3_nh) + 1
     # t4_nh = (1/2) saved_3_nh saved_4_nh
-    saved_3 = t3.T @ W1
+    saved_3 = t3 @ W1
     saved_3 += b1
     saved_4 = 0.7071067811865476 * saved_3
     _erf(saved_4, out=saved_4)
@@ -170,9 +168,11 @@ def _backward_kernel(
     D, N, X, g, s, W1, W2, bar_J, saved, saved_2, saved_3, saved_4, saved_5, d_g, d_s, d_W1, d_b1,
     d_W2, d_b2
 ):
-    # t1_nd = X_nd - (1 / D) saved_n; t2_dn = g_d saved_2_n t1_nd + s_d
+    # t1_nd = X_nd - (1 / D) saved_n; t2_nd = g_d saved_2_n t1_nd + s_d
     t1 = X - (1 / _REAL(D) * saved)[:, None]
-    t2 = np.array((g * saved_2[:, None] * t1 + s).T, order="C")
+    t2 = saved_2[:, None] * t1
+    t2 *= g
+    t2 += s
     # t3_nh = (1/2) saved_3_nh saved_4_nh
     t3 = 0.5 * saved_3
     t3 *= saved_4
@@ -201,8 +201,8 @@ def _backward_kernel(
     np.multiply(t7, bar_J * (1 / _REAL(N)), out=d_g)
     # d_s_d = bar_J (1 / N) t8_d
     np.multiply(t8, bar_J * (1 / _REAL(N)), out=d_s)
-    # d_W1_dh = bar_J (1 / N) (t2_dn t5_nh | dh)
-    np.matmul(t2, t5, out=d_W1)
+    # d_W1_dh = bar_J (1 / N) (t2_nd t5_nh | dh)
+    np.matmul(t2.T, t5, out=d_W1)
     d_W1 *= bar_J * (1 / _REAL(N))
     # d_W2_hd = bar_J (1 / N) (t3_nh saved_5_nd | hd)
     np.matmul(t3.T, saved_5, out=d_W2)
@@ -220,14 +220,14 @@ def _value_and_grad_kernel(D, N, X, Y, g, s, W1, b1, W2, b2, J, d_g, d_s, d_W1, 
     t3 /= D
     t3 += 1e-05
     t4 = np.power(t3, -0.5, out=t3)
-    # t5_dn = g_d t4_n t2_nd + s_d
-    t5 = t4 * t2.T
-    t5 *= g[:, None]
-    t5 += s[:, None]
-    # t6_nh = (t5_dn W1_dh | nh) + b1_h
+    # t5_nd = g_d t4_n t2_nd + s_d
+    t5 = t4[:, None] * t2
+    t5 *= g
+    t5 += s
+    # t6_nh = (t5_nd W1_dh | nh) + b1_h
     # t7_nh = erf(0.7071067811865476 t6_nh) + 1
     # t8_nh = (1/2) t6_nh t7_nh
-    t6 = t5.T @ W1
+    t6 = t5 @ W1
     t6 += b1
     t7 = 0.7071067811865476 * t6
     _erf(t7, out=t7)
@@ -266,8 +266,8 @@ def _value_and_grad_kernel(D, N, X, Y, g, s, W1, b1, W2, b2, J, d_g, d_s, d_W1, 
     np.divide(t14, N, out=d_g)
     # d_s_d = (1 / N) t15_d
     np.divide(t15, N, out=d_s)
-    # d_W1_dh = (1 / N) (t5_dn t12_nh | dh)
-    np.matmul(t5, t12, out=d_W1)
+    # d_W1_dh = (1 / N) (t5_nd t12_nh | dh)
+    np.matmul(t5.T, t12, out=d_W1)
     d_W1 /= N
     # d_W2_hd = (1 / N) (t8_nh t9_nd | hd)
     np.matmul(t8.T, t9, out=d_W2)

@@ -160,10 +160,10 @@ def _evaluate_kernel(N, X, y, l, s, e, J):
     # t2_d = exp(-l_d)
     t2 = -l
     np.exp(t2, out=t2)
-    # Z_nd = t2_d X_nd
-    Z = t2 * X
-    # t3_ni = sum((Z_nd - Z_id)²)
-    difference = Z[:, :, None] - Z.T
+    # Z_dn = t2_d X_nd
+    Z = t2[:, None] * X.T
+    # t3_ni = sum((Z_dn - Z_di)²)
+    difference = Z.T[:, :, None] - Z
     t3 = np.einsum("ikj,ikj->ij", difference, difference)
     # K_ni = t1 δ_ni + exp(2 s - (1/2) t3_ni)
     K = t1 * np.eye(N, dtype=_REAL)
@@ -190,10 +190,10 @@ def _forward_kernel(N, X, y, l, s, e, J):
     # saved_2_d = exp(-l_d)
     saved_2 = -l
     np.exp(saved_2, out=saved_2)
-    # Z_nd = saved_2_d X_nd
-    Z = saved_2 * X
-    # t1_ni = sum((Z_nd - Z_id)²)
-    difference = Z[:, :, None] - Z.T
+    # Z_dn = saved_2_d X_nd
+    Z = saved_2[:, None] * X.T
+    # t1_ni = sum((Z_dn - Z_di)²)
+    difference = Z.T[:, :, None] - Z
     t1 = np.einsum("ikj,ikj->ij", difference, difference)
     # saved_3_ni = exp(2 s - (1/2) t1_ni); K_ni = saved δ_ni + saved_3_ni
     t1 *= 0.5
@@ -219,8 +219,8 @@ def _forward_kernel(N, X, y, l, s, e, J):
 
 @np.errstate(all="ignore")
 def _backward_kernel(N, X, y, bar_J, saved, saved_2, saved_3, saved_4, d_l, d_s, d_e):
-    # Z_nd = saved_2_d X_nd
-    Z = saved_2 * X
+    # Z_dn = saved_2_d X_nd
+    Z = saved_2[:, None] * X.T
     # K_ni = saved δ_ni + saved_3_ni; t1_in = K_ni
     K = saved * np.eye(N, dtype=_REAL)
     K += saved_3
@@ -240,14 +240,14 @@ def _backward_kernel(N, X, y, bar_J, saved, saved_2, saved_3, saved_4, d_l, d_s,
     t3 -= solve_t @ saved_4.T
     t4 = t3 * saved_3
     t5 = t4.sum()
-    # t6_nd = sum(-t4_ni (Z_nd - Z_id)); t7_id = sum(-t4_ni (Z_nd - Z_id))
-    negative = Z[:, :, None] - Z.T
+    # t6_dn = sum(-t4_ni (Z_dn - Z_di)); t7_di = sum(-t4_ni (Z_dn - Z_di))
+    negative = Z.T[:, :, None] - Z
     negative *= t4[:, None, :]
     np.negative(negative, out=negative)
-    t6 = negative.sum(axis=2)
-    t7 = np.array(negative.sum(axis=0).T, order="C")
-    # t8_d = sum(X_nd (t6_nd - t7_nd))
-    t8 = np.einsum("ji,ji->i", X, t6 - t7)
+    t6 = np.array(negative.sum(axis=2).T, order="C")
+    t7 = negative.sum(axis=0)
+    # t8_d = sum(X_nd (t6_dn - t7_dn))
+    t8 = np.einsum("ji,ji->i", X, t6.T - t7.T)
     # d_l_d = -t8_d saved_2_d
     t8 *= saved_2
     np.negative(t8, out=d_l)
@@ -265,10 +265,10 @@ def _value_and_grad_kernel(N, X, y, l, s, e, J, d_l, d_s, d_e):
     # t2_d = exp(-l_d)
     t2 = -l
     np.exp(t2, out=t2)
-    # Z_nd = t2_d X_nd
-    Z = t2 * X
-    # t3_ndi = Z_nd - Z_id; t4_ni = sum(t3_ndi²)
-    t3 = Z[:, :, None] - Z.T
+    # Z_dn = t2_d X_nd
+    Z = t2[:, None] * X.T
+    # t3_ndi = Z_dn - Z_di; t4_ni = sum(t3_ndi²)
+    t3 = Z.T[:, :, None] - Z
     t4 = np.einsum("ikj,ikj->ij", t3, t3)
     # t5_ni = exp(2 s - (1/2) t4_ni); K_ni = t1 δ_ni + t5_ni; t6_in = K_ni
     t4 *= 0.5
@@ -306,13 +306,13 @@ def _value_and_grad_kernel(N, X, y, l, s, e, J, d_l, d_s, d_e):
     J[()] = 0.5 * (np.log(_REAL(6.283185307179586)) * N + t9 + logdet_K)
     d_s[()] = 2 * t12
     d_e[()] = 2 * t13 * t1
-    # t14_nd = sum(-t11_ni t3_ndi); t15_id = sum(-t11_ni t3_ndi)
+    # t14_nd = sum(-t11_ni t3_ndi); t15_di = sum(-t11_ni t3_ndi)
     t3 *= t11[:, None, :]
     negative = np.negative(t3, out=t3)
     t14 = negative.sum(axis=2)
-    t15 = np.array(negative.sum(axis=0).T, order="C")
-    # t16_d = sum(X_nd (t14_nd - t15_nd))
-    t16 = np.einsum("ji,ji->i", X, t14 - t15)
+    t15 = negative.sum(axis=0)
+    # t16_d = sum(X_nd (t14_nd - t15_dn))
+    t16 = np.einsum("ji,ji->i", X, t14 - t15.T)
     # d_l_d = -t16_d t2_d
     t16 *= t2
     np.negative(t16, out=d_l)

@@ -162,15 +162,15 @@ def _backward_kernel(
     np.exp(d_a, out=d_a)
     d_a -= 1 / _REAL(N) * t2
     d_a *= bar_J
-    # t3_ndk = X_nd - M_kd; t4_kd = sum(t3_ndk (t1_nk t3_ndk))
-    t3 = X[:, :, None] - M.T
-    t4 = np.array(np.einsum("kij,kij->ij", t3, t1[:, None, :] * t3).T, order="C")
+    # t3_nkd = X_nd - M_kd; t4_kd = sum(t3_nkd (t1_nk t3_nkd))
+    t3 = X[:, None, :] - M
+    t4 = np.einsum("kij,kij->ij", t3, t1[:, :, None] * t3)
     # d_r_kd = bar_J (1 / N) (t2_k - t4_kd saved_3_kd)
     t4 *= saved_3
     np.subtract(t2[:, None], t4, out=t4)
     np.multiply(t4, bar_J * (1 / _REAL(N)), out=d_r)
-    # d_M_kd = (-bar_J) (1 / N) saved_3_kd (t3_ndk t1_nk | dk)
-    np.einsum("kji,ki->ij", t3, t1, out=d_M)
+    # d_M_kd = (-bar_J) (1 / N) saved_3_kd (t3_nkd t1_nk | kd)
+    np.einsum("kij,ki->ij", t3, t1, out=d_M)
     d_M *= saved_3
     d_M *= -bar_J * (1 / _REAL(N))
 
@@ -188,39 +188,42 @@ def _value_and_grad_kernel(D, N, X, a, M, r, J, d_a, d_M, d_r):
     np.exp(t2, out=t2)
     np.square(t2, out=t2)
     t1 = r.sum(axis=1)
-    # t3_ndk = X_nd - M_kd; t4_kn = sum(t2_kd t3_ndk²)
-    t3 = X[:, :, None] - M.T
+    # t3_knd = X_nd - M_kd; t4_kn = sum(t2_kd t3_knd²)
+    t3 = X - M[:, None, :]
     product = t3 * t3
-    product *= t2.T
-    t4 = np.array(product.sum(axis=1).T, order="C")
+    product *= t2[:, None, :]
+    t4 = product.sum(axis=2)
     # t5_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t4_kn; max_t_n = max(t5_kn)
     t4 *= 0.5
     t5 = np.subtract((a - 0.5 * np.log(_REAL(6.283185307179586)) * D - t1)[:, None], t4, out=t4)
     max_t = t5.max(axis=0, initial=-np.inf)
-    # exp_t_nk = exp(t5_kn - finite_or_zero(max_t_n)); sum_exp_t_n = sum(exp_t_nk)
-    exp_t = t5.T - np.where(np.isfinite(max_t), max_t, 0)[:, None]
-    np.exp(exp_t, out=exp_t)
-    sum_exp_t = exp_t.sum(axis=1)
+    # exp_t_kn = exp(t5_kn - finite_or_zero(max_t_n)); sum_exp_t_n = sum(exp_t_kn)
+    t5 -= np.where(np.isfinite(max_t), max_t, 0)
+    exp_t = np.exp(t5, out=t5)
+    sum_exp_t = exp_t.sum(axis=0)
     # t6 = sum(finite_or_zero(max_t_n) + ln(sum_exp_t_n))
     total = np.log(sum_exp_t)
     total += np.where(np.isfinite(max_t), max_t, 0)
     t6 = total.sum()
     # J = finite_or_zero(max_a) + ln(sum_exp_a) - t6 / N
     J[()] = np.where(np.isfinite(max_a), max_a, 0) + np.log(sum_exp_a) - t6 / N
-    # t7_nk = (1 / sum_exp_t_n) exp_t_nk; t8_k = sum(t7_nk)
-    t7 = np.divide(exp_t, sum_exp_t[:, None], out=exp_t)
-    t8 = t7.sum(axis=0)
+    # t7_kn = (1 / sum_exp_t_n) exp_t_kn; t8_k = sum(t7_kn)
+    t7 = np.divide(exp_t, sum_exp_t, out=exp_t)
+    t8 = t7.sum(axis=1)
     # d_a_k = (1 / sum_exp_a) exp_a_k - (1 / N) t8_k
     exp_a /= sum_exp_a
     np.subtract(exp_a, 1 / _REAL(N) * t8, out=d_a)
-    # t9_kd = sum(t3_ndk (t7_nk t3_ndk))
-    t9 = np.array(np.einsum("kij,kij->ij", t3, t7[:, None, :] * t3).T, order="C")
+    # t9_kd = sum(t3_knd (t7_kn t3_knd))
+    t9 = np.array(
+        np.einsum("kij,kij->ij", t3.transpose(1, 2, 0), t7.T[:, None, :] * t3.transpose(1, 2, 0)).T,
+        order="C"
+    )
     # d_r_kd = (1 / N) (t8_k - t9_kd t2_kd)
     t9 *= t2
     np.subtract(t8[:, None], t9, out=t9)
     np.divide(t9, N, out=d_r)
-    # d_M_kd = (-1 / N) t2_kd (t3_ndk t7_nk | dk)
-    np.einsum("kji,ki->ij", t3, t7, out=d_M)
+    # d_M_kd = (-1 / N) t2_kd (t3_knd t7_kn | kd)
+    np.einsum("ikj,ik->ij", t3, t7, out=d_M)
     d_M *= t2
     d_M *= -1 / _REAL(N)
 

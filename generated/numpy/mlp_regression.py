@@ -145,15 +145,15 @@ def _forward_kernel(N, X, Y, W1, W2, W3, b1, b2, b3, J):
 
 @np.errstate(all="ignore")
 def _backward_kernel(N, X, Y, W1, W2, W3, bar_J, Z1, Z2, Z3, d_W1, d_W2, d_W3, d_b1, d_b2, d_b3):
-    # t1_ni = bar_J (1 / N) (Z3_ni - Y_ni) (1 - Z3_ni²); d_b3_i = sum(t1_ni)
-    t1 = Z3 - Y
-    t1 *= 1 - Z3 * Z3
+    # t1_in = bar_J (1 / N) (Z3_ni - Y_ni) (1 - Z3_ni²); d_b3_i = sum(t1_in)
+    t1 = Z3.T - Y.T
+    t1 *= 1 - np.square(Z3.T)
     t1 *= bar_J * (1 / _REAL(N))
-    t1.sum(axis=0, out=d_b3)
-    # t2_ni = (1 - Z2_ni²) (t1_nj W3_ij | ni); d_b2_i = sum(t2_ni)
+    t1.sum(axis=1, out=d_b3)
+    # t2_ni = (1 - Z2_ni²) (t1_jn W3_ij | ni); d_b2_i = sum(t2_ni)
     t2 = Z2 * Z2
     np.subtract(1, t2, out=t2)
-    t2 *= t1 @ W3.T
+    t2 *= t1.T @ W3.T
     t2.sum(axis=0, out=d_b2)
     # t3_ni = (1 - Z1_ni²) (t2_nj W2_ij | ni); d_b1_i = sum(t3_ni)
     t3 = Z1 * Z1
@@ -166,10 +166,10 @@ def _backward_kernel(N, X, Y, W1, W2, W3, bar_J, Z1, Z2, Z3, d_W1, d_W2, d_W3, d
     # d_W2_ij = (Z1_ni t2_nj | ij) + (1/1000) bar_J W2_ij
     np.matmul(Z1.T, t2, out=d_W2)
     d_W2 += 0.001 * bar_J * W2
-    # d_W3_ij = (1/1000) bar_J W3_ij + (Z2_ni t1_nj | ij)
+    # d_W3_ij = (1/1000) bar_J W3_ij + (Z2_ni t1_jn | ij)
     np.multiply(W3, bar_J, out=d_W3)
     d_W3 *= 0.001
-    d_W3 += Z2.T @ t1
+    d_W3 += Z2.T @ t1.T
 
 
 @np.errstate(all="ignore")
