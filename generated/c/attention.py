@@ -518,23 +518,19 @@ def backward(residuals, J=None, *, out=None, strict=False):
     Formulas
         G = O + X - Y
         P = (A_ikmj G_imn WO_kln | ijkl)
-        E7 = (bar_J/(B T)) (WV_ilm P_jklm | ijk)
-        R = (V ⊕ 1e-05)**-0.5
-        F = X - (1/D) (X_ijk | ij) 𝟏
-        C = (g_i R_jk F_jki | ijk) + s 𝟏 𝟏
-        E3 = where(where(range(T) 𝟏⟨T⟩ <= 𝟏⟨T⟩ range(T), 1, 0) 𝟏⟨B⟩ 𝟏⟨H⟩ != 0, 1, 0)
-        E1 = (C_mij WV_mkl | ijkl)
-        E2 = (bar_J/(B T)) (G_ikm E1_iljn WO_jnm | ijkl) ⊙ A
-        E4 = where(E3 != 0, (E2 - ((E2_ijkl | ijk)_ijk A_ijkl | ijkl))_4312, 0)
-        E5 = ((C_mij WQ_mkl | ijkl)_imkl E4_jmik | ijkl)
-        E6 = ((C_mij WK_mkl | ijkl)_imkl E4_mjik | ijkl)
-        E8 = E7 + E**-0.5 (WK_ilm E5_jklm | ijk) + E**-0.5 (WQ_ilm E6_jklm | ijk)
-        ∇[g](J) = (E8_ijk R_jk F_jki | i)
-        ∇[s](J) = (E8_ijk | i)
-        ∇[WQ](J) = E**-0.5 (C_ilm E6_lmjk | ijk)
-        ∇[WK](J) = E**-0.5 (C_ilm E5_lmjk | ijk)
-        ∇[WV](J) = (bar_J/(B T)) (C_ilm P_lmjk | ijk)
-        ∇[WO](J) = (bar_J/(B T)) (A_limn E1_lnij G_lmk | ijk)
+        E3 = (bar_J/(B T)) (WV_ilm P_jklm | ijk)
+        R = (bar_J/(B T)) (G_ikm U_ijln WO_jnm | ijkl) ⊙ A
+        F = (R - ((R_ijkl | ijk)_ijk A_ijkl | ijkl))_4312
+        C = (where(i <= j, F_ijkl, 0) | ijkl)
+        E1 = (Q_ikml C_jmik | ijkl)
+        E2 = (K_ikml C_mjik | ijkl)
+        E4 = E3 + E**-0.5 (WK_ilm E1_jklm | ijk) + E**-0.5 (WQ_ilm E2_jklm | ijk)
+        ∇[g](J) = (E4_ijk ((V ⊕ 1e-05)**-0.5)_jk (X - (1/D) (X_ijk | ij) 𝟏)_jki | i)
+        ∇[s](J) = (E4_ijk | i)
+        ∇[WQ](J) = E**-0.5 (L_lmi E2_lmjk | ijk)
+        ∇[WK](J) = E**-0.5 (L_lmi E1_lmjk | ijk)
+        ∇[WV](J) = (bar_J/(B T)) (L_lmi P_lmjk | ijk)
+        ∇[WO](J) = (bar_J/(B T)) (A_limn U_linj G_lmk | ijk)
     """
     (
         B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, saved, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
@@ -663,23 +659,19 @@ def value_and_grad(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
     Formulas
         G = O + X - Y
         P = (A_ikmj G_imn WO_kln | ijkl)
-        E7 = (1/(B T)) (WV_ilm P_jklm | ijk)
-        R = (V ⊕ 1e-05)**-0.5
-        F = X - (1/D) (X_ijk | ij) 𝟏
-        C = (g_i R_jk F_jki | ijk) + s 𝟏 𝟏
-        E3 = where(where(range(T) 𝟏⟨T⟩ <= 𝟏⟨T⟩ range(T), 1, 0) 𝟏⟨B⟩ 𝟏⟨H⟩ != 0, 1, 0)
-        E1 = (C_mij WV_mkl | ijkl)
-        E2 = (1/(B T)) (G_ikm E1_iljn WO_jnm | ijkl) ⊙ A
-        E4 = where(E3 != 0, (E2 - ((E2_ijkl | ijk)_ijk A_ijkl | ijkl))_4312, 0)
-        E5 = ((C_mij WK_mkl | ijkl)_imkl E4_mjik | ijkl)
-        E6 = ((C_mij WQ_mkl | ijkl)_imkl E4_jmik | ijkl)
-        E8 = E7 + E**-0.5 (WQ_ilm E5_jklm | ijk) + E**-0.5 (WK_ilm E6_jklm | ijk)
-        ∇[g](J) = (E8_ijk R_jk F_jki | i)
-        ∇[s](J) = (E8_ijk | i)
-        ∇[WQ](J) = E**-0.5 (C_ilm E5_lmjk | ijk)
-        ∇[WK](J) = E**-0.5 (C_ilm E6_lmjk | ijk)
-        ∇[WV](J) = (1/(B T)) (C_ilm P_lmjk | ijk)
-        ∇[WO](J) = (1/(B T)) (A_limn E1_lnij G_lmk | ijk)
+        E3 = (1/(B T)) (WV_ilm P_jklm | ijk)
+        R = (1/(B T)) (G_ikm U_ijln WO_jnm | ijkl) ⊙ A
+        F = (R - ((R_ijkl | ijk)_ijk A_ijkl | ijkl))_4312
+        C = (where(i <= j, F_ijkl, 0) | ijkl)
+        E1 = (K_ikml C_mjik | ijkl)
+        E2 = (Q_ikml C_jmik | ijkl)
+        E4 = E3 + E**-0.5 (WQ_ilm E1_jklm | ijk) + E**-0.5 (WK_ilm E2_jklm | ijk)
+        ∇[g](J) = (E4_ijk ((V ⊕ 1e-05)**-0.5)_jk (X - (1/D) (X_ijk | ij) 𝟏)_jki | i)
+        ∇[s](J) = (E4_ijk | i)
+        ∇[WQ](J) = E**-0.5 (L_lmi E1_lmjk | ijk)
+        ∇[WK](J) = E**-0.5 (L_lmi E2_lmjk | ijk)
+        ∇[WV](J) = (1/(B T)) (L_lmi P_lmjk | ijk)
+        ∇[WO](J) = (1/(B T)) (A_limn U_linj G_lmk | ijk)
     """
     (
         B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out, g_out, s_out, WQ_out, WK_out, WV_out, WO_out

@@ -505,22 +505,20 @@ def backward(residuals, J=None, *, out=None, strict=False):
         b2: float32 array of shape (D,)
 
     Formulas
-        u = (v ⊕ 1e-05)**-0.5
-        E = X - (1/D) (X @ 𝟏) 𝟏
-        G = diag(g) @ E^T @ diag(u) + s 𝟏
-        S = G^T @ W1 + 𝟏 b1
-        P = erf(0.7071067811865476 S) ⊕ 1
-        Q = 0.5 S ⊙ P
-        R = Q @ W2 + X + 𝟏 b2 - Y
-        U = R @ W2^T
-        V = 0.3989422804014327 S ⊙ U ⊙ exp(-0.5000000000000001 S**2) + 0.5 P ⊙ U
-        F = W1 @ V^T
-        ∇[g](J) = (bar_J/N) (F ⊙ E^T) @ u
-        ∇[s](J) = (bar_J/N) F @ 𝟏
-        ∇[W1](J) = (bar_J/N) G @ V
-        ∇[b1](J) = (bar_J/N) V^T @ 𝟏
-        ∇[W2](J) = (bar_J/N) Q^T @ R
-        ∇[b2](J) = (bar_J/N) R^T @ 𝟏
+        E = L @ W1 + 𝟏 b1
+        G = erf(0.7071067811865476 E) ⊕ 1
+        S = 0.5 E ⊙ G
+        P = S @ W2 + X + 𝟏 b2 - Y
+        Q = P @ W2^T
+        R = 0.3989422804014327 E ⊙ Q ⊙ exp(-0.5000000000000001 E**2) + 0.5 G ⊙ Q
+        U = W1 @ R^T
+        u = (U ⊙ (X - (1/D) (X @ 𝟏) 𝟏)^T) @ (v ⊕ 1e-05)**-0.5
+        ∇[g](J) = (bar_J/N) u
+        ∇[s](J) = (bar_J/N) U @ 𝟏
+        ∇[W1](J) = (bar_J/N) L^T @ R
+        ∇[b1](J) = (bar_J/N) R^T @ 𝟏
+        ∇[W2](J) = (bar_J/N) S^T @ P
+        ∇[b2](J) = (bar_J/N) P^T @ 𝟏
     """
     (
         D, H, N, X, g, s, W1, W2, J, saved, g_out, s_out, W1_out, b1_out, W2_out, b2_out
@@ -646,22 +644,19 @@ def value_and_grad(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
         b2: float32 array of shape (D,)
 
     Formulas
-        u = (v ⊕ 1e-05)**-0.5
-        E = X - (1/D) (X @ 𝟏) 𝟏
-        G = diag(g) @ E^T @ diag(u) + s 𝟏
-        S = G^T @ W1 + 𝟏 b1
-        P = erf(0.7071067811865476 S) ⊕ 1
-        Q = 0.5 S ⊙ P
-        R = Q @ W2 + X + 𝟏 b2 - Y
-        U = R @ W2^T
-        V = 0.3989422804014327 S ⊙ U ⊙ exp(-0.5000000000000001 S**2) + 0.5 P ⊙ U
-        F = W1 @ V^T
-        ∇[g](J) = (1/N) (F ⊙ E^T) @ u
-        ∇[s](J) = (1/N) F @ 𝟏
-        ∇[W1](J) = (1/N) G @ V
-        ∇[b1](J) = (1/N) V^T @ 𝟏
-        ∇[W2](J) = (1/N) Q^T @ R
-        ∇[b2](J) = (1/N) R^T @ 𝟏
+        E = L @ W1 + 𝟏 b1
+        G = erf(0.7071067811865476 E) ⊕ 1
+        S = 0.5 E ⊙ G
+        P = S @ W2 + X + 𝟏 b2 - Y
+        Q = P @ W2^T
+        R = 0.3989422804014327 E ⊙ Q ⊙ exp(-0.5000000000000001 E**2) + 0.5 G ⊙ Q
+        U = W1 @ R^T
+        ∇[g](J) = (1/N) (U ⊙ (X - (1/D) (X @ 𝟏) 𝟏)^T) @ (v ⊕ 1e-05)**-0.5
+        ∇[s](J) = (1/N) U @ 𝟏
+        ∇[W1](J) = (1/N) L^T @ R
+        ∇[b1](J) = (1/N) R^T @ 𝟏
+        ∇[W2](J) = (1/N) S^T @ P
+        ∇[b2](J) = (1/N) P^T @ 𝟏
     """
     (
         D, H, N, X, Y, g, s, W1, b1, W2, b2, J_out, g_out, s_out, W1_out, b1_out, W2_out, b2_out

@@ -515,7 +515,7 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[a](J) = bar_J (softmax(a) - (1/N) g)
         E = X 𝟏⟨K⟩ - (𝟏⟨N⟩_i M_kj | ijk)
         G = exp(-r)**2
-        ∇[M](J) = -(((bar_J/N) (E_ijk softmax^1(Q)_ik G_kj | ijk))_kji | ij)
+        ∇[M](J) = -(bar_J/N) (E_kji softmax^1(Q)_ki G_ij | ij)
         ∇[r](J) = (bar_J/N) (g 𝟏 - (softmax^1(Q)_ki E_kji E_kji | ij) ⊙ G)
     """
     (
@@ -606,7 +606,7 @@ def value_and_grad(X, a, M, r, *, out=None, strict=False):
         ∇[a](J) = softmax(a) - (1/N) g
         E = X 𝟏⟨K⟩ - (𝟏⟨N⟩_i M_kj | ijk)
         G = exp(-r)**2
-        ∇[M](J) = -(((1/N) (E_ijk softmax^1(Q)_ik G_kj | ijk))_kji | ij)
+        ∇[M](J) = -(1/N) (E_kji softmax^1(Q)_ki G_ij | ij)
         ∇[r](J) = (1/N) (g 𝟏 - (softmax^1(Q)_ki E_kji E_kji | ij) ⊙ G)
     """
     D, N, X, a, M, r, J_out, a_out, M_out, r_out = _value_and_grad_checked(X, a, M, r, out, strict)
