@@ -38,12 +38,12 @@ def draw_sizes(program: Program, rng: Generator, given: Mapping[str, int] | None
             pool += range(14, 14 + len(free))
         picked = rng.permutation(pool[: max(len(free), 5 + attempt // 20)])
         sizes = {**known, **dict(zip(free, map(int, picked), strict=False))}
-        if _settle(sizes, program, set(free)) and all(extent.evaluate(sizes) > 0 for extent in extents):
+        if settle(sizes, program, set(free)) and all(extent.evaluate(sizes) > 0 for extent in extents):
             return sizes
     raise SourceError(f"no sizes found that fit {program.source.filename}; give some with --size")
 
 
-def _settle(sizes: dict[str, int], program: Program, free: set[str]) -> bool:
+def settle(sizes: dict[str, int], program: Program, free: set[str]) -> bool:
     """Change free sizes so that the constraints hold; gives whether they do."""
     for left, right, _ in program.constraints:
         rest: Dim = left - right

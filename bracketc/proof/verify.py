@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Context, Decimal, localcontext
 from typing import Literal as OneOf
 
 import numpy as np
@@ -21,12 +22,8 @@ from bracketc.ir.program import Program
 from bracketc.ir.rewrite import Roots, substitute, tensors, topological
 from bracketc.lang.claims import Block, Claim, Derivations
 from bracketc.proof.expand import expand, terms
-from bracketc.proof.trial import Array, Point, counterexample, mend, trial
+from bracketc.proof.trial import Array, Point, counterexample, mend, precise_trial, trial
 from bracketc.simplify import simplify
-from bracketc.simplify.brackets import number_in_front
-
-TINY = 1e-8
-"""A number in front of a term, relative to the largest one, below which random points say too little."""
 
 SHOWN = 3
 """Terms of one side that a message shows."""
@@ -109,15 +106,14 @@ def judge(claim: Claim, program: Program) -> Judgement:
     if move is not None:
         reason = "bracketc derives the same" if claim.kind == "conclusion" and _has_derivative(written) else move
         return Judgement(claim, "proved", reason)
-    if found.outcome == "doubt":
-        agreed = f", {len(found.points)} random points are too few" if found.points else ""
-        diagnostic = Diagnostic(f"rounding hides whether the sides differ{agreed}", claim.right_span)
+    exact = precise_trial(left, right, program)
+    if exact.outcome == "differ":
+        return _refuted(claim, left, right, program, exact.points)
+    if found.outcome == "doubt" and exact.outcome != "agree":
+        diagnostic = Diagnostic("rounding hides whether the sides differ", claim.right_span)
         return Judgement(claim, "rejected", diagnostic.message, None, (diagnostic,))
-    hidden = _too_small(left, right)
-    if hidden:
-        diagnostic = Diagnostic(f"rounding may hide a term that only one side has: {hidden}", claim.right_span)
-        return Judgement(claim, "rejected", diagnostic.message, None, (diagnostic,))
-    return Judgement(claim, "confirmed", f"both sides agree at {len(found.points)} random points")
+    digits = f", at {len(exact.points)} of them to 80 digits" if exact.outcome == "agree" else ""
+    return Judgement(claim, "confirmed", f"both sides agree at {len(found.points) + len(exact.points)} random points{digits}")
 
 
 def _every(claim: Claim, program: Program) -> Judgement:
@@ -185,7 +181,8 @@ def _has_derivative(nodes: tuple[Node, Node]) -> bool:
 
 def _refuted(claim: Claim, left: Node, right: Node, program: Program, points: tuple[Point, ...]) -> Judgement:
     point = counterexample(left, right, program, points[-1])
-    apart = np.abs(point.left - point.right)
+    with localcontext(Context(prec=100)):
+        apart = np.abs(point.left - point.right)
     entry = np.unravel_index(int(np.argmax(apart)), apart.shape) if apart.ndim else ()
     first, second = float(point.left[tuple(entry)]), float(point.right[tuple(entry)])
     sizes = tuple((name, point.sizes[name]) for name in _sizes_of(left, right) if name in point.sizes)
@@ -193,20 +190,12 @@ def _refuted(claim: Claim, left: Node, right: Node, program: Program, points: tu
     example = Counterexample(sizes, values, tuple(int(k) + 1 for k in entry), first, second)
     advice = mend(points)
     where = f" in entry {','.join(map(str, example.entry))}" if example.entry else ""
-    reason = f"left is {first:.6g}, right is {second:.6g}{where}"
+    shown = _apart(point.left[tuple(entry)], point.right[tuple(entry)])
+    reason = f"left is {shown[0]}, right is {shown[1]}{where}"
     notes: list[tuple[str, Span | None]] = [("the left side", claim.left_span)]
     notes += [(text, None) for text in _unmatched(left, right)]
     diagnostic = Diagnostic(reason + _at(example), claim.right_span, advice, tuple(notes))
     return Judgement(claim, "refuted", f"{reason}; {advice}" if advice else reason, example, (diagnostic,))
-
-
-def _too_small(left: Node, right: Node) -> str:
-    """A term of the difference whose number is so small that the other terms drown it; empty when there is none."""
-    (rest,) = expand(Roots((build.subtract(left, right),))).nodes
-    sizes = [abs(float(number_in_front(term))) for term in (*terms(rest), *terms(expand(Roots((left,))).nodes[0]))]
-    largest = max(sizes)
-    small = [term for term in terms(rest) if 0 < abs(float(number_in_front(term))) < TINY * largest]
-    return describe(small[0]) if small else ""
 
 
 def _unmatched(left: Node, right: Node) -> list[str]:
@@ -218,6 +207,22 @@ def _unmatched(left: Node, right: Node) -> list[str]:
         if 0 < len(alone) <= SHOWN:
             found.append(f"only the {name} side has {', '.join(alone)}")
     return found
+
+
+def _apart(left: Decimal | float, right: Decimal | float) -> tuple[str, str]:
+    """Both numbers with as many digits as it takes to tell them apart."""
+    for digits in (6, 12, 20, 40, 80):
+        first, second = _digits(left, digits), _digits(right, digits)
+        if first != second:
+            break
+    return first, second
+
+
+def _digits(number: Decimal | float, count: int) -> str:
+    if isinstance(number, float) or count <= 12:
+        return f"{float(number):.{count}g}"
+    with localcontext(Context(prec=count)):
+        return str((+number).normalize())
 
 
 def _at(example: Counterexample) -> str:
