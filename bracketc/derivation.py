@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from bracketc import compiler
 from bracketc.emit.figures import illustrated
-from bracketc.emit.formulas import Equation, FormName, StyleName, equations, heading, names_of, typeset
+from bracketc.emit.formulas import Equation, FormName, StyleName, equations, heading, names_of, taken_names, typeset
 from bracketc.emit.page import FormulasView, equation_views, figure_view
 from bracketc.ir.build import is_zero
 from bracketc.ir.nodes import Node, Tensor
@@ -101,7 +101,7 @@ def answers(program: Program, options: Options, steps: bool = False) -> list[Ans
         program = replace(program, requests=tuple(r for request in asked for r in (*_on_the_way(program, request), request)))
     done = compiler.derive(program, options)
     names = names_of(done.program, done.origins)
-    taken = (*(spec.name for spec in program.sizes), *program.inputs, *(name for name, _ in program.definitions))
+    taken = taken_names(program)
     found: list[Answer] = []
     definitions = dict(done.program.definitions)
     for request in asked:

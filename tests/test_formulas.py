@@ -166,7 +166,7 @@ GRADIENTS = {
         "∇[b2](J) = (1/N) E^T @ 𝟏",
     ],
     "single_layer": ["E = (h - Y) ⊙ (1 ⊖ h**2)", "∇[W](J) = X^T @ E", "∇[b](J) = E^T @ 𝟏"],
-    "linear": ["∇[w](J) = (1/N) X^T @ r + 0.01 w", "∇[b](J) = (1/N) sum(r)"],
+    "linear": ["∇[w](J) = (1/N) X^T @ r + lam w", "∇[b](J) = (1/N) sum(r)"],
 }
 
 

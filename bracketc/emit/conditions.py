@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bracketc.emit.notation import Text
-from bracketc.emit.products import ONE, is_spread
+from bracketc.emit.products import is_spread
+from bracketc.emit.scalars import ONE
 from bracketc.ir.build import is_zero
 from bracketc.ir.nodes import Add, Compare, Einsum, Labels, Node, Range, Select, Size
 from bracketc.ir.printer import label_text

@@ -10,8 +10,9 @@ from typing import Any
 from bracketc.emit.conditions import by_entries, compare_text, select_text
 from bracketc.emit.forms import form_of
 from bracketc.emit.naming import Naming
-from bracketc.emit.notation import FormName, Notation, Text
-from bracketc.emit.products import ONE, Writer, bracket_form, is_loose, is_spread, scalar_factor, split, tensor_part
+from bracketc.emit.notation import POSTFIX, FormName, Notation, Text
+from bracketc.emit.products import bracket_form, is_loose, is_spread, split, tensor_part
+from bracketc.emit.scalars import ONE, Writer, scalar_factor
 from bracketc.ir.build import is_zero, product
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import (
@@ -48,12 +49,22 @@ _VARIABLES = "tsrkmnijl"
 
 
 @dataclass(frozen=True, slots=True)
+class Factor:
+    """A factor of a bracket as it was written; one that is ``loose`` takes parentheses before its labels."""
+
+    text: str
+    labels: Labels
+    loose: bool = False
+    is_delta: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Bracket:
-    """A bracket as it was written, in the equation with the left side ``left``: the text of each factor, whether it is a
-    delta, and its labels; the labels of the result; the size of every label."""
+    """A bracket as it was written, in the equation with the left side ``left``: its factors, the labels of the result,
+    the size of every label."""
 
     left: str
-    factors: tuple[tuple[str, bool, Labels], ...]
+    factors: tuple[Factor, ...]
     output: Labels
     extents: tuple[str, ...]
 
@@ -74,6 +85,7 @@ class Display:
         self.form: FormName = form
         self.step = step  # the variable of the loop that the nodes belong to
         self._given: dict[Node, Text] = dict(texts or {})
+        self._constants = {name: node.value for node, name in naming.names.items() if isinstance(node, Literal)}
         self._texts: dict[tuple[Node, bool], Text] = {}
         self.wanted: list[tuple[str, Node]] = []
         self.brackets: list[Bracket] = []  # as they were written, in loops, too
@@ -139,12 +151,15 @@ class Display:
         return _RULES[type(node)](self, node)
 
     def writer(self) -> Writer:
-        return Writer(self.notation, self.text, self.naming.is_named, self.form, self._sized, self._note)
+        return Writer(self.notation, self.text, self.naming.is_named, self.form, self._sized, self._note, self._constants)
 
     def _note(self, node: Einsum, tensors: Sequence[tuple[Node, Labels]]) -> None:
-        factors = tuple((self.text(factor).text, isinstance(factor, Delta), labels) for factor, labels in tensors)
+        factors = []
+        for factor, labels in tensors:
+            text = self.text(factor)
+            factors.append(Factor(text.text, labels, text.level < POSTFIX or text.negative, isinstance(factor, Delta)))
         extents = tuple(self.notation.size(extent).text for extent in node.extents)
-        self.brackets.append(Bracket(self._left, factors, node.output, extents))
+        self.brackets.append(Bracket(self._left, tuple(factors), node.output, extents))
 
     def scalar_or_text(self, node: Node) -> Text:
         """The text of ``node``, or of the scalar that it repeats."""

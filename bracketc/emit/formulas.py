@@ -9,14 +9,16 @@ styles the formulas are in the language of source files.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bracketc.emit.display import Display
+from bracketc.emit.display import Bracket, Display
 from bracketc.emit.naming import Naming, fresh_names
 from bracketc.emit.notation import FormName, Notation, StyleName, notation
 from bracketc.emit.presentation import presented
-from bracketc.ir.nodes import Node, Tensor
+from bracketc.emit.scalars import is_telling
+from bracketc.ir.nodes import Literal, Node, Tensor
 from bracketc.ir.program import Entry, Program
 from bracketc.ir.rewrite import Origin, topological
 
@@ -68,6 +70,17 @@ def equations(
 
     ``names`` are nodes that need no equation; ``taken`` are names that no new one may have.
     """
+    return equations_and_brackets(roots, names, style, form, taken)[0]
+
+
+def equations_and_brackets(
+    roots: Sequence[tuple[str, Node]],
+    names: Mapping[Node, str],
+    style: StyleName = "unicode",
+    form: FormName = "auto",
+    taken: Iterable[str] = (),
+) -> tuple[tuple[Equation, ...], tuple[Bracket, ...]]:
+    """The same, and every bracket that was written on the way, in an order that no style changes."""
     nodes, names = presented([node for _, node in roots], names)
     used = {*taken, *names.values()}
     used.update(node.name for node in topological(nodes) if isinstance(node, Tensor))
@@ -75,7 +88,8 @@ def equations(
     display = Display(notation(style), naming, form)
     for (left, _), node in zip(roots, nodes, strict=True):
         display.define(left, node)
-    return tuple(Equation(*line) for line in display.lines(nodes))
+    lines = tuple(Equation(*line) for line in display.lines(nodes))
+    return lines, tuple(display.brackets)
 
 
 def typeset(formulas: Iterable[Equation], style: StyleName = "unicode") -> str:
@@ -91,12 +105,24 @@ def names_of(program: Program, origins: Mapping[Node, Origin] | None = None) -> 
     for node, origin in (origins or program.origins).items():
         # What is called Z[t] is the step of a loop, which has its own way to be written.
         if origin.name is not None and (origin.name in defined or "[" not in origin.name):
-            names.setdefault(node, origin.name)
+            if not isinstance(node, Literal) or is_telling(node.value):
+                names.setdefault(node, origin.name)
     for name, node in program.definitions:
         names[node] = names.get(node, name)
     for tensor in program.arguments:
         names[tensor] = tensor.name
     return names
+
+
+_WORD = re.compile(r"(?<![\w#])[^\W\d_]\w*'*")
+
+
+def taken_names(program: Program) -> tuple[str, ...]:
+    """Names that no new one may have: every word of the source, so that formulas can be put into it."""
+    lines = (re.split(r"(?<!\w)#", line, maxsplit=1)[0] for line in program.source.text.splitlines())
+    words = {word: None for line in lines for word in _WORD.findall(line)}
+    known = [*(spec.name for spec in program.sizes), *program.inputs, *(name for name, _ in program.definitions)]
+    return tuple(dict.fromkeys([*known, *words]))
 
 
 def heading(entry: Entry, result: str, style: StyleName = "unicode") -> str:
@@ -106,7 +132,8 @@ def heading(entry: Entry, result: str, style: StyleName = "unicode") -> str:
     if request is None or result == request.output:
         return spelling.name(result).text
     if request.kind == "hessian":
-        return spelling.derivative(request.kind, request.output, (request.wrt[0], request.wrt[-1]))
+        names = next((names for block, *names in request.pairs if block == result), request.wrt)
+        return spelling.derivative(request.kind, request.output, (names[0], names[-1]))
     if request.kind in ("gradient", "jacobian") and result in request.wrt:
         kind = "gradient" if request.layout == "gradient" else request.kind  # ∇: inputs, then outputs
         return spelling.derivative(kind, request.output, (result,))
@@ -123,8 +150,7 @@ def entry_formulas(program: Program, entry: Entry, style: StyleName = "unicode")
         for result, node in entry.results
         if request.kind != "gradient" or result != request.output or result in request.wrt
     ]
-    taken = [*(spec.name for spec in program.sizes), *program.inputs, *(name for name, _ in program.definitions)]
-    return equations(roots, names_of(program), style, taken=taken)
+    return equations(roots, names_of(program), style, taken=taken_names(program))
 
 
 def docstring_lines(program: Program, entry: Entry) -> tuple[str, ...]:
@@ -145,5 +171,6 @@ __all__ = [
     "heading",
     "names_of",
     "show",
+    "taken_names",
     "typeset",
 ]

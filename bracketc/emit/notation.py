@@ -112,7 +112,7 @@ class Notation:
 
     # ------------------------------------------------------------------------------------------ products
     def matrix_product(self, operands: Sequence[Text]) -> Text:
-        return Text(" @ ".join(self.at(o, POWER) for o in operands), MATRIX)
+        return Text(" @ ".join(self.at(o, MATRIX if o.level == MATRIX else POWER) for o in operands), MATRIX)
 
     def formal_product(self, operands: Sequence[Text], ranks: Sequence[int]) -> Text:
         """Operands of ``ranks`` side by side: the axes of each in turn."""
@@ -348,7 +348,7 @@ class Latex(Notation):
         return Text(r"\mathbf{1}")
 
     def matrix_product(self, operands: Sequence[Text]) -> Text:
-        return Text(r" \, ".join(self.at(o, POWER) for o in operands), MATRIX)
+        return Text(r" \, ".join(self.at(o, MATRIX if o.level == MATRIX else POWER) for o in operands), MATRIX)
 
     def formal_product(self, operands: Sequence[Text], ranks: Sequence[int]) -> Text:
         if list(ranks) == [1, 1]:

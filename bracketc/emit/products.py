@@ -13,33 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Protocol
 
+from bracketc.emit.forms import form_of
 from bracketc.emit.juxtaposition import flattened, formal_text
-from bracketc.emit.notation import FormName, Notation, Text
+from bracketc.emit.notation import Text
+from bracketc.emit.scalars import ONE, Writer, is_reciprocal, scalar_factor, scalar_product
+from bracketc.ir.build import einsum
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Delta, Einsum, Labels, Literal, Node, Number, Pointwise, Size, Tensor
+from bracketc.ir.nodes import Delta, Einsum, Labels, Node, Pointwise
 from bracketc.ir.printer import label_text
-
-ONE = Text("1")
-
-
-class TextOf(Protocol):
-    """The text of an operand; ones in it need not be ``sized`` where something beside them gives their size."""
-
-    def __call__(self, node: Node, sized: bool = True) -> Text: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Writer:
-    """What the text of a bracket needs from its surroundings: the text of operands, and how to spell."""
-
-    notation: Notation
-    text: TextOf
-    is_named: Callable[[Node], bool]
-    form: FormName = "auto"
-    sized: bool = False
-    note: Callable[[Einsum, Sequence[tuple[Node, Labels]]], None] = lambda node, tensors: None  # told of each bracket
 
 
 def bracket_form(node: Einsum, writer: Writer) -> Text:
@@ -48,7 +30,7 @@ def bracket_form(node: Einsum, writer: Writer) -> Text:
         node = flattened(node, writer.is_named) or node
     front, tensors = split(node)
     if not tensors and not node.output:
-        return _scalar_product(node, front, writer)
+        return scalar_product(node, front, writer)
     found = _whole_text(node, tensors, writer)
     if found is None:  # labels are needed: they may as well say all of it
         flat = flattened(node, writer.is_named)
@@ -56,26 +38,11 @@ def bracket_form(node: Einsum, writer: Writer) -> Text:
             node = flat
             front, tensors = split(flat)
             if not tensors and not node.output:
-                return _scalar_product(node, front, writer)
+                return scalar_product(node, front, writer)
             found = _whole_text(node, tensors, writer)
     if found is None:
         found = _index_bracket(node, _untransposed(tensors, writer), writer)
     return writer.notation.scaled(scalar_factor(node.coefficient, front, writer), found)
-
-
-def _scalar_product(node: Einsum, scalars: Sequence[Node], writer: Writer) -> Text:
-    """A product of scalars: what is long stands behind the short ones, -(1/N) (x · y)."""
-    long = [factor for factor in scalars if _is_long(factor, writer)]
-    coefficient = scalar_factor(node.coefficient, [factor for factor in scalars if factor not in long], writer)
-    if not long:
-        return coefficient
-    return writer.notation.scaled(coefficient, writer.notation.scalars(list(map(writer.text, long))))
-
-
-def _is_long(node: Node, writer: Writer) -> bool:
-    if isinstance(node, Pointwise) and node.function == "power" and node.exponent == -1:
-        return False
-    return not (isinstance(node, Tensor | Size | Literal) or writer.is_named(node))
 
 
 def _untransposed(tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> list[tuple[Node, Labels]]:
@@ -105,39 +72,6 @@ def is_spread(node: Node) -> bool:
     return isinstance(node, Einsum) and node.rank > 0 and not any(labels for _, labels in node.factors)
 
 
-def scalar_factor(coefficient: Number, scalars: Sequence[Node], writer: Writer) -> Text:
-    """The scalars of a product as one factor: ``-(1/N)``, ``2/(N D)``, ``0.5``."""
-    notation = writer.notation
-    above: list[Text] = []
-    below: list[Text] = []
-    for node in scalars:
-        if (
-            isinstance(node, Pointwise)
-            and node.function == "power"
-            and node.exponent == -1
-            and not writer.is_named(node)
-        ):
-            below.append(writer.text(node.args[0]))
-        else:
-            above.append(writer.text(node))
-    negative = False
-    if below and isinstance(coefficient, Fraction) and max(abs(coefficient.numerator), coefficient.denominator) < 1000:
-        negative = coefficient < 0
-        if abs(coefficient.numerator) != 1:
-            above.insert(0, Text(str(abs(coefficient.numerator))))
-        if coefficient.denominator != 1:
-            below.insert(0, Text(str(coefficient.denominator)))
-    elif not isinstance(coefficient, Fraction) or coefficient != 1:
-        number = notation.number(coefficient)
-        negative = number.negative
-        if number.body != "1":
-            above.insert(0, replace(number, negative=False))
-    top = notation.scalars(above) if above else ONE
-    if below:
-        top = notation.quotient(top, notation.scalars(below))
-    return replace(top, negative=negative != top.negative)
-
-
 def tensor_part(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text:
     """The text of a bracket without its scalar factors and its coefficient."""
     found = _whole_text(node, tensors, writer)
@@ -154,8 +88,9 @@ def _whole_text(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Wr
     tensors = _untransposed(tensors, writer)
     writer.note(node, tensors)
     if writer.form == "index":
-        return None
-    for rule in (_same_labels, _side_by_side, _permutation):
+        ((factor, labels), *others) = tensors
+        return writer.text(factor) if not others and labels == node.output else None
+    for rule in (_same_labels, _side_by_side, _permutation, _diagonal):
         found = rule(node, tensors, writer)
         if found is not None:
             return found
@@ -173,7 +108,10 @@ def _index_bracket(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer:
         if isinstance(factor, Delta) and (sized.intersection(labels) or not notation.reads_back):
             factors.append(notation.delta(texts))
             sized.update(labels)
-        elif _is_reciprocal(factor, writer) and set(labels) <= set(node.output):
+        elif isinstance(factor, Delta):
+            factors.append(notation.labelled(notation.identity(factor.extent), texts))
+            sized.update(labels)
+        elif is_reciprocal(factor, writer) and set(labels) <= set(node.output):
             assert isinstance(factor, Pointwise)
             divisors.append(notation.labelled(writer.text(factor.args[0]), texts))
         else:
@@ -184,12 +122,6 @@ def _index_bracket(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer:
             ones = notation.ones((node.extents[label],), writer.sized)
             factors.insert(0, notation.labelled(ones, [label_text(label)]))
     return notation.bracket(notation.entries(factors or ["1"], divisors), [label_text(label) for label in node.output])
-
-
-def _is_reciprocal(node: Node, writer: Writer) -> bool:
-    return (
-        isinstance(node, Pointwise) and node.function == "power" and node.exponent == -1 and not writer.is_named(node)
-    )
 
 
 # --------------------------------------------------------------------------------------------------- any rank
@@ -204,7 +136,7 @@ def _same_labels(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: W
     sized = all(is_loose(factor) for factor in nodes)
     if first == node.output:
         return hadamard([(factor, writer.text(factor, sized)) for factor in nodes], writer)
-    if node.output or any(_is_reciprocal(factor, writer) for factor in nodes):
+    if node.output or any(is_reciprocal(factor, writer) for factor in nodes):
         return None
     notation = writer.notation
     if len(nodes) == 1:
@@ -230,7 +162,7 @@ def hadamard(factors: Sequence[tuple[Node, Text]], writer: Writer) -> Text:
     above: list[Text] = []
     below: list[Text] = []
     for (node, text), count in counts.items():
-        if count == 1 and _is_reciprocal(node, writer):
+        if count == 1 and is_reciprocal(node, writer):
             assert isinstance(node, Pointwise)
             below.append(writer.text(node.args[0]))
         else:
@@ -245,35 +177,28 @@ def hadamard(factors: Sequence[tuple[Node, Text]], writer: Writer) -> Text:
 
 
 def _side_by_side(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text | None:
-    """Factors whose labels follow each other in the result, with ones where it has labels of its own."""
-    labels_of = {labels[0]: (factor, labels) for factor, labels in tensors}
-    if len(labels_of) != len(tensors):
+    """Factors that share no label and sum none, with ones where the result has labels of its own.
+
+    (u_i A_jk | ijk)  ->  u A          (δ_ik x_j | ijk)  ->  (eye(N) x)_132
+    """
+    carried = [label for _, labels in tensors for label in labels]
+    if len(set(carried)) < len(carried) or not set(carried) <= set(node.output):
         return None
-    operands: list[Text] = []
-    ranks: list[int] = []
-    place = 0
-    used = 0
-    while place < node.rank:
-        label = node.output[place]
-        if label in labels_of:
-            factor, labels = labels_of[label]
-            if node.output[place : place + len(labels)] != labels:
-                return None
-            operands.append(writer.text(factor))
-            used += 1
-            ranks.append(len(labels))
-            place += len(labels)
-        else:
-            if any(label in labels for _, labels in tensors):
-                return None
-            operands.append(writer.notation.ones((node.extents[label],), writer.sized))
-            ranks.append(1)
-            place += 1
-    if used != len(tensors) or sum(len(labels) for _, labels in tensors) != len(
-        {label for _, labels in tensors for label in labels}
-    ):
+    notation = writer.notation
+    places = node.output.index
+    parts: list[tuple[Labels, Node | None]] = [(labels, factor) for factor, labels in tensors]
+    parts += [((label,), None) for label in node.output if label not in carried]
+    parts.sort(key=lambda part: min(map(places, part[0])))
+    order = [label for labels, _ in parts for label in labels]
+    straight = order == list(node.output)
+    if len(parts) == 1 or not (straight or (node.rank > 2 and len(parts) == len(tensors))):
         return None
-    return operands[0] if len(operands) == 1 else writer.notation.formal_product(operands, ranks)
+    operands = [
+        writer.text(factor) if factor is not None else notation.ones((node.extents[labels[0]],), writer.sized)
+        for labels, factor in parts
+    ]
+    product = notation.formal_product(operands, [len(labels) for labels, _ in parts])
+    return product if straight else notation.permuted(product, [order.index(label) + 1 for label in node.output])
 
 
 def _permutation(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text | None:
@@ -282,10 +207,33 @@ def _permutation(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: W
     factor, labels = tensors[0]
     if sorted(labels) != sorted(node.output) or len(set(labels)) != len(labels):
         return None
-    text = writer.text(factor)
+    if labels == node.output:
+        return writer.text(factor)
     if len(labels) == 2:
+        return _transposed(factor, writer.text(factor), writer)
+    return writer.notation.permuted(writer.text(factor), [labels.index(label) + 1 for label in node.output])
+
+
+def _diagonal(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text | None:
+    """A diagonal matrix: (δ_ij x_i | ij)  ->  diag(x)."""
+    rest = [(factor, labels) for factor, labels in tensors if not isinstance(factor, Delta)]
+    if node.rank != 2 or len(tensors) != len(rest) + 1 or not rest:
+        return None
+    delta = next(labels for factor, labels in tensors if isinstance(factor, Delta))
+    inside = {label for _, labels in rest for label in labels}
+    first, second = node.output
+    if set(delta) != {first, second} or (first in inside) == (second in inside):
+        return None
+    entries = einsum(1, rest, (first,) if first in inside else (second,), dict(enumerate(node.extents)))
+    return writer.notation.call("diag", [writer.text(entries)])
+
+
+def _transposed(node: Node | None, text: Text, writer: Writer) -> Text:
+    """The transpose of a matrix; of a product, the product of the transposes."""
+    if not isinstance(node, Einsum) or writer.is_named(node) or len(node.extents) == len(node.output) or form_of(node):
         return writer.notation.transpose(text)
-    return writer.notation.permuted(text, [labels.index(label) + 1 for label in node.output])
+    flipped = einsum(node.coefficient, node.factors, node.output[::-1], dict(enumerate(node.extents)))
+    return writer.text(flipped)
 
 
 # ------------------------------------------------------------------------------------------- matrices and vectors
@@ -296,6 +244,7 @@ class _Unit:
     text: Text
     flipped: bool = False
     symmetric: bool = False
+    node: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +256,7 @@ class _Term:
     node: Node | None = None
 
     def flip(self) -> _Term:
-        units = tuple(_Unit(u.text, u.flipped != (not u.symmetric), u.symmetric) for u in reversed(self.units))
+        units = tuple(replace(u, flipped=u.flipped != (not u.symmetric)) for u in reversed(self.units))
         return _Term(self.labels[::-1], units, self.node)
 
     def oriented(self, labels: Labels) -> _Term:
@@ -347,7 +296,7 @@ class _Graph:
                 text = self.notation.diagonal(self.writer.text(factor))
                 self.terms.append(_Term(labels[:1], (_Unit(text),)))
             else:
-                self.terms.append(_Term(labels, (_Unit(self.writer.text(factor)),), factor))
+                self.terms.append(_Term(labels, (_Unit(self.writer.text(factor), node=factor),), factor))
         return True
 
     def _uses(self, label: int) -> int:
@@ -377,7 +326,7 @@ class _Graph:
             )
             terms = [term.oriented(first) for term in group]
             texts = [(term.node or self.node, self._joined(term)) for term in terms]
-            if whole and not any(term.node is not None and _is_reciprocal(term.node, self.writer) for term in terms):
+            if whole and not any(term.node is not None and is_reciprocal(term.node, self.writer) for term in terms):
                 self.scalars.append(self.notation.dot(hadamard(texts[:-1], self.writer), texts[-1][1]))
             else:
                 merged.append(_Term(first, (_Unit(hadamard(texts, self.writer)),)))
@@ -481,5 +430,5 @@ class _Graph:
         return scalars if body is ONE else self.notation.scaled(scalars, body)
 
     def _joined(self, term: _Term) -> Text:
-        texts = [self.notation.transpose(unit.text) if unit.flipped else unit.text for unit in term.units]
+        texts = [_transposed(unit.node, unit.text, self.writer) if unit.flipped else unit.text for unit in term.units]
         return texts[0] if len(texts) == 1 else self.notation.matrix_product(texts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Tensor
+from bracketc.ir.nodes import Delta, Literal, Tensor
 from bracketc.ir.program import Kind, SizeSpec
 from bracketc.ir.rewrite import Origin
 from bracketc.lang import syntax
@@ -149,6 +149,10 @@ def bind_constants(declarations: Declarations, scope: Scope) -> None:
     """Bind numbers and identities, each of which may use those above it."""
     for name, constant in declarations.constants.items():
         try:
-            scope.bindings[name] = scope.run.evaluate(constant.value, scope)
+            value = scope.run.evaluate(constant.value, scope)
+            known = scope.run.origins.get(value.node)
+            if isinstance(value.node, Literal | Delta) and (known is None or known.name is None):
+                scope.run.origins[value.node] = Origin(name, constant.value.span)
+            scope.bindings[name] = value
         except Abort:
             scope.bindings[name] = Failed()

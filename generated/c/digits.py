@@ -478,9 +478,9 @@ def backward(residuals, J=None, A2=None, *, out=None, strict=False):
     Formulas
         E = (bar_J/N) softmax^1(A2) + bar_A2 - (bar_J/N) Y
         G = (1 ⊖ Z1**2) ⊙ (E @ W2^T)
-        ∇[W1](J) = 0.001 bar_J W1 + X^T @ G
+        ∇[W1](J) = lam bar_J W1 + X^T @ G
         ∇[b1](J) = G^T @ 𝟏
-        ∇[W2](J) = Z1^T @ E + 0.001 bar_J W2
+        ∇[W2](J) = Z1^T @ E + lam bar_J W2
         ∇[b2](J) = E^T @ 𝟏
     """
     (
@@ -589,9 +589,9 @@ def value_and_grad(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
     Formulas
         E = softmax^1(A2) - Y
         G = (1/N) (1 ⊖ Z1**2) ⊙ (E @ W2^T)
-        ∇[W1](J) = X^T @ G + 0.001 W1
+        ∇[W1](J) = X^T @ G + lam W1
         ∇[b1](J) = G^T @ 𝟏
-        ∇[W2](J) = (1/N) Z1^T @ E + 0.001 W2
+        ∇[W2](J) = (1/N) Z1^T @ E + lam W2
         ∇[b2](J) = (1/N) E^T @ 𝟏
     """
     (

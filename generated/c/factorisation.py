@@ -428,8 +428,8 @@ def backward(residuals, J=None, *, out=None, strict=False):
 
     Formulas
         E = bar_J M ⊙ (M ⊙ (R - U @ V^T))
-        ∇[U](J) = 0.1 bar_J U - E @ V
-        ∇[V](J) = 0.1 bar_J V - E^T @ U
+        ∇[U](J) = lam bar_J U - E @ V
+        ∇[V](J) = lam bar_J V - E^T @ U
     """
     K, N, P, M, U, V, J, saved, U_out, V_out = _backward_checked(residuals, J, out, strict)
     status = _lib.factorisation_call_backward(
@@ -517,8 +517,8 @@ def value_and_grad(R, M, U, V, *, out=None, strict=False):
 
     Formulas
         E = M ⊙ (M ⊙ (R - U @ V^T))
-        ∇[U](J) = 0.1 U - E @ V
-        ∇[V](J) = 0.1 V - E^T @ U
+        ∇[U](J) = lam U - E @ V
+        ∇[V](J) = lam V - E^T @ U
     """
     K, N, P, R, M, U, V, J_out, U_out, V_out = _value_and_grad_checked(R, M, U, V, out, strict)
     status = _lib.factorisation_call_value_and_grad(

@@ -421,8 +421,8 @@ def backward(residuals, J=None, *, out=None, strict=False):
 
     Formulas
         E = bar_J M ⊙ (M ⊙ (R - U @ V^T))
-        ∇[U](J) = 0.1 bar_J U - E @ V
-        ∇[V](J) = 0.1 bar_J V - E^T @ U
+        ∇[U](J) = lam bar_J U - E @ V
+        ∇[V](J) = lam bar_J V - E^T @ U
     """
     M, U, V, J, saved_0, U_out, V_out = _backward_checked(residuals, J, out, strict)
     _backward_kernel(M, U, V, J, saved_0, U_out, V_out)
@@ -498,8 +498,8 @@ def value_and_grad(R, M, U, V, *, out=None, strict=False):
 
     Formulas
         E = M ⊙ (M ⊙ (R - U @ V^T))
-        ∇[U](J) = 0.1 U - E @ V
-        ∇[V](J) = 0.1 V - E^T @ U
+        ∇[U](J) = lam U - E @ V
+        ∇[V](J) = lam V - E^T @ U
     """
     R, M, U, V, J_out, U_out, V_out = _value_and_grad_checked(R, M, U, V, out, strict)
     _value_and_grad_kernel(R, M, U, V, J_out, U_out, V_out)

@@ -409,7 +409,7 @@ def backward(residuals, J=None, *, out=None, strict=False):
         b: float32 scalar
 
     Formulas
-        ∇[w](J) = bar_J ((1/N) X^T @ r + 0.01 w)
+        ∇[w](J) = bar_J ((1/N) X^T @ r + lam w)
         ∇[b](J) = (bar_J/N) sum(r)
     """
     N, X, w, J, saved_0, w_out, b_out = _backward_checked(residuals, J, out, strict)
@@ -483,7 +483,7 @@ def value_and_grad(X, y, w, b, *, out=None, strict=False):
         b: float32 scalar
 
     Formulas
-        ∇[w](J) = (1/N) X^T @ r + 0.01 w
+        ∇[w](J) = (1/N) X^T @ r + lam w
         ∇[b](J) = (1/N) sum(r)
     """
     N, X, y, w, b, J_out, w_out, b_out = _value_and_grad_checked(X, y, w, b, out, strict)

@@ -563,9 +563,9 @@ def backward(residuals, J=None, *, out=None, strict=False):
         E = (bar_J/N) (Z3 - Y) ⊙ (1 ⊖ Z3**2)
         G = (1 ⊖ Z2**2) ⊙ (E @ W3^T)
         S = (1 ⊖ Z1**2) ⊙ (G @ W2^T)
-        ∇[W1](J) = X^T @ S + 0.001 bar_J W1
-        ∇[W2](J) = Z1^T @ G + 0.001 bar_J W2
-        ∇[W3](J) = 0.001 bar_J W3 + Z2^T @ E
+        ∇[W1](J) = X^T @ S + lam bar_J W1
+        ∇[W2](J) = Z1^T @ G + lam bar_J W2
+        ∇[W3](J) = lam bar_J W3 + Z2^T @ E
         ∇[b1](J) = S^T @ 𝟏
         ∇[b2](J) = G^T @ 𝟏
         ∇[b3](J) = E^T @ 𝟏
@@ -689,9 +689,9 @@ def value_and_grad(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
         E = (1/N) (Z3 - Y) ⊙ (1 ⊖ Z3**2)
         G = (1 ⊖ Z2**2) ⊙ (E @ W3^T)
         S = (1 ⊖ Z1**2) ⊙ (G @ W2^T)
-        ∇[W1](J) = X^T @ S + 0.001 W1
-        ∇[W2](J) = Z1^T @ G + 0.001 W2
-        ∇[W3](J) = Z2^T @ E + 0.001 W3
+        ∇[W1](J) = X^T @ S + lam W1
+        ∇[W2](J) = Z1^T @ G + lam W2
+        ∇[W3](J) = Z2^T @ E + lam W3
         ∇[b1](J) = S^T @ 𝟏
         ∇[b2](J) = G^T @ 𝟏
         ∇[b3](J) = E^T @ 𝟏
