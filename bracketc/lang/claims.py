@@ -7,105 +7,26 @@ What cannot be read becomes a claim with its diagnostics; the other claims of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal as OneOf
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from bracketc.errors import Diagnostic, Span
-from bracketc.ir import build
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Node
 from bracketc.ir.program import Program
 from bracketc.ir.rewrite import Roots
 from bracketc.ir.sizes import substitute_dims
-from bracketc.lang import syntax
+from bracketc.lang import syntax, words
+from bracketc.lang.citations import Citations
 from bracketc.lang.entries import integer
-from bracketc.lang.general import General, Use, general
 from bracketc.lang.opening import Opened, deep_stack, dims_of, open_file
 from bracketc.lang.problems import Abort, Problems
+from bracketc.lang.proofs import Block, Case, Claim, ClaimKind, Derivations
 from bracketc.lang.scope import Scope
+from bracketc.lang.sides import Pairing, Side, side
 from bracketc.lang.sizes import is_unknown
-from bracketc.lang.steps import Step
-from bracketc.lang.values import Binding, Quantity, Value, kind_of
 from bracketc.lang.variation import Variation
 
-ClaimKind = OneOf["step", "conclusion", "definition"]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A step about members of a family, for one number: ``where`` is (j, 2). ``goal`` as in :class:`Claim`."""
-
-    where: tuple[str, int]
-    left: Node
-    right: Node
-    goal: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """``left = right``, one step of a derivation; ``problems`` say why a side has no tensor.
-
-    ``definition`` is the first line where the block defines its target; there is nothing to prove about it.
-    ``left_span`` may lie lines above ``right_span``, for a line that begins with ``=`` goes on with the chain above.
-    ``goal`` is (J, W) in a chain that begins with ``∇[W](J)``, whose first claim ``is_first``.
-
-    A step that holds for every step of a recurrence has one more axis in front, that of the steps. One that holds for every
-    member of a family has ``cases``, the first of which is ``left = right``.
-    """
-
-    kind: ClaimKind
-    left: Node | None
-    right: Node | None
-    left_span: Span
-    right_span: Span
-    remark: str | None = None
-    problems: tuple[Diagnostic, ...] = ()
-    goal: tuple[str, str] | None = None
-    is_first: bool = False
-    cases: tuple[Case, ...] = ()
-
-    @property
-    def equations(self) -> tuple[tuple[tuple[str, str] | None, Node | None, Node | None], ...]:
-        """``goal``, ``left`` and ``right``, or those of every case."""
-        if self.cases:
-            return tuple((case.goal, case.left, case.right) for case in self.cases)
-        return ((self.goal, self.left, self.right),)
-
-    @property
-    def text(self) -> str:
-        """The equation on one line."""
-        return " ".join(f"{self.left_span.text} = {self.right_span.text}".split())
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One derivation. ``title`` is its head as written, without ``{``, and ``head`` where that stands."""
-
-    title: str
-    label: str | None
-    claims: tuple[Claim, ...]
-    span: Span
-    head: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Derivations:
-    """All derivations of a file. ``program`` has its sizes, arguments and constraints; its results are empty."""
-
-    program: Program
-    blocks: tuple[Block, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """A member of a chain that has been read; with ``uses`` of a number of a range it has no value by itself."""
-
-    value: Value | None
-    expr: syntax.Expr
-    span: Span
-    scope: Scope
-    uses: Mapping[str, list[Use]]
+__all__ = ["Block", "Case", "Claim", "ClaimKind", "Derivations", "elaborate_derivations", "read_block"]
 
 
 def elaborate_derivations(tree: syntax.SyntaxFile) -> Derivations:
@@ -118,8 +39,9 @@ def elaborate_derivations(tree: syntax.SyntaxFile) -> Derivations:
     problems.finish()
     run = opened.run
     blocks: list[Block] = []
+    citations = Citations(run.declarations.derivations)
     for statement in run.declarations.derivations:
-        blocks.append(read_block(statement, opened))
+        blocks.append(read_block(statement, opened, citations))
     run.problems = problems
     for left, right in run.sizes.settle():
         problems.record(f"two sizes differ: {left} and {right}", tree.span)
@@ -131,16 +53,17 @@ def elaborate_derivations(tree: syntax.SyntaxFile) -> Derivations:
     return Derivations(program, tuple(_with_sizes(block, solution, opened) for block in blocks))
 
 
-def read_block(statement: syntax.Derivation, opened: Opened) -> Block:
+def read_block(statement: syntax.Derivation, opened: Opened, citations: Citations | None = None) -> Block:
     """The claims of one derivation; sizes that the file leaves open are not settled yet."""
     with deep_stack():
-        return _Reader(statement, opened).read()
+        return _Reader(statement, opened, citations or Citations(opened.run.declarations.derivations)).read()
 
 
 class _Reader:
     """One block while its lines are read."""
 
-    def __init__(self, statement: syntax.Derivation, opened: Opened) -> None:
+    def __init__(self, statement: syntax.Derivation, opened: Opened, citations: Citations) -> None:
+        self.citations = citations
         self.statement = statement
         self.run = opened.run
         self.problems = self.run.problems = Problems()
@@ -162,7 +85,7 @@ class _Reader:
     def _lines(self) -> None:
         statement = self.statement
         started = self._start()
-        chain: list[_Side] = []
+        chain: list[Side] = []
         for number, line in enumerate(statement.steps):
             self._bind(line)
             for segment in line.segments:
@@ -185,6 +108,14 @@ class _Reader:
                         self._reject(chain[0].span, "a conclusion is an equation", "write ∇[W](J) = …", line.remark)
             if self._mentions_differential(line):
                 self.differential = True
+            self._cited(line)
+
+    def _cited(self, line: syntax.Step) -> None:
+        """What is wrong with the label or the citations of a line spoils its last step."""
+        found = self.citations.problems(line, self.statement)
+        if found and self.claims:
+            last = self.claims[-1]
+            self.claims[-1] = replace(last, left=None, right=None, cases=(), problems=(*last.problems, *found))
 
     # ------------------------------------------------------------------------------------------- head and first line
     def _start(self) -> bool:
@@ -199,10 +130,11 @@ class _Reader:
         first = statement.steps[0].segments[0].equations[0] if statement.steps else None
         if first is not None and len(first.members) > 1 and first.members[0].value == target.name:
             return False
+        near = words.nearest(target.name.text, self.run.declarations.definitions)
         self._reject(
             target.span,
             f"{target.span.text} is not defined",
-            f"define it in the file, or in the first line: {target.span.text} = …",
+            f"did you mean {near}?" if near else f"define it in the file, or in the first line: {target.span.text} = …",
             None,
         )
         return True
@@ -236,7 +168,7 @@ class _Reader:
             if argument.kind == "param"
         )
 
-    def _definition(self, members: Sequence[syntax.Member], line: syntax.Step) -> list[_Side]:
+    def _definition(self, members: Sequence[syntax.Member], line: syntax.Step) -> list[Side]:
         """The first line, which defines the target inside the block."""
         assert self.statement.target is not None
         name = self.statement.target.name
@@ -246,10 +178,10 @@ class _Reader:
         if self.problems.diagnostics:
             self.variation.lost(name.text)
         self._vary()
-        side = self._side(members[1])
-        claim = self._claim("definition", side, side, line)
+        found = self._read_side(members[1])
+        claim = self._claim("definition", found, found, line)
         self.claims.append(replace(claim, left_span=members[0].span))
-        return [side]
+        return [found]
 
     def _bind(self, line: syntax.Step) -> None:
         if line.where:
@@ -260,16 +192,19 @@ class _Reader:
 
     # ------------------------------------------------------------------------------------------- chains
     def _chain(
-        self, chain: list[_Side], members: Sequence[syntax.Member], kind: ClaimKind, line: syntax.Step
+        self, chain: list[Side], members: Sequence[syntax.Member], kind: ClaimKind, line: syntax.Step
     ) -> None:
         for member in members:
-            side = self._side(member)
+            found = self._read_side(member)
             if chain:
-                claim = self._claim(kind, chain[-1], side, line)
+                claim = self._claim(kind, chain[-1], found, line)
                 self.claims.append(replace(claim, is_first=len(chain) == 1))
-            elif side.value is None and not side.uses and len(members) == 1:
-                self._reject(side.span, "", "", line.remark)
-            chain.append(side)
+            elif found.value is None and not found.uses and len(members) == 1:
+                self._reject(found.span, "", "", line.remark)
+            chain.append(found)
+
+    def _read_side(self, member: syntax.Member) -> Side:
+        return side(member, self.run, self.variation)
 
     def _goal(self, first: syntax.Expr, scope: Scope) -> tuple[str, str] | None:
         """``∇[W](J) = …``: what is concluded, called as requests call it."""
@@ -284,116 +219,49 @@ class _Reader:
             names.append(name + "".join(map(str, numbers)))
         return names[0], names[1]
 
-    def _regrow(self, chain: list[_Side], member: syntax.Member, line: syntax.Step) -> None:
+    def _regrow(self, chain: list[Side], member: syntax.Member, line: syntax.Step) -> None:
         """``⇝`` at the start of a line: the last member was a stage of this one, which takes its place."""
         last = chain.pop()
         if self.claims and self.claims[-1].right_span == last.span:
             self.claims.pop()
         self._chain(chain, [member], "step", line)
 
-    def _side(self, member: syntax.Member) -> _Side:
-        scope = self.variation.scope
-        value: Value | None = None
-        found: Mapping[str, list[Use]] = {}
-        try:
-            found = self.variation.uses(member.value, scope)
-            if not found:
-                value = self.run.evaluate(member.value, scope)
-        except Abort:
-            value = None
-        return _Side(value, member.value, member.span, scope, found)
-
-    def _claim(self, kind: ClaimKind, left: _Side, right: _Side, line: syntax.Step) -> Claim:
-        if left.uses or right.uses:
-            return self._general(kind, left, right, line)
-        nodes = self._matched(left, right)
-        goal = self._goal(self.goal, self.variation.scope) if self.goal is not None else None
-        return self._made(kind, left, right, line, nodes, goal)
-
-    def _general(self, kind: ClaimKind, left: _Side, right: _Side, line: syntax.Step) -> Claim:
-        """An equation for every number of a range."""
-        merged: dict[str, list[Use]] = {}
-        for side in (left, right):
-            for name, places in side.uses.items():
-                merged.setdefault(name, []).extend(places)
-        try:
-            found = general(merged, right.span, right.scope)
-            assert found is not None
-            if found.numbers is None:
-                return self._made(kind, left, right, line, self._of_steps(found, left, right), None)
-            cases = tuple(self._of_member(found, number, left, right) for number in found.numbers)
-        except Abort:
-            return self._made(kind, left, right, line, None, None)
-        claim = self._made(kind, left, right, line, (cases[0].left, cases[0].right), cases[0].goal)
-        return claim if claim.problems else replace(claim, cases=cases)
-
-    def _of_steps(self, found: General, left: _Side, right: _Side) -> tuple[Node, Node]:
-        step = Step(self.run, found.first, found.last)
-        pair = self._read(left, right, {found.name: Quantity(step.variable)}, step)
-        return step.close(pair[0]), step.close(pair[1])
-
-    def _of_member(self, found: General, number: int, left: _Side, right: _Side) -> Case:
-        bound = {found.name: Quantity(Dim.of(number))}
-        pair = self._read(left, right, bound, None)
-        goal = self._goal(self.goal, right.scope.inner(bound)) if self.goal is not None else None
-        return Case((found.name, number), *pair, goal)
-
-    def _read(self, left: _Side, right: _Side, bound: Mapping[str, Binding], step: Step | None) -> tuple[Node, Node]:
-        """Both sides at a number of a range."""
-        sides = []
-        for side in (left, right):
-            scope = self.variation.opened(side.expr, side.scope, bound, step)
-            sides.append(replace(side, value=self.run.evaluate(side.expr, scope)))
-        nodes = self._matched(*sides)
-        if nodes is None:
-            raise Abort
-        return nodes
-
-    def _made(
-        self,
-        kind: ClaimKind,
-        left: _Side,
-        right: _Side,
-        line: syntax.Step,
-        nodes: tuple[Node, Node] | None,
-        goal: tuple[str, str] | None,
-    ) -> Claim:
+    def _claim(self, kind: ClaimKind, left: Side, right: Side, line: syntax.Step) -> Claim:
+        pairing = Pairing(self.run, self.variation, left, right)
+        pairs = pairing.read()
         problems = self._taken()
-        if nodes is None and not problems:
-            before = left.value is None and not left.uses and right.value is not None
-            message = "the member before it could not be read" if before else "it uses what could not be read"
-            problems = (Diagnostic(message, right.span, notes=((("that member", left.span),) if before else ())),)
-        first, second = nodes if nodes is not None and not problems else (None, None)
-        return Claim(kind, first, second, left.span, right.span, line.remark, problems, goal)
+        cited = self.citations.cited(line.remark)
+        made = Claim(kind, None, None, left.span, right.span, line.remark, problems, None, False, (), line.label, cited, pairing)
+        if pairs is None or problems:
+            if not problems:
+                before = left.value is None and not left.uses and right.value is not None
+                message = "the member before it could not be read" if before else "it uses what could not be read"
+                problems = (Diagnostic(message, right.span, notes=((("that member", left.span),) if before else ())),)
+            goal = self._goal(self.goal, right.scope) if self.goal is not None else None
+            return replace(made, problems=tuple(self._explained(problem) for problem in problems), goal=goal)
+        scopes = [self._numbered(pairing, number) for number, _, _ in pairs]
+        goals = [self._goal(self.goal, scope) if self.goal is not None else None for scope in scopes]
+        (number, first, second), *_ = pairs
+        cases: tuple[Case, ...] = ()
+        if number is not None and pairing.general is not None:
+            name = pairing.general.name
+            cases = tuple(Case((name, n or 0), one, other, goal) for (n, one, other), goal in zip(pairs, goals, strict=True))
+        return replace(made, left=first, right=second, goal=goals[0], cases=cases)
 
-    def _matched(self, left: _Side, right: _Side) -> tuple[Node, Node] | None:
-        """Both sides, of one shape; a bare 0 fits any."""
-        if left.value is None or right.value is None:
-            return None
-        first, second = left.value, right.value
-        if _is_bare_zero(left.expr) and second.rank:
-            return build.zeros(second.node.shape), second.node
-        if _is_bare_zero(right.expr) and first.rank:
-            return first.node, build.zeros(first.node.shape)
-        if first.rank != second.rank:
-            self.problems.record(
-                f"the sides have different ranks: {_kind(first)} and {_kind(second)}",
-                right.span,
-                "",
-                [(_kind(first), left.span)],
-            )
-            return None
-        for axis, (one, other) in enumerate(zip(first.node.shape, second.node.shape, strict=True), 1):
-            if not self.run.sizes.unify(one, other):
-                sizes = [self.run.sizes.resolve(size) for size in (one, other)]
-                self.problems.record(
-                    f"the sides have different shapes: dimension {axis} is {sizes[0]} left and {sizes[1]} right",
-                    right.span,
-                    "transpose one side, or give the sizes one name if they are always equal",
-                    [(f"left, {_kind(first)}", left.span)],
-                )
-                return None
-        return first.node, second.node
+    def _numbered(self, pairing: Pairing, number: int | None) -> Scope:
+        return pairing.right.scope.inner(pairing.bound(number)[0]) if number is not None else pairing.right.scope
+
+    def _explained(self, problem: Diagnostic) -> Diagnostic:
+        """An unknown name that a `where` further down binds."""
+        name = problem.message.removeprefix("unknown name ")
+        if name == problem.message or problem.span is None:
+            return problem
+        for line in self.statement.steps:
+            for binding in line.where:
+                if binding.target.name.text == name and binding.span.start > problem.span.start:
+                    notes = (("bound here, for this line and those after it", binding.target.span),)
+                    return Diagnostic(f"{name} is used before its `where`", problem.span, "move the `where` up to this line", notes)
+        return problem
 
     # ------------------------------------------------------------------------------------------- problems
     def _taken(self) -> tuple[Diagnostic, ...]:
@@ -437,14 +305,6 @@ def _indexed(part: syntax.Expr | syntax.Reference) -> tuple[str | None, Sequence
     if isinstance(part, syntax.Index) and isinstance(part.operand, syntax.Name):
         return part.operand.text, part.entries
     return (part.text if isinstance(part, syntax.Name) else None), ()
-
-
-def _is_bare_zero(expr: syntax.Expr) -> bool:
-    return isinstance(expr, syntax.Number) and expr.value == 0
-
-
-def _kind(value: Value) -> str:
-    return "a row" if value.is_row else kind_of(value.rank)
 
 
 def _with_sizes(block: Block, solution: dict[str, Dim], opened: Opened) -> Block:
