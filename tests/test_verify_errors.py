@@ -18,6 +18,7 @@ param x : N
 param W : N, M
 K = A @ x
 J = a · K
+loss = J
 """
 
 
@@ -78,7 +79,7 @@ WRONG = {
         "Loss = a · x\nderivation of Lost wrt x {\n  x = x\n}", 0, "Lost is not defined", "Lost", "did you mean Loss?",
     ),
     "a target that is misspelled later": (
-        "derivation of J wrt x {\n  dJ = a · dK\n  ⟹ ∇[x](Jo) = A^T @ a\n}", 1, "unknown name Jo", "Jo", "did you mean J?",
+        "derivation of J wrt x {\n  dJ = a · dK\n  ⟹ ∇[x](lss) = A^T @ a\n}", 1, "unknown name lss", "lss", "did you mean loss?",
     ),
     "something unknown that varies": (
         "derivation of J wrt y {\n  J = a · K\n}", 0, "unknown name y", "y", "declare or define it",
