@@ -29,21 +29,29 @@ if TYPE_CHECKING:
     from bracketc.compiler import Build, build, compile, load, parse
     from bracketc.ir.program import Program, Request, TensorSpec
     from bracketc.options import OptionError, Options
+    from bracketc.structures import BlockDiagonal, Diagonal, Kronecker, Product, Structured, Sum, Symmetric
 
 __all__ = [
     "ArgumentError",
+    "BlockDiagonal",
     "BracketError",
     "Build",
     "Diagnostic",
+    "Diagonal",
+    "Kronecker",
     "LimitError",
     "OptionError",
     "Options",
+    "Product",
     "Program",
     "Request",
     "SingularError",
     "Source",
     "SourceError",
     "Span",
+    "Structured",
+    "Sum",
+    "Symmetric",
     "TensorSpec",
     "ToolchainError",
     "UnsupportedError",
@@ -65,6 +73,13 @@ _LATE = {
     "Request": "bracketc.ir.program",
     "TensorSpec": "bracketc.ir.program",
     "OptionError": "bracketc.options",
+    "Symmetric": "bracketc.structures",
+    "Sum": "bracketc.structures",
+    "Structured": "bracketc.structures",
+    "Product": "bracketc.structures",
+    "Kronecker": "bracketc.structures",
+    "Diagonal": "bracketc.structures",
+    "BlockDiagonal": "bracketc.structures",
     "Options": "bracketc.options",
 }
 

@@ -11,9 +11,9 @@ text ──read_file──▶ syntax tree ──elaborate──▶ Program ─�
 from __future__ import annotations
 
 import gc
+import math
 import os
-import warnings
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -24,7 +24,7 @@ from bracketc.calculus.requests import named_entries
 from bracketc.emit.c_module import c_module
 from bracketc.emit.module import about, c_wrapper, flat_declarations, numpy_module, title
 from bracketc.emit.names import module_name
-from bracketc.errors import LimitError, Source, SourceError
+from bracketc.errors import Diagnostic, LimitError, Source, SourceError
 from bracketc.ir.nodes import Node
 from bracketc.ir.passes import over_entries, over_program
 from bracketc.ir.program import Entry, Program
@@ -42,6 +42,7 @@ from bracketc.runtime.extension import Glue, build_extension, load_extension
 from bracketc.runtime.memory import load_text
 from bracketc.runtime.modules import remembered
 from bracketc.simplify import simplify, stabilise
+from bracketc.simplify.structure import store_structures
 from bracketc.version import VERSION
 
 _REAL_BYTES = {"float32": 4, "float64": 8}
@@ -94,15 +95,26 @@ def derive(program: Program, options: Options) -> Derived:
 def stages(program: Program, options: Options) -> Stages:
     """Everything between a program and the text of a backend.
 
-    sizes bound → stable forms recognised → derivatives expanded into entry points → simplified → planned
+    sizes bound → stable forms recognised → derivatives expanded into entry points → simplified → of derivatives with a structure,
+    what is stored → planned
     """
-    derived = derive(program, options)
+    derived = _stored(derive(program, options))
     if options.verify:
         verify(node for function in derived.entries for _, node in function.results)
         verify(node for function in derived.entries for candidate in function.candidates for node in candidate.nodes)
     planned = plan(derived.entries, derived.origins, derived.program.sizes, PlanOptions(real_bytes=_REAL_BYTES[options.dtype]))
-    _check_limits(planned, options.limits)
+    _check_limits(planned, options.limits, {function.twin for function in derived.entries})
+    _check_memory(derived.entries, options)
     return Stages(replace(derived.program, origins=derived.origins), derived.entries, planned)
+
+
+def _stored(derived: Derived) -> Derived:
+    """The functions as they are planned: those whose results have a structure compute what it stores."""
+    functions, origins = store_structures(derived.entries), derived.origins
+    new = [function for function in functions if any(form.structure for form in function.forms)]
+    simplified, origins = over_entries(new, origins, simplify)
+    found = {function.name: function for function in simplified}
+    return Derived(derived.program, tuple(found.get(function.name, function) for function in functions), origins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +130,26 @@ def emit(done: Stages, name: str, options: Options) -> Emitted:
     """The text of the module ``name``."""
     program, functions, planned, dtype = done.program, done.entries, done.plan, options.dtype
     if options.backend == "numpy":
-        text = numpy_module(name, program, functions, planned, dtype=dtype, version=VERSION, on_singular=options.on_singular)
+        text = numpy_module(
+            name,
+            program,
+            functions,
+            planned,
+            dtype=dtype,
+            version=VERSION,
+            max_memory=options.limits.max_memory,
+            on_singular=options.on_singular,
+        )
         return Emitted({f"{name}.pyi": text.stub, f"{name}.py": text.python})
     heading = title(name, program, VERSION)
+    lines, checked, threads = about(program), options.verify, options.threads
     code = c_module(
-        name,
-        planned,
-        functions,
-        dtype=dtype,
-        title=heading,
-        about=about(program),
-        checked=options.verify,
+        name, planned, functions, dtype=dtype, title=heading, about=lines, checked=checked, threads=threads,
         on_singular=options.on_singular,
     )
-    text = c_wrapper(name, program, functions, planned, code, dtype=dtype, version=VERSION)
+    text = c_wrapper(
+        name, program, functions, planned, code, dtype=dtype, version=VERSION, max_memory=options.limits.max_memory
+    )
     files = {f"{name}.h": code.header, f"{name}.c": code.source, f"{name}.pyi": text.stub, f"{name}.py": text.python}
     return Emitted(files, Glue(code.flat, "\n".join(flat_declarations(code))))
 
@@ -149,9 +167,11 @@ def _known_sizes(program: Program, options: Options) -> Mapping[str, int]:
     return options.size_map()
 
 
-def _check_limits(planned: Plan, limits: Limits) -> None:
-    """Planned cost at the hints against the limits."""
+def _check_limits(planned: Plan, limits: Limits, twins: Collection[str | None]) -> None:
+    """Planned cost at the hints against the limits; ``twins`` cost only those who ask for a dense array."""
     for schedule in planned.schedules:
+        if schedule.entry in twins:
+            continue
         for what, dim, most in (
             ("flops", schedule.flops, limits.max_flops),
             ("bytes", schedule.bytes, limits.max_bytes),
@@ -163,6 +183,23 @@ def _check_limits(planned: Plan, limits: Limits) -> None:
                     f"{schedule.entry} would take {cost:.3g} {what} ({at}), more than {most:.3g};"
                     f" the option max_{what} raises the limit"
                 )
+
+
+def _check_memory(entries: Sequence[Entry], options: Options) -> None:
+    """Dense derivatives of known size against the limit; others are checked at the call, those with a structure when
+    ``dense=True`` asks for it."""
+    most = options.limits.max_memory
+    for entry in entries:
+        nodes = dict(entry.results)
+        for form in () if any(other.twin == entry.name for other in entries) else entry.forms:
+            sizes = [] if form.structure else [extent.constant for extent in nodes[form.name].shape]
+            known = [size for size in sizes if size is not None]
+            size = math.prod(known) * _REAL_BYTES[options.dtype]
+            if sizes and len(known) == len(sizes) and size > most:
+                shape = ", ".join(map(str, known))
+                help = "products with it need no such array: jvp, vjp or hvp; the option max_memory raises the limit"
+                what = f"{entry.name} has no structure: of shape ({shape}) it would take {size:,} bytes, more than {most:,}"
+                raise LimitError(Diagnostic(what, None if entry.request is None else entry.request.span, help))
 
 
 # ------------------------------------------------------------------------------------------------- what people call

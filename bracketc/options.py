@@ -27,13 +27,21 @@ class OptionError(BracketError):
     """A setting that does not exist or has no such value."""
 
 
+MAX_MEMORY = 2**34
+"""Bytes of one dense tensor of derivatives, at most, unless the option of that name says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what one compilation may take; the message of a :class:`LimitError` names the one that was met."""
+    """Bounds on what one compilation may take; the message of a :class:`LimitError` names the one that was met.
+
+    ``max_memory`` bounds the bytes of one dense tensor of derivatives: at compilation where its sizes are known, else at the call.
+    """
 
     max_nodes: int = 2_000_000
     max_flops: int = 10**16
     max_bytes: int = 10**14
+    max_memory: int = MAX_MEMORY
 
 
 @dataclass(frozen=True, slots=True)

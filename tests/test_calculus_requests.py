@@ -226,7 +226,6 @@ def test_forward_and_backward_run_one_loop() -> None:
         ([_request("gradient", "J", "J")], "the derivative of J by itself"),
         ([_request("gradient", "J", "W"), _request("gradient", "J", "x")], "a second gradient request without a name"),
         ([_request("jacobian", "y", "x")] * 2, "two functions would be called jacobian_y_x"),
-        ([_request("hessian", "J", "x", "W", "y")], "a hessian takes one name, or two"),
         ([_request("jacobian", "y", "W", layout="column")], "denominator layout knows matrices only"),
         ([_request("jacobian", "y", "x", layout="^21·^1")], "the lists of layout \\^21·\\^1 have 2 and 1 positions"),
         ([_request("jacobian", "y", "x", layout="^3·^1")], "needs different positions from 1 to 2"),

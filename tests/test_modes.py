@@ -79,7 +79,8 @@ def test_models_have_second_derivatives_in_the_cheaper_mode(model: str) -> None:
     requests = tuple(Request("hessian", first.output, wrt) for wrt in blocks)
     program = replace(program, requests=requests)
     found, done = _schedules(program)
-    assert len(found) == len(requests)
+    twins = {entry.twin for entry in done.entries}
+    assert len([name for name in found if name not in twins]) == len(requests)
     for schedule in found.values():
         _check_values(program, done, schedule)
 
@@ -99,7 +100,7 @@ def test_the_explanation_names_the_mode_and_the_cost_of_the_others() -> None:
 def test_several_results_of_one_request_share_a_mode() -> None:
     program = bc.parse("param A : 4, 3\ninput x : 3\ny = tanh(A @ x)\njacobian y wrt A, x as slopes")
     found, done = _schedules(program)
-    assert [name for name, _ in found["slopes"].results] == ["A", "x"]
+    assert [name for name, _ in found["slopes"].results] == ["A_factor1", "A_factor2", "x"]
     _check_values(program, done, found["slopes"])
 
 

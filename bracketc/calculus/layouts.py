@@ -65,6 +65,20 @@ def arrangement(layout: str | None, outputs: int, inputs: int) -> Arrangement:
     return Arrangement(_single(axes))
 
 
+def rows(layout: str | None, outputs: int, inputs: int) -> int | None:
+    """How many axes come first that all belong to the output, or all to the input, when the others belong to the other one:
+    the rows of the Jacobian as a matrix. ``None`` where axes are mixed, merged or filled up.
+
+    rows("jacobian", 1, 2)  ->  1          rows("gradient", 1, 2)  ->  2          rows("vec", 2, 2)  ->  None
+    """
+    found = arrangement(layout, outputs, inputs)
+    if any(len(group) != 1 for group in found.groups):
+        return None
+    if all(axis < outputs for axis in found.order[:outputs]):
+        return outputs
+    return inputs if all(axis >= outputs for axis in found.order[:inputs]) else None
+
+
 def _single(axes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple((axis,) for axis in axes)
 

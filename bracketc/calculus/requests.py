@@ -25,7 +25,7 @@ from bracketc.calculus.derivatives import (
 from bracketc.errors import Diagnostic, SourceError, UnsupportedError
 from bracketc.ir.build import add, broadcast, fill_value, literal, multiply
 from bracketc.ir.nodes import Node, Tensor
-from bracketc.ir.program import Candidate, Cut, Entry, Program, Request
+from bracketc.ir.program import Candidate, Cut, Entry, Form, Program, Request
 from bracketc.ir.recurrence import merge_recurrences
 from bracketc.ir.rewrite import Origin, Roots, substitute
 
@@ -142,8 +142,6 @@ def _check_request(request: Request, outputs: Mapping[str, Node], sources: Mappi
             yield Diagnostic(f"the derivative of {name} by itself", span)
         elif target is not None:
             yield from _check_layout(request, target, source)
-    if request.kind == "hessian" and len(request.wrt) > 2:
-        yield Diagnostic("a hessian takes one name, or two for the mixed derivative", span)
 
 
 def _check_layout(request: Request, target: Node, source: Node) -> Iterable[Diagnostic]:
@@ -312,14 +310,37 @@ def _jacobian(graph: _Graph, request: Request) -> list[Entry]:
         names = [name for name, _ in entry.results]
         first = preferred(*pairs[names[0]])
         modes = sorted(found, key=lambda mode: mode != first)
-        return entry.with_candidates(tuple(Candidate(mode, tuple(found[mode][n] for n in names)) for mode in modes))
+        forms = []
+        for name in names:
+            target, node = pairs[name]
+            rows = layouts.rows(request.layout, target.rank, node.rank)
+            forms.append(Form(name, rows))
+        candidates = tuple(Candidate(mode, tuple(found[mode][n] for n in names)) for mode in modes)
+        return replace(entry.with_candidates(candidates), forms=tuple(forms))
 
     return [chosen(entry) for entry in _each(graph, request, lambda name, *_: (found["reverse"][name], ()))]
 
 
 def _hessian(graph: _Graph, request: Request) -> list[Entry]:
+    """One function with a result for each block; the blocks of a candidate are made in one mode."""
+    blocks = [(result, _block(graph, request, first, second)) for result, first, second in request.pairs]
+    modes = dict.fromkeys(mode for _, found in blocks for mode in found)
+    candidates = tuple(Candidate(mode, tuple(found.get(mode) or found[_plain(mode)] for _, found in blocks)) for mode in modes)
+    names = request.wrt if len(request.wrt) < 3 else tuple(dict.fromkeys(request.wrt))
+    name = request.name or f"hessian_{request.output}_{'_'.join(names)}"
+    forms = tuple(Form(result, graph.sources[first].rank, first == second) for result, first, second in request.pairs)
+    results = tuple((result, node) for (result, _), node in zip(blocks, candidates[0].nodes, strict=True))
+    return [replace(_entry(graph, name, (), results, request).with_candidates(candidates), forms=forms)]
+
+
+def _plain(mode: str) -> str:
+    """The mode for a block by one name, which has no second gradient to start from."""
+    return mode.removesuffix(", transposed")
+
+
+def _block(graph: _Graph, request: Request, first: str, second: str) -> dict[str, Node]:
+    """The second derivative by two names, axes of ``first`` in front, by mode."""
     origins = graph.program.origins
-    first, second = request.wrt[0], request.wrt[-1]
     target, by_second = graph.target(request.output, second)
     if (request.output, second) in graph.cuts or (request.output, first) not in graph.cuts:
         if first != second and (request.output, first) in graph.cuts:
@@ -330,10 +351,7 @@ def _hessian(graph: _Graph, request: Request) -> list[Entry]:
         cut, variable = graph.target(request.output, first)
         (slope,) = graph.closed(gradient(cut, (variable,), origins))
         found = {f"{mode} over reverse": rule(slope, by_second, origins) for mode, rule in JACOBIANS.items()}
-    name = request.name or f"hessian_{request.output}_{'_'.join(request.wrt)}"
-    candidates = tuple(Candidate(mode, graph.closed([node])) for mode, node in found.items())
-    entry = _entry(graph, name, (), (("_".join(request.wrt), candidates[0].nodes[0]),), request)
-    return [entry.with_candidates(candidates)]
+    return dict(zip(found, graph.closed(list(found.values())), strict=True))
 
 
 def _jvp(graph: _Graph, request: Request) -> list[Entry]:

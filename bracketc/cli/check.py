@@ -202,7 +202,8 @@ def _entry(program: Program, entry: Entry, module: ModuleType, sample: Sample, r
     for result, _ in entry.results:
         if request.kind == "gradient" and result == request.output and result not in request.wrt:
             continue
-        names = request.wrt if request.kind == "hessian" else (result,)
+        blocks = {block: names for block, *names in request.pairs} if request.kind == "hessian" else {}
+        names = blocks.get(result, [result])
         cut, by = target, [sources[name] for name in names]
         values = dict(extras)
         for found_cut in program.cuts:

@@ -24,9 +24,12 @@ from bracketc.emit.module_views import (
 from bracketc.emit.names import OPTIONS, python_name, python_names
 from bracketc.emit.numpy_kernel import Kernel, numpy_kernel
 from bracketc.emit.resources import render
+from bracketc.emit.structures import class_text
 from bracketc.emit.views import KernelView
 from bracketc.ir.program import Entry, Program, Request, TensorSpec
+from bracketc.options import MAX_MEMORY
 from bracketc.plan.schedule import Plan, Schedule
+from bracketc.structures import NAMES
 
 
 def numpy_module(
@@ -37,6 +40,7 @@ def numpy_module(
     *,
     dtype: str,
     version: str,
+    max_memory: int = MAX_MEMORY,
     on_singular: str = "raise",
 ) -> ModuleText:
     """The NumPy module of a planned program, called ``name`` (an ASCII identifier)."""
@@ -50,12 +54,20 @@ def numpy_module(
         "singular": "no_result_raise" in helpers,
         "backend": BackendView("numpy/kernels.py.j2", "numpy/calls.py.j2", False, imports),
     }
-    head = Head(name, dtype, "numpy", version)
+    head = Head(name, dtype, "numpy", version, max_memory)
     return _module_text(head, program, entries, plan, sizes, kernels, None, views)
 
 
 def c_wrapper(
-    name: str, program: Program, entries: Sequence[Entry], plan: Plan, code: CText, *, dtype: str, version: str
+    name: str,
+    program: Program,
+    entries: Sequence[Entry],
+    plan: Plan,
+    code: CText,
+    *,
+    dtype: str,
+    version: str,
+    max_memory: int = MAX_MEMORY,
 ) -> ModuleText:
     """The module that calls the C functions of ``code``."""
     sizes = size_names(program, plan)
@@ -72,7 +84,7 @@ def c_wrapper(
         "singular": bool(faults),
         "backend": BackendView("module/c_library.py.j2", "module/c_calls.py.j2", True, imports),
     }
-    head = Head(name, dtype, "c", version)
+    head = Head(name, dtype, "c", version, max_memory)
     return _module_text(head, program, entries, plan, sizes, kernels, code, views)
 
 
@@ -119,13 +131,17 @@ def _module_text(
     code: CText | None,
     backend: Mapping[str, object],
 ) -> ModuleText:
-    functions, records = [], []
+    functions, twins, records = [], [], []
+    twin_of = {entry.twin: entry.name for entry in entries if entry.twin is not None}
     for entry in entries:
-        writer = FunctionWriter(head, program, entry, plan.schedule(entry.name), kernels, sizes, code)
+        writer = FunctionWriter(head, program, entry, plan.schedule(entry.name), kernels, sizes, code, twin_of.get(entry.name))
+        if entry.name in twin_of:
+            twins.append(writer.view())
+            continue
         functions.append(writer.view())
         records += writer.records()
     module = _module_view(head, program, entries, functions, records, bool(backend["singular"]))
-    views = {"module": module, "functions": tuple(functions), **backend}
+    views = {"module": module, "functions": tuple(functions), "bodies": (*twins, *functions), **backend}
     return ModuleText(_tidy(render("module/module.py.j2", **views)), _tidy(render("module/module.pyi.j2", **views)))
 
 
@@ -162,7 +178,9 @@ def _module_view(
     singular: bool,
 ) -> ModuleView:
     unique = {record.name: record for record in records}
-    exports = ["ArgumentError", *(("SingularError",) if singular else ()), *unique, "SIGNATURE", *(f.name for f in functions)]
+    structured = any(function.structured for function in functions)
+    exports = ["ArgumentError", *(("SingularError",) if singular else ()), *(NAMES if structured else ()), *unique, "SIGNATURE"]
+    exports += [f.name for f in functions]
     return ModuleView(
         name=head.name,
         title=title(head.name, program, head.version),
@@ -176,6 +194,9 @@ def _module_view(
         singular=singular,
         has_residuals=any(entry.name == "forward" for entry in entries),
         has_backward=any(entry.name == "backward" for entry in entries),
+        structures=class_text() if structured else "",
+        limited=any(function.forms for function in functions),
+        max_memory=head.max_memory,
         records=tuple(unique.values()),
         dims=tuple(DimView(literal(s.name), literal(s.value)) for s in program.sizes),
         inputs=tuple(_tensor_view(spec, head.dtype) for spec in program.inputs.values()),

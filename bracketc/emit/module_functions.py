@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from bracketc.emit import expressions as ex
 from bracketc.emit.c_module import CText
@@ -20,10 +21,13 @@ from bracketc.emit.module_views import (
 )
 from bracketc.emit.names import MODULE_NAMES, python_name, python_names
 from bracketc.emit.numpy_kernel import Kernel
+from bracketc.emit.structures import PublicView, class_name, constructor
 from bracketc.errors import SourceError
+from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import DType, Shape
 from bracketc.ir.program import Entry, Program
 from bracketc.plan.schedule import Buffer, Schedule
+from bracketc.structures import NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Head:
     dtype: str
     backend: str
     version: str
+    max_memory: int
 
 
 class FunctionWriter:
@@ -48,7 +53,9 @@ class FunctionWriter:
         kernels: Mapping[str, Kernel],
         sizes: Mapping[str, str],
         code: CText | None,
+        twin_of: str | None = None,
     ) -> None:
+        """``twin_of`` is the function that this one computes dense arrays for."""
         self.code = code
         self.program = program
         self.entry = entry
@@ -57,7 +64,11 @@ class FunctionWriter:
         self.sizes = sizes
         self.module = head.name
         self.dtype = head.dtype
-        self.name = python_name(entry.name, MODULE_NAMES | {"bind"}) if entry.name not in _OWN else entry.name
+        self.name = python_name(entry.name, RESERVED) if entry.name not in _OWN else entry.name
+        self.label = self.name
+        if twin_of is not None:
+            self.name, self.label = f"_{self.name}", python_name(twin_of, RESERVED)
+        self.twin = "" if entry.twin is None else f"_{python_name(entry.twin, RESERVED)}"
         self.backward = entry.name == "backward"
         self.forward = entry.name == "forward"
         own = [t.name for t in entry.arguments]
@@ -89,15 +100,54 @@ class FunctionWriter:
             for name, (_, buffer) in zip(_result_names(entry), schedule.results, strict=True)
         ]
         self.result_buffers = [buffer for _, buffer in schedule.results]
+        self.public = self._public()
 
     # ------------------------------------------------------------------------------------------- results
+    @property
+    def structured(self) -> bool:
+        return any(form.structure for form in self.entry.forms)
+
+    def _public(self) -> tuple[PublicView, ...]:
+        """The results as a caller sees them: arrays, or structures over several of the stored ones."""
+        found = []
+        rest = iter(zip(self.results, self.result_buffers, strict=True))
+        for form in self.entry.forms:
+            structure = form.structure
+            if structure is None:
+                result, _ = next(rest)
+                found.append(
+                    PublicView(result.name, result.shape, result.dtype_name, result.dims, "()", form.symmetric, "", (), ())
+                )
+                continue
+            assert form.node is not None
+            parts = [next(rest) for term in structure.terms for _ in sorted(set(term.stored))]
+            name = python_name(form.name)
+            shape = ex.shape(form.node.shape, self.sizes)
+            entries = sum((prod(buffer.shape, start=Dim.of(1)) for _, buffer in parts), Dim.of(0))
+            found.append(
+                PublicView(
+                    name,
+                    shape,
+                    parts[0][0].dtype_name,
+                    literal(tuple(str(extent) for extent in form.node.shape)),
+                    literal(tuple(term.kind for term in structure.terms)),
+                    structure.symmetric,
+                    str(entries),
+                    tuple(result.name for result, _ in parts),
+                    constructor(f"{name}_result", structure, shape, [result.variable for result, _ in parts]),
+                )
+            )
+        if found:
+            return tuple(found)
+        return tuple(PublicView(r.name, r.shape, r.dtype_name, r.dims, "()", False, "", (), ()) for r in self.results)
+
     @property
     def form(self) -> str:
         """``pair`` (value, gradients), ``tuple`` or ``single``."""
         request = self.entry.request
         if request is not None and request.kind == "gradient" and not self.backward:
             return "pair"
-        return "tuple" if self.entry.name in _OWN or len(self.results) > 1 else "single"
+        return "tuple" if self.entry.name in _OWN or len(self.public) > 1 else "single"
 
     @property
     def record(self) -> str:
@@ -106,18 +156,16 @@ class FunctionWriter:
             return "Outputs"
         if self.entry.name in ("backward", "value_and_grad"):
             return "Gradients"
-        return f"{self.name}_Gradients" if self.form == "pair" else f"{self.name}_Results"
+        return f"{self.label}_Gradients" if self.form == "pair" else f"{self.label}_Results"
 
     @property
     def pair_record(self) -> str:
-        return "ValueAndGradients" if self.entry.name == "value_and_grad" else f"{self.name}_ValueAndGradients"
+        return "ValueAndGradients" if self.entry.name == "value_and_grad" else f"{self.label}_ValueAndGradients"
 
     def records(self) -> list[RecordView]:
         if self.form == "single":
             return []
-        fields = tuple(
-            self._field(result, buffer) for result, buffer in zip(self.results, self.result_buffers, strict=True)
-        )
+        fields = tuple(self._field(k) for k in range(len(self.public)))
         if self.form == "pair":
             value = FieldView("value", fields[0].type, fields[0].precise_type, fields[0].note)
             gradients = FieldView("gradients", self.record, self.record, "one for each name behind wrt")
@@ -128,36 +176,56 @@ class FunctionWriter:
         titles = {"Outputs": "Results of ``evaluate`` and ``forward``.", "Gradients": "Result of ``backward``."}
         return [RecordView(self.record, titles.get(self.record, f"Result of ``{self.name}``."), fields)]
 
-    def _field(self, result: ResultView, buffer: Buffer) -> FieldView:
-        scalar = f"np.{result.dtype_name}"
-        precise = scalar if not buffer.rank else f"NDArray[{scalar}]"
+    def _field(self, index: int) -> FieldView:
+        form = self.entry.forms[index] if self.entry.forms else None
+        name = self.public[index].name
+        if form is not None and form.structure is not None:
+            assert form.node is not None
+            return FieldView(name, "Structured | np.ndarray", f"{class_name(form.structure)} | {self._array(index)}",
+                             _shape_text(form.node.shape))  # fmt: skip
+        buffer = self._buffer(index)
+        scalar = f"np.{self.public[index].dtype_name}"
+        precise = self._array(index) if buffer.rank else scalar
         note = _shape_text(buffer.shape) if buffer.rank else "scalar"
-        return FieldView(result.name, "np.ndarray" if buffer.rank else scalar, precise, note)
+        return FieldView(name, "np.ndarray" if buffer.rank else scalar, precise, note)
+
+    def _array(self, index: int) -> str:
+        return f"NDArray[np.{self.public[index].dtype_name}]"
+
+    def _result(self, index: int) -> ResultView:
+        """The array that a public result without structure is."""
+        before = sum(len(view.stored) or 1 for view in self.public[:index])
+        return self.results[before]
+
+    def _buffer(self, index: int) -> Buffer:
+        return self.result_buffers[self.results.index(self._result(index))]
 
     def _read(self, index: int) -> str:
-        variable = self.results[index].variable
-        return variable if self.result_buffers[index].rank else f"{variable}[()]"
+        if self.public[index].stored:
+            return f"{self.public[index].name}_result"
+        variable = self._result(index).variable
+        return variable if self._buffer(index).rank else f"{variable}[()]"
 
     def _tuple(self, indices: Sequence[int]) -> str:
         return ex.tuple_of([self._read(k) for k in indices])
 
     def _returned(self) -> tuple[str, tuple[str, ...], str]:
         """The value of a call; what a bound call makes once; the value of a bound call."""
-        count = len(self.results)
+        count = len(self.public)
         constants: tuple[str, ...] = ()
         if self.form == "single":
             text = bound = self._read(0)
         elif self.form == "pair":
             gradients = f"_new({self.record}, {self._tuple(range(1, count))})"
             text = f"_new({self.pair_record}, ({self._read(0)}, {gradients}))"
-            if count > 1 and all(b.rank for b in self.result_buffers[1:]):
+            if count > 1 and all(self._constant(k) for k in range(1, count)):
                 constants = (f"gradients = {gradients}",)
                 bound = f"_new({self.pair_record}, ({self._read(0)}, gradients))"
             else:
                 bound = text
         else:
             text = bound = f"_new({self.record}, {self._tuple(range(count))})"
-            if all(b.rank for b in self.result_buffers):
+            if all(self._constant(k) for k in range(count)):
                 constants, bound = (f"results = {text}",), "results"
         if self.forward:
             inputs = ex.tuple_of([self.variable[b] for b in self.own])
@@ -166,6 +234,10 @@ class FunctionWriter:
             residuals = f"Residuals({inputs}, {saved}, {sizes})"
             text, bound = f"{text}, {residuals}", f"{bound}, {residuals}"
         return text, constants, bound
+
+    def _constant(self, index: int) -> bool:
+        """Whether a bound call returns the same object each time: it fills arrays, and makes scalars anew."""
+        return bool(self.public[index].stored) or self._buffer(index).rank > 0
 
     def _residual_sizes(self) -> list[str]:
         """The sizes that the arguments of the program determine, in their order."""
@@ -176,7 +248,7 @@ class FunctionWriter:
     def view(self) -> FunctionView:
         own = [self.variable[b] for b in self.own]
         extras = [self.variable[b] for b in self.extra_buffers]
-        options = ["*", "out=None", "strict=False"]
+        options = ["*", *(["dense=None"] if self.entry.forms and self.label == self.name else []), "out=None", "strict=False"]
         defaults: list[str] = []
         unpack: list[str] = []
         if self.backward:
@@ -198,6 +270,9 @@ class FunctionWriter:
         if self.forward:
             prepared += [self.sizes[n] for n in self._residual_sizes() if self.sizes[n] not in prepared]
             prepared += [self.variable[b] for b in self.own if self.variable[b] not in prepared]
+        if self.structured:  # the shapes of structures
+            mentioned = {n for f in self.entry.forms if f.structure and f.node for d in f.node.shape for n in d.names}
+            prepared += [self.sizes[n] for n in self.sizes if n in mentioned and self.sizes[n] not in prepared]
         prepared += [r.variable for r in self.results]
         kernel_arguments += [r.variable for r in self.results]
         kernel_call = f"{self.kernel.view.name}({', '.join(kernel_arguments)})"
@@ -205,7 +280,7 @@ class FunctionWriter:
             kernel_call = f"saved = {kernel_call}"
         known = self._residual_sizes() if self.backward else ()
         checks = shape_checks(
-            self.name,
+            self.label,
             [Argument(self.variable[b], b.shape) for b in checked],
             self.sizes,
             known,
@@ -215,11 +290,13 @@ class FunctionWriter:
         whole = self.code is not None and self.schedule.residuals
         saved = "residuals._saved" if whole else "*residuals._saved"
         claimed = [*call] if not self.backward else [*extras, "*residuals._inputs", saved]
-        names = [r.name for r in self.results]
-        fields = literal(("value", ("gradients", tuple(names[1:])))) if self.form == "pair" else literal(tuple(names))
+        names = [r.name for r in self.public]
+        listed = tuple((view.name, view.stored, "structure") if view.stored else view.name for view in self.public)
+        fields = literal(("value", ("gradients", tuple(names[1:])))) if self.form == "pair" else literal(listed)
         count_sizes = tuple(name for name in self.sizes)
         return FunctionView(
             name=self.name,
+            label=self.label,
             title=self._title(),
             about=self._about(checked),
             head=definition(self.name, signature),
@@ -234,6 +311,16 @@ class FunctionWriter:
             arguments=tuple(ArgumentView(self.variable[b], _dtype_constant(b.dtype)) for b in checked),
             checks=checks,
             results=tuple(self.results),
+            public=self.public,
+            made=tuple(line for view in self.public for line in view.made),
+            forms=bool(self.entry.forms) and self.label == self.name,
+            structured=self.structured,
+            room=tuple(self._result(k) for k, view in enumerate(self.public) if self.entry.forms and not view.stored),
+            twin=self.twin,
+            twin_call=f"({', '.join((*call, 'out=out', 'strict=strict'))})",
+            plain_call=f"({', '.join((*call, 'dense=False', 'strict=strict'))})",
+            own_inputs=ex.tuple_of([*call]) if call else "()",
+            public_names=literal(tuple(names)),
             out_fields=fields,
             claimed_inputs=ex.tuple_of(claimed) if claimed else "()",
             kernel_call=tuple(wrapped(kernel_call)),
@@ -327,8 +414,7 @@ class FunctionWriter:
 
     def _return_type(self) -> str:
         if self.form == "single":
-            scalar = f"np.{self.results[0].dtype_name}"
-            return f"NDArray[{scalar}]" if self.result_buffers[0].rank else scalar
+            return self._field(0).precise_type
         if self.form == "pair":
             return self.pair_record
         return f"tuple[{self.record}, Residuals]" if self.forward else self.record
@@ -354,23 +440,41 @@ class FunctionWriter:
             lines.append("    residuals: from ``forward``; never written: several calls and threads may share it")
         for buffer in checked:
             lines.append(f"    {self.variable[buffer]}: {self._kind(buffer)}")
+        if self.structured:
+            lines.append("    dense: arrays with all their zeros instead of structures; by default where out has an array")
+        elif self.entry.forms:
+            lines.append("    dense: without effect, no result has a structure that saves memory")
         lines += [
             "    out: arrays to fill, as a tuple like the result or a mapping",
             "    strict: refuse arrays that would have to be converted",
             "",
             "Results",
         ]
-        for result, buffer in zip(self.results, self.result_buffers, strict=True):
-            lines.append(f"    {result.name}: {self._kind(buffer)}")
-        formulas = docstring_lines(self.program, self.entry)
+        for k, view in enumerate(self.public):
+            lines.append(f"    {view.name}: {self._described(k)}")
+        formulas = docstring_lines(self.program, self.entry.whole)
         if formulas:
             lines += ["", "Formulas", *(f"    {formula}" for formula in formulas)]
         return tuple(docstring_text(line) for line in lines)
+
+    def _described(self, index: int) -> str:
+        form = self.entry.forms[index] if self.entry.forms else None
+        if form is None or form.structure is None or form.node is None:
+            text = self._kind(self._buffer(index))
+            return f"{text}, symmetric" if form is not None and form.symmetric else text
+        kinds = [term.kind for term in form.structure.terms]
+        shape, name = _shape_text(form.node.shape), class_name(form.structure)
+        how = f"{name} of {' + '.join(kinds)}" if len(kinds) > 1 else name
+        count = self.public[index].entries
+        return f"{how}, shape {shape}{', symmetric' if form.structure.symmetric else ''}; stores {count} entries"
 
     def _kind(self, buffer: Buffer) -> str:
         dtype = dtype_name(buffer.dtype, self.dtype)
         return f"{dtype} array of shape {_shape_text(buffer.shape)}" if buffer.rank else f"{dtype} scalar"
 
+
+RESERVED = MODULE_NAMES | {"bind", *NAMES}
+"""Names that a function of a module cannot have."""
 
 _OWN = ("evaluate", "forward", "backward", "value_and_grad")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bracketc.emit.checks import CheckView
+from bracketc.emit.structures import PublicView
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,16 @@ class NativeView:
 
 @dataclass(frozen=True, slots=True)
 class FunctionView:
-    """One function of the module, in the words of ``templates/module/module.py.j2``."""
+    """One function of the module, in the words of ``templates/module/module.py.j2``.
+
+    ``label`` is what errors call it. ``public`` are its results as a caller sees them, and ``made`` the lines that make structures
+    of what the kernel wrote. ``forms`` says that the results are derivatives, ``structured`` that some are stored by a structure;
+    ``room`` are those that are dense and may be too large. ``twin`` is the function that gives the same as dense arrays, where
+    these must be computed.
+    """
 
     name: str
+    label: str
     title: str
     about: tuple[str, ...]
     head: tuple[str, ...]
@@ -99,6 +107,16 @@ class FunctionView:
     arguments: tuple[ArgumentView, ...]
     checks: tuple[CheckView, ...]
     results: tuple[ResultView, ...]
+    public: tuple[PublicView, ...]
+    made: tuple[str, ...]
+    forms: bool
+    structured: bool
+    room: tuple[ResultView, ...]
+    twin: str
+    twin_call: str
+    plain_call: str
+    own_inputs: str
+    public_names: str
     out_fields: str
     claimed_inputs: str
     kernel_call: tuple[str, ...]
@@ -153,6 +171,9 @@ class ModuleView:
     singular: bool
     has_residuals: bool
     has_backward: bool
+    structures: str
+    limited: bool
+    max_memory: int
     records: tuple[RecordView, ...]
     dims: tuple[DimView, ...]
     inputs: tuple[TensorView, ...]

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from bracketc.errors import SourceError
 
-OPTIONS = frozenset({"out", "strict", "residuals"})
+OPTIONS = frozenset({"out", "strict", "residuals", "dense"})
 """Parameters that the functions of a module have beside the arguments of the source."""
 
 MODULE_NAMES = frozenset(

@@ -59,6 +59,19 @@ class Request:
     derived: bool = False
     span: Span | None = None
 
+    @property
+    def pairs(self) -> tuple[tuple[str, str, str], ...]:
+        """The blocks of a Hessian: (result, first name, second name).
+
+        wrt x  ->  x by x          wrt x, s  ->  x by s          wrt x, s, t  ->  every pair, each in the order of the names
+        """
+        if len(self.wrt) == 1:
+            return ((self.wrt[0], self.wrt[0], self.wrt[0]),)
+        if len(self.wrt) == 2:
+            return (("_".join(self.wrt), *self.wrt),)
+        names = tuple(dict.fromkeys(self.wrt))
+        return tuple((f"{a}_{b}", a, b) for k, a in enumerate(names) for b in names[k:])
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -120,6 +133,47 @@ class Program:
         return MappingProxyType({name: TensorSpec(name, n.shape, "output", n.dtype) for name, n in self.results})
 
 
+TermKind = OneOf["diagonal", "block diagonal", "kronecker", "symmetric", "product"]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A product that is stored by its factors: 1 where the axes of each group of ``equal`` agree, else 0, times all factors.
+
+    ``factors`` are the axes of each factor, the first axis of a group standing for all of it; ``stored`` says which of the stored
+    tensors of the term each factor is.
+
+        (δ_ik B_ijl | ijkl)   ->   equal ((0, 2),), factors ((0, 1, 3),), stored (0,)
+    """
+
+    kind: TermKind
+    equal: tuple[tuple[int, ...], ...]
+    factors: tuple[tuple[int, ...], ...]
+    stored: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """A sum of products over the axes of a result, the first ``rows`` of which are rows."""
+
+    rows: int
+    terms: tuple[Term, ...]
+    symmetric: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a tensor of derivatives is given: its first ``rows`` axes are rows (``None`` where the layout mixes them), and
+    ``symmetric`` says that exchanging rows and columns changes nothing. With a ``structure``, ``node`` is the whole of it and the
+    entry computes what is stored."""
+
+    name: str
+    rows: int | None
+    symmetric: bool = False
+    structure: Structure | None = None
+    node: Node | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A way to compute the results of an entry: ``mode`` names it ("forward", "reverse over reverse"), ``nodes`` are
@@ -144,6 +198,10 @@ class Entry:
 
     ``candidates`` are equal in value and different in cost: planning takes the cheapest. The nodes of ``results`` are those of the
     first; with none there is no choice.
+
+    ``forms`` say how the derivatives of a Jacobian or Hessian are given, one each; ``results`` are then, form by form, the whole
+    tensor or what its structure stores. ``twin`` is the entry that computes the same as dense arrays, where these are not the
+    stored tensors and zeros alone.
     """
 
     name: str
@@ -152,8 +210,18 @@ class Entry:
     results: tuple[tuple[str, Node], ...]
     request: Request | None = None
     candidates: tuple[Candidate, ...] = ()
+    forms: tuple[Form, ...] = ()
+    twin: str | None = None
 
     def with_candidates(self, candidates: tuple[Candidate, ...]) -> Entry:
         """The entry with other ways to compute it, the first of which people read."""
         names = (name for name, _ in self.results)
         return replace(self, results=tuple(zip(names, candidates[0].nodes, strict=True)), candidates=candidates)
+
+    @property
+    def whole(self) -> Entry:
+        """The entry with its results as people read them: each in one piece."""
+        if not any(form.structure for form in self.forms):
+            return self
+        nodes = dict(self.results)
+        return replace(self, results=tuple((form.name, form.node or nodes[form.name]) for form in self.forms), candidates=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import linecache
 from hashlib import sha256
 from types import ModuleType
@@ -22,7 +23,10 @@ def load_text(name: str, text: str) -> ModuleType:
 
 def adopt_errors(module: ModuleType) -> None:
     """Let a generated module raise bracketc's ``ArgumentError``, which is a ``BracketError`` and a ``ValueError``, and its
-    ``SingularError``."""
+    ``SingularError``, and return bracketc's structures."""
     module.__dict__["ArgumentError"] = ArgumentError
+    if "Structured" in module.__dict__.get("__all__", ()):
+        structures = importlib.import_module("bracketc.structures")
+        module.__dict__.update((name, getattr(structures, name)) for name in structures.NAMES)
     if "SingularError" in module.__dict__:
         module.__dict__["SingularError"] = SingularError
