@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import math
 import os
+import warnings
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -142,9 +143,14 @@ def emit(done: Stages, name: str, options: Options) -> Emitted:
         )
         return Emitted({f"{name}.pyi": text.stub, f"{name}.py": text.python})
     heading = title(name, program, VERSION)
-    lines, checked, threads = about(program), options.verify, options.threads
     code = c_module(
-        name, planned, functions, dtype=dtype, title=heading, about=lines, checked=checked, threads=threads,
+        name,
+        planned,
+        functions,
+        dtype=dtype,
+        title=heading,
+        about=about(program),
+        checked=options.verify,
         on_singular=options.on_singular,
     )
     text = c_wrapper(
