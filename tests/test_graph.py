@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from bracketc.emit.display import Bracket
+from bracketc.emit.display import Bracket, Factor
 from bracketc.emit.graph import Graph, caption, described, graph, order
 
 
@@ -16,7 +16,7 @@ def bracket(output: str, *factors: str) -> Bracket:
     parts = [factor.partition("_")[::2] for factor in factors]
     letters = sorted({letter for _, labels in parts for letter in labels} | set(output))
     number = {letter: place for place, letter in enumerate(letters)}
-    made = tuple((name, name == "δ", tuple(number[letter] for letter in labels)) for name, labels in parts)
+    made = tuple(Factor(name, tuple(number[k] for k in labels), is_delta=name == "δ") for name, labels in parts)
     return Bracket("", made, tuple(number[letter] for letter in output), tuple(letter.upper() for letter in letters))
 
 
@@ -43,8 +43,10 @@ def test_a_label_of_three_tensors_meets_in_a_joint() -> None:
     assert len(drawn("i", "A_ij", "B_ij", "C_ij").joints) == 2
 
 
-def test_a_label_without_tensor_is_drawn_too() -> None:
-    assert len(drawn("ij", "u_i", "c_").joints) == 1
+def test_a_label_without_tensor_hangs_on_ones() -> None:
+    picture = drawn("ij", "u_i", "c_")
+    assert "𝟏" in [mark.text for mark in picture.marks]
+    assert [end.text for end in picture.ends] == ["1", "2"]
 
 
 def test_a_tensor_as_it_is_has_no_picture() -> None:
@@ -73,7 +75,7 @@ def test_captions_have_small_digits() -> None:
 
 def test_a_long_caption_is_a_number_with_a_note() -> None:
     made = bracket("i", "A_ij", "B_ij")
-    long = Bracket("", (("softmax^1(A2 + B) - Y", False, (0, 1)), made.factors[1]), made.output, made.extents)
+    long = Bracket("", (Factor("softmax^1(A2 + B) - Y", (0, 1), loose=True), made.factors[1]), made.output, made.extents)
     picture = graph(long)
     assert picture is not None
     assert picture.notes == (("①", "softmax^1(A2 + B) - Y"),)
@@ -107,6 +109,6 @@ def test_each_summed_label_has_a_bar() -> None:
         made = _random(random.Random(seed))
         picture = graph(made)
         assert picture is not None
-        summed = {label for _, _, labels in made.factors for label in labels} - set(made.output)
+        summed = {label for factor in made.factors for label in factor.labels} - set(made.output)
         assert len(picture.bars) == len(summed)
         assert len(picture.ends) == len(made.output)

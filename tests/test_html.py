@@ -26,7 +26,7 @@ r = X @ w - y
 J = (1/N) (r · r)
 gradient J wrt w
 """
-PAYLOADS = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</style></math>&amp;", "\u202eevil"]
+PAYLOADS = ["<script>alert`1`</script>", '"><img src=x onerror=alert`1`>', "</style></math>&amp;", "\u202eevil"]
 
 
 def page_of(text: str, filename: str = "model.brk") -> str:
@@ -133,7 +133,7 @@ def test_a_sum_of_a_negative_term_is_a_difference() -> None:
 def test_every_operand_of_a_power_is_one_element() -> None:
     n = MathML()
     product = n.matrix_product([n.name("A"), n.name("B")])
-    assert n.transpose(product).body.startswith("<msup><mrow><mo>(</mo>")
+    assert n.transpose(product).body.startswith("<msup><mrow><mo ")
     assert len(ET.fromstring(n.transpose(product).body)) == 2
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import PurePath
 
 from bracketc import compiler
 from bracketc.cli.pages import derive_page
-from bracketc.cli.sources import file_argument, options, size_options
+from bracketc.cli.sources import file_argument, options, size_options, standalone_option
 from bracketc.cli.terminal import Terminal
 from bracketc.derivation import Formulas, answers, derived
+from bracketc.emit.latex import document
 from bracketc.errors import SourceError, display_width
 from bracketc.ir.nodes import Node
 from bracketc.ir.program import Program, Request, RequestKind
@@ -30,6 +32,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--steps", action="store_true", help="show the gradient by every definition on the way")
     command.add_argument("--format", choices=("unicode", "ascii", "latex", "html"), default="unicode")
     command.add_argument("--form", choices=("auto", "matrix", "index", "bracket"), default="auto", help="notation of products")
+    standalone_option(command)
     size_options(command)
 
 
@@ -50,11 +53,11 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     with terminal.working("deriving"):
         found = derived(program, options(arguments), arguments.format, arguments.form, arguments.steps)
     terminal.data({"ok": True, "format": arguments.format, "formulas": [_data(f) for f in found]})
-    for number, formulas in enumerate(found):
-        if number:
-            terminal.text()
-        for line in _lines(formulas, arguments.format):
-            terminal.text(line)
+    blocks = ["\n".join(_lines(formulas, arguments.format)) for formulas in found]
+    text = "\n\n".join(blocks)
+    if arguments.format == "latex" and arguments.standalone:
+        text = document(PurePath(arguments.file).name, text).rstrip("\n")
+    terminal.text(text)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 import numpy as np
@@ -15,11 +16,14 @@ from bracketc.derivation import Answer, formulas_views
 from bracketc.emit.formulas import FormName
 from bracketc.emit.mathml import math
 from bracketc.emit.page import CheckRowView, CheckView, PageView, PlanView, RowView, page, plain
+from bracketc.emit.proofs import proof_views, tally
 from bracketc.errors import BracketError
 from bracketc.ir.program import Program
 from bracketc.ir.sizes import bind_sizes
+from bracketc.lang.syntax import SyntaxFile
 from bracketc.options import Options
 from bracketc.plan.explain import Explanation, Row, explain
+from bracketc.proof.verify import Proof
 from bracketc.version import VERSION
 
 KINDS = {"Contract": "×", "Map": "·", "Loop": "↻"}
@@ -55,6 +59,28 @@ def derive_page(
             check=check_view(program, settings, lefts),
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A file whose derivations were judged."""
+
+    path: str
+    tree: SyntaxFile
+    proofs: tuple[Proof, ...]
+
+
+def verify_page(judged: Sequence[Verified]) -> str:
+    """The derivations of all files, every step with its verdict."""
+    names = [plain(PurePath(found.path).name) for found in judged]
+    views = [
+        replace(view, title=f"{name}: {view.title}") if len(judged) > 1 else view
+        for name, found in zip(names, judged, strict=True)
+        for view in proof_views(found.tree, found.proofs)
+    ]
+    steps = [judgement for found in judged for proof in found.proofs for judgement in proof.judgements]
+    title = names[0] if len(names) == 1 else f"{len(names)} files"
+    return page(PageView(title, f"{tally(steps)}; verified by bracketc {VERSION}", proofs=tuple(views)))
 
 
 def plan_views(explained: Iterable[Explanation], opened: Sequence[str]) -> tuple[PlanView, ...]:

@@ -17,6 +17,11 @@ def file_argument(command: argparse.ArgumentParser, many: bool = False) -> None:
     command.add_argument("files" if many else "file", metavar="FILE", nargs="+" if many else None, help="a .brk file")
 
 
+def standalone_option(command: argparse.ArgumentParser) -> None:
+    """Whether LaTeX is a document of its own."""
+    command.add_argument("--standalone", action="store_true", help="with --format latex: a whole document, not a part of one")
+
+
 def size_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--size", action="append", metavar="N=32", type=size, default=[], help="bind a size; may be repeated"

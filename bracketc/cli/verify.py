@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 from rich.text import Text
 
-from bracketc.cli.sources import file_argument, read_source
+from bracketc.cli.pages import Verified, verify_page
+from bracketc.cli.sources import file_argument, read_source, standalone_option
 from bracketc.cli.terminal import Terminal, aligned, record
+from bracketc.emit.latex import document
+from bracketc.emit.proofs import latex_proofs, tally
 from bracketc.errors import BracketError, Diagnostic
 from bracketc.lang.claims import elaborate_derivations
 from bracketc.lang.parser import parse_file
+from bracketc.lang.spelling import spelled
 from bracketc.proof.verify import Judgement, Proof, verify_derivations
 
 NAME = "verify"
@@ -26,57 +31,79 @@ WIDEST = 72
 """Columns of a step; a longer one is cut, its whole text is in the source and in ``--json``."""
 
 
+SIGNS = {"…": "...", "≈": "~", "×": "x", "–": "-", "—": "-", "²": "**2"}
+"""What messages hold beyond the symbols of the language."""
+
+
 def arguments(command: argparse.ArgumentParser) -> None:
     file_argument(command, many=True)
+    command.add_argument("--format", choices=("unicode", "ascii", "latex", "html"), default="unicode")
+    standalone_option(command)
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Judge every step of every file; status 1 when one is refuted or rejected."""
-    counts: Counter[str] = Counter()
-    records: list[dict[str, Any]] = []
+    judged: list[Verified] = []
     failed: list[Diagnostic] = []
     worst: BracketError | None = None
     for path in arguments.files:
         try:
             with terminal.working(f"verifying {path}"):
-                proofs = verify_derivations(elaborate_derivations(parse_file(read_source(path))))
+                tree = parse_file(read_source(path))
+                judged.append(Verified(path, tree, verify_derivations(elaborate_derivations(tree))))
         except BracketError as error:
             failed.extend(error.diagnostics)
             if worst is None or error.exit_code > worst.exit_code:
                 worst = error
             continue
-        judgements = [judgement for proof in proofs for judgement in proof.judgements]
-        counts.update(judgement.verdict for judgement in judgements)
-        records += [_record(path, judgement) for judgement in judgements]
-        _print(path, proofs, terminal)
+        if arguments.format in ("unicode", "ascii"):
+            _print(path, judged[-1].proofs, terminal, arguments.format)
     if worst is not None:
         raise type(worst)(failed)
+    judgements = [judgement for found in judged for proof in found.proofs for judgement in proof.judgements]
+    counts: Counter[str] = Counter(judgement.verdict for judgement in judgements)
     accepted = not counts["refuted"] and not counts["rejected"]
+    records = [_record(found.path, judgement) for found in judged for proof in found.proofs for judgement in proof.judgements]
     terminal.data({"ok": accepted, "counts": {name: counts[name] for name in VERDICTS}, "steps": records})
-    total = sum(counts.values())
-    if total:
-        parts = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
-        terminal.say(f"{total} step{'s' if total > 1 else ''}: {parts}", style=None if accepted else "bold")
+    if arguments.format == "html":
+        terminal.text(verify_page(judged).rstrip("\n"))
+    elif arguments.format == "latex":
+        terminal.text(latex_text_of(judged, arguments.standalone).rstrip("\n"))
+    elif judgements:
+        terminal.say(tally(judgements), style=None if accepted else "bold")
     return 0 if accepted else 1
 
 
-def _print(path: str, proofs: Sequence[Proof], terminal: Terminal) -> None:
+def latex_text_of(judged: Sequence[Verified], standalone: bool) -> str:
+    """The derivations of all files as LaTeX."""
+    body = "\n\n".join(latex_proofs(found.tree, found.proofs) for found in judged if found.proofs)
+    title = ", ".join(PurePath(found.path).name for found in judged)
+    return document(title, body) if standalone else body
+
+
+def _print(path: str, proofs: Sequence[Proof], terminal: Terminal, style: str) -> None:
+    spelt = as_ascii if style == "ascii" else str
     if not proofs:
         terminal.say(f"{path} has no derivation")
         return
     for proof in proofs:
         line, _ = proof.block.span.source.position(proof.block.span.start)
-        terminal.say(f"{path}:{line}: {proof.block.title}")
+        terminal.say(f"{path}:{line}: {spelt(proof.block.title)}")
         table = aligned("line", "step", "verdict", "reason", right=("line",))
         table.show_header = False
         for judgement in proof.judgements:
             verdict = Text(judgement.verdict, VERDICTS[judgement.verdict])
-            table.add_row(str(_line(judgement)), _cut(_shown(judgement)), verdict, judgement.reason)
+            table.add_row(str(_line(judgement)), spelt(_cut(_shown(judgement))), verdict, spelt(judgement.reason))
         terminal.table(table)
         for judgement in proof.judgements:
             for diagnostic in judgement.diagnostics:
                 if terminal.verbosity >= 0 and not terminal.json:
-                    terminal.say(diagnostic.render())
+                    terminal.say(spelt(diagnostic.render()))
+
+
+def as_ascii(text: str) -> str:
+    """Symbols in the spelling of ASCII source files: ``X ⊙ Y`` -> ``X * Y``; other letters stay as they are."""
+    return "".join(SIGNS.get(char) or spelled(char, "ascii") for char in text)
 
 
 def _line(judgement: Judgement) -> int:

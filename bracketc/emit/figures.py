@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bracketc.emit.display import Bracket, Display
-from bracketc.emit.formulas import Equation, FormName
+from bracketc.emit.display import Bracket
+from bracketc.emit.formulas import Equation, FormName, equations_and_brackets
 from bracketc.emit.graph import Graph, graph
-from bracketc.emit.mathml import MathML, math, piece
-from bracketc.emit.naming import Naming, fresh_names
-from bracketc.emit.notation import StyleName, Text, notation
-from bracketc.ir.nodes import Node, Tensor
+from bracketc.emit.mathml import MathML, math
+from bracketc.emit.notation import POSTFIX, Text
+from bracketc.ir.nodes import Node
 from bracketc.ir.printer import label_text
-from bracketc.ir.rewrite import topological
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +40,11 @@ def illustrated(
 
     Each root has its left side as text and as MathML. ``(("J", "<mi>J</mi>", node),)`` gives ``J = …``.
     """
-    texts, written = _lines([(left, node) for left, _, node in roots], names, "unicode", form, taken)
-    marked, drawn = _lines([(left, node) for _, left, node in roots], names, "mathml", form, taken)
-    shown = tuple(map(_shown, texts, marked))
+    taken = tuple(taken)
+    texts, written = equations_and_brackets([(left, node) for left, _, node in roots], names, "unicode", form, taken)
+    marked, drawn = equations_and_brackets([(left, node) for _, left, node in roots], names, "mathml", form, taken)
+    # A start Z[0] = Z0 says nothing where both look the same.
+    shown = tuple(_shown(text, line) for text, line in zip(texts, marked, strict=True) if line.left != line.right)
     figures: dict[tuple[object, ...], Figure] = {}
     for plain, bracket in zip(written, drawn, strict=True):
         key = (plain.factors, plain.output)
@@ -55,18 +55,6 @@ def illustrated(
     return shown, tuple(figures.values())
 
 
-def _lines(
-    roots: Sequence[tuple[str, Node]], names: Mapping[Node, str], style: StyleName, form: FormName, taken: Iterable[str]
-) -> tuple[list[Equation], list[Bracket]]:
-    nodes = [node for _, node in roots]
-    used = {*taken, *names.values()}
-    used.update(node.name for node in topological(nodes) if isinstance(node, Tensor))
-    display = Display(notation(style), Naming(dict(names), fresh_names(used), form), form)
-    for left, node in roots:
-        display.define(left, node)
-    return [Equation(*line) for line in display.lines(nodes)], display.brackets
-
-
 def _shown(text: Equation, marked: Equation) -> Shown:
     condition = math(marked.condition, text.condition.strip()) if marked.condition else ""
     return Shown(text, math(marked.left, text.left), math(marked.right, text.right), condition)
@@ -75,16 +63,10 @@ def _shown(text: Equation, marked: Equation) -> Shown:
 def _marked(bracket: Bracket) -> str:
     """An index bracket in MathML."""
     spelling = MathML()
-    factors = [
-        spelling.delta([label_text(label) for label in labels])
-        if delta
-        else spelling.labelled(Text(piece(name), 0 if _compound(name) else 100), [label_text(label) for label in labels])
-        for name, delta, labels in bracket.factors
-    ]
+    factors = []
+    for factor in bracket.factors:
+        labels = [label_text(label) for label in factor.labels]
+        text = Text(factor.text, 0 if factor.loose else POSTFIX)
+        factors.append(spelling.delta(labels) if factor.is_delta else spelling.labelled(text, labels))
     body = spelling.entries(factors or ["1"], ())
     return spelling.bracket(body, [label_text(label) for label in bracket.output]).body
-
-
-def _compound(markup: str) -> bool:
-    """Whether a factor is more than a name, so that labels behind it need parentheses."""
-    return markup.startswith(("<mrow>", "-"))

@@ -98,7 +98,7 @@ class Graph:
 def graph(bracket: Bracket) -> Graph | None:
     """The picture of a bracket; ``None`` where there is nothing to see (one tensor as it is) or too much."""
     factors = bracket.factors
-    if len(factors) > MOST_TENSORS or (len(factors) == 1 and factors[0][2] == bracket.output):
+    if len(factors) > MOST_TENSORS or (len(factors) == 1 and factors[0].labels == bracket.output):
         return None
     return _Layout(bracket).graph()
 
@@ -114,9 +114,9 @@ def described(bracket: Bracket) -> str:
     parts = []
     for label in _labels(bracket):
         where = [
-            f"axis {axis + 1} of {name}"
-            for name, _, labels in bracket.factors
-            for axis, other in enumerate(labels)
+            f"axis {axis + 1} of {factor.text}"
+            for factor in bracket.factors
+            for axis, other in enumerate(factor.labels)
             if other == label
         ]
         carried = " and ".join(where) if where else "no tensor"
@@ -130,16 +130,16 @@ def described(bracket: Bracket) -> str:
 
 def bracket_title(bracket: Bracket) -> str:
     """``(X_ij E_ik | jk)``."""
-    factors = " ".join(
-        f"{name if name.isalnum() else f'({name})'}_{''.join(map(label_text, labels))}" if labels else name
-        for name, _, labels in bracket.factors
-    )
-    return f"({factors} | {''.join(map(label_text, bracket.output))})"
+    texts = []
+    for factor in bracket.factors:
+        labels = "".join(map(label_text, factor.labels))
+        texts.append((f"({factor.text})" if factor.loose else factor.text) + (f"_{labels}" if labels else ""))
+    return f"({' '.join(texts)} | {''.join(map(label_text, bracket.output))})"
 
 
 def _labels(bracket: Bracket) -> list[int]:
     """Every label: those of the result first, then summed ones as they are met."""
-    met = [label for _, _, labels in bracket.factors for label in labels]
+    met = [label for factor in bracket.factors for label in factor.labels]
     return list(dict.fromkeys((*bracket.output, *met)))
 
 
@@ -153,7 +153,7 @@ def order(bracket: Bracket) -> list[int]:
     if count > MOST_EXACT:
         return list(range(count))
     carriers = [
-        sum(1 << place for place, (_, _, labels) in enumerate(bracket.factors) if label in labels)
+        sum(1 << place for place, factor in enumerate(bracket.factors) if label in factor.labels)
         for label in _labels(bracket)
     ]
     wished = [_wished(bracket, place) for place in range(count)]
@@ -166,7 +166,8 @@ def order(bracket: Bracket) -> list[int]:
                     continue
                 grown = chosen | 1 << place
                 crossing = sum(1 for c in carriers if c & grown and c & ~grown)
-                leg = 0.0 if wished[place] is None else 0.4 * abs((size + 0.5) / count - wished[place])  # type: ignore[operator]
+                wish = wished[place]
+                leg = 0.0 if wish is None else 0.4 * abs((size + 0.5) / count - wish)
                 found = (round(cost + crossing + leg, 9), (*row, place))
                 if grown not in following or found < following[grown]:
                     following[grown] = found
@@ -176,8 +177,7 @@ def order(bracket: Bracket) -> list[int]:
 
 def _wished(bracket: Bracket, place: int) -> float | None:
     """Where a tensor would stand because of its free labels, from 0 (left) to 1."""
-    _, _, labels = bracket.factors[place]
-    places = [bracket.output.index(label) for label in labels if label in bracket.output]
+    places = [bracket.output.index(label) for label in bracket.factors[place].labels if label in bracket.output]
     return (sum(places) / len(places) + 0.5) / len(bracket.output) if places else None
 
 
@@ -203,7 +203,7 @@ class _Layout:
         captions = self._captions()
         x = _MARGIN
         for place in row:
-            _, delta, labels = bracket.factors[place]
+            delta, labels = bracket.factors[place].is_delta, bracket.factors[place].labels
             below = sum(label not in self.direct for label in labels)
             crowd = max(below, len(labels) - below - 1) * _SLOT + 4.0
             width = max(_NODE, crowd, display_width(captions[place]) * _CHARACTER + 14.0)
@@ -233,17 +233,17 @@ class _Layout:
 
     def _captions(self) -> list[str]:
         found = []
-        for name, delta, _ in self.bracket.factors:
-            short = caption(name)
-            if delta:
+        for factor in self.bracket.factors:
+            short = caption(factor.text)
+            if factor.is_delta:
                 found.append("δ")
             elif display_width(short) <= CAPTION:
                 found.append(short)
             else:
-                known = next((number for number, text in self.notes if text == name), None)
+                known = next((number for number, text in self.notes if text == factor.text), None)
                 found.append(known or _circled(len(self.notes) + 1))
                 if known is None:
-                    self.notes.append((found[-1], name))
+                    self.notes.append((found[-1], factor.text))
         return found
 
     # ------------------------------------------------------------------------------------------ edges
@@ -297,8 +297,8 @@ class _Layout:
         """(tensor, axis) of every place where a label stands."""
         return [
             (place, axis)
-            for place, (_, _, labels) in enumerate(self.bracket.factors)
-            for axis, other in enumerate(labels)
+            for place, factor in enumerate(self.bracket.factors)
+            for axis, other in enumerate(factor.labels)
             if other == label
         ]
 
@@ -318,11 +318,14 @@ class _Layout:
             foot = Point(x, drop)
             if len(ends) != 1:
                 joint = Point(x, _NODE / 2 + 40.0)
-                self.joints.append(joint)
+                if ends:
+                    self.joints.append(joint)
+                else:
+                    self.marks.append(Mark("𝟏", joint, "label"))  # a tensor of ones, which carries nothing else
                 for place, axis in ends:
                     self._leg(place, axis, joint)
                 if free:
-                    self.lines.append(Line(joint, Point(x, drop - 11.0)))
+                    self.lines.append(Line(joint if ends else Point(x, joint.y + 9.0), Point(x, drop - 11.0)))
                 else:
                     self.lines.append(Line(joint, Point(x, joint.y + 12.0)))
                     self._bar(Point(x, joint.y + 12.0), vertical=False)
@@ -367,7 +370,7 @@ class _Layout:
     def _attach(self, columns: dict[int, float]) -> None:
         """Places on the lower side of each tensor, from left to right as the legs go."""
         for place, tensor in self.tensors.items():
-            _, _, labels = self.bracket.factors[place]
+            labels = self.bracket.factors[place].labels
             own = [(columns[label], axis) for axis, label in enumerate(labels) if label in columns]
             for number, (_, axis) in enumerate(sorted(own)):
                 x = tensor.centre.x + (number - (len(own) - 1) / 2) * (tensor.width - 6.0) / max(1, len(own))

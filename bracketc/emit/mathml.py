@@ -22,6 +22,9 @@ from bracketc.ir.nodes import Number
 PRODUCT = '<mo lspace="0" rspace="0.17em">&#x2062;</mo>'
 """Invisible times with a thin space: factors of a product side by side."""
 
+DIVIDER = '<mo lspace="0.3em" rspace="0.3em" fence="false" stretchy="false">|</mo>'
+"""The bar of an index bracket."""
+
 _OPERATORS = {"-": "−", "<=": "≤", ">=": "≥", "==": "=", "!=": "≠", "..": "…", "*": "⊙"}
 _TOKEN = re.compile(r"(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)|(?P<name>[^\W\d_][^\W_]*'*)|(?P<operator>\.\.|[<>=!]=|\S)|\s+")
 _TAG = re.compile(r"(<[^>]*>)")
@@ -36,8 +39,13 @@ def operator(text: str) -> str:
     return f"<mo>{escape(_OPERATORS.get(text, text), quote=False)}</mo>"
 
 
+_TALL = ("<mfrac", "<mtable", "<munder", "<msqrt", "<mover")
+"""What is higher than a line, so that brackets around it grow."""
+
+
 def fenced(inner: str, left: str = "(", right: str = ")") -> str:
-    return f"<mrow><mo>{left}</mo>{inner}<mo>{right}</mo></mrow>"
+    flat = "" if any(tall in inner for tall in _TALL) else ' stretchy="false"'
+    return f"<mrow><mo{flat}>{left}</mo>{inner}<mo{flat}>{right}</mo></mrow>"
 
 
 def separated(parts: Iterable[str], separator: str) -> str:
@@ -319,8 +327,7 @@ class MathML(Notation):
         return sub(self.at(operand, POSTFIX), self._bare(labels))
 
     def bracket(self, body: str, labels: Sequence[str]) -> Text:
-        bar = '<mo lspace="0.3em" rspace="0.3em" stretchy="true" fence="false">|</mo>'
-        return Text(fenced(f"{piece(body)}{bar}{self._bare(labels)}"))
+        return Text(fenced(f"{piece(body)}{DIVIDER}{self._bare(labels)}"))
 
     def entries(self, factors: Sequence[str], divisors: Sequence[str]) -> str:
         above, below = (separated(map(piece, texts), PRODUCT) if texts else "" for texts in (factors, divisors))

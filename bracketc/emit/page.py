@@ -125,13 +125,15 @@ class CheckView:
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """A step of a derivation. ``left`` is empty where a chain goes on; ``message`` are the lines that say what is wrong."""
+    """A step of a derivation. ``left`` is empty where a chain goes on, and where something stands ``alone`` that is no
+    equation; ``message`` are the lines that say what is wrong."""
 
     line: str
     left: Markup
     right: Markup
     where: tuple[Markup, ...]
     conclusion: bool
+    alone: bool
     verdict: str
     mark: str
     reason: str

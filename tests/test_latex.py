@@ -1,0 +1,74 @@
+"""What `--format latex` prints compiles, as a document and as a part of one."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bracketc.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+PDFLATEX = shutil.which("pdflatex")
+compiled = pytest.mark.skipif(PDFLATEX is None, reason="no pdflatex here")
+
+PART = "\\documentclass{article}\n\\usepackage{amsmath}\n\\begin{document}\n%s\n\\end{document}\n"
+
+
+def printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(arguments) in (0, 1)
+    return capsys.readouterr().out
+
+
+def pdf(text: str, folder: Path) -> str:
+    """Compile; gives the log."""
+    (folder / "text.tex").write_text(text, encoding="utf-8")
+    command = [str(PDFLATEX), "-interaction=nonstopmode", "-halt-on-error", "text.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    return done.stdout
+
+
+@compiled
+@pytest.mark.parametrize("model", ["classifier", "recurrent", "attention", "gaussian_process"])
+def test_derivatives_compile_as_a_document(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(["derive", str(ROOT / "models" / f"{model}.brk"), "--format", "latex", "--standalone"], capsys)
+    assert "Missing character" not in pdf(text, tmp_path)
+
+
+@compiled
+def test_derivatives_compile_as_a_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(["derive", str(ROOT / "models" / "classifier.brk"), "--format", "latex"], capsys)
+    pdf(PART % text, tmp_path)
+
+
+@compiled
+@pytest.mark.parametrize("standalone", [True, False])
+def test_derivations_compile(standalone: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [str(path) for path in sorted((ROOT / "examples" / "derivations").glob("[b-l]*.brk"))]
+    text = printed(["verify", *files, "--format", "latex", *(["--standalone"] if standalone else [])], capsys)
+    log = pdf(text if standalone else PART % text, tmp_path)
+    assert not standalone or "Overfull" not in log
+
+
+@compiled
+def test_names_with_accents_and_odd_remarks_compile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "odd_50%.brk"
+    source.write_text(
+        "dim n\ninput é : n\nparam λ1' : n\nparam weight : n\nJ = (é ⊙ weight) · λ1'\n"
+        "derivation of J wrt weight {\n  dJ = (é ⊙ dweight) · λ1'   [by 100 % of_it \\x{ $ & # ~ ^ < ü ∑]\n"
+        "  ⟹ ∇[weight](J) = é + λ1'\n}\n",
+        encoding="utf-8",
+    )
+    text = printed(["verify", str(source), "--format", "latex", "--standalone"], capsys)
+    pdf(text, tmp_path)
+    text = printed(["derive", str(source), "--of", "J", "--wrt", "weight", "--format", "latex", "--standalone"], capsys)
+    pdf(text, tmp_path)
+
+
+def test_a_part_has_no_preamble(capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(ROOT / "examples" / "derivations" / "neuron.brk")
+    assert "documentclass" not in printed(["verify", path, "--format", "latex"], capsys)
+    assert printed(["verify", path, "--format", "latex", "--standalone"], capsys).startswith("\\documentclass")
