@@ -13,7 +13,6 @@ from __future__ import annotations
 import gc
 import math
 import os
-import warnings
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -143,14 +142,9 @@ def emit(done: Stages, name: str, options: Options) -> Emitted:
         )
         return Emitted({f"{name}.pyi": text.stub, f"{name}.py": text.python})
     heading = title(name, program, VERSION)
+    lines, checked, threads = about(program), options.verify, options.threads
     code = c_module(
-        name,
-        planned,
-        functions,
-        dtype=dtype,
-        title=heading,
-        about=about(program),
-        checked=options.verify,
+        name, planned, functions, dtype=dtype, title=heading, about=lines, checked=checked, threads=threads,
         on_singular=options.on_singular,
     )
     text = c_wrapper(
@@ -241,15 +235,8 @@ def compile(
     ``sizes`` binds dimensions. ``settings`` are further fields of :class:`~bracketc.options.Options`.
     """
     given = {"backend": backend, "dtype": dtype, "sizes": sizes, "threads": threads, **settings}
-    options = _read(given)
-    return remembered(_key(program, options), program, lambda: _compiled(program, options))
-
-
-def _read(given: Mapping[str, object]) -> Options:
     options = read_options(given)
-    if options.threads > 1:
-        warnings.warn(f"threads={options.threads} has no effect: kernels use one core in this version", stacklevel=3)
-    return options
+    return remembered(_key(program, options), program, lambda: _compiled(program, options))
 
 
 def _compiled(program: str | Program, options: Options) -> ModuleType:
@@ -310,7 +297,7 @@ def build(
     ``compile=False`` writes the text of a C module without building it.
     """
     given = {"backend": backend, "dtype": dtype, "sizes": sizes, "threads": threads, **settings}
-    options = _read(given)
+    options = read_options(given)
     if isinstance(program, str):
         program = parse(program)
     called = module_name(name) if name is not None else stem(program)

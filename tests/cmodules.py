@@ -70,10 +70,13 @@ class CModule:
         return array
 
 
-def compiled(plan: Plan, dtype: str, folder: Path, target: Target | None = None, flags: Sequence[str] = ()) -> CModule:
-    """The plan as a shared library in ``folder``; a warning is an error."""
+def compiled(
+    plan: Plan, dtype: str, folder: Path, target: Target | None = None, flags: Sequence[str] = (), threads: int = 1
+) -> CModule:
+    """The plan as a shared library in ``folder``; a warning is an error. With several threads every call uses all of
+    them."""
     assert COMPILER is not None
-    text = c_module("m", plan, dtype=dtype)
+    text = c_module("m", plan, dtype=dtype, threads=threads, checked=True)
     for name, content in (("m.c", text.source), ("m.h", text.header), ("_m.c", text.flat)):
         (folder / name).write_text(content, encoding="utf-8")
     level = (target or detect_host()).cflags
@@ -83,6 +86,7 @@ def compiled(plan: Plan, dtype: str, folder: Path, target: Target | None = None,
         *level,
         *WARNINGS,
         *flags,
+        *(("-fopenmp", "-DBRK_WORK=0.0") if threads > 1 else ()),
         "-fPIC",
         "-shared",
         "m.c",

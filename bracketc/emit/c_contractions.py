@@ -3,7 +3,7 @@ tile."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bracketc.emit.c_expressions import Dialect, lines, number_text
 from bracketc.emit.c_function import CFunction
@@ -14,6 +14,7 @@ from bracketc.emit.c_views import (
     EpilogueView,
     FieldView,
     LoopView,
+    ProductShareView,
     TableView,
 )
 from bracketc.ir.dims import Dim
@@ -61,16 +62,25 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
         name, fields = "", tuple[FieldView, ...]()
         if statement.epilogue is not None:
             name, fields = _epilogue(statement.epilogue, statement.bracket, c, epilogues)
+        loops = [LoopView(c.label(axis.label), c.dim(axis.extent)) for axis in statement.batch]
+        share, area = None, "0, product.m, 0, product.n"
+        if statement.divided:
+            share = ProductShareView(c.scope.fresh("share"), loops[0].extent if loops else "1", m, n)
+            own = share.name
+            loops[:1] = [replace(loop, first=f"{own}.first", extent=f"{own}.last") for loop in loops[:1]]
+            area = f"{own}.i_first, {own}.i_last, {own}.j_first, {own}.j_last"
         return ContractionView(
             "c/contraction.c.j2",
             bracket_text(statement.bracket),
             tuple(tables),
             need,
-            tuple(LoopView(c.label(axis.label), c.dim(axis.extent)) for axis in statement.batch),
+            tuple(loops),
             tuple(FieldView(field_name, text) for field_name, text in values.items() if text not in ("{0, NULL}",)),
             name,
             fields,
             c.s,
+            share,
+            area,
         )
 
 

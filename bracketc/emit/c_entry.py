@@ -13,6 +13,8 @@ from bracketc.emit.c_function import C_TYPES, FAILURE, CFunction
 from bracketc.emit.c_names import CScope, as_factor, bracket_text, comment_text, dim_text
 from bracketc.emit.c_nests import nest_view
 from bracketc.emit.c_views import (
+    AloneView,
+    BarrierView,
     CarriedView,
     CopyView,
     EntryView,
@@ -26,6 +28,8 @@ from bracketc.emit.c_views import (
 from bracketc.emit.faults import Faults
 from bracketc.ir.dims import Dim
 from bracketc.loops.kernel import (
+    Alone,
+    Barrier,
     Check,
     Contraction,
     Copy,
@@ -37,6 +41,7 @@ from bracketc.loops.kernel import (
     Steps,
     Storage,
 )
+from bracketc.loops.team import statements_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +72,14 @@ def entry_text(
     fields: Fields,
     epilogues: Epilogues,
     functions: set[str],
+    team: bool,
     faults: Faults,
 ) -> EntryText:
-    """The entry point ``name`` of ``kernel``; ``epilogues``, ``functions`` and ``faults`` collect what it needs of the file."""
+    """The entry point ``name`` of ``kernel``; ``epilogues``, ``functions`` and ``faults`` collect what it needs of the file.
+    ``team`` lets several threads run it."""
     scope = CScope()
     sizes = {size: scope.fresh(size) for size in fields.dims}
-    c = CFunction(kernel, ctype, prefix, prefix.upper(), sizes, scope, functions, faults)
+    c = CFunction(kernel, ctype, prefix, prefix.upper(), sizes, scope, functions, faults, team=team)
     used = dict.fromkeys(_used(kernel.body))
     arguments = [s for s in kernel.arguments if s in used]
     pointers = [_given(c, s, f"args->{fields.arguments[s.name]}") for s in arguments]
@@ -85,7 +92,7 @@ def entry_text(
     body = tuple(_statements(kernel.body, c, epilogues))
     if c.reports:
         pointers.append(PointerView(f"{prefix}_failure *", FAILURE, "results->failure"))
-    layout = _layout(kernel, name, c, fields)
+    layout = _layout(kernel, name, c, fields, f"{name}_threads(dims)" if team else "")
     negatives = tuple(
         dict.fromkeys(f"{c.dim(d)} < 0" for d in _may_be_negative([*kernel.arguments, *kernel.results, *used]))
     )
@@ -104,6 +111,9 @@ def entry_text(
         bool(arena) or bool(c.scratch),
         bool(c.scratch),
         body,
+        c.failure("BAD_SIZE"),
+        c.failure("WINDOW_OUT_OF_RANGE"),
+        _work(kernel, fields) if team else "",
     )
     return EntryText(view, tuple(n for n in fields.dims if n in c.used_sizes), tuple(s.name for s in arguments))
 
@@ -118,7 +128,8 @@ def residual_layout(kernel: Kernel, ctype: CType, dims: Mapping[str, str]) -> La
         size = as_factor(dim_text(storage.size, sizes))
         slots.append(SlotView(number, f"{size} * (int64_t)sizeof({kind})"))
     about = "Where the residuals begin that forward leaves for backward"
-    return LayoutView("residual_layout", about, tuple(slots), (), _mentioned(slots, (), sizes, dims), len(slots), -1)
+    sizes_read = _mentioned(slots, (), sizes, dims)
+    return LayoutView("residual_layout", about, tuple(slots), (), sizes_read, len(slots), -1, "")
 
 
 def _given(c: CFunction, storage: Storage, text: str) -> PointerView:
@@ -129,7 +140,13 @@ def _bytes_of(pointer_type: str) -> str:
     return "const char *" if pointer_type.startswith("const") else "char *"
 
 
-def _layout(kernel: Kernel, name: str, c: CFunction, fields: Fields) -> LayoutView:
+def _work(kernel: Kernel, fields: Fields) -> str:
+    """Flops and bytes of a call in floating-point arithmetic, which does not overflow."""
+    sizes = {name: f"(double)dims->{field}" for name, field in fields.dims.items()}
+    return dim_text(kernel.flops + kernel.bytes, sizes)
+
+
+def _layout(kernel: Kernel, name: str, c: CFunction, fields: Fields, threads: str) -> LayoutView:
     slots = [
         SlotView(number, f"{c.factor(size)} * (int64_t)sizeof({C_TYPES.get(dtype, c.ctype.real)})")
         for number, (size, dtype) in enumerate(zip(kernel.slots, kernel.slot_dtypes, strict=True))
@@ -137,8 +154,8 @@ def _layout(kernel: Kernel, name: str, c: CFunction, fields: Fields) -> LayoutVi
     scratch = tuple(c.scratch)
     about = f"Where the parts of the workspace of {name} begin"
     sizes = _mentioned(slots, scratch, c.sizes, fields.dims)
-    count = len(slots) + bool(scratch)
-    return LayoutView(f"{name}_layout", about, tuple(slots), scratch, sizes, count, len(slots))
+    count = len(slots) + (2 if threads else 1) * bool(scratch)
+    return LayoutView(f"{name}_layout", about, tuple(slots), scratch, sizes, count, len(slots), threads)
 
 
 def _mentioned(
@@ -173,17 +190,25 @@ def _statements(body: Iterable[Statement], c: CFunction, epilogues: Epilogues) -
                 yield contraction_view(statement, c, epilogues)
             case Fill():
                 value = number_text(statement.value, c.ctype)
-                yield FillView("c/fill.c.j2", c.named(statement.target), c.dim(statement.target.size), value)
+                count = c.dim(statement.target.size)
+                share = c.share(count) if statement.divided else None
+                yield FillView("c/fill.c.j2", c.named(statement.target), count, value, share)
             case Copy():
                 yield _copy(statement, c)
             case Steps():
                 yield _steps(statement, c, epilogues)
             case Factorise():
                 yield factorise_view(statement, c)
+            case Alone():
+                yield AloneView("c/alone.c.j2", tuple(_statements(statement.body, c, epilogues)))
+            case Barrier():
+                yield BarrierView("c/barrier.c.j2")
 
 
 def _copy(statement: Copy, c: CFunction) -> CopyView:
-    return CopyView("c/copy.c.j2", c.named(statement.target), c.named(statement.source), c.bytes(statement.source))
+    bytes = c.bytes(statement.source)
+    share = c.share(bytes, "BRK_CACHE_LINE") if statement.divided else None
+    return CopyView("c/copy.c.j2", c.named(statement.target), c.named(statement.source), bytes, share)
 
 
 def _steps(statement: Steps, c: CFunction, epilogues: Epilogues) -> StepsView:
@@ -257,6 +282,9 @@ def mentioned(statement: Statement) -> Iterable[Storage]:
             if statement.epilogue is not None:
                 for operand in (*statement.epilogue.operands, *(o for o, _ in statement.epilogue.stores)):
                     yield operand.reference.storage
+        case Alone():
+            for inner in statement.body:
+                yield from mentioned(inner)
         case Steps():
             for carried, after in statement.carried:
                 yield from (carried, after)
@@ -271,7 +299,7 @@ def named_sizes(kernel: Kernel) -> tuple[str, ...]:
     """Named sizes that a kernel depends on, in an order fixed by its statements."""
     dims: list[Dim] = [d for s in (*kernel.arguments, *kernel.results, *kernel.residuals) for d in s.shape]
     dims += kernel.slots
-    for statement in _all_statements(kernel.body):
+    for statement in statements_of(kernel.body):
         match statement:
             case Nest():
                 dims += [axis.extent for axis in statement.axes]
@@ -288,10 +316,3 @@ def named_sizes(kernel: Kernel) -> tuple[str, ...]:
             case Fill() | Copy() | Factorise():
                 dims += [d for s in mentioned(statement) for d in s.shape]
     return tuple(dict.fromkeys(name for dim in dims for name in sorted(dim.names)))
-
-
-def _all_statements(body: Iterable[Statement]) -> Iterable[Statement]:
-    for statement in body:
-        yield statement
-        if isinstance(statement, Steps):
-            yield from _all_statements(statement.body)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from bracketc.emit.c_expressions import CType
 from bracketc.emit.c_names import CScope, as_factor, dim_text
-from bracketc.emit.c_views import CheckView
+from bracketc.emit.c_views import CheckView, ShareView
 from bracketc.emit.faults import Faults
 from bracketc.ir.dims import Dim
 from bracketc.loops.kernel import Address, Kernel, Reference, Storage
@@ -29,6 +29,7 @@ class CFunction:
 
     ``functions`` collects the vector functions that the text calls, ``used_sizes`` the named sizes that it mentions,
     ``faults`` what can go wrong; ``reports`` says that the text says so.
+    ``team`` says that several threads run the text, each with a ``team`` that knows its number.
     """
 
     kernel: Kernel
@@ -43,6 +44,7 @@ class CFunction:
     labels: dict[int, str] = field(default_factory=dict)
     used_sizes: dict[str, None] = field(default_factory=dict)
     scratch: dict[str, None] = field(default_factory=dict)
+    team: bool = False
     reports: bool = False
 
     @property
@@ -52,7 +54,16 @@ class CFunction:
 
     @property
     def label_failure(self) -> str:
-        return f"{self.upper}_LABEL_OUT_OF_RANGE"
+        return self.failure("LABEL_OUT_OF_RANGE")
+
+    def failure(self, what: str) -> str:
+        """What the function returns when it fails; other threads of a team are told."""
+        code = f"{self.upper}_{what}"
+        return f"brk_fail(team, {code})" if self.team else code
+
+    def share(self, extent: str, unit: str = "1") -> ShareView:
+        """The part of a loop that this thread runs, in whole units."""
+        return ShareView(self.scope.fresh("share"), extent, unit)
 
     @contextmanager
     def block(self) -> Iterator[CScope]:

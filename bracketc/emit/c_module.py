@@ -24,6 +24,7 @@ from bracketc.emit.vectormath import functions_text, matrices_text, needs_produc
 from bracketc.ir.program import Entry
 from bracketc.loops.kernel import Kernel
 from bracketc.loops.lower import lower
+from bracketc.loops.team import for_team
 from bracketc.loops.verify import verify
 from bracketc.plan.schedule import Buffer, Plan, Schedule
 
@@ -79,13 +80,15 @@ def c_module(
     title: str = "",
     about: Sequence[str] = (),
     checked: bool = False,
+    threads: int = 1,
     on_singular: str = "raise",
 ) -> CText:
     """The C text of a plan. ``name`` is an ASCII identifier that starts every public name; ``about`` are lines for
     the head of the header; ``entries`` say what the functions answer. ``checked`` verifies the loop IR first.
-    ``on_singular`` says whether a matrix without a result is an error or gives NaN."""
+    ``threads`` is the largest number of threads of a call, ``on_singular`` says whether a matrix without a result is an error or
+    gives NaN."""
     ctype = FLOAT64 if dtype == "float64" else FLOAT32
-    writer = _Writer(name, ctype, plan, {entry.name: entry for entry in entries}, Faults(on_singular == "nan"))
+    writer = _Writer(name, ctype, plan, {entry.name: entry for entry in entries}, threads, Faults(on_singular == "nan"))
     if checked:
         for kernel in writer.kernels.values():
             verify(kernel)
@@ -109,15 +112,20 @@ def _tidy(text: str) -> str:
 class _Writer:
     """Public names of a module and the parts of its view."""
 
-    def __init__(self, name: str, ctype: CType, plan: Plan, entries: Mapping[str, Entry], faults: Faults) -> None:
+    def __init__(
+        self, name: str, ctype: CType, plan: Plan, entries: Mapping[str, Entry], threads: int, faults: Faults
+    ) -> None:
         self.name = name
         self.ctype = ctype
         self.plan = plan
         self.given = entries
+        self.threads = threads
         self.faults = faults
         self.reports = not faults.silent and can_fail(plan)
         self.kernels = {schedule.entry: lower(schedule) for schedule in plan.schedules}
-        scope = CScope()
+        if threads > 1:
+            self.kernels = {entry: for_team(kernel) for entry, kernel in self.kernels.items()}
+        scope = CScope(taken=("threads",) if threads > 1 else ())
         sizes = dict.fromkeys((*plan.sizes, *(n for kernel in self.kernels.values() for n in named_sizes(kernel))))
         self.dims = {size: scope.fresh(size) for size in sizes}
         scope = CScope()
@@ -201,6 +209,7 @@ class _Writer:
                     fields=fields,
                     epilogues=self.epilogues,
                     functions=self.used,
+                    team=self.threads > 1,
                     faults=self.faults,
                 )
             )
@@ -242,6 +251,11 @@ class _Writer:
             self.results[schedule.entry],
         )
 
+    @property
+    def chosen_threads(self) -> tuple[str, ...]:
+        """The value of the field ``threads`` of the sizes, where they have one."""
+        return (f"{self.name}_call_threads(-1)",) if self.threads > 1 else ()
+
     def flat(self, schedule: Schedule, text: EntryText) -> FlatView:
         scope = CScope(taken=("bytes", "block", "status", "borrow", "give_back"))
         sizes = {n: scope.fresh(n) for n in text.sizes}
@@ -256,7 +270,7 @@ class _Writer:
         return FlatView(
             self.functions[schedule.entry],
             tuple(parameters) or ("void",),
-            (f"sizeof({self.name}_dims)", *(sizes.get(n, "0") for n in self.dims)),
+            (f"sizeof({self.name}_dims)", *(sizes.get(n, "0") for n in self.dims), *self.chosen_threads),
             (
                 f".struct_size = sizeof({self.name}_args)",
                 *(f".{self.arguments[n]} = {v}" for n, v in arguments.items()),
@@ -274,6 +288,8 @@ class _Writer:
         )
         vectors = contracts or bool(self.used) or any(_is_vector(text.view.body) for text in texts)
         parts = [render("c/prelude.h.j2", v=kernels)]
+        if self.threads > 1:
+            parts.append(render("c/team.h.j2", v=kernels))
         if vectors:
             parts += [render(f"c/{part}.h.j2", v=kernels) for part in ("levels", "vector")]
         if contracts:
@@ -304,8 +320,9 @@ class _Writer:
             entries=tuple(text.view for text in texts),
             flats=tuple(self.flat(s, t) for s, t in zip(self.plan.schedules, texts, strict=True)),
             residual_parameters=tuple(f"int64_t {n}" for n in local.values()) or ("void",),
-            residual_dims=(f"sizeof({self.name}_dims)", *(local.get(n, "0") for n in self.dims)),
+            residual_dims=(f"sizeof({self.name}_dims)", *(local.get(n, "0") for n in self.dims), *self.chosen_threads),
             kernels=KERNELS,
+            threads=self.threads,
             faults=tuple(FaultView(k, comment_text(f.about)) for f, k in self.faults.known.items()),
         )
 

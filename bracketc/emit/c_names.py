@@ -129,6 +129,8 @@ _RESERVED = frozenset(
         "rest",
         "status",
         "saved",
+        "team",
+        "shared",
     ]
 )
 _TAKEN = re.compile(r"(brk_|BRK_|tile_).*|.*_(f32|f64|t|layout|dims)|[vx][0-9]+|M_[A-Z0-9_]+|FP_.*|[A-Z]+_(MAX|MIN)")

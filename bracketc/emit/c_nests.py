@@ -22,6 +22,7 @@ from bracketc.emit.c_views import (
     PartView,
     PointerView,
     ScalarNestView,
+    ShareView,
     VectorNestView,
 )
 from bracketc.loops.kernel import NEUTRAL, Axis, Nest, Reference, Storage, Write
@@ -58,8 +59,13 @@ class _Loops:
         self.accumulators.setdefault(depth, []).append(accumulator)
         self.results.setdefault(depth, []).append(result)
 
-    def views(self, extra: LoopView | None = None) -> tuple[LoopView, ...]:
-        found = [LoopView(self.c.label(a.label), self.c.dim(a.extent)) for a in self.axes]
+    def views(self, extra: LoopView | None, share: ShareView | None, divided: int) -> tuple[LoopView, ...]:
+        found = [
+            LoopView(self.c.label(a.label), f"{share.name}.last", f"{share.name}.first")
+            if share is not None and a.label == divided
+            else LoopView(self.c.label(a.label), self.c.dim(a.extent))
+            for a in self.axes
+        ]
         if extra is not None:
             found.append(extra)
         return tuple(
@@ -111,11 +117,14 @@ class _VectorNest:
         if chunk is not None:
             first, end = chunk.name, c.scope.fresh(f"{variable}_end")
             end_text = f"brk_min({extent}, {chunk.name} + {chunk.step})"
-        views = loops.views(chunk)
+        share = self.share(inner)
+        if share is not None and nest.divided == inner.label:
+            first, end = f"{share.name}.first", f"{share.name}.last"
+        views = loops.views(chunk, share, nest.divided)
         return VectorNestView(
             "c/nest_vector.c.j2",
             bracket_text(nest.bracket),
-            (bool(views) and bool(views[0].accumulators)) or not views,
+            share is not None or not views or bool(views[0].accumulators),
             views,
             tuple(self.checks),
             tuple(self.pointers.values()),
@@ -129,7 +138,15 @@ class _VectorNest:
             bool(writes) or any("tail)" in line.text for line in tail),
             s,
             c.label_failure,
+            share,
         )
+
+    def share(self, inner: Axis) -> ShareView | None:
+        """The part of the divided loop that a thread runs; whole vectors of the innermost one."""
+        for axis in self.nest.axes:
+            if axis.label == self.nest.divided:
+                return self.c.share(self.c.dim(axis.extent), f"WIDTH_{self.c.s}" if axis is inner else "1")
+        return None
 
     def dialect(self, masked: bool) -> Dialect:
         c, s, inner = self.c, self.c.s, self.nest.axes[-1].label
@@ -164,7 +181,7 @@ class _VectorNest:
         short = inner.extent.constant is not None and inner.extent.constant <= _ONE_CHAIN
         if len(self.nest.axes) > 1 or not sums or short:
             return None
-        return LoopView(self.c.scope.fresh(f"{variable}_first"), extent, f"BRK_SUM_BLOCK * WIDTH_{self.c.s}")
+        return LoopView(self.c.scope.fresh(f"{variable}_first"), extent, step=f"BRK_SUM_BLOCK * WIDTH_{self.c.s}")
 
     def store(self, write: Write, value: str, whole: list[Line], tail: list[Line]) -> AssignmentView:
         c, s = self.c, self.c.s
@@ -237,16 +254,18 @@ class _ScalarNest:
         body = lines(nest.program, [write.value for write in nest.writes], dialect)
         loops = _Loops(c, nest.axes)
         writes = tuple(self.write(write, loops) for write in nest.writes)
-        views = loops.views()
+        share = next((c.share(c.dim(a.extent)) for a in nest.axes if a.label == nest.divided), None)
+        views = loops.views(None, share, nest.divided)
         return ScalarNestView(
             "c/nest_scalar.c.j2",
             bracket_text(nest.bracket),
-            not views or bool(views[0].accumulators),
+            share is not None or not views or bool(views[0].accumulators),
             views,
             tuple(self.checks),
             tuple(body),
             writes,
             c.label_failure,
+            share,
         )
 
     def write(self, write: Write, loops: _Loops) -> AssignmentView:

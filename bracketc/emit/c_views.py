@@ -37,11 +37,21 @@ class AccumulatorView:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareView:
+    """``name.first`` and ``name.last`` bound this thread's part of 0 .. ``extent``, cut at multiples of ``unit``."""
+
+    name: str
+    extent: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class LoopView:
     """A loop, the registers declared before it, and what is written when it has ended."""
 
     name: str
     extent: str
+    first: str = "0"
     step: str = ""
     accumulators: tuple[AccumulatorView, ...] = ()
     results: tuple[AssignmentView, ...] = ()
@@ -94,6 +104,7 @@ class VectorNestView:
     masked: bool
     s: str
     failure: str
+    share: ShareView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +117,7 @@ class ScalarNestView:
     body: tuple[Line, ...]
     writes: tuple[AssignmentView, ...]
     failure: str
+    share: ShareView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,7 @@ class FillView:
     target: str
     count: str
     value: str
+    share: ShareView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +135,20 @@ class CopyView:
     target: str
     source: str
     bytes: str
+    share: ShareView | None
+
+
+@dataclass(frozen=True, slots=True)
+class AloneView:
+    """Statements of the first thread."""
+
+    template: str
+    body: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BarrierView:
+    template: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +169,16 @@ class FieldView:
 
 
 @dataclass(frozen=True, slots=True)
+class ProductShareView:
+    """This thread's part of the outermost loop over batch labels, or of the rows and columns."""
+
+    name: str
+    batch: str
+    rows: str
+    columns: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContractionView:
     template: str
     bracket: str
@@ -152,6 +189,9 @@ class ContractionView:
     epilogue: str
     epilogue_fields: tuple[FieldView, ...]
     s: str
+    share: ProductShareView | None
+    area: str
+    """First and last row, first and last column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +288,8 @@ class LayoutView:
     sizes: tuple[FieldView, ...]
     count: int
     scratch_slot: int
+    threads: str
+    """How many threads have a scratch part each; empty for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +308,10 @@ class EntryView:
     has_arena: bool
     has_scratch: bool
     body: tuple[object, ...]
+    bad_size: str
+    bad_window: str
+    work: str
+    """What a call costs, as a number that grows with its time; empty where it has one thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,4 +362,5 @@ class ModuleView:
     residual_parameters: tuple[str, ...]
     residual_dims: tuple[str, ...]
     kernels: str
+    threads: int
     faults: tuple[FaultView, ...]

@@ -3,7 +3,7 @@ is tested by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ from bracketc.ir.linear_algebra import LINEAR_ALGEBRA
 from bracketc.loops.kernel import (
     NEUTRAL,
     Address,
+    Alone,
     Axis,
+    Barrier,
     Contraction,
     Copy,
     EpilogueOperand,
@@ -45,10 +47,10 @@ _COMPARE = {
 
 
 def interpret(
-    kernel: Kernel, given: Mapping[str, Any], sizes: Mapping[str, int]
+    kernel: Kernel, given: Mapping[str, Any], sizes: Mapping[str, int], order: Sequence[int] = (0,)
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """Results and residuals of a kernel in float64 by name; ``given`` holds arguments, and residuals where they are
-    read."""
+    read. ``order`` are the numbers of the threads of a team, in the order in which they come from barrier to barrier."""
     machine = _Machine(sizes)
     for storage in (*kernel.arguments, *kernel.residuals, *kernel.results):
         shape = tuple(d.evaluate(sizes) for d in storage.shape)
@@ -63,8 +65,12 @@ def interpret(
         np.full(size.evaluate(sizes), np.nan) if dtype == "real" else np.zeros(size.evaluate(sizes), _DTYPES[dtype])
         for size, dtype in zip(kernel.slots, kernel.slot_dtypes, strict=True)
     ]
+    threads = [_Machine(sizes, dict(machine.blocks), machine.slots, index, len(order)) for index in order]
     with np.errstate(all="ignore"):
-        machine.run(kernel.body)
+        walks = [thread.run(kernel.body) for thread in threads]
+        while {next(walk, None) for walk in walks} == {True}:  # all of them stand at the same barrier
+            pass
+        assert all(next(walk, None) is None for walk in walks), "threads that meet different barriers"
 
     def read(storages: Sequence[Storage]) -> dict[str, Array]:
         return {s.name: machine.blocks[s][0].reshape(tuple(d.evaluate(sizes) for d in s.shape)) for s in storages}
@@ -73,12 +79,21 @@ def interpret(
 
 
 class _Machine:
-    """Blocks of memory by storage: (flat array, first element)."""
+    """One thread of a team. Blocks of memory by storage: (flat array, first element); slots are common to all."""
 
-    def __init__(self, sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        sizes: Mapping[str, int],
+        blocks: dict[Storage, tuple[Array, int]] | None = None,
+        slots: list[Array] | None = None,
+        index: int = 0,
+        count: int = 1,
+    ) -> None:
         self.sizes = sizes
-        self.blocks: dict[Storage, tuple[Array, int]] = {}
-        self.slots: list[Array] = []
+        self.blocks = blocks or {}
+        self.slots = slots or []
+        self.index = index
+        self.count = count
 
     def number(self, dim: Dim) -> int:
         return dim.evaluate(self.sizes)
@@ -89,20 +104,33 @@ class _Machine:
         return self.blocks[storage]
 
     # ------------------------------------------------------------------------------------------- statements
-    def run(self, body: Sequence[Statement]) -> None:
+    def share(self, extent: int, divided: bool) -> range:
+        """The part of a loop that this thread runs."""
+        if not divided:
+            return range(extent)
+        return range(extent * self.index // self.count, extent * (self.index + 1) // self.count)
+
+    def run(self, body: Sequence[Statement]) -> Iterator[bool]:
+        """Run statements; a barrier gives way to the other threads."""
         for statement in body:
             match statement:
+                case Barrier():
+                    yield True
+                case Alone():
+                    if self.index == 0:
+                        yield from self.run(statement.body)
                 case Nest():
                     self.nest(statement)
                 case Fill():
                     flat, first = self.block(statement.target)
-                    flat[first : first + self.number(statement.target.size)] = statement.value
+                    share = self.share(self.number(statement.target.size), statement.divided)
+                    flat[first + share.start : first + share.stop] = statement.value
                 case Copy():
                     self.copy(statement)
                 case Contraction():
                     self.contraction(statement)
                 case Steps():
-                    self.steps(statement)
+                    yield from self.steps(statement)
                 case Factorise():
                     self.factorise(statement)
 
@@ -115,12 +143,12 @@ class _Machine:
         array(statement.target)[...] = LINEAR_ALGEBRA[statement.operator](*(array(a) for a in statement.args))
 
     def copy(self, statement: Copy) -> None:
-        count = self.number(statement.source.size)
+        share = self.share(self.number(statement.source.size), statement.divided)
         target, to = self.block(statement.target)
         source, start = self.block(statement.source)
-        target[to : to + count] = source[start : start + count].copy()
+        target[to + share.start : to + share.stop] = source[start + share.start : start + share.stop].copy()
 
-    def steps(self, statement: Steps) -> None:
+    def steps(self, statement: Steps) -> Iterator[bool]:
         length = self.number(statement.length)
         for carried, _ in statement.carried:
             assert carried.base is not None
@@ -132,7 +160,7 @@ class _Machine:
                 self.blocks[moving] = (flat, first + t * self.number(moving.stride))
             for ring in statement.rings:
                 self.blocks[ring] = (self.slots[ring.slot], count % ring.count * self.number(ring.size))
-            self.run(statement.body)
+            yield from self.run(statement.body)
             following = [self.block(source) for _, source in statement.carried]
             for (carried, _), block in zip(statement.carried, following, strict=True):
                 self.blocks[carried] = block
@@ -140,11 +168,11 @@ class _Machine:
             self.copy(final)
 
     # ------------------------------------------------------------------------------------------- addresses
-    def grids(self, axes: Sequence[Axis]) -> tuple[tuple[int, ...], dict[int, Array]]:
-        shape = tuple(self.number(axis.extent) for axis in axes)
-        return shape, {
-            axis.label: np.arange(extent).reshape([-1 if k == place else 1 for k in range(len(axes))])
-            for place, (axis, extent) in enumerate(zip(axes, shape, strict=True))
+    def grids(self, axes: Sequence[Axis], divided: int = -1) -> tuple[tuple[int, ...], dict[int, Array]]:
+        lines = [self.share(self.number(axis.extent), axis.label == divided) for axis in axes]
+        return tuple(map(len, lines)), {
+            axis.label: np.asarray(line, np.int64).reshape([-1 if k == place else 1 for k in range(len(axes))])
+            for place, (axis, line) in enumerate(zip(axes, lines, strict=True))
         }
 
     def address(self, address: Address, grids: Mapping[int, Array]) -> Array:
@@ -166,7 +194,7 @@ class _Machine:
 
     # ------------------------------------------------------------------------------------------- nests
     def nest(self, nest: Nest) -> None:
-        shape, grids = self.grids(nest.axes)
+        shape, grids = self.grids(nest.axes, nest.divided)
         loads = [self.read(reference, grids) for reference in nest.loads]
         values = evaluate(nest.program, loads, None, grids, self.sizes)
         for write in nest.writes:
@@ -178,15 +206,22 @@ class _Machine:
             else:
                 if write.fresh:
                     kept = [axis for axis in nest.axes if write.target.address.stride(axis.label) is not _ZERO]
-                    flat[first + self.address(write.target.address, self.grids(kept)[1])] = NEUTRAL[write.mode]
+                    kept_grids = self.grids(kept, nest.divided)[1]
+                    flat[first + self.address(write.target.address, kept_grids)] = NEUTRAL[write.mode]
                 _COMBINE[write.mode].at(flat, positions, value)
 
     def contraction(self, statement: Contraction) -> None:
-        shape, _ = self.grids(statement.batch)
-        for place in np.ndindex(*shape):
+        whole = tuple(self.number(axis.extent) for axis in statement.batch)
+        by_batch = statement.divided and bool(whole) and whole[0] >= self.count
+        by_rows = statement.divided and not by_batch
+        for place in np.ndindex(*whole):
+            if by_batch and place[0] not in self.share(whole[0], True):
+                continue
             here = {axis.label: np.asarray(p) for axis, p in zip(statement.batch, place, strict=True)}
             a, b, c = (self.start(r, here) for r in (statement.a, statement.b, statement.c))
             m, n, k = (self.offsets(g) for g in (statement.m, statement.n, statement.k))
+            share = self.share(len(m[0]), by_rows)
+            m = [offsets[share.start : share.stop] for offsets in m]
             left = a[0][a[1] + m[0][:, None] + k[0][None, :]]
             right = b[0][b[1] + k[1][:, None] + n[0][None, :]]
             target = c[1] + m[1][:, None] + n[1][None, :]
@@ -194,7 +229,7 @@ class _Machine:
             if statement.accumulate:
                 tile = tile + c[0][target]
             if statement.epilogue is not None:
-                rows, columns = np.arange(tile.shape[0])[:, None], np.arange(tile.shape[1])[None, :]
+                rows, columns = np.asarray(share, np.int64)[:, None], np.arange(tile.shape[1])[None, :]
 
                 loads = [
                     flat[at]

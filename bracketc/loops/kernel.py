@@ -11,7 +11,8 @@ tile,
 * :class:`Steps`: the loop of a recurrence, whose pointers move.
 
 and :class:`Factorise` calls a linear-algebra routine. Nothing here allocates: the arena is laid out by
-:mod:`bracketc.loops.arena`.
+:mod:`bracketc.loops.arena`. :mod:`bracketc.loops.team` makes a kernel one that several threads run together: each runs
+all statements, a ``divided`` one on its share, :class:`Alone` is for the first thread, a :class:`Barrier` waits for all.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ class Nest:
     instructions.
 
     The last axis is the vector axis when ``vector``: every reference has stride 0 or 1 along it there, and no store
-    is at stride 0.
+    is at stride 0. Threads divide the loop over label ``divided``, if any.
     """
 
     axes: tuple[Axis, ...]
@@ -141,6 +142,7 @@ class Nest:
     writes: tuple[Write, ...]
     vector: bool
     bracket: str = ""
+    divided: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ class Fill:
 
     target: Storage
     value: float
+    divided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,7 @@ class Contraction:
     """c(i, j) (+)= alpha Σ_p a(i, p) b(p, j) for every position of ``batch``, then the epilogue.
 
     ``m.strides`` are those of (a, c), ``n.strides`` of (b, c), ``k.strides`` of (a, b). The references hold the part
-    of the addresses that depends on the batch labels.
+    of the addresses that depends on the batch labels. Threads divide the outermost batch label, or rows and columns.
     """
 
     batch: tuple[Axis, ...]
@@ -207,6 +210,7 @@ class Contraction:
     accumulate: bool
     epilogue: Epilogue | None
     bracket: str = ""
+    divided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +219,7 @@ class Copy:
 
     target: Storage
     source: Storage
+    divided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +251,19 @@ class Steps:
     bracket: str = ""
 
 
-Statement = Nest | Fill | Contraction | Copy | Factorise | Steps
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Statements that only the first thread runs."""
+
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """No thread goes on before all are here."""
+
+
+Statement = Nest | Fill | Contraction | Copy | Factorise | Steps | Alone | Barrier
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from bracketc.loops.kernel import (
     Address,
+    Alone,
+    Barrier,
     Contraction,
     Copy,
     EpilogueOperand,
@@ -53,7 +55,10 @@ def _statements(body: Sequence[Statement]) -> Iterator[str]:
                 yield f"{statement.target.name} = {statement.operator}({', '.join(a.name for a in statement.args)})"
             case Nest():
                 head = ", ".join(f"i{a.label} < {a.extent}" for a in statement.axes)
-                yield f"for {head or 'once'}{' (vector)' if statement.vector else ''}:"
+                kinds = ["vector"] if statement.vector else []
+                kinds += [f"divided by i{statement.divided}"] if statement.divided >= 0 else []
+                notes = f" ({', '.join(kinds)})" if kinds else ""
+                yield f"for {head or 'once'}{notes}:"
                 loads = [_reference(r) for r in statement.loads]
                 yield from (f"  {line}" for line in program(statement.program, loads))
                 for write in statement.writes:
@@ -71,6 +76,11 @@ def _statements(body: Sequence[Statement]) -> Iterator[str]:
                     yield from (f"  {line}" for line in program(statement.epilogue.program, loads))
                     yield f"  tile = v{statement.epilogue.value}"
                     yield from (f"  {_operand(o)} = v{value}" for o, value in statement.epilogue.stores)
+            case Alone():
+                yield "alone:"
+                yield from (f"  {line}" for line in _statements(statement.body))
+            case Barrier():
+                yield "barrier"
             case Steps():
                 yield f"steps t < {statement.length}{' reversed' if statement.reverse else ''}:"
                 yield from (f"  {line}" for line in _statements(statement.body))

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from bracketc.loops.kernel import (
     NEUTRAL,
+    Alone,
+    Barrier,
     Contraction,
     Copy,
     Factorise,
@@ -56,6 +58,10 @@ def _statements(body: Sequence[Statement], kernel: Kernel, known: set[Storage]) 
                 _writable(statement.target, kernel, known, statement)
             case Contraction():
                 _contraction(statement, kernel, known)
+            case Alone():
+                _statements(statement.body, kernel, known)
+            case Barrier():
+                pass
             case Steps():
                 inner = {*known, *statement.moving, *statement.rings, *(carried for carried, _ in statement.carried)}
                 for moving in statement.moving:
@@ -114,6 +120,11 @@ def _nest(nest: Nest, kernel: Kernel, known: set[Storage]) -> None:
             reduced = [write.target.address.stride(label).constant == 0 for label in labels]
             _require(write.mode in NEUTRAL, f"{write.mode} reduces nothing", nest)
             _require(reduced == sorted(reduced), "a register that loops inside it outlive", nest)
+    if nest.divided >= 0:
+        _require(nest.divided in labels, "a division of no loop", nest)
+        for write in nest.writes:
+            own = write.mode != "add" and write.target.address.stride(nest.divided).constant != 0
+            _require(own, "an element that two threads write", nest)
     if nest.vector:
         _require(bool(labels), "a vector nest without a label", nest)
         for reference in (*nest.loads, *(write.target for write in nest.writes)):

@@ -22,7 +22,7 @@ from bracketc.options import Options
 from bracketc.runtime.cache import cached, fingerprint
 from bracketc.runtime.directory import folder_error
 from bracketc.runtime.memory import adopt_errors
-from bracketc.runtime.toolchain import Toolchain, compile_flags, compile_shared, find_toolchain
+from bracketc.runtime.toolchain import Toolchain, compile_flags, compile_shared, find_toolchain, thread_flags
 
 
 def library_name(name: str, toolchain: Toolchain) -> str:
@@ -52,7 +52,8 @@ def build_extension(name: str, files: Mapping[str, str], glue: Glue, options: Op
     except OSError as error:
         raise folder_error(folder, error) from None
     library = library_name(name, toolchain)
-    compile_shared(toolchain, compile_flags(options), (f"{name}.c", between), library, folder)
+    flags = (*compile_flags(options), *thread_flags(toolchain, options))
+    compile_shared(toolchain, flags, (f"{name}.c", between), library, folder)
     (folder / between).unlink()
     return library
 
@@ -73,6 +74,7 @@ def load_extension(name: str, files: Mapping[str, str], glue: Glue, options: Opt
         glue.source,
         glue.cdef,
         *compile_flags(options),
+        *thread_flags(toolchain, options),
         *toolchain.command,
         toolchain.version,
         library_name(name, toolchain),

@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bracketc.errors import ToolchainError
 from bracketc.options import Options
@@ -85,6 +87,33 @@ def compile_flags(options: Options) -> tuple[str, ...]:
     """Flags of every file of a build."""
     target = build_target(options)
     return (*BASE_CFLAGS, "-fPIC", *(target.cflags if target is not None else ()), *options.cflags)
+
+
+def thread_flags(toolchain: Toolchain, options: Options) -> tuple[str, ...]:
+    """What the compiler needs for the threads that ``options`` ask for; a warning where it cannot make them."""
+    if options.threads == 1:
+        return ()
+    if _has_openmp(toolchain.command, toolchain.version):
+        return ("-fopenmp",)
+    warnings.warn(
+        f"threads={options.threads}: {Path(toolchain.command[0]).name} has no OpenMP (for clang install libomp),"
+        " so that the kernels use one core",
+        stacklevel=2,
+    )
+    return ()
+
+
+@lru_cache
+def _has_openmp(command: tuple[str, ...], version: str) -> bool:
+    """Whether a program of several threads can be built."""
+    program = "#include <omp.h>\nint count(void) { return omp_get_max_threads(); }\n"
+    with TemporaryDirectory() as folder:
+        words = (*command, "-fopenmp", "-fPIC", "-shared", "-x", "c", "-", "-o", str(Path(folder) / "probe.so"))
+        try:
+            done = subprocess.run(words, input=program, capture_output=True, text=True, check=False, timeout=60)
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0
 
 
 def compile_shared(
