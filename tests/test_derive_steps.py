@@ -56,7 +56,7 @@ def test_the_single_layer_is_accepted(style: StyleName) -> None:
     assert wrong(LAYER, presented(LAYER, "J", "W", "b"), style) == []
 
 
-@pytest.mark.parametrize("name", ["linear", "logistic", "factorisation", "classifier", "digits", "single_layer"])
+@pytest.mark.parametrize("name", MODELS)
 def test_every_step_of_a_model_is_accepted(name: str) -> None:
     text = MODELS[name].read_text(encoding="utf-8")
     tree = parse_file(Source(text, f"{name}.brk"))

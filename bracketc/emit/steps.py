@@ -10,16 +10,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bracketc.emit.display import Display
 from bracketc.emit.naming import Fresh, Naming, fresh_names
-from bracketc.emit.notation import DOT, FormName, Latex, Notation, StyleName, Text, notation
+from bracketc.emit.notation import FormName, Latex, Notation, StyleName, Text, notation
 from bracketc.errors import display_width
-from bracketc.ir.nodes import Add, Node
+from bracketc.ir.build import einsum
+from bracketc.ir.nodes import Einsum, Node
 from bracketc.ir.rewrite import tensors
 from bracketc.lang.spelling import spelled
-from bracketc.proof.presentation import Abbreviation, Chain, Conclusion, Heading, Presentation
+from bracketc.proof.presentation import Abbreviation, Chain, Conclusion, Heading, Presentation, Term
 
 WIDEST = 100
 """Columns of a formula behind which the ``where`` and the remarks of a block are not aligned."""
@@ -121,7 +122,7 @@ class _Writer:
         found: list[StepText] = []
         for paragraph in self.presentation.paragraphs:
             if isinstance(paragraph, Conclusion):
-                found += self._conclusion(paragraph)
+                found.append(self._conclusion(paragraph))
             else:
                 found += self._chain(paragraph)
         return tuple(found)
@@ -132,55 +133,61 @@ class _Writer:
         above = left
         kept: tuple[tuple[str, str], ...] = ()
         for member in chain.members:
-            where = (*kept, *self._where(member.where))
-            helpers, right = self._formula(member.node)
-            where = (*where, *helpers)
+            where = [*kept, *self._where(member.where)]
+            right = self._formula(member.terms, where)
             if right == above:
-                kept = where
+                kept = tuple(where)
                 continue
-            lines.append(StepText(left, "=", right, where, member.rule))
+            lines.append(StepText(left, "=", right, tuple(where), member.rule))
             above, left, kept = right, "", ()
         if kept and lines:
-            last = lines[-1]
-            lines[-1] = StepText(last.left, last.relation, last.right, (*last.where, *kept), last.rule)
+            lines[-1] = replace(lines[-1], where=(*lines[-1].where, *kept))
         return lines
 
-    def _conclusion(self, conclusion: Conclusion) -> list[StepText]:
-        where = [*self._where(conclusion.where)]
-        parts = []
-        for equation in conclusion.equations:
-            helpers, right = self._formula(equation.node)
-            where += helpers
-            parts.append(f"{self._heading(equation.left)} = {right}")
+    def _conclusion(self, conclusion: Conclusion) -> StepText:
+        where = self._where(conclusion.where)
+        parts = [f"{self._heading(e.left)} = {self._formula(e.terms, where)}" for e in conclusion.equations]
         separator = r",\quad " if self.style == "latex" else ",  "
-        return [StepText("", spelled("⟹", self.style), separator.join(parts), tuple(where), conclusion.rule)]
+        return StepText("", spelled("⟹", self.style), separator.join(parts), tuple(where), conclusion.rule)
 
-    def _where(self, abbreviations: Sequence[Abbreviation]) -> tuple[tuple[str, str], ...]:
+    def _where(self, abbreviations: Sequence[Abbreviation]) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
         for abbreviation in abbreviations:
-            helpers, right = self._formula(abbreviation.node)
-            found += [*helpers, (self.notation.name(abbreviation.name).text, right)]
-        return tuple(found)
+            right = self._formula(abbreviation.terms, found)
+            found.append((self.notation.name(abbreviation.name).text, right))
+        return found
 
-    def _formula(self, node: Node) -> tuple[tuple[tuple[str, str], ...], str]:
-        """The text of a node, and the equations of what is so long in it that it gets a name."""
-        terms = node.terms if isinstance(node, Add) and not node.rank else (node,)
-        helpers: list[tuple[str, str]] = []
+    def _formula(self, terms: Sequence[Term], helpers: list[tuple[str, str]]) -> str:
+        """The text of a sum; the equations of what is so long in it that it gets a name go to ``helpers``."""
         texts = []
         for term in terms:
-            text = self._term(term, helpers)
-            negative = text.startswith("-")
-            texts.append(Text(text[1:] if negative else text, DOT, negative))
-        return tuple(helpers), texts[0].text if len(texts) == 1 else self.notation.sum(texts).text
+            text = self._term(term.node, helpers)
+            if term.over is not None:
+                ends = f"{term.over.variable}={term.over.first}..{term.over.last}"
+                text = Text(self.notation.reduction("sum", [ends], text.text))
+                if term.front is not None:
+                    text = self.notation.scaled(self._term(term.front, helpers), text)
+            texts.append(text)
+        return texts[0].text if len(texts) == 1 else self.notation.sum(texts).text
 
-    def _term(self, node: Node, helpers: list[tuple[str, str]]) -> str:
+    def _term(self, node: Node, helpers: list[tuple[str, str]]) -> Text:
+        """The text of a term; the differential of a scalar stands behind what it is multiplied by."""
+        scalars = [f for f, labels in node.factors if f in self.moving and not labels] if isinstance(node, Einsum) else []
+        if scalars and isinstance(node, Einsum) and len(node.factors) > 1:
+            scalar = scalars[0]
+            rest = [factor for factor in node.factors if factor[0] is not scalar]
+            front = self._text(einsum(node.coefficient, rest, node.output, dict(enumerate(node.extents))), helpers)
+            return self.notation.scaled(front, self._text(scalar, helpers))
+        return self._text(node, helpers)
+
+    def _text(self, node: Node, helpers: list[tuple[str, str]]) -> Text:
         naming = _ConstantParts(dict(self.names), self.fresh, self.form, moving=self.moving)
         display = Display(self.notation, naming, self.form)
         display.define("", node)
-        *found, (_, right, _) = display.lines([node])
+        *found, _ = display.lines([node])
         self.names.update(naming.names)
         helpers += [(left, body) for left, body, _ in found]
-        return right
+        return display.text(node)
 
     def _heading(self, heading: Heading) -> str:
         if heading.kind in ("gradient", "jacobian"):

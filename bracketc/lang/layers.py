@@ -21,12 +21,14 @@ from bracketc.ir.sizes import substitute_dims
 from bracketc.lang import syntax
 from bracketc.lang.bodies import body_value
 from bracketc.lang.declarations import Declarations, step_range
+from bracketc.lang.entries import integer
+from bracketc.lang.indexing import members
 from bracketc.lang.opening import Opened, deep_stack, open_file
 from bracketc.lang.order import Key, member_statement
 from bracketc.lang.problems import Abort, Problems
 from bracketc.lang.scope import Scope
 from bracketc.lang.steps import Step, open_range
-from bracketc.lang.values import Binding, Family, Quantity, Running, Steps, Value, closed, retyped
+from bracketc.lang.values import Binding, Failed, Family, Quantity, Running, Steps, Value, closed, retyped
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,21 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbered:
+    """The members ``numbers`` of a family that one line defines: ``for variable = first..last``."""
+
+    variable: str
+    first: str
+    last: str
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Layered:
     """A file as layers, needed ones first. ``arguments`` are called as in the source: ``W[1]``, not ``W1``.
 
-    ``keys`` are names by what a program calls them (``W1``); ``constants`` are the variables of scalar constants.
+    ``keys`` are names by what a program calls them (``W1``); ``constants`` are the variables of scalar constants. ``families`` are
+    arguments and definitions with fixed numbers, ``starts`` the start values of recurrences by their position.
     """
 
     layers: tuple[Layer, ...]
@@ -76,6 +89,8 @@ class Layered:
     constants: Mapping[Tensor, Node]
     sizes: tuple[SizeSpec, ...]
     names: frozenset[str]
+    families: Mapping[str, Numbered]
+    starts: Mapping[str, tuple[tuple[Dim, Tensor], ...]]
 
     def layer(self, name: str) -> Layer | None:
         return next((layer for layer in self.layers if layer.name == name), None)
@@ -99,6 +114,7 @@ class _Layers:
     keys: dict[str, str] = field(default_factory=dict)
     renamed: dict[Node, Node] = field(default_factory=dict)
     constants: dict[Tensor, Node] = field(default_factory=dict)
+    starts: dict[str, tuple[tuple[Dim, Tensor], ...]] = field(default_factory=dict)
 
     def read(self) -> Layered:
         opened, run = self.opened, self.opened.run
@@ -120,7 +136,32 @@ class _Layers:
         arguments = tuple(self._argument(tensor) for tensor in opened.arguments)
         kinds = {self.keys[name]: kind for name, kind in opened.kinds.items()}
         names = frozenset(taken) | {layer.name for layer in layers}
-        return Layered(tuple(layers), arguments, kinds, dict(self.keys), dict(self.constants), opened.sizes, names)
+        return Layered(
+            tuple(layers),
+            arguments,
+            kinds,
+            dict(self.keys),
+            dict(self.constants),
+            opened.sizes,
+            names,
+            self._families(),
+            dict(self.starts),
+        )
+
+    def _families(self) -> dict[str, Numbered]:
+        declarations, file = self.opened.run.declarations, self.opened.file
+        ranges: dict[str, syntax.Range | None] = {n: a.range for n, a in declarations.arguments.items()}
+        for name, defined in declarations.definitions.items():
+            ranges[name] = defined.step.ranges[0] if defined.is_family and defined.step is not None else None
+        found: dict[str, Numbered] = {}
+        for name, counted in ranges.items():
+            if counted is None or not isinstance(file.find(name), Family):
+                continue
+            ends = [integer(end, file) for end in (counted.first, counted.last)]
+            if ends[0] is not None and ends[1] is not None:
+                numbers = tuple(members(ends[0], ends[1]))
+                found[name] = Numbered(counted.variable.text, counted.first.span.text, counted.last.span.text, numbers)
+        return found
 
     def _argument(self, tensor: Tensor) -> Tensor:
         found = self.renamed.get(tensor, tensor)
@@ -146,18 +187,21 @@ class _Layers:
                 self.keys[name] = name
                 bindings[name] = self._opaque(name, found)
             elif isinstance(found, Family):
-                members = {n: self._opaque(f"{name}[{n}]", m) if isinstance(m, Value) else m for n, m in found.members.items()}
-                self.keys.update({f"{name}{n}": f"{name}[{n}]" for n in members})
-                bindings[name] = Family(name, members)
+                own: dict[int, Value | Failed] = {}
+                for number, member in found.members.items():
+                    self.keys[f"{name}{number}"] = f"{name}[{number}]"
+                    own[number] = self._opaque(f"{name}[{number}]", member, True) if isinstance(member, Value) else member
+                bindings[name] = Family(name, own)
             elif isinstance(found, Steps):
                 self.keys[name] = name
                 starts = tuple((at, self._opaque(f"{name}[{at}]", value)) for at, value in found.starts)
+                self.starts[name] = tuple((at, value.node) for at, value in starts if isinstance(value.node, Tensor))
                 bindings[name] = Steps(name, found.first, found.last, self._opaque(name, found.stacked), starts)
         return bindings
 
-    def _opaque(self, name: str, value: Value) -> Value:
-        """A variable for ``value``; an argument under another name stays what it is."""
-        if isinstance(value.node, Tensor) or value.node.dtype != "real":
+    def _opaque(self, name: str, value: Value, always: bool = False) -> Value:
+        """A variable for ``value``; an argument under another name stays what it is, unless ``always``."""
+        if (isinstance(value.node, Tensor) and not always) or value.node.dtype != "real":
             return value
         return Value(Tensor(name, tuple(self.opened.run.sizes.resolve(size) for size in value.node.shape)), value.rows)
 

@@ -4,337 +4,394 @@
     ->  dJ = (h - Y) · dh = ((h - Y) ⊙ (1 ⊖ h**2)) · (X @ dW) = (X^T @ (…)) · dW  ⟹  ∇[W](J) = X^T @ (…)
 
 The differential of each definition is taken in terms of the names that its text uses; what stands in front of a differential, its
-cotangent, goes down to the next definition. Every definition is visited once, after all that uses it.
+cotangent, goes down to the next definition. Every definition is visited once, after all that uses it. Recurrences and families are
+visited at a general step: what later steps add to ``Z[t]`` is in ``∇[Z[t]](J)``, which a conclusion gives from the step after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from bracketc.calculus.elementwise import DERIVATIVES
-from bracketc.calculus.forward import linearise
-from bracketc.calculus.reverse import transpose
 from bracketc.errors import UnsupportedError
-from bracketc.ir.build import add, fill_value, literal, multiply
-from bracketc.ir.nodes import Add, Einsum, Node, Pointwise, Reduce, Tensor
-from bracketc.ir.rewrite import Roots, depends_on, substitute, tensors, topological
-from bracketc.lang.layers import Layer, Layered
-from bracketc.proof.phrases import dot, functions, last, tidy, total, weight
-from bracketc.proof.presentation import Abbreviation, Chain, Conclusion, Equation, Heading, Member, Paragraph, Presentation
+from bracketc.ir.build import add, einsum, literal
+from bracketc.ir.nodes import Add, Einsum, Node, Reduce, Tensor
+from bracketc.ir.rewrite import tensors, topological
+from bracketc.lang.layers import Layered
+from bracketc.proof.definitions import Definitions, definitions
+from bracketc.proof.forms import LARGE, REPEATED, Forms, check_written
+from bracketc.proof.phrases import dot, split_front, weight
+from bracketc.proof.pieces import Part, parts_of, taken_out, uses_as_it_is
+from bracketc.proof.presentation import (
+    Abbreviation,
+    Chain,
+    Conclusion,
+    Equation,
+    Heading,
+    Member,
+    Over,
+    Paragraph,
+    Presentation,
+    Term,
+)
+from bracketc.proof.ranges import Ranged, generalised, is_general, placed, shifted, signature, split_name
 from bracketc.proof.rules import rule_of
-from bracketc.simplify import simplify, stabilise
-from bracketc.simplify.stable import logarithm
-
-REPEATED = 3
-"""Names in a constant part that gets an abbreviation when it stands in several places."""
-
-LARGE = 8
-"""Names in a constant part that always gets an abbreviation."""
-
-LETTERS = {0: "cqpuvr", 1: "guvpqr", 2: "PQSRUEGVFHABC"}
 
 
 def present(layered: Layered, target: str, wrt: Sequence[str]) -> Presentation:
-    """The derivation of the gradient of ``target`` by arguments of the file, named as in the source.
+    """The derivation of the gradient of ``target`` by names of the file, written as in the source: ``W[1]``.
 
     Raises :class:`~bracketc.errors.UnsupportedError` for what has no presentation.
     """
-    return _Presenter(layered, target, tuple(wrt)).run()
+    found = definitions(layered, target, wrt)
+    presenter = _Presenter(found, target)
+    presenter.work()
+    nodes = [term.node for paragraph in presenter.paragraphs for term in _terms(paragraph)]
+    check_written(nodes)
+    differentials = tuple((tensor, name) for name, tensor in found.moving.items())
+    return Presentation(target, found.shown, tuple(presenter.paragraphs), differentials, frozenset(found.forms.used))
+
+
+def _terms(paragraph: Paragraph) -> list[Term]:
+    lines = paragraph.members if isinstance(paragraph, Chain) else (paragraph,)
+    found = [term for line in lines for abbreviation in line.where for term in abbreviation.terms]
+    if isinstance(paragraph, Chain):
+        return found + [term for member in paragraph.members for term in member.terms]
+    return found + [term for equation in paragraph.equations for term in equation.terms]
 
 
 @dataclass(frozen=True, slots=True)
-class _Term:
+class _Given:
+    """A cotangent that reaches a name, for every number of ``over`` if that is given."""
+
+    node: Node
+    over: Over | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
     """``cotangent · d name``."""
 
     cotangent: Node
     name: str
+    over: Over | None = None
 
 
 @dataclass(slots=True)
 class _Presenter:
     """One derivation while it is written."""
 
-    layered: Layered
+    found: Definitions
     target: str
-    wrt: tuple[str, ...]
     paragraphs: list[Paragraph] = field(default_factory=list)
-    layers: dict[str, Layer] = field(default_factory=dict)
-    bodies: dict[str, Node] = field(default_factory=dict)
-    variables: dict[str, Tensor] = field(default_factory=dict)
-    moving: dict[str, Tensor] = field(default_factory=dict)
-    given: dict[str, list[Node]] = field(default_factory=dict)
-    known: dict[Node, Node] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
+    given: dict[str, list[_Given]] = field(default_factory=dict)
     bound: set[str] = field(default_factory=set)
 
-    # ------------------------------------------------------------------------------------------- set-up
-    def run(self) -> Presentation:
-        layered = self.layered
-        self.used = set(layered.names) | {tensor.name for tensor in layered.arguments} | {spec.name for spec in layered.sizes}
-        arguments = {tensor.name: tensor for tensor in layered.arguments}
-        layers = {layer.name: layer for layer in layered.layers}
-        if self.target not in layers:
-            raise UnsupportedError(f"a derivation of {self.target}, which is no definition")
-        if layers[self.target].variable.rank:
-            raise UnsupportedError(f"a derivation of {self.target}, which is no scalar")
-        self._read(layers)
-        below = self._below(self.target)
-        for name in [*self.wrt, *layers]:
-            variable = arguments.get(name) or layers[name].variable
-            self.variables[name] = variable
-        varying = set(self.wrt)
-        for name in layers:
-            if any(tensor.name in varying for tensor in tensors([self.bodies[name]])):
-                varying.add(name)
-        self.moving = {name: self._differential(name) for name in self.variables if name in varying}
-        order = [name for name in reversed(layers) if name in below and name in varying]
-        for name in order:
-            if layers[name].recurring is not None:
-                raise UnsupportedError(f"a derivation through the recurrence of {name}")
-        self._work(order)
-        differentials = tuple((tensor, name) for name, tensor in self.moving.items())
-        return Presentation(self.target, self.wrt, tuple(self.paragraphs), differentials, frozenset(self.used))
-
-    def _read(self, layers: dict[str, Layer]) -> None:
-        """The body of every layer, in the form in which it is differentiated."""
-        logarithms: dict[Node, Node] = {}
-        for name, layer in layers.items():
-            self.layers[name] = layer
-            body = layer.body
-            inlined: dict[Node, Node] = {}
-            for inner in topological([body]):
-                if isinstance(inner, Pointwise) and inner.function == "ln" and inner.args[0] in logarithms:
-                    inlined[inner.args[0]] = logarithms[inner.args[0]]
-            (body,) = substitute((body,), inlined)
-            (stable,) = stabilise(Roots((body,))).nodes
-            self.bodies[name] = stable if functions(stable) != functions(body) else tidy(body)
-            if logarithm(stable) is not None and not layer.recurring and name not in self.wrt:
-                logarithms[layer.variable] = body
-            for form in (layer.body, *stabilise(Roots((layer.body,))).nodes, *simplify(Roots((layer.body,))).nodes):
-                if not isinstance(form, Tensor) and fill_value(form) is None and layer.recurring is None:
-                    self.known.setdefault(form, layer.variable)
-
-    def _below(self, target: str) -> set[str]:
-        """The layers that ``target`` is computed from, itself among them."""
-        found: set[str] = set()
-        pending = [target]
-        while pending:
-            name = pending.pop()
-            if name in self.bodies and name not in found:
-                found.add(name)
-                pending += [tensor.name for tensor in tensors([self.bodies[name]])]
-        return found
-
-    def _differential(self, name: str) -> Tensor:
-        text = f"d{name}"
-        if text.partition("[")[0] in self.used:
-            if "d" in self.used:
-                raise UnsupportedError(f"a derivation where {text} and d are names of the file")
-            text = f"d({name})"
-        return Tensor(text, self.variables[name].shape)
+    @property
+    def forms(self) -> Forms:
+        return self.found.forms
 
     # ------------------------------------------------------------------------------------------- chains
-    def _work(self, order: Sequence[str]) -> None:
+    def work(self) -> None:
         """Every definition in turn, each after all that uses it."""
-        waiting = list(order)
-        terms = [_Term(literal(1), self.target)]
+        found = self.found
+        waiting = list(found.order)
+        self.given[self.target] = [_Given(literal(1))]
         members: list[Member] = []
         heading = Heading("differential", self.target)
-        self.given[self.target] = [literal(1)]
+        terms = [_Taken(literal(1), self.target)]
         while waiting:
             name = waiting.pop(0)
-            if name not in self.given:
-                continue
             if not members and name != self.target:
-                cotangent = self._total(name)
+                if name not in self.given and name not in found.noted:
+                    continue
                 heading = Heading("restricted", self.target, name)
-                members = [self._member([_Term(cotangent, name)], self._sum_rule(name))]
-                terms = [_Term(cotangent, name)]
+                terms = [self._start(name, members)]
             terms = self._expand(terms, name, members)
-            following = waiting[0] if waiting else None
-            while following is not None and following not in {term.name for term in terms} and following not in self.given:
-                waiting.pop(0)
-                following = waiting[0] if waiting else None
-            local = next((term.name for term in terms if term.name in self.layers and self.layers[term.name].local), None)
-            if following is not None and following == local and following not in self.given:
-                self.given[following] = []
+            following = self._continued(terms, waiting)
+            if following is not None:
+                terms = self._shortened(terms, following, members)
+                waiting.remove(following)
+                waiting.insert(0, following)
                 continue
-            if len(terms) == 1 and terms[0].name == following and following not in self.given and following not in self.wrt:
-                self.given[following] = []
-                continue
+            ranged = found.range_of(name)
+            terms = self._collected(terms, members)
             for term in terms:
-                self.given.setdefault(term.name, []).append(term.cotangent)
+                over = term.over if ranged is None else ranged.over
+                over = None if found.range_of(term.name) is not None else over
+                self.given.setdefault(term.name, []).append(_Given(term.cotangent, over))
             self.paragraphs.append(Chain(heading, tuple(members)))
             members = []
             self._conclude(waiting)
 
-    def _expand(self, terms: Sequence[_Term], name: str, members: list[Member]) -> list[_Term]:
-        """The differential of one definition written out, and the differentials in it taken out again."""
-        body = self.bodies[name]
-        mine = [tensor.name for tensor in tensors([body]) if tensor.name in self.moving]
+    def _start(self, name: str, members: list[Member]) -> _Taken:
+        """The first member of ``d[Z](J)``: the cotangent that has reached Z, or a name for it where more will reach it."""
+        moving = self.found.moving[name]
         where: list[Abbreviation] = []
-        parts: list[tuple[Node, Node, str]] = []
+        rule = ""
+        if name in self.found.noted:
+            letter = split_name(name)[1]
+            gradient = Tensor(f"∇[{name}]({self.target})", moving.shape)
+            abbreviation = f"{self.forms.fresh(moving.rank)}[{letter}]"
+            where.append(Abbreviation(abbreviation, (Term(gradient),)))
+            cotangent: Node = Tensor(abbreviation, moving.shape)
+        else:
+            cotangent = self._total(name, where)
+            rule = "adding its terms" if len(self.given[name]) > 1 else ""
+        node = dot(cotangent, moving)
+        members.append(Member((Term(node),), rule, self._local(where, [node])))
+        return _Taken(cotangent, name)
+
+    def _continued(self, terms: Sequence[_Taken], waiting: Sequence[str]) -> str | None:
+        """The definition whose differential the chain goes on with."""
+        found = self.found
+        reached = {term.name for term in terms}
+        local = next((name for name in waiting if name in reached and found.is_local(name)), None)
+        if local is not None:
+            return local
+        following = next((name for name in waiting if name in reached or name in self.given or name in found.noted), None)
+        if len(terms) == 1 and following in reached and following not in self.given and following not in found.noted:
+            return following
+        return None
+
+    def _shortened(self, terms: list[_Taken], following: str, members: list[Member]) -> list[_Taken]:
+        """A long cotangent under a name, where the next definition needs it several times."""
+        (term, *others) = terms
+        variables = [t for t in tensors([self.found.bodies[following]]) if t.name in self.found.moving]
+        long = term.cotangent.rank and weight(term.cotangent) >= REPEATED
+        if others or not long or uses_as_it_is(self.found.bodies[following], variables) < 2:
+            return terms
+        where: list[Abbreviation] = []
+        short = [_Taken(self.forms.known.get(term.cotangent) or self.forms.named(term.cotangent, where), term.name)]
+        before = members.pop()
+        if members and members[-1].terms == before.terms:
+            before = members.pop()
+        members.append(self._member(short, before.rule, (*before.where, *where)))
+        return short
+
+    def _expand(self, terms: Sequence[_Taken], name: str, members: list[Member]) -> list[_Taken]:
+        """The differential of one definition written out, and the differentials in it taken out again."""
+        found = self.found
+        body = found.bodies[name]
+        mine = {tensor.name: tensor for tensor in tensors([body]) if tensor.name in found.moving}
+        where: list[Abbreviation] = []
+        parts: list[Part] = []
+        overs: list[Over | None] = []
         for term in terms:
             if term.name == name:
-                parts += self._parts(term.cotangent, body, mine, where)
+                own = parts_of(term.cotangent, body, mine, found.moving, self.forms, where)
+                for part, over in self._gathered(own):
+                    parts.append(part)
+                    overs.append(over)
             else:
-                parts.append((term.cotangent, self.moving[term.name], term.name))
-        written = self._abbreviated([dot(cotangent, tangent) for cotangent, tangent, _ in parts], where)
-        rule = rule_of(body, [self.variables[other] for other in mine])
-        first = Member(total(written), rule, self._local(where, written))
-        found: dict[str, list[Node]] = {}
-        for (cotangent, tangent, other), node in zip(parts, written, strict=True):
-            moving = self.moving[other]
-            part: Node | None = cotangent
-            if tangent is not moving:
-                (part,) = transpose((node,), (moving,), (literal(1),))
-                part = None if part is None else self._simple(part)
-            if part is not None:
-                found.setdefault(other, []).append(part)
-        taken = [_Term(c[0] if len(c) == 1 else self._simple(add(c)), other) for other, c in found.items()]
+                parts.append(Part(term.cotangent, found.moving[term.name], term.name))
+                overs.append(term.over)
+        written = [dot(part.cotangent, part.tangent) for part in parts]
+        written = self.forms.abbreviated(written, found.moving.values(), where)
+        rule = found.rule(name, rule_of(body, list(mine.values())))
+        shown = tuple(_term(node, over) for node, over in zip(written, overs, strict=True))
+        first = Member(shown, rule, self._local(where, written))
+        sums: dict[tuple[str, Over | None], list[Node]] = {}
+        for part, node, over in zip(parts, written, overs, strict=True):
+            cotangent = taken_out(part, node, found.moving[part.name], self.forms)
+            if cotangent is not None:
+                sums.setdefault((part.name, over), []).append(cotangent)
+        taken = [
+            _Taken(nodes[0] if len(nodes) == 1 else self.forms.simple(add(nodes)), other, over)
+            for (other, over), nodes in sums.items()
+        ]
         if any(isinstance(node, Reduce) for node in topological([body])):
             members.append(self._member(taken, rule, where))
-        else:
-            members.append(first)
-            listed = [self.moving[term.name].name for term in taken]
-            what = "the differentials" if any("[" in text for text in listed) else ", ".join(listed)
-            members.append(self._member(taken, f"taking {what} out"))
+            return taken
+        members.append(first)
+        listed = [found.moving[term.name].name for term in taken]
+        what = "the differentials" if any("[" in text for text in listed) else ", ".join(listed)
+        members.append(self._member(taken, f"taking {what} out", ()))
         return taken
 
-    def _parts(
-        self, cotangent: Node, body: Node, mine: Sequence[str], where: list[Abbreviation]
-    ) -> Iterator[tuple[Node, Node, str]]:
-        """The differential of ``body`` under a cotangent: cotangents, tangents, and the name that varies in each."""
-        pieces = [(given, self._tangents(core, mine)) for given, core in self._pieces(cotangent, body, mine)]
-        uses: dict[Node, int] = {}
-        for given, tangents in pieces:
-            uses[given] = uses.get(given, 0) + len(tangents)
-        for given, tangents in pieces:
-            if given.rank and weight(given) >= (REPEATED if uses[given] > 1 else LARGE):
-                given = self.known.get(given) or self._named(given, where)
-            yield from ((given, tangent, other) for tangent, other in tangents)
-
-    def _member(self, terms: Sequence[_Term], rule: str, where: Sequence[Abbreviation] = ()) -> Member:
-        nodes = [dot(term.cotangent, self.moving[term.name]) for term in terms]
-        return Member(total(nodes), rule, self._local(where, nodes))
-
-    def _pieces(self, cotangent: Node, body: Node, mine: Sequence[str]) -> Iterator[tuple[Node, Node]]:
-        """A linear functional of ``body`` as functionals of inner parts: through sums, element-wise functions and linear maps.
-
-        P of tanh(A)  ->  P ⊙ (1 ⊖ tanh(A)**2) of A
-        """
-        linked = depends_on([body], [self.variables[name] for name in mine])
-        pending = [(cotangent, body)]
-        while pending:
-            given, node = pending.pop()
-            inner = [operand for operand in node.operands if operand in linked]
-            if isinstance(node, Add):
-                pending += [(given, term) for term in reversed(node.terms) if term in linked]
-            elif isinstance(node, Pointwise) and len(node.args) == 1 and node.function in DERIVATIVES:
-                slope = DERIVATIVES[node.function](node)
-                if slope is not None:
-                    pending.append((self._tidy(multiply(given, slope)), node.args[0]))
-            elif isinstance(node, Einsum) and len(inner) == 1 and inner[0].operands:
-                (part,) = transpose((node,), (inner[0],), (given,))
-                if part is not None:
-                    pending.append((self._tidy(part), inner[0]))
-            else:
-                yield given, node
-
-    def _tangents(self, core: Node, mine: Sequence[str]) -> list[tuple[Node, str]]:
-        """The differential of ``core``, one part for each name."""
-        found = []
-        for name in mine:
-            (tangent,) = linearise((core,), (self.variables[name],), (self.moving[name],))
-            if tangent is not None:
-                found.append((self._tidy(last(tangent, self.moving[name])), name))
+    def _gathered(self, parts: Sequence[Part]) -> list[tuple[Part, Over | None]]:
+        """Parts for all members of a family that are alike but for the number, as one part for a general member."""
+        groups: dict[str, list[int]] = {}
+        for place, part in enumerate(parts):
+            base, number = split_name(part.name)
+            ranged = self.found.ranges.get(base)
+            if ranged is not None and number is not None and number.isdecimal():
+                groups.setdefault(base, []).append(place)
+        left: dict[int, Part | None] = {}
+        for base, places in groups.items():
+            ranged = self.found.ranges[base]
+            numbers = [int(split_name(parts[place].name)[1] or 0) for place in places]
+            if sorted(numbers) != list(ranged.numbers) or len(numbers) < 2:
+                continue
+            general = [self._general(parts[place], number, ranged) for place, number in zip(places, numbers, strict=True)]
+            if len({(signature(part.cotangent), signature(part.tangent)) for part in general}) == 1:
+                left.update(dict.fromkeys(places))
+                left[places[0]] = general[numbers.index(ranged.numbers[len(numbers) // 2])]
+        found: list[tuple[Part, Over | None]] = []
+        for place, part in enumerate(parts):
+            replaced = left.get(place)
+            if replaced is not None:
+                found.append((replaced, self.found.ranges[split_name(replaced.name)[0]].over))
+            elif place not in left:
+                found.append((part, None))
         return found
 
-    # ------------------------------------------------------------------------------------------- forms
-    def _simple(self, node: Node) -> Node:
-        """Simplified, with what the file names called by its name."""
-        (node,) = substitute((node,), self._names(node))
-        (node,) = simplify(Roots((node,))).nodes
-        return self._tidy(node)
+    def _general(self, part: Part, number: int, ranged: Ranged) -> Part:
+        cotangent, tangent = (generalised(n, number, ranged.letter, self.found.ranges) for n in (part.cotangent, part.tangent))
+        return Part(cotangent, tangent, ranged.name)
 
-    def _tidy(self, node: Node) -> Node:
-        (node,) = substitute((node,), self._names(node))
-        return tidy(node)
+    def _collected(self, terms: Sequence[_Taken], members: list[Member]) -> list[_Taken]:
+        """Cotangents of all steps of a recurrence at once, by a name whose slices are those of the steps."""
+        if not any(term.name in self.found.stacks for term in terms):
+            return list(terms)
+        where: list[Abbreviation] = []
+        found: list[_Taken] = []
+        shown: list[_Taken] = []
+        for term in terms:
+            ranged = self.found.stacks.get(term.name)
+            if ranged is None:
+                found.append(term)
+                shown.append(term)
+                continue
+            (number, scalars), rest = split_front(term.cotangent)
+            if not isinstance(rest, Tensor):
+                number, scalars, rest = literal(1).value, [], self.forms.named(term.cotangent, where)
+            assert isinstance(rest, Tensor)
+            step = Tensor(f"{rest.name}[{ranged.letter}]", rest.shape[1:])
+            axes, inner = range(rest.rank), range(step.rank)
+            front = [(scalar, ()) for scalar in scalars]
+            shown.append(_Taken(einsum(number, [*front, (rest, axes)], axes), term.name, term.over))
+            found.append(_Taken(einsum(number, [*front, (step, inner)], inner), ranged.name))
+        if where:
+            last = members.pop()
+            shorter = self._member(shown, last.rule, (*last.where, *where))
+            members.append(shorter)
+        return found
 
-    def _names(self, node: Node) -> dict[Node, Node]:
-        return {inner: self.known[inner] for inner in topological([node]) if inner in self.known}
-
-    def _named(self, node: Node, where: list[Abbreviation]) -> Node:
-        """An abbreviation for ``node``, from here on."""
-        name = self._fresh(node.rank)
-        where.append(Abbreviation(name, node))
-        self.known[node] = Tensor(name, node.shape)
-        return self.known[node]
-
-    def _abbreviated(self, written: Sequence[Node], where: list[Abbreviation]) -> list[Node]:
-        """Names for constant parts that are long, or that stand in several places."""
-        varying = depends_on(written, self.moving.values())
-        count: dict[Node, int] = {}
-        for node in written:
-            parts: dict[Node, None] = {}
-            for inner in topological([node]):
-                if inner in varying:
-                    parts.update((operand, None) for operand in inner.operands if operand not in varying)
-            for part in parts:
-                count[part] = count.get(part, 0) + 1
-        chosen: dict[Node, Node] = {}
-        for part, uses in count.items():
-            if weight(part) >= (REPEATED if uses > 1 else LARGE):
-                chosen[part] = self._named(part, where)
-        return list(substitute(tuple(written), chosen))
-
-    def _fresh(self, rank: int) -> str:
-        for number in range(100):
-            for letter in LETTERS[min(rank, 2)]:
-                name = letter if number == 0 else f"{letter}{number}"
-                if name not in self.used and f"d{name}" not in self.used:
-                    self.used.add(name)
-                    return name
-        raise UnsupportedError("a derivation with more abbreviations than there are letters")
+    def _member(self, terms: Sequence[_Taken], rule: str, where: Sequence[Abbreviation]) -> Member:
+        nodes = [dot(term.cotangent, self.found.moving[term.name]) for term in terms]
+        shown = tuple(_term(node, term.over) for node, term in zip(nodes, terms, strict=True))
+        return Member(shown, rule, self._local(where, nodes))
 
     def _local(self, where: Iterable[Abbreviation], nodes: Sequence[Node]) -> tuple[Abbreviation, ...]:
         """``where``, and the local names of definitions that are used for the first time."""
-        found = list(where)
-        pending = [*nodes, *(abbreviation.node for abbreviation in found)]
+        given = [*self.forms.news(), *where]
+        pending = [*nodes, *(term.node for abbreviation in given for term in abbreviation.terms)]
         added: list[Abbreviation] = []
-        moved = {tensor: name for name, tensor in self.moving.items()}
+        moved = {tensor: name for name, tensor in self.found.moving.items()}
         while pending:
             for tensor in tensors([pending.pop()]):
                 name = moved.get(tensor, tensor.name)
-                layer = self.layers.get(name)
-                if layer is not None and layer.local and name not in self.bound:
+                if self.found.is_local(name) and name not in self.bound:
                     self.bound.add(name)
-                    added.append(Abbreviation(name, layer.body))
-                    pending.append(layer.body)
-        return (*reversed(added), *found)
+                    body = self.found.layers[name].body
+                    added.append(Abbreviation(name, (Term(body),)))
+                    pending.append(body)
+        return (*reversed(added), *given)
 
     # ------------------------------------------------------------------------------------------- conclusions
-    def _total(self, name: str) -> Node:
-        parts = self.given[name]
-        return parts[0] if len(parts) == 1 else self._simple(add(parts))
-
-    def _sum_rule(self, name: str) -> str:
-        return "" if len(self.given[name]) == 1 else "adding its terms"
+    def _total(self, name: str, where: list[Abbreviation]) -> Node:
+        """All that has reached ``name``, as one node; a sum over steps gets a name."""
+        plain = [given.node for given in self.given[name] if given.over is None]
+        summed = tuple(_term(given.node, given.over) for given in self.given[name] if given.over is not None)
+        if summed:
+            shape = self.given[name][0].node.shape
+            abbreviation = self.forms.fresh(len(shape))
+            where.append(Abbreviation(abbreviation, summed))
+            plain.append(Tensor(abbreviation, shape))
+        return plain[0] if len(plain) == 1 else self.forms.simple(add(plain))
 
     def _conclude(self, waiting: Sequence[str]) -> None:
         """The gradients by which nothing that is left could add anything."""
-        later = {tensor.name for name in waiting for tensor in tensors([self.bodies[name]])}
-        equations = []
-        added = []
-        for name in self.wrt:
-            if name in self.given and name not in later and name not in self.bound:
+        later = {self.found.base(tensor.name) for name in waiting for tensor in tensors([self.found.bodies[name]])}
+        for name in self.found.noted:
+            if name not in self.bound and self.found.base(name) not in later:
                 self.bound.add(name)
-                node = self._total(name)
-                equations.append(Equation(Heading("gradient", self.target, name), node))
-                if len(self.given[name]) > 1:
-                    added.append(self.moving[name].name)
+                self._conclude_steps(self.found.ranges[self.found.base(name)])
+        equations: list[Equation] = []
+        added = False
+        for name in self.found.results:
+            if name in self.bound or self.found.base(name) in later or not self._has(name):
+                continue
+            self.bound.add(name)
+            for equation, count in self._result(name):
+                equations.append(equation)
+                added = added or count > 1
         if equations:
-            rule = "adding the terms of each differential" if added else ""
-            nodes = [equation.node for equation in equations]
-            self.paragraphs.append(Conclusion(tuple(equations), rule, self._local((), nodes)))
+            self._write(equations, "adding the terms of each differential" if added else "")
+
+    def _has(self, name: str) -> bool:
+        if name in self.given:
+            return True
+        return name in self.found.starts and any(self.given.get(other) for other, _ in self.found.starts[name])
+
+    def _result(self, name: str) -> list[tuple[Equation, int]]:
+        """The equation of ``∇[W](J)``; of a family one for every member that gets something of its own."""
+        given = list(self.given.get(name, []))
+        for other, position in self.found.starts.get(name, ()):
+            ranged = self.found.range_of(other)
+            assert ranged is not None
+            given += [_Given(placed(part.node, ranged.letter, position)) for part in self.given.get(other, [])]
+        ranged = self.found.ranges.get(self.found.base(name))
+        if ranged is None:
+            return [(self._equation(name, given), len(given))]
+        own = [number for number in ranged.numbers if f"{ranged.base}[{number}]" in self.given]
+        if not own:
+            return [(self._equation(name, given), len(given))]
+        found = []
+        for number in ranged.numbers:
+            member = f"{ranged.base}[{number}]"
+            mine = [_Given(placed(part.node, ranged.letter, str(number))) for part in given] + self.given.get(member, [])
+            found.append((self._equation(member, mine), len(mine)))
+        return found
+
+    def _equation(self, name: str, given: Sequence[_Given]) -> Equation:
+        plain = [part.node for part in given if part.over is None]
+        terms = [_term(part.node, part.over) for part in given if part.over is not None]
+        if plain:
+            node = plain[0] if len(plain) == 1 else self.forms.simple(add(plain))
+            terms += [Term(part) for part in (node.terms if isinstance(node, Add) and weight(node) > LARGE else (node,))]
+        return Equation(Heading("gradient", self.target, name), tuple(terms) or (Term(literal(0)),))
+
+    def _conclude_steps(self, ranged: Ranged) -> None:
+        """``∇[Z[t]](J)`` from the step after it, and at the end that has none after it."""
+        same = self.given.get(ranged.name, [])
+        moved: list[tuple[int, _Given]] = []
+        fixed: dict[str, list[_Given]] = {}
+        for other, given in self.given.items():
+            offset = ranged.offset(other)
+            base, position = split_name(other)
+            if offset:
+                moved += [(offset, part) for part in given]
+            elif offset is None and base == ranged.base and position is not None:
+                fixed[position] = given
+        equations: list[Equation] = []
+        last = str(ranged.numbers[-1]) if ranged.numbers else ranged.last
+        if moved and all(offset > 0 for offset, _ in moved):
+            last = str(ranged.numbers[0]) if ranged.numbers else ranged.first
+        if any(position != last for position in fixed):
+            raise UnsupportedError(f"the steps of a derivation where {ranged.base} is used at a step inside its range")
+        ends = [_Given(placed(part.node, ranged.letter, last)) for part in same] + fixed.get(last, [])
+        equations.append(self._equation(f"{ranged.base}[{last}]", ends))
+        if not same and len({offset for offset, _ in moved}) == 1:
+            entry = f"{ranged.letter}{moved[0][0]:+d}"
+            equations.append(self._equation(f"{ranged.base}[{entry}]", [part for _, part in moved]))
+        elif moved:
+            parts = [*same, *(_Given(shifted(part.node, ranged.letter, -offset)) for offset, part in moved)]
+            equations.append(self._equation(ranged.name, parts))
+        for equation in equations:
+            self._write([equation], "adding what later steps need" if equation is not equations[0] and same else "")
+
+    def _write(self, equations: Sequence[Equation], rule: str) -> None:
+        nodes = [term.node for equation in equations for term in equation.terms]
+        self.paragraphs.append(Conclusion(tuple(equations), rule, self._local((), nodes)))
+
+
+def _term(node: Node, over: Over | None) -> Term:
+    """A term; scalars that are the same at every step stand in front of a sum over steps."""
+    if over is None or not isinstance(node, Einsum):
+        return Term(node, over)
+    outside = [(factor, own) for factor, own in node.factors if not own and is_general(factor, (over.variable,)) is None]
+    inside = [factor for factor in node.factors if factor not in outside]
+    rest = einsum(1, inside, node.output, dict(enumerate(node.extents)))
+    return Term(rest, over, einsum(node.coefficient, outside, ()))

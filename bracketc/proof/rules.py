@@ -19,11 +19,13 @@ from bracketc.ir.nodes import (
 from bracketc.ir.rewrite import depends_on, topological
 
 _LINALG = {
-    "inv": "d inv(A) = -inv(A) @ dA @ inv(A)",
-    "det": "d det(A) = det(A) tr(inv(A) @ dA)",
-    "logdet": "d logdet(A) = tr(inv(A) @ dA)",
-    "solve": "d solve(A, b) = solve(A, db - dA @ solve(A, b))",
-    "cholesky": "the differential of the Cholesky factor",
+    "inv": "the differential of an inverse",
+    "det": "the differential of a determinant",
+    "logdet": "the differential of the logarithm of a determinant",
+    "solve": "the differential of a solution",
+    "solve_lower": "the differential of a solution",
+    "solve_upper": "the differential of a solution",
+    "cholesky": "the differential of a Cholesky factor",
 }
 _REDUCE = {
     "logsumexp": "the differential of logsumexp, whose weights are softmax",

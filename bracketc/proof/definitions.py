@@ -1,0 +1,301 @@
+"""The definitions between a target and what it is differentiated by: their bodies, what varies, and the order of a visit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bracketc.errors import UnsupportedError
+from bracketc.ir.nodes import Einsum, Node, Pointwise, Tensor
+from bracketc.ir.rewrite import Roots, substitute, tensors, topological
+from bracketc.lang.layers import Layer, Layered
+from bracketc.proof.forms import Forms
+from bracketc.proof.phrases import functions, tidy
+from bracketc.proof.ranges import Names, Ranged, general_names, split_name
+from bracketc.simplify import simplify, stabilise
+from bracketc.simplify.stable import logarithm
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What a derivation visits.
+
+    ``layers`` and ``bodies`` are by name, ``Z[t]`` for a general step; ``moving`` are the differentials of all names that vary.
+    ``order`` are the definitions to visit, users first. ``noted`` are general names to which other steps add, ``stacks``
+    the names of all steps of a recurrence at once. ``results`` are what gradients are concluded for, ``shown`` the same
+    behind ``wrt``; ``starts`` are start values that vary, with the general names and the numbers of the steps that use them.
+    """
+
+    layers: Mapping[str, Layer]
+    bodies: Mapping[str, Node]
+    moving: Mapping[str, Tensor]
+    order: tuple[str, ...]
+    noted: tuple[str, ...]
+    ranges: Mapping[str, Ranged]
+    stacks: Mapping[str, Ranged]
+    results: tuple[str, ...]
+    shown: tuple[str, ...]
+    starts: Mapping[str, tuple[tuple[str, str], ...]]
+    rules: Mapping[str, str]
+    forms: Forms
+
+    def is_local(self, name: str) -> bool:
+        layer = self.layers.get(name)
+        return layer is not None and layer.local
+
+    def base(self, name: str) -> str:
+        """``Z`` of ``Z[t-1]``, where Z has a range; else the name itself."""
+        base, _ = split_name(name)
+        return base if base in self.ranges else name
+
+    def range_of(self, name: str) -> Ranged | None:
+        """The range of a general name; None for any other."""
+        ranged = self.ranges.get(split_name(name)[0])
+        return ranged if ranged is not None and ranged.offset(name) is not None else None
+
+    def rule(self, name: str, found: str) -> str:
+        """The rule that a differential was taken by, with what else was used of the arguments."""
+        known = self.rules.get(name)
+        return known if known is not None else found
+
+
+def definitions(layered: Layered, target: str, wrt: Sequence[str]) -> Definitions:
+    """The definitions that lead from ``target`` down to ``wrt``."""
+    names = general_names(layered, wrt)
+    found = _read(layered, target, wrt, names)
+    if any(ranged.numbers for ranged in names.ranges.values()) and not _is_regular(found, layered):
+        found = _read(layered, target, wrt, general_names(layered, wrt, families=False))
+    return found
+
+
+def _is_regular(found: Definitions, layered: Layered) -> bool:
+    """Whether what is said of a general member holds for all: no start varies, and only the last is used from outside."""
+    for ranged in found.ranges.values():
+        if not ranged.numbers:
+            continue
+        for name in found.moving:
+            base, entry = split_name(name)
+            if base != ranged.base or entry is None or not entry.isdecimal():
+                continue
+            if int(entry) not in ranged.numbers:
+                return False
+            if ranged.name in found.layers and int(entry) != ranged.numbers[-1]:
+                return False
+    return True
+
+
+def _read(layered: Layered, target: str, wrt: Sequence[str], names: Names) -> Definitions:
+    layers = names.layers
+    if target not in layers:
+        raise UnsupportedError(f"the steps of a derivation of {target}, which is no definition")
+    if layers[target].variable.rank:
+        raise UnsupportedError(f"the steps of a derivation of {target}, which is no scalar")
+    used = set(layered.names) | {tensor.name for tensor in layered.arguments} | {spec.name for spec in layered.sizes}
+    letters = dict.fromkeys(ranged.letter for ranged in names.ranges.values())
+    forms = Forms(used | set(letters), tuple(letters))
+    stacks = {base: ranged for base, ranged in names.ranges.items() if not ranged.numbers}
+    bodies, rules = _bodies(layers, wrt, forms)
+    graph = _Graph(layers, bodies, names.ranges, stacks, layered, wrt)
+    moving = {name: _differential(tensor, used) for name, tensor in graph.moving().items()}
+    order = tuple(name for name in graph.order(target) if name in moving and name not in wrt)
+    general = [names.ranges[split_name(name)[0]] for name in order if split_name(name)[0] in names.ranges]
+    noted = tuple(ranged.name for ranged in general if graph.is_noted(ranged, order))
+    results: dict[str, None] = {}
+    shown: dict[str, None] = {}
+    for name in wrt:
+        base, entry = split_name(name)
+        ranged = names.ranges.get(base) if entry is not None else None
+        results.setdefault(name if ranged is None else ranged.name)
+        shown.setdefault(name if ranged is None else base)
+    starts = graph.starts(order)
+    return Definitions(
+        layers, bodies, moving, order, noted, names.ranges, stacks, tuple(results), tuple(shown), starts, rules, forms
+    )
+
+
+def _bodies(layers: Mapping[str, Layer], wrt: Sequence[str], forms: Forms) -> tuple[dict[str, Node], dict[str, str]]:
+    """The body of every layer in the form in which it is differentiated, and rules that this form brings."""
+    logarithms: dict[Node, Node] = {}
+    bodies: dict[str, Node] = {}
+    rules: dict[str, str] = {}
+    for name, layer in layers.items():
+        inlined: dict[Node, Node] = {}
+        for node in topological([layer.body]):
+            if isinstance(node, Pointwise) and node.function == "ln" and node.args[0] in logarithms:
+                inlined[node.args[0]] = logarithms[node.args[0]]
+        (body,) = substitute((layer.body,), inlined)
+        (stable,) = stabilise(Roots((body,))).nodes
+        bodies[name] = stable if functions(stable) != functions(body) else tidy(body)
+        if logarithm(stable) is not None and name not in wrt:
+            logarithms[layer.variable] = body
+        rule = _softmax_rule(body, stable)
+        if rule:
+            rules[name] = rule
+        forms.learn(layer)
+    return bodies, rules
+
+
+def _softmax_rule(body: Node, stable: Node) -> str:
+    """The rule of cross-entropy, with the side condition on the rows of an argument where it is used."""
+    logarithms = [n.args[0] for n in topological([body]) if isinstance(n, Pointwise) and n.function == "ln"]
+    if not any(logarithm(argument) is not None for argument in logarithms) or functions(stable)["logsumexp"] == 0:
+        return ""
+    names = [t.name for t in tensors([stable]) if {"onehot rows", "stochastic rows"} & set(t.traits)]
+    weighted = [name for name in names if _sums_matter(stable, name)]
+    rule = "the differential of ln softmax"
+    return f"{rule}, where the rows of {' and '.join(weighted)} sum to 1" if weighted else rule
+
+
+def _sums_matter(stable: Node, name: str) -> bool:
+    """Whether the argument ``name`` multiplies the logsumexp, so that the sum of its rows enters."""
+    free: dict[Node, Node] = {t: replace(t, traits=()) for t in tensors([stable]) if t.name == name}
+    return simplify(Roots((stable,))).nodes[0] is not simplify(Roots(substitute((stable,), free))).nodes[0] and any(
+        isinstance(node, Einsum) and set(free) & set(node.operands) for node in topological([stable])
+    )
+
+
+def _differential(tensor: Tensor, used: set[str]) -> Tensor:
+    text = f"d{tensor.name}"
+    if text.partition("[")[0] in used:
+        if "d" in used:
+            raise UnsupportedError(f"the steps of a derivation where {text} and d are names of the file")
+        text = f"d({tensor.name})"
+    return Tensor(text, tensor.shape)
+
+
+class _Graph:
+    """Which names use which, and which vary."""
+
+    def __init__(
+        self,
+        layers: Mapping[str, Layer],
+        bodies: Mapping[str, Node],
+        ranges: Mapping[str, Ranged],
+        stacks: Mapping[str, Ranged],
+        layered: Layered,
+        wrt: Sequence[str],
+    ) -> None:
+        self.layers, self.bodies, self.ranges, self.stacks = layers, bodies, ranges, stacks
+        self.uses = {name: tensors([body]) for name, body in bodies.items()}
+        self.arguments = {tensor.name: tensor for tensor in layered.arguments}
+        self.wrt = wrt
+        self.first_values = layered.starts
+        self.varying = self._varying()
+
+    def _key(self, name: str) -> str:
+        """What varies as one: ``Z`` for all steps, a start value or a plain name by itself."""
+        base, entry = split_name(name)
+        ranged = self.ranges.get(base)
+        if ranged is None or entry is None:
+            return name
+        if ranged.numbers and entry.isdecimal() and int(entry) not in ranged.numbers:
+            return name
+        if name in self.layers and ranged.offset(name) is None:
+            return name
+        return base
+
+    def _varying(self) -> set[str]:
+        found = {self._key(name) for name in self.wrt}
+        while True:
+            grown = set(found)
+            for name in self.bodies:
+                if any(self._key(tensor.name) in grown for tensor in self.uses[name]):
+                    grown.add(self._key(name))
+            for base, starts in self.first_values.items():
+                if any(self._key(tensor.name) in grown for _, tensor in starts):
+                    grown.add(base)
+            if grown == found:
+                return found
+            found = grown
+
+    def moving(self) -> dict[str, Tensor]:
+        """Every name that varies and stands in a body, or is visited."""
+        found: dict[str, Tensor] = {}
+        for name, layer in self.layers.items():
+            if self._key(name) in self.varying:
+                found.setdefault(name, layer.variable)
+        for uses in self.uses.values():
+            for tensor in uses:
+                if self._key(tensor.name) in self.varying:
+                    found.setdefault(tensor.name, tensor)
+        for name in self.wrt:
+            base, entry = split_name(name)
+            ranged = self.ranges.get(base) if entry is not None else None
+            found.setdefault(name, self.arguments.get(name) or self.layers[name].variable)
+            if ranged is not None:
+                found.setdefault(ranged.name, replace(self.arguments[ranged.model], name=ranged.name))
+        return found
+
+    def _below(self, name: str) -> list[str]:
+        """The definitions that the body of ``name`` needs at the same step, or at once."""
+        found = []
+        for tensor in self.uses[name]:
+            ranged = self.ranges.get(split_name(tensor.name)[0]) or self.stacks.get(tensor.name)
+            if tensor.name in self.layers:
+                found.append(tensor.name)
+            elif ranged is not None and ranged.name in self.layers:
+                own = self.ranges.get(split_name(name)[0])
+                if ranged.offset(tensor.name) and own is not None:
+                    continue
+                found.append(ranged.name)
+        return found
+
+    def order(self, target: str) -> list[str]:
+        """What ``target`` needs, users before what they use."""
+        done: dict[str, None] = {}
+        active: set[str] = set()
+        pending: list[tuple[str, bool]] = [(target, False)]
+        while pending:
+            name, ready = pending.pop()
+            if ready:
+                done.setdefault(name)
+                continue
+            if name in done or name in active:
+                continue
+            active.add(name)
+            pending.append((name, True))
+            pending += [(other, False) for other in reversed(self._below(name)) if other not in done]
+        reached = self._reached(target)
+        missing = [name for name in self.layers if name in reached and name not in done]
+        return [*reversed(list(done)), *missing]
+
+    def _reached(self, target: str) -> set[str]:
+        found: set[str] = set()
+        pending = [target]
+        while pending:
+            name = pending.pop()
+            if name in found or name not in self.uses:
+                continue
+            found.add(name)
+            for tensor in self.uses[name]:
+                ranged = self.ranges.get(split_name(tensor.name)[0])
+                pending.append(tensor.name)
+                if ranged is not None:
+                    pending.append(ranged.name)
+        return found
+
+    def is_noted(self, ranged: Ranged, order: Sequence[str]) -> bool:
+        """Whether other steps than the own, or a single one, add to the gradient by a step."""
+        for name in order:
+            for tensor in self.uses[name]:
+                base, entry = split_name(tensor.name)
+                if base == ranged.base and entry is not None and ranged.offset(tensor.name) != 0:
+                    return True
+        return False
+
+    def starts(self, order: Sequence[str]) -> dict[str, tuple[tuple[str, str], ...]]:
+        """Start values that vary: the names by which steps use them, and the numbers of these steps."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        used = {tensor.name for name in order for tensor in self.uses[name]}
+        for base, starts in self.first_values.items():
+            ranged = self.ranges.get(base)
+            if ranged is None:
+                continue
+            for position, tensor in starts:
+                if self._key(tensor.name) not in self.varying:
+                    continue
+                for name in sorted(used):
+                    offset = ranged.offset(name)
+                    if offset:
+                        found.setdefault(tensor.name, []).append((name, str(position - offset).replace(" ", "")))
+        return {name: tuple(pairs) for name, pairs in found.items()}

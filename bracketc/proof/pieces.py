@@ -1,0 +1,108 @@
+"""The differential of one definition under a cotangent, in parts that hold one differential each.
+
+    P of  tanh(A) @ W + 𝟏 b   ->   P · ((1 ⊖ tanh(A)**2) ⊙ dA) @ W,   P · (tanh(A) @ dW),   P · (𝟏 db)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bracketc.calculus.elementwise import DERIVATIVES
+from bracketc.calculus.forward import linearise
+from bracketc.calculus.reverse import transpose
+from bracketc.ir.build import literal, multiply
+from bracketc.ir.nodes import Add, Einsum, Node, Pointwise, Tensor
+from bracketc.ir.rewrite import depends_on, tensors
+from bracketc.proof.forms import LARGE, REPEATED, Forms
+from bracketc.proof.phrases import last, weight
+from bracketc.proof.presentation import Abbreviation
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """``cotangent · tangent``, where the differential of ``name`` alone stands in the tangent."""
+
+    cotangent: Node
+    tangent: Node
+    name: str
+
+
+def parts_of(
+    cotangent: Node,
+    body: Node,
+    variables: Mapping[str, Tensor],
+    moving: Mapping[str, Tensor],
+    forms: Forms,
+    where: list[Abbreviation],
+) -> list[Part]:
+    """The parts of ``cotangent · d body``, one for each of ``variables`` in each term; ``where`` gets new abbreviations."""
+    pieces = [(given, _tangents(core, variables, moving, forms)) for given, core in _pieces(cotangent, body, variables, forms)]
+    uses: dict[Node, int] = {}
+    for given, tangents in pieces:
+        uses[given] = uses.get(given, 0) + len(tangents)
+    found = []
+    for given, tangents in pieces:
+        if given.rank and weight(given) >= (REPEATED if uses[given] > 1 else LARGE):
+            given = forms.known.get(given) or forms.named(given, where)
+        found += [Part(given, tangent, name) for tangent, name in tangents]
+    return found
+
+
+def _pieces(cotangent: Node, body: Node, variables: Mapping[str, Tensor], forms: Forms) -> Iterator[tuple[Node, Node]]:
+    """A linear functional of ``body`` as functionals of inner parts: through sums, element-wise functions and linear maps.
+
+    P of tanh(A)  ->  P ⊙ (1 ⊖ tanh(A)**2) of A
+    """
+    linked = depends_on([body], variables.values())
+    pending = [(cotangent, body)]
+    while pending:
+        given, node = pending.pop()
+        inner = [operand for operand in node.operands if operand in linked]
+        if isinstance(node, Add):
+            pending += [(given, term) for term in reversed(node.terms) if term in linked]
+        elif isinstance(node, Pointwise) and len(node.args) == 1 and node.function in DERIVATIVES:
+            slope = DERIVATIVES[node.function](node)
+            if slope is not None:
+                pending.append((forms.tidy(multiply(given, slope)), node.args[0]))
+        elif isinstance(node, Einsum) and len(inner) == 1 and inner[0].operands:
+            (part,) = transpose((node,), (inner[0],), (given,))
+            if part is not None:
+                pending.append((forms.tidy(part), inner[0]))
+        else:
+            yield given, node
+
+
+def uses_as_it_is(body: Node, variables: Sequence[Tensor]) -> int:
+    """How many parts the differential of ``body`` has whose cotangent is the one that ``body`` gets."""
+    linked = depends_on([body], variables)
+    count = 0
+    pending = [body]
+    while pending:
+        node = pending.pop()
+        inner = [operand for operand in node.operands if operand in linked]
+        if isinstance(node, Add):
+            pending += inner
+        elif not isinstance(node, Pointwise) and not (isinstance(node, Einsum) and len(inner) == 1 and inner[0].operands):
+            count += len(set(tensors([node])).intersection(variables))
+    return count
+
+
+def _tangents(
+    core: Node, variables: Mapping[str, Tensor], moving: Mapping[str, Tensor], forms: Forms
+) -> list[tuple[Node, str]]:
+    """The differential of ``core``, one part for each name."""
+    found = []
+    for name, variable in variables.items():
+        (tangent,) = linearise((core,), (variable,), (moving[name],))
+        if tangent is not None:
+            found.append((forms.tidy(last(tangent, moving[name])), name))
+    return found
+
+
+def taken_out(part: Part, written: Node, differential: Tensor, forms: Forms) -> Node | None:
+    """The cotangent of a differential in ``written``, the scalar that ``part`` was written as."""
+    if part.tangent is differential:
+        return part.cotangent
+    (found,) = transpose((written,), (differential,), (literal(1),))
+    return None if found is None else forms.simple(found)
