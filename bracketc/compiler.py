@@ -102,7 +102,9 @@ def stages(program: Program, options: Options) -> Stages:
     if options.verify:
         verify(node for function in derived.entries for _, node in function.results)
         verify(node for function in derived.entries for candidate in function.candidates for node in candidate.nodes)
-    planned = plan(derived.entries, derived.origins, derived.program.sizes, PlanOptions(real_bytes=_REAL_BYTES[options.dtype]))
+    factors = "all" if options.backend == "c" else "triangular"
+    wanted = PlanOptions(real_bytes=_REAL_BYTES[options.dtype], factors=factors)
+    planned = plan(derived.entries, derived.origins, derived.program.sizes, wanted)
     _check_limits(planned, options.limits, {function.twin for function in derived.entries})
     _check_memory(derived.entries, options)
     return Stages(replace(derived.program, origins=derived.origins), derived.entries, planned)

@@ -64,6 +64,6 @@ def factorise_view(statement: Factorise, c: CFunction) -> FactoriseView:
             "" if fault is None or c.faults.silent else str(c.faults.number(fault)),
             at(target) if fault is not None and c.faults.silent else "",
             as_factor(c.dim(product(target.shape[matrix.rank - 2 :]))),
-            c.label_failure.replace("LABEL_OUT_OF_RANGE", "SINGULAR"),
+            c.failure("SINGULAR"),
             c.s,
         )

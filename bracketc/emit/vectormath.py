@@ -68,6 +68,7 @@ _MATRICES: dict[str, tuple[str, ...]] = {
     "gram": ("tools",),
     "lu": ("triangles",),
     "lu_solve": ("lu",),
+    "lu_solve_transposed": ("lu",),
     "lu_inv": ("lu",),
     "lu_det": ("lu",),
     "lu_logdet": ("lu",),

@@ -5,7 +5,7 @@ of axes of columns. Beside the operations of the language there are those that p
 
     lu (A)                 the factors of A with rows exchanged, n + 1 by n: L (its diagonal of ones left out) and U in one
                            square, then for each row the number of the one that it changed places with, from the first
-    lu_inv lu_solve lu_det lu_logdet   of such factors
+    lu_inv lu_solve lu_det lu_logdet   of such factors; lu_solve_transposed with the transpose of the matrix
     cholesky_inv (L)       the inverse of L Lᵀ
     cholesky_solve (L, B)  X with L Lᵀ X = B
 """
@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 ARITY = {
     **dict.fromkeys(("inv", "cholesky", "det", "logdet", "lu", "lu_inv", "lu_det", "lu_logdet", "cholesky_inv"), 1),
-    **dict.fromkeys(("solve", "solve_lower", "solve_upper", "lu_solve", "cholesky_solve"), 2),
+    **dict.fromkeys(("solve", "solve_lower", "solve_upper", "lu_solve", "lu_solve_transposed", "cholesky_solve"), 2),
 }
 """How many arguments each operation takes."""
 
@@ -77,6 +77,7 @@ LINEAR_ALGEBRA: dict[str, Callable[..., Any]] = {
     "lu": _lu,
     "lu_inv": lambda f: np.linalg.inv(_multiplied(f)),
     "lu_solve": lambda f, b: _solve(_multiplied(f), b),
+    "lu_solve_transposed": lambda f, b: _solve(_transposed(_multiplied(f)), b),
     "lu_det": lambda f: np.linalg.det(_multiplied(f)),
     "lu_logdet": lambda f: np.linalg.slogdet(_multiplied(f))[1],
     "cholesky_inv": lambda factor: np.linalg.inv(factor @ _transposed(factor)),

@@ -54,14 +54,14 @@ def reassociate(roots: Roots, hints: Hints, fixed: Container[Node] = ()) -> Reas
             absorbed = _chain(node, counts, fixed, limit)
             if not absorbed:
                 break
-            flattened = _flatten(node, absorbed)
+            product = flattened(node, absorbed)
             costs = [_einsum_cost(part, hints) for part in (node, *absorbed)]
             before, entries = sum(flops for flops, _ in costs), sum(entries for _, entries in costs)
             entries += sum(hints.count(part.shape) for part in absorbed)
-            after, fewer = _einsum_cost(flattened, hints)
+            after, fewer = _einsum_cost(product, hints)
             saved = before - after + ENTRY_FLOPS * (entries - fewer)
             if after < before and saved > WORTHWHILE * (before + ENTRY_FLOPS * entries):
-                flat[node] = flattened
+                flat[node] = product
                 inner.update(absorbed)
                 gains.append((node, before, after))
                 break
@@ -130,7 +130,7 @@ def _chain(node: Einsum, counts: Mapping[Node, int], fixed: Container[Node], lim
     return found
 
 
-def _flatten(node: Einsum, absorbed: list[Einsum]) -> Einsum:
+def flattened(node: Einsum, absorbed: list[Einsum]) -> Einsum:
     """``node`` with the brackets of ``absorbed`` written into it, labels renamed apart."""
     inside = set(absorbed)
     used: set[int] = set()

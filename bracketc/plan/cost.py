@@ -12,7 +12,7 @@ A step moves each buffer that it reads and each that it writes once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Shape
@@ -97,8 +97,8 @@ def step_counts(step: Step) -> Counts:
         case Place() | Scatter():
             count(step.source.shape)
         case Factorise():
-            shape, number = _factorise_counts(step)
-            count(shape, number)
+            for shape, number in _factorise_counts(step):
+                count(shape, number)
         case Loop():
             for inner in step.steps:
                 for shape, number in step_counts(inner).items():
@@ -108,20 +108,25 @@ def step_counts(step: Step) -> Counts:
     return counts
 
 
-def _factorise_counts(step: Factorise) -> tuple[Shape, int]:
-    """Leading terms for dense matrices, rounded to whole multiples of n³ (Golub and Van Loan, Matrix Computations,
-    ch. 3 and 4)."""
-    matrix = step.args[0].shape
-    right = step.args[-1].shape
+def _factorise_counts(step: Factorise) -> Iterator[tuple[Shape, int]]:
+    """Leading terms for dense matrices, n³ rounded to whole multiples (Golub and Van Loan, Matrix Computations, ch. 3 and 4)."""
+    *lead, _, n = step.args[0].shape
+    one, cube = (*lead, n), (*lead, n, n, n)
+    columns = step.args[-1].shape[len(lead) + 1 :]
     match step.operator:
         case "inv":
-            return matrix + matrix[-1:], 2
+            yield cube, 2
+        case "lu_inv" | "cholesky_inv" | "lu" | "cholesky" | "det" | "logdet":
+            yield cube, 1
+        case "lu_det" | "lu_logdet":
+            yield one, 1
         case "solve":
-            return matrix + matrix[-1:] + (right[-1:] if len(right) == len(matrix) else ()), 1
+            yield cube, 1
+            yield (*one, n, *columns), 2
         case "solve_lower" | "solve_upper":
-            return matrix + (right[-1:] if len(right) == len(matrix) else ()), 1
+            yield (*one, n, *columns), 1
         case _:
-            return matrix + matrix[-1:], 1
+            yield (*one, n, *columns), 2
 
 
 def _program_counts(

@@ -47,7 +47,7 @@ from bracketc.ir.nodes import (
 )
 from bracketc.ir.rewrite import Origin
 from bracketc.plan.hints import Hints
-from bracketc.plan.matrices import described
+from bracketc.plan.matrices import described, named
 from bracketc.plan.paths import path
 from bracketc.plan.scalars import Scalars
 from bracketc.plan.schedule import (
@@ -149,10 +149,6 @@ class Lowering:
     def name(self, node: Node, otherwise: str) -> str:
         """The name that the source gives ``node``, else ``otherwise``. Uniqueness comes later."""
         return source_name(self.origins, node) or otherwise
-
-    def about(self, node: Linalg) -> str:
-        """What people call an operation on a matrix: ``inv(A)``, or as the source writes it."""
-        return described(self.origins, node)
 
     def map(
         self,
@@ -709,8 +705,8 @@ def _stack(lowering: Lowering, node: Stack) -> Value:
 
 def _linalg(lowering: Lowering, node: Linalg) -> Value:
     args = tuple(lowering.buffer(arg) for arg in node.args)
-    target = Buffer(lowering.name(node, f"{node.operator}_{args[0].name}"), node.shape)
-    lowering.steps.append(Factorise(target, node.operator, args, lowering.about(node)))
+    target = Buffer(lowering.name(node, named(lowering.origins, node)), node.shape)
+    lowering.steps.append(Factorise(target, node.operator, args, described(lowering.origins, node)))
     return whole(target)
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from bracketc.ir import build
@@ -21,6 +22,7 @@ _NAMES = {
     "solve_upper": "solve",
     "lu_inv": "inv",
     "lu_solve": "solve",
+    "lu_solve_transposed": "solve",
     "lu_det": "det",
     "lu_logdet": "logdet",
     "cholesky_inv": "inv",
@@ -35,6 +37,11 @@ def described(origins: Mapping[Node, Origin], node: Linalg) -> str:
     while isinstance(matrix, Linalg) and matrix.operator in ("lu", "cholesky") and node.operator not in ("cholesky", "lu"):
         matrix = matrix.args[0]
     return f"{_NAMES.get(node.operator, node.operator)}({_called(origins, matrix)})"
+
+
+def named(origins: Mapping[Node, Origin], node: Node) -> str:
+    """A name for the result of an operation on a matrix: ``inv_A``; empty for any other node."""
+    return re.sub(r"\W+", "_", described(origins, node)).strip("_") if isinstance(node, Linalg) else ""
 
 
 def _called(origins: Mapping[Node, Origin], matrix: Node) -> str:

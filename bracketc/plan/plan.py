@@ -13,13 +13,16 @@ from dataclasses import dataclass, replace
 
 from bracketc.errors import LimitError
 from bracketc.ir.nodes import Node, Reduce, Tensor
+from bracketc.ir.passes import over_entries
 from bracketc.ir.program import Entry, SizeSpec
 from bracketc.ir.rewrite import Origin, Roots, topological
 from bracketc.plan.association import Reassociated, reassociate
 from bracketc.plan.cost import flops, moved
+from bracketc.plan.factors import factorise
 from bracketc.plan.fusion import fuse, without_dead
 from bracketc.plan.hints import Hints, choose_hints
 from bracketc.plan.lower import Lowering, log_parts, source_name, split_log
+from bracketc.plan.matrices import named
 from bracketc.plan.names import distinct, unique_names
 from bracketc.plan.notation import with_brackets
 from bracketc.plan.residuals import Residuals, choose_residuals
@@ -43,6 +46,9 @@ class PlanOptions:
     reassociate: bool = True
     arrange: bool = True
     real_bytes: int = 8
+    factors: str = "all"
+    """Which factors of matrices are shared: ``all``, those that are ``triangular`` (there is no LU factorisation to call), or
+    ``none`` at all."""
 
 
 def plan(
@@ -56,6 +62,8 @@ def plan(
     entries = tuple(entries)
     options = options or PlanOptions()
     hints = choose_hints(sizes, dict.fromkeys(node for e in entries for node in (*e.arguments, *e.extras)))
+    if options.factors != "none":
+        entries, origins = over_entries(entries, origins, lambda roots: factorise(roots, hints, options.factors == "all"))
     residuals = _residuals(entries, hints)
     names = _residual_names(entries, residuals, origins)
     planned = []
@@ -108,7 +116,7 @@ def _residual_names(entries: Sequence[Entry], residuals: Residuals, origins: Ori
     taken |= {f"{prefix}{name}" for e in entries for name, _ in e.results for prefix in ("", "d_")}
     names = []
     for node in residuals.saved:
-        names.append(distinct(source_name(origins, node) or "saved", taken))
+        names.append(distinct(source_name(origins, node) or named(origins, node) or "saved", taken))
     return tuple(names)
 
 

@@ -1073,10 +1073,12 @@ BRK_NOINLINE void product_f32(
     contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, workspace);
 }
 
-/* Row i of b changes places with row exchange[i], for i = 0 .. rows - 1 in this order. */
-BRK_NOINLINE void exchange_rows_f32(int64_t rows, const float *exchange, int64_t columns, float *b, int64_t b_row)
+/* Row i of b changes places with row exchange[i], for i = 0 .. rows - 1 in this order or, `back`, in the opposite one. */
+BRK_NOINLINE void exchange_rows_f32(
+    int back, int64_t rows, const float *exchange, int64_t columns, float *b, int64_t b_row)
 {
-    for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t step = 0; step < rows; ++step) {
+        const int64_t i = back ? rows - 1 - step : step;
         float *const x = b + i * b_row, *const y = b + (int64_t)exchange[i] * b_row;
         if (x != y)
             for (int64_t j = 0; j < columns; ++j) {
@@ -1235,12 +1237,12 @@ BRK_NOINLINE void lu_columns_f32(
     const int64_t half = brk_round_up(columns / 2, LU_LEAF_f32), rest = columns - half;
     float *const right = a + half, *const below = a + half * a_row;
     lu_columns_f32(rows, half, a, a_row, exchange, workspace);
-    exchange_rows_f32(half, exchange, rest, right, a_row);
+    exchange_rows_f32(0, half, exchange, rest, right, a_row);
     triangle_f32(0, 1, half, rest, a, a_row, 1, right, a_row, workspace);
     if (rows > half)
         product_f32(rows - half, rest, half, -1, below, a_row, 1, right, a_row, 1, 1, below + half, a_row, workspace);
     lu_columns_f32(rows - half, rest, below + half, a_row, exchange + half, workspace);
-    exchange_rows_f32(rest, exchange + half, half, below, a_row);
+    exchange_rows_f32(0, rest, exchange + half, half, below, a_row);
     for (int64_t i = half; i < columns; ++i)
         exchange[i] += (float)half;
 }
@@ -1261,9 +1263,23 @@ BRK_NOINLINE int64_t lu_solve_f32(
     const int64_t minor = zero_minor_f32(n, f);
     if (minor)
         return minor;
-    exchange_rows_f32(n, f + n * n, columns, x, columns);
+    exchange_rows_f32(0, n, f + n * n, columns, x, columns);
     triangle_f32(0, 1, n, columns, f, n, 1, x, columns, workspace);
     triangle_f32(1, 0, n, columns, f, n, 1, x, columns, workspace);
+    return 0;
+}
+
+/* x with a^T x = b from the factor f of a. */
+BRK_NOINLINE int64_t lu_solve_transposed_f32(
+    int64_t n, int64_t columns, const float *f, const float *b, float *x, void *workspace)
+{
+    memcpy(x, b, sizeof(float) * (size_t)(n * columns));
+    const int64_t minor = zero_minor_f32(n, f);
+    if (minor)
+        return minor;
+    triangle_f32(0, 0, n, columns, f, 1, n, x, columns, workspace);
+    triangle_f32(1, 1, n, columns, f, 1, n, x, columns, workspace);
+    exchange_rows_f32(1, n, f + n * n, columns, x, columns);
     return 0;
 }
 
@@ -1295,28 +1311,6 @@ BRK_NOINLINE float lu_logdet_f32(int64_t n, const float *f)
     for (int64_t i = 0; i < n; ++i)
         sum += log(fabs((double)f[i * n + i]));
     return (float)sum;
-}
-
-/* x with a x = b; `work` holds n + 1 by n elements. */
-BRK_INLINE int64_t solve_f32(
-    int64_t n, int64_t columns, const float *a, const float *b, float *x, float *work, void *workspace)
-{
-    lu_f32(n, a, work, workspace);
-    return lu_solve_f32(n, columns, work, b, x, workspace);
-}
-
-/* The inverse x of a; `work` holds n + 1 by n elements. */
-BRK_INLINE int64_t inv_f32(int64_t n, const float *a, float *x, float *work, void *workspace)
-{
-    lu_f32(n, a, work, workspace);
-    return lu_inv_f32(n, work, x, workspace);
-}
-
-/* log |det a|; `work` holds n + 1 by n elements. */
-BRK_INLINE float logdet_f32(int64_t n, const float *a, float *work, void *workspace)
-{
-    lu_f32(n, a, work, workspace);
-    return lu_logdet_f32(n, work);
 }
 
 BRK_INLINE char *brk_aligned(void *memory)
@@ -1361,13 +1355,15 @@ static int64_t residual_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[2] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
+    end += brk_round_up((N + N * N) * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[4] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     return end;
 }
 
 size_t GAUSSIAN_PROCESS_NAME(residuals)(const gaussian_process_dims *dims)
 {
-    int64_t slot[4];
+    int64_t slot[5];
     return check_dims(dims) ? 0 : (size_t)residual_layout(dims, slot);
 }
 
@@ -1385,7 +1381,7 @@ static int64_t evaluate_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[2] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((N + N * N) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
@@ -1395,8 +1391,8 @@ static int64_t evaluate_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[7] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)) + (N + N * N) * (int64_t)sizeof(float));
-    scratch = brk_max(scratch, matrix_bytes_f32(N) + (N + N * N) * (int64_t)sizeof(float));
+    scratch = brk_max(scratch, matrix_bytes_f32(N));
+    scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)));
     slot[8] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -1413,7 +1409,7 @@ size_t GAUSSIAN_PROCESS_NAME(evaluate_workspace)(const gaussian_process_dims *di
 /* The results of the model.
    reads    X, y, l, s, e
    writes   J
-   flops    D N + 3 D N N + D + 3 N + 5 N N + 2 N N N + 8 */
+   flops    D N + 3 D N N + D + 4 N + 7 N N + N N N + 8 */
 int GAUSSIAN_PROCESS_NAME(evaluate)(
     const gaussian_process_dims *dims, const gaussian_process_args *args, gaussian_process_results *results, void *residuals,
     void *workspace)
@@ -1440,6 +1436,7 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
     float *const t3 = (float *)(arena + slot[3]);
     float *const K = (float *)(arena + slot[4]);
     float *const t4 = (float *)(arena + slot[5]);
+    float *const lu_K = (float *)(arena + slot[3]);
     float *const solve_K = (float *)(arena + slot[6]);
     float *const w = (float *)(arena + slot[5]);
     float *const t5 = (float *)(arena + slot[0]);
@@ -1549,9 +1546,13 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
         }
     }
 
-    /* solve_K = solve(K, t4) */
+    /* lu_K = lu(K) */
+    for (int64_t i = 0; i < 1; ++i)
+        lu_f32(N, K + i * N * N, lu_K + i * (N + N * N), scratch);
+
+    /* solve_K = lu_solve(lu_K, t4) */
     for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = solve_f32(N, 1, K + i * N * N, t4 + i * N, solve_K + i * N, (float *)(scratch + matrix_bytes_f32(brk_max(N, 1))), scratch);
+        const int64_t minor = lu_solve_f32(N, 1, lu_K + i * (N + N * N), t4 + i * N, solve_K + i * N, scratch);
         if (minor) {
             if (brk_failure)
                 *brk_failure = (gaussian_process_failure){0, i, minor};
@@ -1606,9 +1607,9 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
         t5[0] = sum_lanes_f32(whole_sum);
     }
 
-    /* logdet_K = logdet(K) */
+    /* logdet_K = lu_logdet(lu_K) */
     for (int64_t i = 0; i < 1; ++i)
-        logdet_K[i] = logdet_f32(N, K + i * N * N, (float *)(scratch + matrix_bytes_f32(N)), scratch);
+        logdet_K[i] = lu_logdet_f32(N, lu_K + i * (N + N * N));
 
     /* J = (1/2) (ln(6.283185307179586) N + t5 + logdet_K) */
     {
@@ -1647,8 +1648,8 @@ static int64_t forward_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[5] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)) + (N + N * N) * (int64_t)sizeof(float));
-    scratch = brk_max(scratch, matrix_bytes_f32(N) + (N + N * N) * (int64_t)sizeof(float));
+    scratch = brk_max(scratch, matrix_bytes_f32(N));
+    scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)));
     slot[6] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -1665,8 +1666,8 @@ size_t GAUSSIAN_PROCESS_NAME(forward_workspace)(const gaussian_process_dims *dim
 /* The results of the model, and the residuals that backward reads.
    reads    X, y, l, s, e
    writes   J
-   writes   residuals: saved, saved_2, saved_3, saved_4
-   flops    D N + 3 D N N + D + 3 N + 5 N N + 2 N N N + 8 */
+   writes   residuals: saved, saved_2, saved_3, lu_K, solve_K
+   flops    D N + 3 D N N + D + 4 N + 7 N N + N N N + 8 */
 int GAUSSIAN_PROCESS_NAME(forward)(
     const gaussian_process_dims *dims, const gaussian_process_args *args, gaussian_process_results *results, void *residuals,
     void *workspace)
@@ -1677,7 +1678,7 @@ int GAUSSIAN_PROCESS_NAME(forward)(
     (void)residuals, (void)workspace;
     const int64_t D = dims->D;
     const int64_t N = dims->N;
-    int64_t saved[4];
+    int64_t saved[5];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
     int64_t slot[7];
@@ -1691,7 +1692,8 @@ int GAUSSIAN_PROCESS_NAME(forward)(
     float *const saved_ = (float *)((char *)residuals + saved[0]);
     float *const saved_2 = (float *)((char *)residuals + saved[1]);
     float *const saved_3 = (float *)((char *)residuals + saved[2]);
-    float *const saved_4 = (float *)((char *)residuals + saved[3]);
+    float *const lu_K = (float *)((char *)residuals + saved[3]);
+    float *const solve_K = (float *)((char *)residuals + saved[4]);
     gaussian_process_failure *const brk_failure = results->failure;
     float *const Z = (float *)(arena + slot[0]);
     float *const t1 = (float *)(arena + slot[1]);
@@ -1806,9 +1808,13 @@ int GAUSSIAN_PROCESS_NAME(forward)(
         }
     }
 
-    /* saved_4 = solve(K, t2) */
+    /* lu_K = lu(K) */
+    for (int64_t i = 0; i < 1; ++i)
+        lu_f32(N, K + i * N * N, lu_K + i * (N + N * N), scratch);
+
+    /* solve_K = lu_solve(lu_K, t2) */
     for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = solve_f32(N, 1, K + i * N * N, t2 + i * N, saved_4 + i * N, (float *)(scratch + matrix_bytes_f32(brk_max(N, 1))), scratch);
+        const int64_t minor = lu_solve_f32(N, 1, lu_K + i * (N + N * N), t2 + i * N, solve_K + i * N, scratch);
         if (minor) {
             if (brk_failure)
                 *brk_failure = (gaussian_process_failure){0, i, minor};
@@ -1819,19 +1825,19 @@ int GAUSSIAN_PROCESS_NAME(forward)(
     for (int64_t i = 0; i < N; ++i)
         w[i] = 0.0f;
 
-    /* w_n = sum(saved_4_ni) */
+    /* w_n = sum(solve_K_ni) */
     for (int64_t i = 0; i < 1; ++i) {
-        float *const saved_4_row = saved_4 + i;
+        float *const solve_K_row = solve_K + i;
         int64_t j = 0;
         for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(saved_4_row + j);
+            const vec_f32 v0 = load_f32(solve_K_row + j);
             const vec_f32 held = load_f32(w + j);
             store_f32(w + j, held + v0);
         }
         if (j < N) {
             const int64_t rest = N - j;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(saved_4_row + j, tail);
+            const vec_f32 v0 = load_masked_f32(solve_K_row + j, tail);
             const vec_f32 held = load_masked_f32(w + j, tail);
             store_masked_f32(w + j, tail, held + v0);
         }
@@ -1863,9 +1869,9 @@ int GAUSSIAN_PROCESS_NAME(forward)(
         t3[0] = sum_lanes_f32(whole_sum);
     }
 
-    /* logdet_K = logdet(K) */
+    /* logdet_K = lu_logdet(lu_K) */
     for (int64_t i = 0; i < 1; ++i)
-        logdet_K[i] = logdet_f32(N, K + i * N * N, (float *)(scratch + matrix_bytes_f32(N)), scratch);
+        logdet_K[i] = lu_logdet_f32(N, lu_K + i * (N + N * N));
 
     /* J = (1/2) (ln(6.283185307179586) N + t3 + logdet_K) */
     {
@@ -1894,7 +1900,7 @@ static int64_t backward_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[0] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
@@ -1902,7 +1908,7 @@ static int64_t backward_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[4] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
@@ -1916,8 +1922,8 @@ static int64_t backward_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[11] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, matrix_bytes_f32(N) + (N + N * N) * (int64_t)sizeof(float));
-    scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)) + (N + N * N) * (int64_t)sizeof(float));
+    scratch = brk_max(scratch, matrix_bytes_f32(N));
+    scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, N, 1), BRK_CACHE_LINE));
     slot[12] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
@@ -1935,8 +1941,8 @@ size_t GAUSSIAN_PROCESS_NAME(backward_workspace)(const gaussian_process_dims *di
 /* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, y, l, s, e, bar_J
    writes   grad_l, grad_s, grad_e
-   reads    residuals: saved, saved_2, saved_3, saved_4
-   flops    4 D N + 4 D N N + D + 2 N + 8 N N + 3 N N N + 5 */
+   reads    residuals: saved, saved_2, saved_3, lu_K, solve_K
+   flops    4 D N + 4 D N N + D + 2 N + 8 N N + N N N + 5 */
 int GAUSSIAN_PROCESS_NAME(backward)(
     const gaussian_process_dims *dims, const gaussian_process_args *args, gaussian_process_results *results, void *residuals,
     void *workspace)
@@ -1947,7 +1953,7 @@ int GAUSSIAN_PROCESS_NAME(backward)(
     (void)residuals, (void)workspace;
     const int64_t D = dims->D;
     const int64_t N = dims->N;
-    int64_t saved[4];
+    int64_t saved[5];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
     int64_t slot[13];
@@ -1961,22 +1967,21 @@ int GAUSSIAN_PROCESS_NAME(backward)(
     const float *const saved_ = (const float *)((const char *)residuals + saved[0]);
     const float *const saved_2 = (const float *)((const char *)residuals + saved[1]);
     const float *const saved_3 = (const float *)((const char *)residuals + saved[2]);
-    const float *const saved_4 = (const float *)((const char *)residuals + saved[3]);
+    const float *const lu_K = (const float *)((const char *)residuals + saved[3]);
+    const float *const solve_K = (const float *)((const char *)residuals + saved[4]);
     gaussian_process_failure *const brk_failure = results->failure;
     float *const Z = (float *)(arena + slot[0]);
-    float *const K = (float *)(arena + slot[1]);
-    float *const t1 = (float *)(arena + slot[2]);
-    float *const t2 = (float *)(arena + slot[3]);
-    float *const inv_K = (float *)(arena + slot[4]);
-    float *const solve_t_ = (float *)(arena + slot[5]);
-    float *const t3_tile = (float *)(arena + slot[7]);
-    float *const t3 = (float *)(arena + slot[1]);
-    float *const t4 = (float *)(arena + slot[2]);
-    float *const t5 = (float *)(arena + slot[6]);
-    float *const t7 = (float *)(arena + slot[9]);
-    float *const t6 = (float *)(arena + slot[8]);
-    float *const t8 = (float *)(arena + slot[10]);
-    float *const t9 = (float *)(arena + slot[11]);
+    float *const t1 = (float *)(arena + slot[1]);
+    float *const inv_K = (float *)(arena + slot[2]);
+    float *const solve_K_2 = (float *)(arena + slot[3]);
+    float *const t2_tile = (float *)(arena + slot[7]);
+    float *const t2 = (float *)(arena + slot[4]);
+    float *const t3 = (float *)(arena + slot[5]);
+    float *const t4 = (float *)(arena + slot[6]);
+    float *const t6 = (float *)(arena + slot[9]);
+    float *const t5 = (float *)(arena + slot[8]);
+    float *const t7 = (float *)(arena + slot[10]);
+    float *const t8 = (float *)(arena + slot[11]);
     char *const scratch = arena + slot[12];
 
     /* Z_dn = saved_2_d X_nd */
@@ -1989,42 +1994,29 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         }
     }
 
-    /* K_ni = saved δ_ni + saved_3_ni; t1_in = K_ni */
-    for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < N; ++j) {
-            const float v0 = (float)(i == j);
-            const float v1 = saved_[0];
-            const float v2 = v1 * v0;
-            const float v3 = saved_3[i * N + j];
-            const float v4 = v2 + v3;
-            K[i * N + j] = v4;
-            t1[j * N + i] = v4;
-        }
-    }
-
-    /* t2_ni = (1/2) bar_J y_n */
+    /* t1_ni = (1/2) bar_J y_n */
     for (int64_t i = 0; i < 1; ++i) {
-        float *const t2_row = t2 + i;
+        float *const t1_row = t1 + i;
         const vec_f32 v1 = splat_f32(0.5f);
         const vec_f32 v2 = splat_f32(bar_J[0]);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(y + j);
             const vec_f32 v3 = v1 * v2 * v0;
-            store_f32(t2_row + j, v3);
+            store_f32(t1_row + j, v3);
         }
         if (j < N) {
             const int64_t rest = N - j;
             const mask_f32 tail = mask_first_f32(rest);
             const vec_f32 v0 = load_masked_f32(y + j, tail);
             const vec_f32 v3 = v1 * v2 * v0;
-            store_masked_f32(t2_row + j, tail, v3);
+            store_masked_f32(t1_row + j, tail, v3);
         }
     }
 
-    /* inv_K = inv(K) */
+    /* inv_K = lu_inv(lu_K) */
     for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = inv_f32(N, K + i * N * N, inv_K + i * N * N, (float *)(scratch + matrix_bytes_f32(N)), scratch);
+        const int64_t minor = lu_inv_f32(N, lu_K + i * (N + N * N), inv_K + i * N * N, scratch);
         if (minor) {
             if (brk_failure)
                 *brk_failure = (gaussian_process_failure){1, i, minor};
@@ -2032,29 +2024,29 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         }
     }
 
-    /* solve_t = solve(t1, t2) */
+    /* solve_K_2 = lu_solve_transposed(lu_K, t1) */
     for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = solve_f32(N, 1, t1 + i * N * N, t2 + i * N, solve_t_ + i * N, (float *)(scratch + matrix_bytes_f32(brk_max(N, 1))), scratch);
+        const int64_t minor = lu_solve_transposed_f32(N, 1, lu_K + i * (N + N * N), t1 + i * N, solve_K_2 + i * N, scratch);
         if (minor) {
             if (brk_failure)
-                *brk_failure = (gaussian_process_failure){2, i, minor};
+                *brk_failure = (gaussian_process_failure){0, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
         }
     }
 
-    /* t3_ni = (1/2) bar_J inv_K_in + (-1 solve_t_nj saved_4_ij | ni); t4_ni = t3_ni saved_3_ni; t5 = sum(t4_ni) */
+    /* t2_ni = (1/2) bar_J inv_K_in + (-1 solve_K_2_nj solve_K_ij | ni); t3_ni = t2_ni saved_3_ni; t4 = sum(t3_ni) */
     {
         const contraction_f32 product = {
             .m = N,
             .n = N,
             .k = 1,
-            .a = solve_t_,
+            .a = solve_K_2,
             .a_m = {1, NULL},
             .a_k = {1, NULL},
-            .b = saved_4,
+            .b = solve_K,
             .b_k = {1, NULL},
             .b_n = {1, NULL},
-            .c = t3_tile,
+            .c = t2_tile,
             .c_m = {N, NULL},
             .c_n = {1, NULL},
             .alpha = -1.0f,
@@ -2067,7 +2059,7 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         double sum = 0.0f;
         for (int64_t i = 0; i < N; ++i) {
             for (int64_t j = 0; j < N; ++j) {
-                const float v0 = t3_tile[i * N + j];
+                const float v0 = t2_tile[i * N + j];
                 const float v1 = inv_K[j * N + i];
                 const float v2 = 0.5f;
                 const float v3 = bar_J[0];
@@ -2075,72 +2067,72 @@ int GAUSSIAN_PROCESS_NAME(backward)(
                 const float v5 = v4 + v0;
                 const float v6 = saved_3[i * N + j];
                 const float v7 = v5 * v6;
-                t3[i * N + j] = v5;
-                t4[i * N + j] = v7;
+                t2[i * N + j] = v5;
+                t3[i * N + j] = v7;
                 sum = sum + v7;
             }
         }
-        t5[0] = (float)sum;
+        t4[0] = (float)sum;
     }
 
     for (int64_t i = 0; i < D * N; ++i)
-        t7[i] = 0.0f;
+        t6[i] = 0.0f;
 
-    /* t6_dn = sum(-t4_ni (Z_dn - Z_di)); t7_di = sum(-t4_ni (Z_dn - Z_di)) */
+    /* t5_dn = sum(-t3_ni (Z_dn - Z_di)); t6_di = sum(-t3_ni (Z_dn - Z_di)) */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < D; ++j) {
             float *const Z_row = Z + j * N;
             float *const Z_row_2 = Z + j * N + i;
-            float *const t4_row = t4 + i * N;
-            float *const t7_row = t7 + j * N;
+            float *const t3_row = t3 + i * N;
+            float *const t6_row = t6 + j * N;
             const vec_f32 v1 = splat_f32(Z_row_2[0]);
             vec_f32 sum = splat_f32(0.0f);
             int64_t k = 0;
             for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
                 const vec_f32 v0 = load_f32(Z_row + k);
                 const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = load_f32(t4_row + k);
+                const vec_f32 v3 = load_f32(t3_row + k);
                 const vec_f32 v4 = v3 * v2;
                 const vec_f32 v5 = -v4;
-                const vec_f32 held = load_f32(t7_row + k);
+                const vec_f32 held = load_f32(t6_row + k);
                 sum = sum + v5;
-                store_f32(t7_row + k, held + v5);
+                store_f32(t6_row + k, held + v5);
             }
             if (k < N) {
                 const int64_t rest = N - k;
                 const mask_f32 tail = mask_first_f32(rest);
                 const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
                 const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = load_masked_f32(t4_row + k, tail);
+                const vec_f32 v3 = load_masked_f32(t3_row + k, tail);
                 const vec_f32 v4 = v3 * v2;
                 const vec_f32 v5 = -v4;
-                const vec_f32 held = load_masked_f32(t7_row + k, tail);
+                const vec_f32 held = load_masked_f32(t6_row + k, tail);
                 sum = sum + keep_first_f32(v5, rest, 0.0f);
-                store_masked_f32(t7_row + k, tail, held + v5);
+                store_masked_f32(t6_row + k, tail, held + v5);
             }
-            t6[j * N + i] = sum_lanes_f32(sum);
+            t5[j * N + i] = sum_lanes_f32(sum);
         }
     }
 
-    /* t8_d = sum(X_nd (t6_dn - t7_dn)) */
+    /* t7_d = sum(X_nd (t5_dn - t6_dn)) */
     for (int64_t i = 0; i < D; ++i) {
         double sum = 0.0f;
         for (int64_t j = 0; j < N; ++j) {
-            const float v0 = t7[i * N + j];
-            const float v1 = t6[i * N + j];
+            const float v0 = t6[i * N + j];
+            const float v1 = t5[i * N + j];
             const float v2 = v1 - v0;
             const float v3 = X[j * D + i];
             const float v4 = v3 * v2;
             sum = sum + v4;
         }
-        t8[i] = (float)sum;
+        t7[i] = (float)sum;
     }
 
-    /* d_l_d = -t8_d saved_2_d */
+    /* d_l_d = -t7_d saved_2_d */
     {
         int64_t i = 0;
         for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t8 + i);
+            const vec_f32 v0 = load_f32(t7 + i);
             const vec_f32 v1 = load_f32(saved_2 + i);
             const vec_f32 v2 = v0 * v1;
             const vec_f32 v3 = -v2;
@@ -2149,7 +2141,7 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         if (i < D) {
             const int64_t rest = D - i;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t8 + i, tail);
+            const vec_f32 v0 = load_masked_f32(t7 + i, tail);
             const vec_f32 v1 = load_masked_f32(saved_2 + i, tail);
             const vec_f32 v2 = v0 * v1;
             const vec_f32 v3 = -v2;
@@ -2157,22 +2149,22 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         }
     }
 
-    /* t9 = sum(t3_nn) */
+    /* t8 = sum(t2_nn) */
     {
         double sum = 0.0f;
         for (int64_t i = 0; i < N; ++i) {
-            const float v0 = t3[i * (N + 1)];
+            const float v0 = t2[i * (N + 1)];
             sum = sum + v0;
         }
-        t9[0] = (float)sum;
+        t8[0] = (float)sum;
     }
 
-    /* d_s = 2 t5; d_e = 2 t9 saved */
+    /* d_s = 2 t4; d_e = 2 t8 saved */
     {
         const float v0 = 2.0f;
-        const float v1 = t5[0];
+        const float v1 = t4[0];
         const float v2 = v0 * v1;
-        const float v3 = t9[0];
+        const float v3 = t8[0];
         const float v4 = saved_[0];
         const float v5 = v0 * v3 * v4;
         d_s[0] = v2;
@@ -2198,23 +2190,23 @@ static int64_t value_and_grad_layout(const gaussian_process_dims *dims, int64_t 
     slot[3] = end;
     end += brk_round_up(D * N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((N + N * N) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[12] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[13] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[14] = end;
@@ -2226,8 +2218,8 @@ static int64_t value_and_grad_layout(const gaussian_process_dims *dims, int64_t 
     slot[17] = end;
     end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)) + (N + N * N) * (int64_t)sizeof(float));
-    scratch = brk_max(scratch, matrix_bytes_f32(N) + (N + N * N) * (int64_t)sizeof(float));
+    scratch = brk_max(scratch, matrix_bytes_f32(N));
+    scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, N, 1), BRK_CACHE_LINE));
     slot[18] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
@@ -2245,7 +2237,7 @@ size_t GAUSSIAN_PROCESS_NAME(value_and_grad_workspace)(const gaussian_process_di
 /* J and its gradients by l, s, e, in one pass.
    reads    X, y, l, s, e
    writes   J, grad_l, grad_s, grad_e
-   flops    4 D N + 6 D N N + 2 D + 5 N + 11 N N + 5 N N N + 11 */
+   flops    4 D N + 6 D N N + 2 D + 6 N + 15 N N + 2 N N N + 11 */
 int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     const gaussian_process_dims *dims, const gaussian_process_args *args, gaussian_process_results *results, void *residuals,
     void *workspace)
@@ -2278,21 +2270,21 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     float *const K = (float *)(arena + slot[6]);
     float *const t6 = (float *)(arena + slot[7]);
     float *const t7 = (float *)(arena + slot[8]);
-    float *const t8 = (float *)(arena + slot[9]);
-    float *const solve_K = (float *)(arena + slot[10]);
-    float *const w = (float *)(arena + slot[8]);
-    float *const t9 = (float *)(arena + slot[11]);
-    float *const logdet_K = (float *)(arena + slot[12]);
-    float *const inv_K = (float *)(arena + slot[4]);
-    float *const solve_t_ = (float *)(arena + slot[8]);
-    float *const t10_tile = (float *)(arena + slot[14]);
-    float *const t10 = (float *)(arena + slot[6]);
-    float *const t11 = (float *)(arena + slot[7]);
-    float *const t12 = (float *)(arena + slot[13]);
-    float *const t13 = (float *)(arena + slot[15]);
-    float *const t15 = (float *)(arena + slot[16]);
-    float *const t14 = (float *)(arena + slot[2]);
-    float *const t16 = (float *)(arena + slot[17]);
+    float *const lu_K = (float *)(arena + slot[4]);
+    float *const solve_K = (float *)(arena + slot[9]);
+    float *const w = (float *)(arena + slot[7]);
+    float *const t8 = (float *)(arena + slot[10]);
+    float *const logdet_K = (float *)(arena + slot[11]);
+    float *const inv_K = (float *)(arena + slot[6]);
+    float *const solve_K_2 = (float *)(arena + slot[7]);
+    float *const t9_tile = (float *)(arena + slot[14]);
+    float *const t9 = (float *)(arena + slot[4]);
+    float *const t10 = (float *)(arena + slot[12]);
+    float *const t11 = (float *)(arena + slot[13]);
+    float *const t12 = (float *)(arena + slot[15]);
+    float *const t14 = (float *)(arena + slot[16]);
+    float *const t13 = (float *)(arena + slot[2]);
+    float *const t15 = (float *)(arena + slot[17]);
     char *const scratch = arena + slot[18];
 
     /* t1 = exp(2 e) */
@@ -2366,7 +2358,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         }
     }
 
-    /* t5_ni = exp(2 s - (1/2) t4_ni); K_ni = t1 δ_ni + t5_ni; t6_in = K_ni */
+    /* t5_ni = exp(2 s - (1/2) t4_ni); K_ni = t1 δ_ni + t5_ni */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < N; ++j) {
             const float v0 = 2.0f;
@@ -2383,48 +2375,51 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
             const float v11 = v10 + v7;
             t5[i * N + j] = v7;
             K[i * N + j] = v11;
-            t6[j * N + i] = v11;
         }
     }
 
-    /* t7_ni = y_n */
+    /* t6_ni = y_n */
     for (int64_t i = 0; i < 1; ++i) {
-        float *const t7_row = t7 + i;
+        float *const t6_row = t6 + i;
         int64_t j = 0;
         for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(y + j);
-            store_f32(t7_row + j, v0);
+            store_f32(t6_row + j, v0);
         }
         if (j < N) {
             const int64_t rest = N - j;
             const mask_f32 tail = mask_first_f32(rest);
             const vec_f32 v0 = load_masked_f32(y + j, tail);
-            store_masked_f32(t7_row + j, tail, v0);
+            store_masked_f32(t6_row + j, tail, v0);
         }
     }
 
-    /* t8_ni = (1/2) y_n */
+    /* t7_ni = (1/2) y_n */
     for (int64_t i = 0; i < 1; ++i) {
-        float *const t8_row = t8 + i;
+        float *const t7_row = t7 + i;
         const vec_f32 v1 = splat_f32(0.5f);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(y + j);
             const vec_f32 v2 = v1 * v0;
-            store_f32(t8_row + j, v2);
+            store_f32(t7_row + j, v2);
         }
         if (j < N) {
             const int64_t rest = N - j;
             const mask_f32 tail = mask_first_f32(rest);
             const vec_f32 v0 = load_masked_f32(y + j, tail);
             const vec_f32 v2 = v1 * v0;
-            store_masked_f32(t8_row + j, tail, v2);
+            store_masked_f32(t7_row + j, tail, v2);
         }
     }
 
-    /* solve_K = solve(K, t7) */
+    /* lu_K = lu(K) */
+    for (int64_t i = 0; i < 1; ++i)
+        lu_f32(N, K + i * N * N, lu_K + i * (N + N * N), scratch);
+
+    /* solve_K = lu_solve(lu_K, t6) */
     for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = solve_f32(N, 1, K + i * N * N, t7 + i * N, solve_K + i * N, (float *)(scratch + matrix_bytes_f32(brk_max(N, 1))), scratch);
+        const int64_t minor = lu_solve_f32(N, 1, lu_K + i * (N + N * N), t6 + i * N, solve_K + i * N, scratch);
         if (minor) {
             if (brk_failure)
                 *brk_failure = (gaussian_process_failure){0, i, minor};
@@ -2453,7 +2448,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         }
     }
 
-    /* t9 = sum(y_n w_n) */
+    /* t8 = sum(y_n w_n) */
     {
         vec_f32 whole_sum = splat_f32(0.0f);
         for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
@@ -2476,16 +2471,16 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
             }
             whole_sum = whole_sum + sum;
         }
-        t9[0] = sum_lanes_f32(whole_sum);
+        t8[0] = sum_lanes_f32(whole_sum);
     }
 
-    /* logdet_K = logdet(K) */
+    /* logdet_K = lu_logdet(lu_K) */
     for (int64_t i = 0; i < 1; ++i)
-        logdet_K[i] = logdet_f32(N, K + i * N * N, (float *)(scratch + matrix_bytes_f32(N)), scratch);
+        logdet_K[i] = lu_logdet_f32(N, lu_K + i * (N + N * N));
 
-    /* inv_K = inv(K) */
+    /* inv_K = lu_inv(lu_K) */
     for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = inv_f32(N, K + i * N * N, inv_K + i * N * N, (float *)(scratch + matrix_bytes_f32(N)), scratch);
+        const int64_t minor = lu_inv_f32(N, lu_K + i * (N + N * N), inv_K + i * N * N, scratch);
         if (minor) {
             if (brk_failure)
                 *brk_failure = (gaussian_process_failure){1, i, minor};
@@ -2493,29 +2488,29 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         }
     }
 
-    /* solve_t = solve(t6, t8) */
+    /* solve_K_2 = lu_solve_transposed(lu_K, t7) */
     for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = solve_f32(N, 1, t6 + i * N * N, t8 + i * N, solve_t_ + i * N, (float *)(scratch + matrix_bytes_f32(brk_max(N, 1))), scratch);
+        const int64_t minor = lu_solve_transposed_f32(N, 1, lu_K + i * (N + N * N), t7 + i * N, solve_K_2 + i * N, scratch);
         if (minor) {
             if (brk_failure)
-                *brk_failure = (gaussian_process_failure){2, i, minor};
+                *brk_failure = (gaussian_process_failure){0, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
         }
     }
 
-    /* t10_ni = (1/2) inv_K_in + (-1 solve_t_nj solve_K_ij | ni); t11_ni = t10_ni t5_ni; t12 = sum(t11_ni) */
+    /* t9_ni = (1/2) inv_K_in + (-1 solve_K_2_nj solve_K_ij | ni); t10_ni = t9_ni t5_ni; t11 = sum(t10_ni) */
     {
         const contraction_f32 product = {
             .m = N,
             .n = N,
             .k = 1,
-            .a = solve_t_,
+            .a = solve_K_2,
             .a_m = {1, NULL},
             .a_k = {1, NULL},
             .b = solve_K,
             .b_k = {1, NULL},
             .b_n = {1, NULL},
-            .c = t10_tile,
+            .c = t9_tile,
             .c_m = {N, NULL},
             .c_n = {1, NULL},
             .alpha = -1.0f,
@@ -2528,46 +2523,46 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         double sum = 0.0f;
         for (int64_t i = 0; i < N; ++i) {
             for (int64_t j = 0; j < N; ++j) {
-                const float v0 = t10_tile[i * N + j];
+                const float v0 = t9_tile[i * N + j];
                 const float v1 = inv_K[j * N + i];
                 const float v2 = 0.5f;
                 const float v3 = v2 * v1;
                 const float v4 = v3 + v0;
                 const float v5 = t5[i * N + j];
                 const float v6 = v4 * v5;
-                t10[i * N + j] = v4;
-                t11[i * N + j] = v6;
+                t9[i * N + j] = v4;
+                t10[i * N + j] = v6;
                 sum = sum + v6;
             }
+        }
+        t11[0] = (float)sum;
+    }
+
+    /* t12 = sum(t9_nn) */
+    {
+        double sum = 0.0f;
+        for (int64_t i = 0; i < N; ++i) {
+            const float v0 = t9[i * (N + 1)];
+            sum = sum + v0;
         }
         t12[0] = (float)sum;
     }
 
-    /* t13 = sum(t10_nn) */
-    {
-        double sum = 0.0f;
-        for (int64_t i = 0; i < N; ++i) {
-            const float v0 = t10[i * (N + 1)];
-            sum = sum + v0;
-        }
-        t13[0] = (float)sum;
-    }
-
-    /* J = (1/2) (ln(6.283185307179586) N + t9 + logdet_K); d_s = 2 t12; d_e = 2 t13 t1 */
+    /* J = (1/2) (ln(6.283185307179586) N + t8 + logdet_K); d_s = 2 t11; d_e = 2 t12 t1 */
     {
         const float v0 = 6.283185307179586f;
         const float v1 = vlog_f32(splat_f32(v0))[0];
         const float v2 = (float)N;
         const float v3 = v1 * v2;
-        const float v4 = t9[0];
+        const float v4 = t8[0];
         const float v5 = logdet_K[0];
         const float v6 = v3 + v4 + v5;
         const float v7 = 0.5f;
         const float v8 = v7 * v6;
         const float v9 = 2.0f;
-        const float v10 = t12[0];
+        const float v10 = t11[0];
         const float v11 = v9 * v10;
-        const float v12 = t13[0];
+        const float v12 = t12[0];
         const float v13 = t1[0];
         const float v14 = v9 * v12 * v13;
         J[0] = v8;
@@ -2576,60 +2571,60 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     }
 
     for (int64_t i = 0; i < D * N; ++i)
-        t15[i] = 0.0f;
+        t14[i] = 0.0f;
 
-    /* t14_nd = sum(-t11_ni t3_ndi); t15_di = sum(-t11_ni t3_ndi) */
+    /* t13_nd = sum(-t10_ni t3_ndi); t14_di = sum(-t10_ni t3_ndi) */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < D; ++j) {
-            float *const t11_row = t11 + i * N;
+            float *const t10_row = t10 + i * N;
             float *const t3_row = t3 + i * D * N + j * N;
-            float *const t15_row = t15 + j * N;
+            float *const t14_row = t14 + j * N;
             vec_f32 sum = splat_f32(0.0f);
             int64_t k = 0;
             for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t11_row + k);
+                const vec_f32 v0 = load_f32(t10_row + k);
                 const vec_f32 v1 = load_f32(t3_row + k);
                 const vec_f32 v2 = v0 * v1;
                 const vec_f32 v3 = -v2;
-                const vec_f32 held = load_f32(t15_row + k);
+                const vec_f32 held = load_f32(t14_row + k);
                 sum = sum + v3;
-                store_f32(t15_row + k, held + v3);
+                store_f32(t14_row + k, held + v3);
             }
             if (k < N) {
                 const int64_t rest = N - k;
                 const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t11_row + k, tail);
+                const vec_f32 v0 = load_masked_f32(t10_row + k, tail);
                 const vec_f32 v1 = load_masked_f32(t3_row + k, tail);
                 const vec_f32 v2 = v0 * v1;
                 const vec_f32 v3 = -v2;
-                const vec_f32 held = load_masked_f32(t15_row + k, tail);
+                const vec_f32 held = load_masked_f32(t14_row + k, tail);
                 sum = sum + keep_first_f32(v3, rest, 0.0f);
-                store_masked_f32(t15_row + k, tail, held + v3);
+                store_masked_f32(t14_row + k, tail, held + v3);
             }
-            t14[i * D + j] = sum_lanes_f32(sum);
+            t13[i * D + j] = sum_lanes_f32(sum);
         }
     }
 
     for (int64_t i = 0; i < D; ++i)
-        t16[i] = 0.0f;
+        t15[i] = 0.0f;
 
-    /* t16_d = sum(X_nd (t14_nd - t15_dn)) */
+    /* t15_d = sum(X_nd (t13_nd - t14_dn)) */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < D; ++j) {
-            const float v0 = t15[j * N + i];
-            const float v1 = t14[i * D + j];
+            const float v0 = t14[j * N + i];
+            const float v1 = t13[i * D + j];
             const float v2 = v1 - v0;
             const float v3 = X[i * D + j];
             const float v4 = v3 * v2;
-            t16[j] = t16[j] + v4;
+            t15[j] = t15[j] + v4;
         }
     }
 
-    /* d_l_d = -t16_d t2_d */
+    /* d_l_d = -t15_d t2_d */
     {
         int64_t i = 0;
         for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t16 + i);
+            const vec_f32 v0 = load_f32(t15 + i);
             const vec_f32 v1 = load_f32(t2 + i);
             const vec_f32 v2 = v0 * v1;
             const vec_f32 v3 = -v2;
@@ -2638,7 +2633,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         if (i < D) {
             const int64_t rest = D - i;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t16 + i, tail);
+            const vec_f32 v0 = load_masked_f32(t15 + i, tail);
             const vec_f32 v1 = load_masked_f32(t2 + i, tail);
             const vec_f32 v2 = v0 * v1;
             const vec_f32 v3 = -v2;

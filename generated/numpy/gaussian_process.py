@@ -204,21 +204,21 @@ def _forward_kernel(N, X, y, l, s, e, J):
     # t2_ni = y_n
     t2 = np.empty((N, 1), _REAL)
     t2[...] = y[:, None]
-    # saved_4 = solve(K, t2)
-    saved_4 = _linear_algebra(np.linalg.solve, "solve(K)", K, t2)
-    # w_n = sum(saved_4_ni)
-    w = saved_4.sum(axis=1)
+    # solve_K = solve(K, t2)
+    solve_K = _linear_algebra(np.linalg.solve, "solve(K)", K, t2)
+    # w_n = sum(solve_K_ni)
+    w = solve_K.sum(axis=1)
     # t3 = sum(y_n w_n)
     t3 = y @ w
     # logdet_K = logdet(K)
     logdet_K = np.linalg.slogdet(K)[1]
     # J = (1/2) (ln(6.283185307179586) N + t3 + logdet_K)
     J[()] = 0.5 * (np.log(_REAL(6.283185307179586)) * N + t3 + logdet_K)
-    return (saved, saved_2, saved_3, saved_4)
+    return (saved, saved_2, saved_3, solve_K)
 
 
 @np.errstate(all="ignore")
-def _backward_kernel(N, X, y, bar_J, saved, saved_2, saved_3, saved_4, d_l, d_s, d_e):
+def _backward_kernel(N, X, y, bar_J, saved, saved_2, saved_3, solve_K, d_l, d_s, d_e):
     # Z_dn = saved_2_d X_nd
     Z = saved_2[:, None] * X.T
     # K_ni = saved δ_ni + saved_3_ni; t1_in = K_ni
@@ -230,14 +230,14 @@ def _backward_kernel(N, X, y, bar_J, saved, saved_2, saved_3, saved_4, d_l, d_s,
     t2[...] = (0.5 * bar_J * y)[:, None]
     # inv_K = inv(K)
     inv_K = _linear_algebra(np.linalg.inv, "inv(K)", K)
-    # solve_t = solve(t1, t2)
-    solve_t = _linear_algebra(np.linalg.solve, "solve(K^T)", t1, t2)
-    # t3_ni = (1/2) bar_J inv_K_in + (-1 solve_t_nj saved_4_ij | ni)
+    # solve_K_T = solve(t1, t2)
+    solve_K_T = _linear_algebra(np.linalg.solve, "solve(K^T)", t1, t2)
+    # t3_ni = (1/2) bar_J inv_K_in + (-1 solve_K_T_nj solve_K_ij | ni)
     # t4_ni = t3_ni saved_3_ni
     # t5 = sum(t4_ni)
     t3 = bar_J * inv_K.T
     t3 *= 0.5
-    t3 -= solve_t @ saved_4.T
+    t3 -= solve_K_T @ solve_K.T
     t4 = t3 * saved_3
     t5 = t4.sum()
     # t6_dn = sum(-t4_ni (Z_dn - Z_di)); t7_di = sum(-t4_ni (Z_dn - Z_di))
@@ -293,11 +293,13 @@ def _value_and_grad_kernel(N, X, y, l, s, e, J, d_l, d_s, d_e):
     logdet_K = np.linalg.slogdet(K)[1]
     # inv_K = inv(K)
     inv_K = _linear_algebra(np.linalg.inv, "inv(K)", K)
-    # solve_t = solve(t6, t8)
-    solve_t = _linear_algebra(np.linalg.solve, "solve(K^T)", t6, t8)
-    # t10_ni = (1/2) inv_K_in + (-1 solve_t_nj solve_K_ij | ni); t11_ni = t10_ni t5_ni; t12 = sum(t11_ni)
+    # solve_K_T = solve(t6, t8)
+    solve_K_T = _linear_algebra(np.linalg.solve, "solve(K^T)", t6, t8)
+    # t10_ni = (1/2) inv_K_in + (-1 solve_K_T_nj solve_K_ij | ni)
+    # t11_ni = t10_ni t5_ni
+    # t12 = sum(t11_ni)
     t10 = 0.5 * inv_K.T
-    t10 -= solve_t @ solve_K.T
+    t10 -= solve_K_T @ solve_K.T
     t11 = np.multiply(t5, t10, out=t5)
     t12 = t11.sum()
     # t13 = sum(t10_nn)
@@ -730,19 +732,19 @@ value_and_grad.bind = _bind_value_and_grad
 
 _COUNTS = {
     "evaluate": lambda D=0, N=0: (
-        D * N + 3 * D * N * N + D + 3 * N + 5 * N * N + 2 * N * N * N + 8,
+        D * N + 3 * D * N * N + D + 3 * N + 7 * N * N + 2 * N * N * N + 8,
         12 * D * N + 12 * D + 32 * N + 20 * N * N + 36,
     ),
     "forward": lambda D=0, N=0: (
-        D * N + 3 * D * N * N + D + 3 * N + 5 * N * N + 2 * N * N * N + 8,
+        D * N + 3 * D * N * N + D + 3 * N + 7 * N * N + 2 * N * N * N + 8,
         12 * D * N + 12 * D + 32 * N + 24 * N * N + 36,
     ),
     "backward": lambda D=0, N=0: (
-        4 * D * N + 4 * D * N * N + D + 2 * N + 8 * N * N + 3 * N * N * N + 5,
+        4 * D * N + 4 * D * N * N + D + 2 * N + 10 * N * N + 3 * N * N * N + 5,
         32 * D * N + 20 * D + 24 * N + 48 * N * N + 40,
     ),
     "value_and_grad": lambda D=0, N=0: (
-        4 * D * N + 6 * D * N * N + 2 * D + 5 * N + 11 * N * N + 5 * N * N * N + 11,
+        4 * D * N + 6 * D * N * N + 2 * D + 5 * N + 15 * N * N + 5 * N * N * N + 11,
         32 * D * N + 8 * D * N * N + 28 * D + 56 * N + 64 * N * N + 64,
     ),
 }
@@ -815,7 +817,7 @@ SIGNATURE = {
             "results": {
                 "J": {"shape": (), "dtype": "float32"},
             },
-            "flops": "D * N + 3 * D * N * N + D + 3 * N + 5 * N * N + 2 * N * N * N + 8",
+            "flops": "D * N + 3 * D * N * N + D + 3 * N + 7 * N * N + 2 * N * N * N + 8",
             "bytes": "12 * D * N + 12 * D + 32 * N + 20 * N * N + 36",
             "split": None,
         },
@@ -824,7 +826,7 @@ SIGNATURE = {
             "results": {
                 "J": {"shape": (), "dtype": "float32"},
             },
-            "flops": "D * N + 3 * D * N * N + D + 3 * N + 5 * N * N + 2 * N * N * N + 8",
+            "flops": "D * N + 3 * D * N * N + D + 3 * N + 7 * N * N + 2 * N * N * N + 8",
             "bytes": "12 * D * N + 12 * D + 32 * N + 24 * N * N + 36",
             "split": None,
         },
@@ -835,7 +837,7 @@ SIGNATURE = {
                 "s": {"shape": (), "dtype": "float32"},
                 "e": {"shape": (), "dtype": "float32"},
             },
-            "flops": "4 * D * N + 4 * D * N * N + D + 2 * N + 8 * N * N + 3 * N * N * N + 5",
+            "flops": "4 * D * N + 4 * D * N * N + D + 2 * N + 10 * N * N + 3 * N * N * N + 5",
             "bytes": "32 * D * N + 20 * D + 24 * N + 48 * N * N + 40",
             "split": None,
         },
@@ -847,7 +849,7 @@ SIGNATURE = {
                 "s": {"shape": (), "dtype": "float32"},
                 "e": {"shape": (), "dtype": "float32"},
             },
-            "flops": "4 * D * N + 6 * D * N * N + 2 * D + 5 * N + 11 * N * N + 5 * N * N * N + 11",
+            "flops": "4 * D * N + 6 * D * N * N + 2 * D + 5 * N + 15 * N * N + 5 * N * N * N + 11",
             "bytes": "32 * D * N + 8 * D * N * N + 28 * D + 56 * N + 64 * N * N + 64",
             "split": None,
         },
