@@ -48,6 +48,17 @@ BRK_INLINE int64_t brk_at(const brk_axis *axis, int64_t i)
     return axis->table ? axis->table[i] : i * axis->stride;
 }
 
+/* How many positions from i on, `most` at most, lie side by side. */
+BRK_INLINE int64_t brk_run(const brk_axis *axis, int64_t i, int64_t most)
+{
+    if (!axis->table)
+        return axis->stride == 1 ? most : brk_min(most, 1);
+    int64_t run = 1;
+    while (run < most && axis->table[i + run] == axis->table[i] + run)
+        ++run;
+    return brk_min(run, most);
+}
+
 /* Number of equal parts of at most `limit`, and the size of one: depends on the size alone, so that
    sums are split the same way however the work is divided. */
 BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
@@ -316,20 +327,27 @@ BRK_INLINE contraction_f32 contraction_swapped_f32(const contraction_f32 *t)
     };
 }
 
+/* dst = src, count numbers. */
+BRK_INLINE void copy_run_f32(float *restrict dst, const float *restrict src, int64_t count)
+{
+    for (; count >= WIDTH_f32; count -= WIDTH_f32, src += WIDTH_f32, dst += WIDTH_f32)
+        store_f32(dst, load_f32(src));
+    if (count > 0)
+        store_masked_f32(dst, mask_first_f32(count), load_masked_f32(src, mask_first_f32(count)));
+}
+
 /* tile = c, zero in the padding; rows of the tile lie `stride` apart, a multiple of the vector width. */
 BRK_INLINE void tile_load_f32(
     const contraction_f32 *t, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    for (int64_t r = 0; r < rows; ++r) {
-        const float *c = t->c + brk_at(&t->c_m, i0 + r);
-        float *row = tile + r * stride;
-        if (t->c_n.stride == 1 && !t->c_n.table) {
-            for (int64_t j = 0; j < stride; j += WIDTH_f32)
-                store_f32(row + j, load_masked_f32(c + j0 + j, mask_first_f32(brk_clamp(cols - j, 0, WIDTH_f32))));
-        } else {
-            for (int64_t j = 0; j < stride; ++j)
-                row[j] = j < cols ? c[brk_at(&t->c_n, j0 + j)] : 0;
-        }
+    for (int64_t r = 0; r < rows; ++r)
+        for (int64_t j = cols; j < stride; ++j)
+            tile[r * stride + j] = 0;
+    for (int64_t j = 0, run; j < cols; j += run) {
+        run = brk_run(&t->c_n, j0 + j, cols - j);
+        const float *c = t->c + brk_at(&t->c_n, j0 + j);
+        for (int64_t r = 0; r < rows; ++r)
+            copy_run_f32(tile + r * stride + j, c + brk_at(&t->c_m, i0 + r), run);
     }
 }
 
@@ -337,20 +355,15 @@ BRK_INLINE void tile_load_f32(
 BRK_INLINE void tile_store_f32(
     const contraction_f32 *t, int64_t i0, int64_t rows, int64_t j0, int64_t cols, const float *restrict tile, int64_t stride)
 {
-    for (int64_t r = 0; r < rows; ++r) {
-        float *c = t->c + brk_at(&t->c_m, i0 + r);
-        const float *row = tile + r * stride;
-        if (t->c_n.stride == 1 && !t->c_n.table) {
-            c += j0;
-            int64_t j = 0;
-            for (; j + WIDTH_f32 <= cols; j += WIDTH_f32)
-                store_f32(c + j, load_f32(row + j));
-            if (j < cols)
-                store_masked_f32(c + j, mask_first_f32(cols - j), load_f32(row + j));
-        } else {
-            for (int64_t j = 0; j < cols; ++j)
-                c[brk_at(&t->c_n, j0 + j)] = row[j];
-        }
+    for (int64_t j = 0, run; j < cols; j += run) {
+        run = brk_run(&t->c_n, j0 + j, cols - j);
+        float *c = t->c + brk_at(&t->c_n, j0 + j);
+        if (run == 1)
+            for (int64_t r = 0; r < rows; ++r)
+                c[brk_at(&t->c_m, i0 + r)] = tile[r * stride + j];
+        else
+            for (int64_t r = 0; r < rows; ++r)
+                copy_run_f32(c + brk_at(&t->c_m, i0 + r), tile + r * stride + j, run);
     }
 }
 
@@ -407,13 +420,26 @@ BRK_INLINE void pack_panel_f32(
         return;
     }
     int64_t p = 0;
-    if (along->stride == 1 && !along->table)
-        for (; p + 4 <= kc; p += 4)
-            pack_transposed_f32(width, src + p0 + p, at, dst + p * width);
-    for (; p < kc; ++p) {
+    const int64_t run = brk_run(across, first, count);
+    if (run >= 4) { /* a few pieces side by side */
+        for (; p < kc; ++p)
+            copy_run_f32(dst + p * width, src + at[0] + brk_at(along, p0 + p), run);
+        for (int64_t i = run, next; i < count; i += next) {
+            next = brk_run(across, first + i, count - i);
+            for (p = 0; p < kc; ++p)
+                copy_run_f32(dst + p * width + i, src + at[i] + brk_at(along, p0 + p), next);
+        }
+    }
+    while (p < kc) {
         const float *column = src + brk_at(along, p0 + p);
+        if (p + 4 <= kc && brk_run(along, p0 + p, 4) == 4) {
+            pack_transposed_f32(width, column, at, dst + p * width);
+            p += 4;
+            continue;
+        }
         for (int i = 0; i < width; ++i)
             dst[p * width + i] = column[at[i]];
+        ++p;
     }
     if (count < width)
         for (p = 0; p < kc; ++p)
@@ -865,7 +891,6 @@ BRK_NOINLINE void contract_packed_f32(
     const int64_t k_part = brk_part(t->k, KC_f32, 4);
     const int64_t m_part = brk_part(t->m, MC_f32, MR_f32);
     const int64_t n_part = brk_part(t->n, NC_f32, NR_f32);
-    const int row_major = t->c_n.stride == 1 && !t->c_n.table && !t->c_m.table;
     float *a_block = workspace;
     float *b_block = (float *)((char *)workspace + brk_round_up(m_part * k_part * (int64_t)sizeof(float), BRK_CACHE_LINE));
     for (int64_t j0 = j_first; j0 < j_last; j0 += n_part) {
@@ -881,11 +906,13 @@ BRK_NOINLINE void contract_packed_f32(
                 pack_rows_f32(t->a, &t->a_m, i0, rows, &t->a_k, p0, kc, a_block);
                 for (int64_t j = 0; j < columns; j += NR_f32) {
                     const int64_t nr = brk_min(NR_f32, columns - j);
+                    const int whole = !finishing && !t->c_m.table && brk_run(&t->c_n, j0 + j, nr) == NR_f32;
+                    float *const c = t->c + brk_at(&t->c_n, j0 + j);
                     for (int64_t i = 0; i < rows; i += MR_f32) {
                         const int64_t mr = brk_min(MR_f32, rows - i);
                         const float *a = a_block + i * kc, *b = b_block + j * kc;
-                        if (row_major && mr == MR_f32 && nr == NR_f32 && !finishing) {
-                            packed_tile_f32(kc, t->alpha, a, b, t->c + (i0 + i) * t->c_m.stride + j0 + j, t->c_m.stride, accumulate);
+                        if (whole && mr == MR_f32) {
+                            packed_tile_f32(kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
                             continue;
                         }
                         float tile[MR_f32 * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
@@ -912,8 +939,6 @@ BRK_NOINLINE void contract_small_f32(
     /* Long sums are split so that rounding errors do not add up along one chain. */
     const int64_t k_part = brk_part(t->k, BRK_SUM_BLOCK, 4);
     const int64_t row_part = brk_part(i_last - i_first, rows_max, 1);
-    const int b_adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table;
-    const int direct = t->c_n.stride == 1 && !t->c_n.table && !epilogue;
     small_tile_f32 tile = {.a_k = t->a_k.stride, .alpha = t->alpha};
     float buffer[rows_max * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
     for (int64_t j0 = j_first; j0 < j_last; j0 += NR_f32) {
@@ -921,8 +946,9 @@ BRK_NOINLINE void contract_small_f32(
         const int64_t vectors = (cols + WIDTH_f32 - 1) / WIDTH_f32;
         const int64_t last = cols - (vectors - 1) * WIDTH_f32;
         tile.read = tile.write = mask_first_f32(last);
-        if (b_adjacent && !(pack_tails && last < WIDTH_f32)) {
-            tile.b = t->b + j0;
+        const int direct = !epilogue && brk_run(&t->c_n, j0, cols) == cols;
+        if (!t->b_k.table && brk_run(&t->b_n, j0, cols) == cols && !(pack_tails && last < WIDTH_f32)) {
+            tile.b = t->b + brk_at(&t->b_n, j0);
             tile.b_k = t->b_k.stride;
         } else {
             pack_columns_f32(t->b, &t->b_n, j0, cols, &t->b_k, 0, t->k, workspace);
@@ -933,7 +959,7 @@ BRK_NOINLINE void contract_small_f32(
             const int64_t rows = brk_min(row_part, i_last - i0);
             for (int64_t r = 0; r < rows; ++r) {
                 tile.a[r] = t->a + brk_at(&t->a_m, i0 + r);
-                tile.out[r] = direct ? t->c + brk_at(&t->c_m, i0 + r) + j0 : buffer + r * NR_f32;
+                tile.out[r] = direct ? t->c + brk_at(&t->c_m, i0 + r) + brk_at(&t->c_n, j0) : buffer + r * NR_f32;
             }
             if (!direct) {
                 tile.write = mask_first_f32(WIDTH_f32);
