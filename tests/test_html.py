@@ -52,7 +52,7 @@ def test_a_page_is_balanced_and_needs_nothing_from_elsewhere(model: str) -> None
 def test_the_page_shows_formulas_graphs_plan_and_check() -> None:
     reading = read_page(page_of(REGRESSION))
     titles = [e.text for e in reading.of("h2")]
-    assert titles == ["Derivatives", "Plan", "Gradient check"]
+    assert titles == ["Program", "Derivatives", "Plan", "Gradient check"]
     assert "∇[w](J)" in [e.attributes.get("alttext") for e in reading.of("math")]
     label = reading.of("svg")[0].attributes["aria-label"]
     assert "summed" in label and "free, axis 1 of the result" in label

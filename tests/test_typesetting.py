@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bracketc.emit.marks import LATEX, MATHML, latex_text
-from bracketc.emit.proofs import broken, terms, wrapped
-from bracketc.emit.typesetting import Setter, names_of
+from bracketc.emit.proofs import broken, wrapped
+from bracketc.emit.typesetting import Setter, names_of, terms
 from bracketc.errors import Source
 from bracketc.lang import syntax
 from bracketc.lang.parser import parse_file

@@ -17,9 +17,11 @@ from bracketc.emit.formulas import FormName
 from bracketc.emit.mathml import math
 from bracketc.emit.page import CheckRowView, CheckView, PageView, PlanView, RowView, page, plain
 from bracketc.emit.proofs import proof_views, tally
+from bracketc.emit.statements import statement_views
 from bracketc.errors import BracketError
 from bracketc.ir.program import Program
 from bracketc.ir.sizes import bind_sizes
+from bracketc.lang.parser import parse_file
 from bracketc.lang.syntax import SyntaxFile
 from bracketc.options import Options
 from bracketc.plan.explain import Explanation, Row, explain
@@ -53,6 +55,7 @@ def derive_page(
         PageView(
             name,
             f"derivatives by bracketc {VERSION}",
+            statements=statement_views(parse_file(program.source)),
             formulas=formulas_views(found, form),
             plans=plan_views(functions, asked),
             plan_note=f"planned at {planned_at(done)}",

@@ -56,7 +56,7 @@ class _MathMLMarks:
     def symbol(self, char: str) -> str:
         if char == "𝟏":
             return '<mn class="ones">𝟏</mn>'
-        if char in "∇διπ":
+        if char in "∇διπℝℤ":
             return f'<mi mathvariant="normal">{char}</mi>'
         return mathml.operator(char)
 
@@ -110,7 +110,8 @@ class _MathMLMarks:
 _SYMBOLS = {
     "⊙": r"\odot", "⊘": r"\oslash", "·": r"\cdot", "⊕": r"\oplus", "⊖": r"\ominus", "⊗": r"\otimes", "𝟏": r"\mathbf{1}",
     "δ": r"\delta", "∇": r"\nabla", "ι": r"\iota", "π": r"\pi", "<=": r"\le", ">=": r"\ge", "==": "=", "!=": r"\ne",
-    "∑": r"\sum", "∏": r"\prod", "…": r"\dots", "⟹": r"\Longrightarrow", "×": r"\times", "∈": r"\in", "ℝ": r"\mathbb{R}",
+    "∑": r"\sum", "∏": r"\prod", "…": r"\dots", "⟹": r"\Longrightarrow", "×": r"\times", "∈": r"\in",
+    "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}",
 }  # fmt: skip
 _WORDS = frozenset(("exp", "ln", "sin", "cos", "tan", "sinh", "cosh", "tanh", "max", "min", "det"))
 _FENCES = {"{": r"\{", "}": r"\}", "‖": r"\Vert", "|": r"\vert", "⟨": r"\langle", "⟩": r"\rangle"}

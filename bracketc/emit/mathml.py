@@ -71,8 +71,10 @@ def fraction(above: str, below: str) -> str:
 
 
 def barred(inner: str) -> str:
-    """With a bar over it: summed."""
-    return f'<mover>{inner}<mo stretchy="true">‾</mo></mover>'
+    """With a bar over all of it: summed. Fonts have no bar that grows over more than a letter, so a border is drawn."""
+    if re.fullmatch(r"<(mi|mn)[^<>]*>[^<>]</\1>", inner):
+        return f'<mover accent="true">{inner}<mo stretchy="false">‾</mo></mover>'
+    return f'<mrow style="border-top:.06em solid;padding-top:.1em">{inner}</mrow>'
 
 
 def words(text: str) -> str:
@@ -334,7 +336,7 @@ class MathML(Notation):
         return fraction(above, below) if divisors else above
 
     def index(self, operand: Text, entries: Sequence[str]) -> Text:
-        return Text(sub(self.at(operand, POSTFIX), row(listed(map(piece, entries)), "")))
+        return Text(sub(self.at(operand, POSTFIX), piece(listed(map(piece, entries)))))
 
     def slice(self, first: str, last: str) -> str:
         return f"{first}..{last}"

@@ -152,10 +152,11 @@ class ProofView:
 
 @dataclass(frozen=True, slots=True)
 class StatementView:
-    """A line of the program: what it is, its formula, and words beside it."""
+    """A line of the program: what it is, its formula, under which conditions, and words beside it."""
 
     kind: str
     formula: Markup
+    conditions: tuple[Markup, ...]
     note: str
 
 

@@ -12,10 +12,10 @@ from pathlib import PurePath
 
 from markupsafe import Markup
 
-from bracketc.emit.marks import LATEX, MATHML, Marks, latex_text
+from bracketc.emit.marks import LATEX, MATHML, latex_text
 from bracketc.emit.mathml import math
 from bracketc.emit.page import ProofView, StepView, plain
-from bracketc.emit.typesetting import Setter, names_of
+from bracketc.emit.typesetting import Setter, names_of, terms
 from bracketc.errors import Diagnostic, Source, Span
 from bracketc.lang import syntax
 from bracketc.proof.verify import Judgement, Proof
@@ -127,16 +127,6 @@ def _steps(setter: Setter, statement: syntax.Derivation | None, proof: Proof) ->
         yield Set(number, left, written(span), bound, claim.kind == "conclusion", span.text, judgement)
 
 
-def terms(setter: Setter, node: syntax.Expr) -> tuple[str, ...]:
-    """A sum as its terms, each with its sign; anything else as it is."""
-    if not isinstance(node, syntax.Sum) or not node.operators:
-        return (setter(node),)
-    m = setter.marks
-    texts = [setter(operand) for operand in node.operands]
-    first = m.row(m.symbol("-"), texts[0]) if node.negated else texts[0]
-    return (first, *(part for sign, text in zip(node.operators, texts[1:], strict=True) for part in (m.symbol(sign), text)))
-
-
 # --------------------------------------------------------------------------------------------------- LaTeX
 def latex_proofs(tree: syntax.SyntaxFile, proofs: Sequence[Proof]) -> str:
     """Derivations as LaTeX that needs amsmath: a heading and an ``align*`` each."""
@@ -205,5 +195,3 @@ def wrapped(text: str, width: int = 100) -> list[str]:
             lines[-1] = f"{lines[-1]} {word}".strip()
     return lines
 
-
-__all__ = ["MARKS", "Marks", "broken", "latex_proofs", "proof_views", "tally", "terms", "wrapped"]

@@ -458,3 +458,13 @@ def names_of(tree: syntax.SyntaxFile) -> frozenset[str]:
         elif isinstance(node, syntax.Derivation) and node.target is not None:
             found.append(node.target.name.text)
     return frozenset(found)
+
+
+def terms(setter: Setter, node: syntax.Expr) -> tuple[str, ...]:
+    """A sum as its terms, each with its sign; anything else as it is."""
+    if not isinstance(node, syntax.Sum) or not node.operators:
+        return (setter(node),)
+    m = setter.marks
+    texts = [setter(operand) for operand in node.operands]
+    first = m.row(m.symbol("-"), texts[0]) if node.negated else texts[0]
+    return (first, *(part for sign, text in zip(node.operators, texts[1:], strict=True) for part in (m.symbol(sign), text)))
