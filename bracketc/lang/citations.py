@@ -14,7 +14,7 @@ from bracketc.errors import Diagnostic, Span
 from bracketc.lang import syntax, words
 
 _ONLY_NAMES = re.compile(r"\(?\w+\)?(?:\s*(?:,|and)\s*\(?\w+\)?)*")
-_IN_PARENTHESES = re.compile(r"\((\w+)\)")
+_IN_PARENTHESES = re.compile(r"(?<!\S)\((\w+)\)")
 
 
 @dataclass(frozen=True, slots=True)
