@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -176,6 +176,11 @@ class Display:
         while axis == 0 and len(entries) > 1:
             entries.pop()
         return self.notation.index(text, entries)
+
+    def placed(self, extent: Dim, place: str, position: str, operand: str, labels: Sequence[str]) -> Text:
+        """The bracket that puts entries of ``operand`` where its label ``place`` is ``position``."""
+        row = self.notation.entry_of_identity(extent, (place, position))
+        return self.notation.bracket(self.notation.entries([row, operand], ()), labels)
 
     # ------------------------------------------------------------------------------------------ loops
     def _loop(self, node: Recurrence) -> list[Line]:
@@ -385,25 +390,46 @@ def _window(d: Display, node: Window) -> Text:
 
 
 def _overlap(d: Display, node: Overlap) -> Text:
-    """There is no spelling for the adjoint of an index: the formula says what it is the adjoint of."""
-    entries = [d.notation.whole] * node.rank
-    if not node.steps:
-        entries[node.axis] = d.entry(node.offset + 1)
-    elif node.steps == (1,):
-        last = node.offset + node.arg.shape[node.axis]
-        entries[node.axis] = d.notation.slice(d.entry(node.offset + 1), d.entry(last))
-    else:
-        labels = [label_text(axis) for axis in range(len(node.steps))]
-        position = node.offset + 1 - sum(node.steps)
-        for label, step in zip(labels, node.steps, strict=True):
-            position = position + Dim.named(label) * step
-        entries[node.axis] = d.entry(position)
-    operand = d.text(node.arg)
-    return replace(d.notation.index(Text("place"), entries), body=_called(d, "place", entries, operand))
+    """What was put into zeros, with the rows of an identity that say where.
+
+    eye(N)![·,2..N] @ x          eye(T)![T] Z          (eye(N)![i,j+k-1] E_jk | i)
+    """
+    labels = [label_text(axis) for axis in range(node.rank + len(node.steps))]
+    place, inner = labels[node.axis], labels[node.rank :]
+    if not node.steps and (node.rank == 1 or node.axis in (0, node.rank - 1)):
+        row = d.notation.index(d.notation.identity(node.extent), [d.entry(node.offset + 1)])
+        if node.rank == 1:
+            return row if _is_one(node.arg) else d.notation.scaled(d.text(node.arg), row)
+        operands, ranks = [row, d.text(node.arg)], [1, node.rank - 1]
+        if node.axis:
+            operands, ranks = operands[::-1], ranks[::-1]
+        return d.notation.formal_product(operands, ranks)
+    if node.steps == (1,):
+        return _put_slice(d, node, labels)
+    position = node.offset + 1 - sum(node.steps)
+    for label, step in zip(inner, node.steps, strict=True):
+        position = position + Dim.named(label) * step
+    own = [*labels[: node.axis], *inner, *labels[node.axis + 1 : node.rank]]
+    return d.placed(node.extent, place, d.entry(position), d.notation.labelled(d.text(node.arg), own), labels[: node.rank])
 
 
-def _called(d: Display, function: str, entries: Sequence[str], operand: Text) -> str:
-    return f"{d.notation.index(Text(function), entries).body}{d.notation.group(operand.text)}"
+def _put_slice(d: Display, node: Overlap, labels: Sequence[str]) -> Text:
+    """The columns of an identity that the slice fills, times the slice; its rows where the slice is along the columns."""
+    last = node.offset + node.arg.shape[node.axis]
+    slice = d.notation.slice(d.entry(node.offset + 1), d.entry(last))
+    rows = d.form not in ("index", "bracket") and node.rank == 2 and node.axis == 1
+    entries = [slice, d.notation.whole] if rows else [d.notation.whole, slice]
+    identity = d.notation.index(d.notation.identity(node.extent), entries)
+    if d.form not in ("index", "bracket") and node.rank <= 2:
+        return d.notation.matrix_product([d.text(node.arg), identity] if rows else [identity, d.text(node.arg)])
+    place, inner = labels[node.axis], labels[node.rank]
+    own = [*labels[: node.axis], inner, *labels[node.axis + 1 : node.rank]]
+    factors = [d.notation.labelled(identity, [place, inner]), d.notation.labelled(d.text(node.arg), own)]
+    return d.notation.bracket(d.notation.entries(factors, ()), labels[: node.rank])
+
+
+def _is_one(node: Node) -> bool:
+    return isinstance(node, Literal) and node.value == 1
 
 
 def _gather(d: Display, node: Gather) -> Text:
@@ -411,7 +437,11 @@ def _gather(d: Display, node: Gather) -> Text:
 
 
 def _scatter(d: Display, node: Scatter) -> Text:
-    return Text(_called(d, "place", [d.text(node.index).text], d.text(node.arg)))
+    labels = [label_text(axis) for axis in range(node.rank + node.index.rank)]
+    inner = labels[node.rank :]
+    index = d.notation.index(d.text(node.index), inner) if inner else d.text(node.index)
+    operand = d.notation.labelled(d.text(node.arg), [*inner, *labels[1 : node.rank]])
+    return d.placed(node.extent, labels[0], index.text, operand, labels[: node.rank])
 
 
 def _stack(d: Display, node: Stack) -> Text:

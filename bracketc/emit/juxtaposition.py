@@ -39,6 +39,8 @@ def flattened(node: Einsum, is_named: Callable[[Node], bool]) -> Einsum | None:
     coefficient: Number = node.coefficient
     factors: list[tuple[Node, tuple[int, ...]]] = []
     extents: list[Dim] = list(node.extents)
+    if not any(is_nested(factor, is_named) for factor in node.operands):
+        return node
     pending = list(reversed(node.factors))
     while pending:
         factor, labels = pending.pop()
@@ -52,8 +54,6 @@ def flattened(node: Einsum, is_named: Callable[[Node], bool]) -> Einsum | None:
                 names[label] = len(extents)
                 extents.append(extent)
         pending += [(inner, tuple(names[label] for label in own)) for inner, own in reversed(factor.factors)]
-    if len(factors) == len(node.factors) and all(not isinstance(f, Einsum) or is_named(f) for f, _ in factors):
-        return node
     found = bracket(coefficient, factors, node.output, dict(enumerate(extents)))
     return found if isinstance(found, Einsum) else None
 

@@ -107,6 +107,10 @@ class Notation:
     def identity(self, extent: Dim) -> Text:
         return self.call("eye", [self.size(extent)])
 
+    def entry_of_identity(self, extent: Dim, entries: Sequence[str]) -> str:
+        """1 where two entries of an index are equal."""
+        return self.index(self.identity(extent), entries).text
+
     def delta(self, labels: Sequence[str]) -> str:
         return f"{self.symbol('δ')}{self._labels(labels)}"
 
@@ -440,6 +444,9 @@ class Latex(Notation):
 
     def identity(self, extent: Dim) -> Text:
         return Text(rf"\mathbf{{I}}_{{{self._dim(extent)}}}")
+
+    def entry_of_identity(self, extent: Dim, entries: Sequence[str]) -> str:
+        return rf"\delta_{{{','.join(self._dim(entry) for entry in entries)}}}"
 
     def delta(self, labels: Sequence[str]) -> str:
         return rf"\delta_{{{self._bare(labels)}}}"

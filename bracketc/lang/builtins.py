@@ -79,8 +79,8 @@ def tensor_function(name: str, args: Sequence[tuple[Value, Span]], lead: int, sc
     problems = scope.run.problems
     if name == "stack":
         return _stack(args, lead, scope, span)
-    if name == "eye":
-        problems.error("eye is not mapped over dimensions", span, "eye(N) is the identity of N rows")
+    if name in ("eye", "range"):
+        problems.error(f"{name} is not mapped over dimensions", span, f"{name}(N) takes a size alone")
     count = 2 if name == "solve" else 1
     if len(args) != count:
         help = ""
@@ -211,4 +211,4 @@ _TENSOR: dict[str, Callable[..., Node]] = {
     "diag": _diag,
     "vec": _vec,
 }
-assert set(_TENSOR) | {"stack", "eye"} == words.TENSOR_FUNCTIONS
+assert set(_TENSOR) | {"stack", "eye", "range"} == words.TENSOR_FUNCTIONS

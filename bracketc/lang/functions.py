@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bracketc.errors import Diagnostic, LimitError, Span
 from bracketc.ir import build
 from bracketc.ir.batch import batch
-from bracketc.ir.nodes import Differential, Node, Tensor
+from bracketc.ir.nodes import Differential, Node, Range, Tensor
 from bracketc.ir.rewrite import substitute
 from bracketc.lang import syntax, words
 from bracketc.lang.builtins import ARITY, elementwise, elementwise_node, tensor_function
@@ -30,19 +30,21 @@ def call(expr: syntax.Call, scope: Scope) -> Value:
     if name.text == "d" and scope.run.variation is not None and len(expr.arguments) == 1 and scope.find("d") is None:
         return scope.run.variation.of(expr.arguments[0], None, scope, expr.span)
     _check(name, expr, scope)
-    if name.text == "eye" and expr.positions is None and scope.find("eye") is None:
-        return identity(expr, scope)
+    if name.text in ("eye", "range") and expr.positions is None and scope.find(name.text) is None:
+        return counted(expr, scope)
     arguments = _arguments(expr, scope)
     if expr.positions is None:
         return apply(name, arguments, 0, scope, expr.span)
     return mapped(name, expr.positions, arguments, scope, expr.span)
 
 
-def identity(expr: syntax.Call, scope: Scope) -> Value:
-    """``eye(N)``."""
+def counted(expr: syntax.Call, scope: Scope) -> Value:
+    """``eye(N)``, the identity, and ``range(N)``, the vector 1, 2, …, N."""
+    name = expr.function.text
     if len(expr.arguments) != 1:
-        scope.run.problems.error("eye takes one size", expr.span, "write eye(N)")
-    return closed(build.delta(dimension(expr.arguments[0], scope)))
+        scope.run.problems.error(f"{name} takes one size", expr.span, f"write {name}(N)")
+    extent = dimension(expr.arguments[0], scope)
+    return closed(build.delta(extent) if name == "eye" else Range(extent))
 
 
 def _arguments(expr: syntax.Call, scope: Scope) -> list[Argument]:

@@ -17,8 +17,8 @@ STATEMENTS = ("dim", "input", "param", "const", "function", "output", *REQUESTS,
 
 ELEMENTWISE = frozenset((
     "exp", "ln", "log10", "log1p", "expm1", "sqrt", "abs", "sign", "step", "sin", "cos", "tan", "asin",
-    "acos", "atan", "sinh", "cosh", "tanh", "sigmoid", "softplus", "relu", "gelu", "erf", "lgamma", "max",
-    "min", "pow",
+    "acos", "atan", "sinh", "cosh", "tanh", "sigmoid", "softplus", "relu", "gelu", "erf", "lgamma", "digamma",
+    "trigamma", "max", "min", "pow",
 ))  # fmt: skip
 """Functions of scalars, applied element by element."""
 
@@ -27,7 +27,7 @@ REDUCTIONS = frozenset(("sum", "prod", "max", "min", "mean", "logsumexp", "softm
 
 TENSOR_FUNCTIONS = frozenset((
     "softmax", "logsumexp", "norm", "norm2", "tr", "det", "logdet", "inv", "solve", "chol", "diag", "vec",
-    "eye", "stack", "sum", "prod", "max", "min", "mean",
+    "eye", "range", "stack", "sum", "prod", "max", "min", "mean",
 ))  # fmt: skip
 """Functions of whole tensors, which ``f^P(A)`` maps."""
 

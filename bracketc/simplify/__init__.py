@@ -14,7 +14,7 @@ what is shared stays shared. Each pass is a function of its own, with the bracke
     stable          stable_logarithms, stable_quotients, stable_powers, stable_differences, stable_exponentials,
                     shift_logsumexp, complement_sigmoids
     traits          sum_rows, use_diagonals, use_orthogonality, use_signs, declared_powers, canonical_under_symmetry
-    windows         compose_windows, fold_overlaps, sum_overlaps, fold_gathers, fold_stacks
+    windows         compose_windows, fold_overlaps, sum_overlaps, place_rows, fold_gathers, fold_stacks
     stops           drop_stops
     sharing         share_transposes
     recurrences     drop_unused, hoist, sink
@@ -72,7 +72,7 @@ from bracketc.simplify.traits import (
     use_orthogonal,
     use_sign,
 )
-from bracketc.simplify.windows import compose_window, fold_gather, fold_overlap, fold_stack, sum_overlap
+from bracketc.simplify.windows import compose_window, fold_gather, fold_overlap, fold_stack, place_row, sum_overlap
 
 ROUNDS = 6
 """How often the rules and the passes that need to see all uses of a node take turns, at most."""
@@ -86,6 +86,7 @@ ALWAYS: Rules = {
         merge_power,
         stable_quotient,
         sum_overlap,
+        place_row,
         split_delta,
         pull_scalar,
         pull_outer_factor,
@@ -122,6 +123,7 @@ UNDER_TRAITS: Rules = {
         declared_product,
         stable_quotient,
         sum_overlap,
+        place_row,
         split_delta,
         pull_scalar,
         pull_outer_factor,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from bracketc.ir.build import einsum, fill_value, is_zero, overlap, window, zeros
+from bracketc.ir.build import einsum, fill_value, is_zero, overlap, permute, window, zeros
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Einsum, Gather, Node, Overlap, Scatter, Stack, Window
+from bracketc.ir.nodes import Delta, Einsum, Gather, Node, Overlap, Scatter, Stack, Window
 from bracketc.ir.rewrite import Roots, rewrite
 from bracketc.simplify.brackets import Factor, constant_axes, drop_axes, is_exact_one, spread, summed
 
@@ -133,6 +133,62 @@ def sum_overlap(node: Node) -> Node:
         sizes: dict[Hashable, Dim] = {x: extent for x, extent in enumerate(node.extents) if x != label}
         return einsum(node.coefficient, factors, node.output, sizes)
     return node
+
+
+def place_rows(roots: Roots) -> Roots:
+    """Rows of an identity say where something stands: what they are multiplied by is put there, or cut out there.
+
+    (δ[p,l+1] x_l | p)  ->  pad(x)          (δ[p,l+1] x_p | l)  ->  x[2..]          (δ[p,c[b]] x_b | p)  ->  scatter(x, c)
+    """
+    return rewrite(roots, place_row)
+
+
+def place_row(node: Node) -> Node:
+    if not isinstance(node, Einsum):
+        return node
+    for number, (factor, labels) in enumerate(node.factors):
+        found = _rows(factor, labels)
+        if found is None or len(set(labels)) < len(labels):
+            continue
+        place, inner = found
+        others: list[Factor] = [other for k, other in enumerate(node.factors) if k != number]
+        carriers = [k for k, (_, own) in enumerate(others) if place in own]
+        extents: dict[Hashable, Dim] = dict(enumerate(node.extents))
+        if place in node.output and not carriers and not set(inner) & set(node.output):
+            return _placed(node, factor, place, inner, others, extents)
+        if place not in node.output and len(carriers) == 1 and isinstance(factor, Window):
+            wide, own = others[carriers[0]]
+            if own.count(place) == 1 and wide.dtype == "real":
+                at = own.index(place)
+                cut = window(wide, at, factor.offset, factor.steps, tuple(node.extents[label] for label in inner))
+                others[carriers[0]] = (cut, (*own[:at], *inner, *own[at + 1 :]))
+                del extents[place]
+                return einsum(node.coefficient, others, node.output, extents)
+    return node
+
+
+def _rows(factor: Node, labels: tuple[int, ...]) -> tuple[int, tuple[int, ...]] | None:
+    """The label of the identity that stays, and those of the rows that were taken."""
+    if isinstance(factor, Window) and isinstance(factor.arg, Delta):
+        count = len(factor.steps)
+        return (labels[0], labels[1:]) if factor.axis == 1 else (labels[count], labels[:count])
+    if isinstance(factor, Gather) and isinstance(factor.arg, Delta):
+        return labels[-1], labels[:-1]
+    return None
+
+
+def _placed(
+    node: Einsum, factor: Node, place: int, inner: tuple[int, ...], others: list[Factor], extents: dict[Hashable, Dim]
+) -> Node:
+    axis = node.output.index(place)
+    extent = extents.pop(place)
+    before, after = node.output[:axis], node.output[axis + 1 :]
+    if isinstance(factor, Window):
+        moved = einsum(node.coefficient, others, (*before, *inner, *after), extents)
+        return overlap(moved, axis, factor.offset, factor.steps, extent)
+    assert isinstance(factor, Gather)
+    rows = Scatter(einsum(node.coefficient, others, (*inner, *before, *after), extents), factor.index, extent)
+    return permute(rows, [*range(1, axis + 1), 0, *range(axis + 1, node.rank)])
 
 
 def fold_gathers(roots: Roots) -> Roots:
