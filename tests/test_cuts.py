@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import bracketc as bc
+from bracketc.ir.program import Request
 
 RNG = np.random.default_rng(0)
 A, x = RNG.random((2, 3)), RNG.random(3)
@@ -125,9 +127,15 @@ def test_a_step_of_a_recurrence_read_after_the_loop() -> None:
     np.testing.assert_allclose(module.value_and_grad(a).gradients.Z, 2 * np.array(states))
 
 
-def test_a_mixed_derivative_by_two_definitions_says_what_to_write() -> None:
+def test_a_mixed_derivative_by_two_definitions_is_the_gradient_by_one_as_a_function_of_the_other() -> None:
+    module = bc.compile(f"{TWICE.replace('x · z', '(y_i A_ij z_j | )')}\nhessian J wrt y, z as D", backend="numpy")
+    np.testing.assert_allclose(module.D(A, x), A)
+
+
+def test_a_mixed_derivative_by_two_definitions_from_elsewhere_says_what_to_write() -> None:
+    program = replace(bc.parse(TWICE), requests=(Request("hessian", "J", ("y", "z")),))
     with pytest.raises(bc.BracketError, match=r"write g = ∇\[y\]\(J\) and jacobian g wrt z"):
-        compiled("hessian J wrt y, z")
+        bc.compile(program, backend="numpy")
 
 
 RECURRING = """

@@ -365,3 +365,57 @@ def test_the_hessian_of_a_network_is_its_closed_form(backend: str) -> None:
     expected = es("ni,nj,npq->ipjq", X, X, inner)
     found = bc.compile(NETWORK, backend=backend).hessian_J_W1(X, Y, *weights)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
+
+
+DEFINITIONS = """dim n, k
+param U : n, k
+param W : k, k
+param x : n
+A = tanh(U @ W)
+B = sin(A @ W)
+c = U^T @ x
+J = norm2(A ⊙ A) + norm2(B ⊙ A) + (c · c)**2 + (A_ik c_k x_i | ) + (B_ik B_ik c_k | )
+slope = ∇[B](J)
+jacobian slope wrt A as written
+"""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_hessian_by_several_definitions_has_a_block_for_every_pair(backend: str) -> None:
+    """Each block is the gradient by the first name as a function of the second; all names are held but that one."""
+    module = bc.compile(DEFINITIONS + "hessian J wrt B, A, c as H\nhessian J wrt A, c\nhessian J wrt c", backend=backend)
+    rng = np.random.default_rng(2)
+    U, W, x = rng.normal(size=(4, 3)), rng.normal(size=(3, 3)), rng.normal(size=4)
+    A, c = np.tanh(U @ W), U.T @ x
+    B = np.sin(A @ W)
+    found = module.H(U, W, x)
+    assert found._fields == ("B_B", "B_A", "B_c", "A_A", "A_c", "c_c")
+    expected = {
+        "B_B": es("ip,kq,ik->ikpq", np.eye(4), np.eye(3), 2 * A * A + 2 * c),
+        "B_c": es("kq,ik->ikq", np.eye(3), 2 * B),
+        "c_c": 4 * (c @ c) * np.eye(3) + 8 * np.outer(c, c),
+    }
+    for name, block in expected.items():
+        np.testing.assert_allclose(np.asarray(getattr(found, name)), block, rtol=1e-10, atol=1e-12)
+    _same(found.B_A, np.asarray(module.written(U, W, x)))
+    _same(found.A_c, np.asarray(module.hessian_J_A_c(U, W, x)))
+    _same(found.c_c, np.asarray(module.hessian_J_c(U, W, x)))
+    slopes = np.cos(A @ W)  # B by A, of which A_c has the part that goes through B
+    whole = es("iq,qp->ipq", np.ones_like(A) * x[:, None], np.eye(3)) + es("iq,iq,pq->ipq", 2 * B, slopes, W)
+    _same(found.A_c, whole)
+
+
+def test_a_gradient_is_no_function_of_what_is_computed_from_its_name() -> None:
+    with pytest.raises(bc.SourceError, match=r"B is computed from A(.|\n)*name B first: `hessian J wrt B, A`"):
+        bc.parse(DEFINITIONS + "hessian J wrt A, B")
+
+
+def test_three_names_give_a_block_for_every_pair_of_arguments() -> None:
+    source = ARGUMENTS + "F = logsumexp(A @ x) + norm2(A @ y) + (x · y)**2\nhessian F wrt x, y, A\n"
+    pairs = ("x", "x, y", "x, A", "y", "y, A", "A")
+    source += "".join(f"hessian F wrt {pair} as H{k}\n" for k, pair in enumerate(pairs))
+    module, arrays = bc.compile(source, backend="numpy"), _arrays()
+    blocks = module.hessian_F_x_y_A(**arrays)
+    assert blocks._fields == ("x_x", "x_y", "x_A", "y_y", "y_A", "A_A")
+    for k, block in enumerate(blocks):
+        _same(block, np.asarray(getattr(module, f"H{k}")(**arrays)))

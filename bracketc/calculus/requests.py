@@ -342,7 +342,10 @@ def _block(graph: _Graph, request: Request, first: str, second: str) -> dict[str
     """The second derivative by two names, axes of ``first`` in front, by mode."""
     origins = graph.program.origins
     target, by_second = graph.target(request.output, second)
-    if (request.output, second) in graph.cuts or (request.output, first) not in graph.cuts:
+    both = graph.cuts.get((f"∇[{first}]({request.output})", second))
+    if both is not None:  # the gradient by one definition, as a function of another
+        found = {f"{mode} over reverse": rule(both.node, both.variable, origins) for mode, rule in JACOBIANS.items()}
+    elif (request.output, second) in graph.cuts or (request.output, first) not in graph.cuts:
         if first != second and (request.output, first) in graph.cuts:
             help = f"write g = ∇[{first}]({request.output}) and jacobian g wrt {second}"
             raise UnsupportedError(Diagnostic("a mixed derivative by two definitions", request.span, help))

@@ -206,12 +206,17 @@ def _entry(program: Program, entry: Entry, module: ModuleType, sample: Sample, r
         names = blocks.get(result, [result])
         cut, by = target, [sources[name] for name in names]
         values = dict(extras)
+        slope = None
         for found_cut in program.cuts:
             if (found_cut.output, found_cut.wrt) == (request.output, names[-1]):
                 cut, variable = found_cut.node, found_cut.variable
                 by = [variable if name == names[-1] else sources[name] for name in names]
                 values[variable.name] = value_of(sources[names[-1]], sample.arrays, sample.sizes)
-        reference = _Reference(request, cut, by, sample, values, result)
+        for found_cut in program.cuts:  # the gradient by one definition as a function of another
+            if (found_cut.output, found_cut.wrt) == (f"∇[{names[0]}]({request.output})", names[-1]):
+                slope, by = found_cut.node, [found_cut.variable]
+                values[found_cut.variable.name] = value_of(sources[names[-1]], sample.arrays, sample.sizes)
+        reference = _Reference(request, cut, by, sample, values, result, slope)
         lines.append(_line(entry, result, reference, found[result], rng))
     return lines
 
@@ -246,14 +251,18 @@ class _Reference:
         sample: Sample,
         extras: Mapping[str, Array],
         result: str,
+        slope: Node | None = None,
     ) -> None:
+        """``slope`` is the gradient whose differences make a second derivative, where it is known."""
         self.request = request
         self.target = target
         self.source = sources[-1]
         self.arrays = {**sample.arrays, **extras}
         self.sizes = sample.sizes
         self.direction: Array | None = None
-        if request.kind in ("hessian", "hvp"):
+        if slope is not None:
+            self.target = slope
+        elif request.kind in ("hessian", "hvp"):
             (self.target,) = gradient(target, [sources[0]])
         if request.kind == "vjp":
             bar = Tensor(f"bar_{request.output}", target.shape)
