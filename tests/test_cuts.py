@@ -151,7 +151,7 @@ G = ∇[U](J)
 """
 
 
-def test_definition_that_recurs_with_others_is_cut_from_them():
+def test_definition_that_recurs_with_others_is_cut_from_them() -> None:
     """With U a variable, Z[t] = Z[t-1]/2 + U[t] x[t] is linear in it: ∇[U](J) = x ⊙ P where P[t] = 2 Z[t] + P[t+1]/2."""
     module = bc.compile(RECURRING + "gradient J wrt U\noutput J, G, Z", backend="numpy")
     x, w = np.array([0.5, -1.0, 2.0, 0.25]), 0.3

@@ -141,9 +141,10 @@ class _Solver:
         if slope is None:
             raise SourceError(f"{self.function}: {extent} of {argument.name} cannot be solved for {name}; bind {name}")
         variable = self.sizes[name]
-        numerator = found if rest.constant == 0 else f"({found} - {self._size(rest).at(ex.MULTIPLY)})"
+        difference = found if rest.constant == 0 else f"{found} - {self._size(rest).at(ex.MULTIPLY)}"
+        numerator = found if rest.constant == 0 else f"({difference})"
         divisor = self._size(slope)
-        tests = [] if rest.constant == 0 else [f"{numerator.strip('()')} < 0"]
+        tests = [] if rest.constant == 0 else [f"{difference} < 0"]
         if slope.constant is None:
             tests.insert(0, f"{divisor.text} == 0")
         if slope.constant != 1:
@@ -152,7 +153,7 @@ class _Solver:
             f'ArgumentError(f"{self.function}: index {extent}: {{{found}}} in {argument.name},'
             f' which gives no whole {name}")'
         )
-        value = numerator.strip("()") if slope.constant == 1 else f"{numerator} // {divisor.at(ex.UNARY)}"
+        value = difference if slope.constant == 1 else f"{numerator} // {divisor.at(ex.UNARY)}"
         self.origin[name] = f"in {argument.name}"
         return [CheckView(" or ".join(tests), error, (f"{variable} = {value}",))]
 

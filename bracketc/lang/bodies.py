@@ -29,6 +29,8 @@ def body_value(
     """The body of a definition, by index when it has labels on the left."""
     if labels is None and entries:
         labels = tuple(_label(entry, scope) for entry in entries)
+    if labels is None and statement.target.entries and indexed.has_labels(statement.body, scope):
+        labels = ()  # by index: the entry on the left is the number of the step
     if labels is None:
         _no_loose_labels(statement.body, scope)
         return scope.run.evaluate(statement.body, scope)

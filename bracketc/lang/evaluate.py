@@ -13,6 +13,8 @@ from bracketc.ir.rewrite import Origin
 from bracketc.lang import classic, derivatives, formal, functions, indexed, indexing, positional, sums, syntax
 from bracketc.lang.builtins import reduce_axes, tensor_function
 from bracketc.lang.entries import dimension, integer
+from bracketc.lang.integers import as_real
+from bracketc.lang.ranges import reduced
 from bracketc.lang.scope import Scope
 from bracketc.lang.steps import number, open_range
 from bracketc.lang.term import outer
@@ -24,7 +26,7 @@ def evaluate(expr: syntax.Expr, scope: Scope) -> Value:
     scope.run.count(expr.span)
     value = _RULES[type(expr)](expr, scope)
     if value.node.dtype == "integer":
-        scope.run.problems.unsupported("integers outside an index", expr.span, "an `integer` argument is an index: E[ci]")
+        value = Value(as_real(value.node), value.rows)
     scope.run.origins.setdefault(value.node, Origin(None, expr.span))
     return value
 
@@ -177,8 +179,7 @@ def _reduction(expr: syntax.Reduction, scope: Scope) -> Value:
         return _over_members(expr, name, scope)
     step = open_range(binder.first, binder.last, scope)
     body = evaluate(expr.body, scope.inner({name: Quantity(step.variable)}, step))
-    whole = Value(step.close(body.node), (False, *body.rows))
-    return _reduce_leading(expr.operation, whole)
+    return Value(reduced(expr.operation, step, body.node), body.rows)
 
 
 def _reduce_leading(operation: str, value: Value) -> Value:

@@ -88,8 +88,6 @@ def apply(name: syntax.Name, arguments: Sequence[Argument], lead: int, scope: Sc
     one = len(arguments) == 1
     if name.text in words.ELEMENTWISE and not (one and name.text in words.TENSOR_FUNCTIONS):
         return elementwise(name.text, arguments, scope, span)
-    if any(value.node.dtype == "integer" for value, _ in arguments):
-        scope.run.problems.unsupported("a function of integers", span)
     return tensor_function(name.text, arguments, lead, scope, span)
 
 

@@ -16,11 +16,12 @@ from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Literal, Node, Range
 from bracketc.lang import syntax, words
 from bracketc.lang.builtins import ARITY, elementwise_node
-from bracketc.lang.entries import dimension, integer, label_names
+from bracketc.lang.entries import integer, label_names
 from bracketc.lang.functions import apply_scalar
-from bracketc.lang.indexing import integer_tensor, is_family_range, members, one_range
+from bracketc.lang.indexing import is_family_range, members, one_range
+from bracketc.lang.integers import as_real
 from bracketc.lang.labelled import Apply, Group, Leaf, Part, Product, Ranged, Reduced, Rule, Terms, union
-from bracketc.lang.labels import MARK, Labels
+from bracketc.lang.labels import Labels
 from bracketc.lang.leaves import Leaves, is_variable
 from bracketc.lang.scope import Scope
 from bracketc.lang.steps import open_range
@@ -79,17 +80,19 @@ def has_labels(expr: syntax.Entry | syntax.Comparison, scope: Scope) -> bool:
 class _Reader:
     """Makes the parts of one bracket."""
 
-    __slots__ = ("_free", "labels", "problems", "scope")
+    __slots__ = ("_free", "_numbers", "labels", "problems", "scope")
 
     def __init__(self, scope: Scope, labels: Labels) -> None:
         self.scope = scope
         self.labels = labels
         self.problems = scope.run.problems
         self._free: dict[int, tuple[str, ...]] = {}
+        self._numbers = False  # whether bare labels are numbers here
 
     # -------------------------------------------------------------------------------- which labels occur
     def free(self, expr: syntax.Node, numbers: bool = False) -> tuple[str, ...]:
         """Labels of ``expr`` that a bracket around it sees; ``numbers``: bare labels count, as in a condition."""
+        numbers = numbers or self._numbers
         key = -id(expr) if numbers else id(expr)
         found = self._free.get(key)
         if found is None:
@@ -140,10 +143,7 @@ class _Reader:
                 expr.span,
                 "close it first and give labels to the result: (X @ W)_ik",
             )
-        part = rule(self, expr)
-        if isinstance(part, Leaf) and isinstance(expr, syntax.Index) and integer_tensor(expr, self.scope) is not None:
-            self.problems.unsupported("integers outside an index", expr.span)
-        return part
+        return rule(self, expr)
 
     def _scalar(self, expr: syntax.Expr) -> Part:
         value = self.scope.run.evaluate(expr, self.scope)
@@ -171,11 +171,8 @@ class _Reader:
     def _index(self, expr: syntax.Index) -> Part:
         if self.free(expr.operand):
             self.problems.error("an index on an operand that has labels", expr.span, "index the tensor itself: A[i,j]")
-        return Leaves(self.scope, self.labels).index(expr)
-
-    def _label(self, name: syntax.Name) -> Dim:
-        self.labels.use(name.text, name.span)
-        return Dim.named(MARK + name.text)
+        leaf = Leaves(self.scope, self.labels).index(expr)
+        return Leaf(lambda: as_real(leaf.node()), leaf.carried, expr.span)
 
     def _group(self, expr: syntax.Paren | syntax.Brace) -> Part:
         body = self.part(expr.body)
@@ -277,24 +274,15 @@ class _Reader:
 
     def _side(self, expr: syntax.Expr) -> Part:
         """A side of a condition, in which bare labels are numbers."""
-        names = [n for n in self.free(expr, True) if n not in self.free(expr)]
-        if not names:
+        before, self._numbers = self._numbers, True
+        try:
             return self.part(expr)
-        if self.free(expr):
-            self.problems.unsupported("a side of a condition with tensors and labels as numbers", expr.span)
-        position = dimension(expr, self.scope, self._label)
-        for name in names:
-            self.labels.use(name, expr.span)
-        parts: list[tuple[bool, Part]] = []
-        for monomial, coefficient in position.terms:
-            labels = [name[1:] for name, power in monomial for _ in range(power) if name.startswith(MARK)]
-            rest = Dim([(tuple((n, p) for n, p in monomial if not n.startswith(MARK)), coefficient)])
-            factors: list[tuple[Part, bool]] = [(self._number(label, expr.span), False) for label in labels]
-            if any(n.startswith("%") for n in rest.names):
-                self.problems.unsupported("a condition with labels and the variable of a range", expr.span)
-            factors.append((Leaf(partial(build.size, rest), (), expr.span), False))
-            parts.append((False, Product(tuple(factors), dict.fromkeys(labels), expr.span)))
-        return Terms(tuple(parts), union([part for _, part in parts]), expr.span)
+        finally:
+            self._numbers = before
+
+    def _bare(self, expr: syntax.Name) -> Part:
+        self.labels.use(expr.text, expr.span)
+        return self._number(expr.text, expr.span)
 
     def _number(self, label: str, span: Span) -> Leaf:
         def node() -> Node:
@@ -387,6 +375,7 @@ def _what(expr: syntax.Expr) -> str:
 
 
 _RULES: dict[type, Callable[[_Reader, syntax.Expr], Part]] = {
+    syntax.Name: _Reader._bare,  # type: ignore[dict-item]
     syntax.Labelled: _Reader._labelled,  # type: ignore[dict-item]
     syntax.Delta: _Reader._delta,  # type: ignore[dict-item]
     syntax.Index: _Reader._index,  # type: ignore[dict-item]

@@ -13,6 +13,7 @@ from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Gather, Node
 from bracketc.lang import syntax
 from bracketc.lang.entries import dimension, integer, label_names
+from bracketc.lang.integers import arranged
 from bracketc.lang.problems import Abort
 from bracketc.lang.scope import Scope
 from bracketc.lang.steps import Step, take
@@ -81,31 +82,67 @@ def select(value: Value, entries: Sequence[syntax.Entry], scope: Scope, span: Sp
     problems = scope.run.problems
     if len(entries) > value.rank:
         problems.error(f"{len(entries)} indices for {kind_of(value.rank)}", span, "one entry for each dimension")
+    gathers = [entry for entry in entries if _gathers(entry, scope)]
+    if len(gathers) > 1:
+        problems.error(
+            f"two integer tensors in one index: {gathers[0].span.text} and {gathers[1].span.text}",
+            span,
+            "labels say which entries belong together: (E[i[b], j[b]] | b), or (E[i[b], j[c]] | bc)",
+        )
     node = value.node
-    rows = list(value.rows)
-    if len(entries) == 1 or all(isinstance(e, syntax.All) for e in entries[1:]):
-        gather = integer_tensor(entries[0], scope) if entries else None
-        if gather is not None and gather.rank:
-            return Value(Gather(node, gather.node), (*(False,) * gather.rank, *rows[1:]))
     # entries of outer ranges first: their slices must not hold those of inner ones
     order = sorted(range(len(entries)), key=lambda axis: -_level(entries[axis], scope))
-    removed: set[int] = set()
+    rows = [[row] for row in value.rows]  # of each dimension, those that have taken its place
     for axis in reversed(order):
         entry = entries[axis]
         if isinstance(entry, syntax.All):
             continue
-        here = axis - sum(1 for other in removed if other < axis)
+        here = sum(len(taken) for taken in rows[:axis])
+        rank = node.rank
         node = _entry(node, here, entry, scope)
-        if not isinstance(entry, syntax.Slice):
-            removed.add(axis)
-        else:
-            rows[axis] = False
-    return Value(node, tuple(row for axis, row in enumerate(rows) if axis not in removed))
+        rows[axis] = [False] * (1 + node.rank - rank)
+    return Value(node, tuple(row for taken in rows for row in taken))
+
+
+def _gathers(entry: syntax.Entry, scope: Scope) -> bool:
+    """Whether an entry is a tensor of integers."""
+    return isinstance(_integer_name(entry, scope), Value)
+
+
+def _gathered(node: Node, axis: int, entry: syntax.Entry, scope: Scope) -> Node:
+    """``E[·, ci, ·]``: the dimensions of the integers in place of ``axis``."""
+    front = arranged(node, [axis, *(k for k in range(node.rank) if k != axis)])
+    if front is None:
+        scope.run.problems.unsupported("integers taken by integers along another dimension than the first", entry.span)
+    found = _integer_name(entry, scope)
+    assert found is not None
+    if isinstance(entry, syntax.Index) and _moves_later_axis(entry, scope):
+        # integers along a range lie in their first dimension; what they select has any order
+        whole = select(closed(Gather(front, found.node)), entry.entries, scope, entry.span).node
+    else:
+        integers = index(entry, scope).node if isinstance(entry, syntax.Index) else found.node
+        whole = Gather(front, integers)
+    width = whole.rank - node.rank + 1
+    result = arranged(whole, [*range(width, width + axis), *range(width), *range(width + axis, whole.rank)])
+    if result is None:
+        scope.run.problems.unsupported("integers taken by integers along another dimension than the first", entry.span)
+    return result
+
+
+def _moves_later_axis(entry: syntax.Index, scope: Scope) -> bool:
+    """Whether an index of integers has the variable of a range in a dimension other than the first."""
+    variables = {step.name for step in scope.steps}
+    return any(
+        not isinstance(inner, syntax.All | syntax.Slice)
+        and not _gathers(inner, scope)
+        and variables & set(dimension(inner, scope).names)
+        for inner in entry.entries[1:]
+    )
 
 
 def _level(entry: syntax.Entry, scope: Scope) -> int:
     """Which open range the entry belongs to, counted from the outermost."""
-    if isinstance(entry, syntax.All | syntax.Slice) or integer_tensor(entry, scope) is not None:
+    if isinstance(entry, syntax.All | syntax.Slice) or _gathers(entry, scope):
         return -1
     names = dimension(entry, scope).names
     return max((level for level, step in enumerate(scope.steps) if step.name in names), default=-1)
@@ -127,12 +164,8 @@ def _entry(node: Node, axis: int, entry: syntax.Entry, scope: Scope) -> Node:
             )
         return take(node, axis, first - 1, (1,), (length,), scope, entry.span)
     assert not isinstance(entry, syntax.All)
-    gather = integer_tensor(entry, scope)
-    if gather is not None:
-        if gather.rank:
-            scope.run.problems.unsupported("a gather beside other entries outside an index bracket", entry.span)
-        front = [axis, *(k for k in range(node.rank) if k != axis)]
-        return Gather(build.permute(node, front) if axis else node, gather.node)
+    if _gathers(entry, scope):
+        return _gathered(node, axis, entry, scope)
     position = dimension(entry, scope)
     for bound in _ends(position, scope):
         _within(bound, extent, entry.span, scope)
@@ -156,15 +189,17 @@ def _within(position: Dim, extent: Dim, span: Span, scope: Scope) -> None:
 
 def integer_tensor(entry: syntax.Entry, scope: Scope) -> Value | None:
     """The `integer` argument, or the part of one, that an entry is; None when it is none."""
-    name = entry.operand if isinstance(entry, syntax.Index) else entry
-    if not isinstance(name, syntax.Name):
-        return None
-    found = scope.find(name.text)
-    if not isinstance(found, Value) or found.node.dtype != "integer":
-        return None
-    if isinstance(entry, syntax.Index):
+    found = _integer_name(entry, scope)
+    if found is not None and isinstance(entry, syntax.Index):
         return found if any(label_names(e, scope) for e in entry.entries) else index(entry, scope)
     return found
+
+
+def _integer_name(entry: syntax.Entry, scope: Scope) -> Value | None:
+    """The `integer` argument that an entry is, or is a part of."""
+    name = entry.operand if isinstance(entry, syntax.Index) else entry
+    found = scope.find(name.text) if isinstance(name, syntax.Name) else None
+    return found if isinstance(found, Value) and found.node.dtype == "integer" else None
 
 
 def _member(family: Family, entry: syntax.Entry, scope: Scope) -> Value:

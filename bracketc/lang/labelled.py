@@ -18,6 +18,7 @@ from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Node, Shape
 from bracketc.lang.builtins import reduce_axes, softmax_axes
 from bracketc.lang.problems import Problems
+from bracketc.lang.ranges import reduced
 from bracketc.lang.steps import Step
 
 LabelSet: TypeAlias = dict[str, None]
@@ -270,7 +271,7 @@ class Rule:
         if part.operation not in ("sum", "mean"):
             inside = _Inside(part.operation, False)
         value = self._value(part.body, keep, inside)
-        return Spread(reduce_axes(part.operation, part.step.close(value.node), (0,)), value.labels)
+        return Spread(reduced(part.operation, part.step, value.node), value.labels)
 
     def _align(self, value: Spread, labels: tuple[str, ...]) -> Node:
         """The tensor with the axes ``labels``, constant along those that it lacks."""

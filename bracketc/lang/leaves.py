@@ -16,6 +16,7 @@ from bracketc.ir.nodes import Gather, Node
 from bracketc.lang import syntax
 from bracketc.lang.entries import dimension, label_names
 from bracketc.lang.indexing import integer_tensor, select, stepped
+from bracketc.lang.integers import arranged
 from bracketc.lang.labelled import Leaf, Part, Product, union
 from bracketc.lang.labels import MARK, Labels
 from bracketc.lang.scope import Scope
@@ -214,9 +215,6 @@ class Leaves:
         makers: list[Callable[[Node, int], Node]],
         gathers: list[tuple[int, Callable[[], Node], tuple[str, ...]]],
     ) -> Leaf:
-        if value.node.dtype != "real":
-            self.problems.unsupported("an index into integers by integers", expr.span)
-
         def node() -> Node:
             # axes as groups of labels; a gather puts the labels of its index in front
             result = value.node
@@ -230,13 +228,19 @@ class Leaves:
             for axis, index, names in gathers:
                 place = axes.index(f"{axis}.0")
                 order = [place, *(k for k in range(len(axes)) if k != place)]
-                result = Gather(build.permute(result, order), index())
+                result = Gather(self._arranged(result, order, expr.span), index())
                 axes = [f"{axis}.{k}" for k in range(len(names))] + [axes[k] for k in order[1:]]
             final = [
                 (axis, k)
                 for axis in range(len(makers))
                 for k in range(len([a for a in axes if a.startswith(f"{axis}.")]))
             ]
-            return build.permute(result, [axes.index(f"{axis}.{k}") for axis, k in final])
+            return self._arranged(result, [axes.index(f"{axis}.{k}") for axis, k in final], expr.span)
 
         return Leaf(node, tuple(carried), expr.span)
+
+    def _arranged(self, node: Node, order: list[int], span: Span) -> Node:
+        found = arranged(node, order)
+        if found is None:
+            self.problems.unsupported("integers taken by integers along another dimension than the first", span)
+        return found

@@ -11,6 +11,7 @@ from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Node, Tensor
 from bracketc.ir.rewrite import Origin
 from bracketc.lang import syntax, words
+from bracketc.lang.integers import bound_of
 from bracketc.lang.problems import Abort, Problems
 from bracketc.lang.sizes import Sizes
 from bracketc.lang.values import Binding, Failed, FunctionValue, Value
@@ -56,7 +57,7 @@ class Elaboration:
     def placeholder(self, letter: str, like: Node, leading: int = 0) -> Tensor:
         """A new bound tensor of the shape of ``like`` without its first ``leading`` axes."""
         self._placeholders += 1
-        bound = like.bound if isinstance(like, Tensor) else None
+        bound = bound_of(like)
         return Tensor(f"%{letter}{self._placeholders}", like.shape[leading:], like.dtype, (), bound)
 
     def variable(self) -> Dim:

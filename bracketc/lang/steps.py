@@ -9,6 +9,7 @@ Inside the body ``X[t]`` is a placeholder with the shape of a slice.  When the r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from bracketc.errors import Span
@@ -22,15 +23,29 @@ from bracketc.lang.entries import dimension
 from bracketc.lang.scope import Elaboration, Scope
 
 
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """The ends of a range that move with the variable of an outer one, open in ``scope``."""
+
+    low: Dim
+    high: Dim
+    scope: Scope
+    span: Span
+
+
 class Step:
-    """A range that is open: its variable, its numbers, and the slices taken for it so far."""
+    """A range that is open: its variable, its numbers, and the slices taken for it so far.
 
-    __slots__ = ("_known", "extent", "first", "run", "slices", "variable")
+    Where its ends are ``moving``, ``first`` and ``last`` are the furthest that they come.
+    """
 
-    def __init__(self, run: Elaboration, first: Dim, last: Dim) -> None:
+    __slots__ = ("_known", "extent", "first", "moving", "run", "slices", "variable")
+
+    def __init__(self, run: Elaboration, first: Dim, last: Dim, moving: Moving | None = None) -> None:
         self.run = run
         self.first = first
         self.extent = last - first + 1
+        self.moving = moving
         self.variable = run.variable()
         self.slices: dict[Node, Node] = {}
         self._known: dict[tuple[object, ...], Tensor] = {}
@@ -152,11 +167,24 @@ def number(dim: Dim, scope: Scope) -> Node:
 def open_range(first: syntax.Expr, last: syntax.Expr, scope: Scope) -> Step:
     """The range ``first..last`` in either order."""
     low, high = dimension(first, scope), dimension(last, scope)
+    span = first.span.join(last.span)
     if any(name.startswith("%") for name in (*low.names, *high.names)):
-        scope.run.problems.unsupported("a range whose ends depend on another range", first.span.join(last.span))
+        return Step(scope.run, lowest(low, scope, span), -lowest(-high, scope, span), Moving(low, high, scope, span))
     backwards = (high - low).constant
     if backwards is not None and backwards < -1:
         low, high = high, low
     elif backwards is None and low.constant is None and high.constant is not None:
         low, high = high, low  # T..1
     return Step(scope.run, low, high)
+
+
+def lowest(dim: Dim, scope: Scope, span: Span) -> Dim:
+    """The least value of ``dim`` over the open ranges of ``scope``, in whose variables it is linear."""
+    for step in reversed(scope.steps):
+        parts = step.split(dim)
+        if parts is None:
+            scope.run.problems.error(f"an end of {span.text} is no multiple of the variable of a range", span)
+        factor, rest = parts
+        if factor:
+            dim = rest + factor * (step.first if factor > 0 else step.last)
+    return dim
