@@ -27,15 +27,18 @@ from bracketc.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from bracketc.compiler import Build, build, compile, load, parse
+    from bracketc.derivation import Derivation, derive
     from bracketc.ir.program import Program, Request, TensorSpec
     from bracketc.options import OptionError, Options
     from bracketc.structures import BlockDiagonal, Diagonal, Kronecker, Product, Structured, Sum, Symmetric
+    from bracketc.verification import Verification, verify
 
 __all__ = [
     "ArgumentError",
     "BlockDiagonal",
     "BracketError",
     "Build",
+    "Derivation",
     "Diagnostic",
     "Diagonal",
     "Kronecker",
@@ -55,11 +58,14 @@ __all__ = [
     "TensorSpec",
     "ToolchainError",
     "UnsupportedError",
+    "Verification",
     "__version__",
     "build",
     "compile",
+    "derive",
     "load",
     "parse",
+    "verify",
 ]
 
 # Loaded on first use: importing bracketc takes milliseconds, its compiler and NumPy tenths of a second.
@@ -69,6 +75,10 @@ _LATE = {
     "compile": "bracketc.compiler",
     "load": "bracketc.compiler",
     "parse": "bracketc.compiler",
+    "Derivation": "bracketc.derivation",
+    "derive": "bracketc.derivation",
+    "Verification": "bracketc.verification",
+    "verify": "bracketc.verification",
     "Program": "bracketc.ir.program",
     "Request": "bracketc.ir.program",
     "TensorSpec": "bracketc.ir.program",

@@ -24,10 +24,11 @@ from bracketc.calculus.requests import named_entries
 from bracketc.emit.c_module import c_module
 from bracketc.emit.module import about, c_wrapper, flat_declarations, numpy_module, title
 from bracketc.emit.names import module_name
+from bracketc.emit.statements import program_html, program_latex
 from bracketc.errors import Diagnostic, LimitError, Source, SourceError
 from bracketc.ir.nodes import Node
 from bracketc.ir.passes import over_entries, over_program
-from bracketc.ir.program import Entry, Program
+from bracketc.ir.program import Entry, Program, represent
 from bracketc.ir.rewrite import Origin
 from bracketc.ir.sizes import bind_sizes
 from bracketc.ir.verify import verify
@@ -44,6 +45,9 @@ from bracketc.runtime.modules import remembered
 from bracketc.simplify import simplify, stabilise
 from bracketc.simplify.structure import store_structures
 from bracketc.version import VERSION
+
+represent("html", program_html)
+represent("latex", program_latex)
 
 _REAL_BYTES = {"float32": 4, "float64": 8}
 
@@ -214,13 +218,18 @@ def parse(text: str, filename: str = "<string>") -> Program:
 
 def load(path: str | os.PathLike[str]) -> Program:
     """The program of a ``.brk`` file."""
+    source = read(path)
+    return parse(source.text, source.filename)
+
+
+def read(path: str | os.PathLike[str]) -> Source:
+    """The text of a ``.brk`` file."""
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        return Source(Path(path).read_text(encoding="utf-8-sig"), os.fspath(path))
     except OSError as error:
         raise SourceError(f"cannot read {os.fspath(path)}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise SourceError(f"{os.fspath(path)} is not UTF-8 text (byte {error.start})") from None
-    return parse(text, os.fspath(path))
 
 
 def compile(

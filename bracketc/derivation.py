@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import overload
 
 from bracketc import compiler
 from bracketc.emit.figures import illustrated
 from bracketc.emit.formulas import Equation, FormName, StyleName, equations, heading, names_of, taken_names, typeset
-from bracketc.emit.page import FormulasView, equation_views, figure_view
+from bracketc.emit.latex import displayed
+from bracketc.emit.page import FormulasView, PageView, equation_views, figure_view, fragment
+from bracketc.errors import SourceError, display_width
 from bracketc.ir.build import is_zero
 from bracketc.ir.nodes import Node, Tensor
-from bracketc.ir.program import Entry, Program, Request
+from bracketc.ir.program import Entry, Program, Request, RequestKind
 from bracketc.ir.rewrite import depends_on, topological
-from bracketc.options import Options
+from bracketc.options import Options, read_options
 
 _SHAPES = {
     "gradient": "a gradient has the shape of its argument",
@@ -39,50 +42,141 @@ _STEP = "% step"
 
 @dataclass(frozen=True, slots=True)
 class Formulas:
-    """The formulas of one request; ``shapes`` by left side. ``typeset`` is the whole as one piece of text."""
+    """The formulas of one request in one style; ``shapes`` by left side. ``typeset`` is the whole as one piece of text."""
 
     title: str
     output: str
     equations: tuple[Equation, ...]
     shapes: Mapping[str, str]
     typeset: str
+    style: StyleName = "unicode"
+
+    @property
+    def text(self) -> str:
+        """What a terminal shows: the title, then equations with their shapes below each other."""
+        if self.style == "latex":
+            return f"% {self.title}\n{self.typeset}"
+        texts = [equation.text for equation in self.equations]
+        width = max((display_width(text) for text in texts if display_width(text) <= 80), default=0)
+        lines = [f"# {self.title}"]
+        for equation, text in zip(self.equations, texts, strict=True):
+            shape = self.shapes.get(equation.left)
+            pad = " " * max(0, width - display_width(text))
+            lines.append(f"{text}{pad}  # {shape}" if shape else text)
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What answers one request: each result with the entry that has it, and the names that its formulas may use."""
+    """What answers one request: each result with the entry that has it, and the names that its formulas may use.
+
+    It prints as formulas, and notebooks show it as mathematics.
+    """
 
     request: Request
     title: str
     results: tuple[tuple[Entry, str, Node], ...]
     names: Mapping[Node, str]
     taken: tuple[str, ...]
+    form: FormName = "auto"
 
     def roots(self, style: StyleName) -> list[tuple[str, Node]]:
         """Every result under its left side: ``∇[W](J)``."""
         return [(heading(entry, result, style), node) for entry, result, node in self.results]
+
+    def formulas(self, style: StyleName = "unicode") -> Formulas:
+        """The formulas in one style: "unicode", "ascii" or "latex"."""
+        roots = self.roots(style)
+        lines = equations(roots, self.names, style, self.form, self.taken)
+        shapes = {left: shape_text(node) for left, node in roots}
+        return Formulas(self.title, self.request.output, lines, shapes, typeset(lines, style), style)
+
+    def __str__(self) -> str:
+        return self.formulas().text
+
+    def _repr_latex_(self) -> str:
+        return displayed(self.formulas("latex").typeset)
+
+    def _repr_html_(self) -> str:
+        return fragment(PageView("", "", formulas=formulas_views([self])))
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation(Sequence[Answer]):
+    """The derivatives of a program, one answer a request: a sequence that prints as formulas.
+
+    >>> print(bc.derive("dim N\\ninput x : N\\nJ = x · x\\ngradient J wrt x"))
+    # gradient of J: a gradient has the shape of its argument
+    ∇[x](J) = 2 x  # N
+    """
+
+    program: Program
+    answers: tuple[Answer, ...]
+
+    @overload
+    def __getitem__(self, place: int) -> Answer: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Answer, ...]: ...
+    def __getitem__(self, place: int | slice) -> Answer | tuple[Answer, ...]:
+        return self.answers[place]
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def text(self, style: StyleName = "unicode") -> str:
+        """All formulas: "unicode" and "ascii" read back as source, "latex" needs amsmath."""
+        return "\n\n".join(answer.formulas(style).text for answer in self.answers)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_latex_(self) -> str:
+        return "\n\n".join(answer._repr_latex_() for answer in self.answers)
+
+    def views(self) -> tuple[FormulasView, ...]:
+        """The formulas and the graphs of their brackets for a page."""
+        return formulas_views(self.answers)
+
+    def _repr_html_(self) -> str:
+        return fragment(PageView("", "", formulas=self.views()))
+
+
+def derive(
+    program: str | Program,
+    of: str | None = None,
+    wrt: str | Sequence[str] | None = None,
+    form: FormName = "auto",
+    sizes: Mapping[str, int] | None = None,
+) -> Derivation:
+    """The derivatives that a program asks for as formulas, or those of ``of`` by ``wrt``.
+
+    ``form`` is how products are written: ``"auto"``, ``"matrix"``, ``"index"`` or ``"bracket"``; ``sizes`` binds sizes.
+    """
+    if isinstance(program, str):
+        program = compiler.parse(program)
+    if of is not None or wrt is not None:
+        names = ",".join(wrt) if wrt is not None and not isinstance(wrt, str) else wrt
+        program = replace(program, requests=asked(program, of, names))
+    elif not program.requests:
+        raise SourceError(f"{program.source.filename} asks for no derivative; add `gradient J wrt W`, or give of and wrt")
+    found = answers(program, read_options({"sizes": sizes} if sizes else {}), form=form)
+    return Derivation(program, tuple(found))
 
 
 def derived(
     program: Program, options: Options, style: StyleName = "unicode", form: FormName = "auto", steps: bool = False
 ) -> list[Formulas]:
     """The formulas of every request; with ``steps`` also the gradients by the definitions on the way, last first."""
-    found: list[Formulas] = []
-    for answer in answers(program, options, steps):
-        roots = answer.roots(style)
-        lines = equations(roots, answer.names, style, form, answer.taken)
-        shapes = {left: shape_text(node) for left, node in roots}
-        found.append(Formulas(answer.title, answer.request.output, lines, shapes, typeset(lines, style)))
-    return found
+    return [answer.formulas(style) for answer in answers(program, options, steps, form)]
 
 
-def formulas_views(found: Sequence[Answer], form: FormName = "auto") -> tuple[FormulasView, ...]:
+def formulas_views(found: Sequence[Answer]) -> tuple[FormulasView, ...]:
     """The same for a page, with the graphs of all brackets."""
     views = []
     for answer in found:
         both = zip(answer.roots("unicode"), answer.roots("mathml"), strict=True)
         roots = [(left, marked, node) for (left, node), (marked, _) in both]
-        shown, figures = illustrated(roots, answer.names, form, answer.taken)
+        shown, figures = illustrated(roots, answer.names, answer.form, answer.taken)
         shapes = {left: shape_text(node) for left, _, node in roots}
         title, _, note = answer.title.partition(": ")
         views.append(FormulasView(title, note, equation_views(shown, shapes), tuple(map(figure_view, figures))))
@@ -94,17 +188,17 @@ def shape_text(node: Node) -> str:
     return ", ".join(map(str, node.shape)) or "scalar"
 
 
-def answers(program: Program, options: Options, steps: bool = False) -> list[Answer]:
+def answers(program: Program, options: Options, steps: bool = False, form: FormName = "auto") -> list[Answer]:
     """The results of every request, as graphs."""
-    asked = program.requests
+    wanted = program.requests
     if steps:
-        program = replace(program, requests=tuple(r for request in asked for r in (*_on_the_way(program, request), request)))
+        program = replace(program, requests=tuple(r for request in wanted for r in (*_on_the_way(program, request), request)))
     done = compiler.derive(program, options)
     names = names_of(done.program, done.origins)
     taken = taken_names(program)
     found: list[Answer] = []
     definitions = dict(done.program.definitions)
-    for request in asked:
+    for request in wanted:
         passed = set(topological([definitions[request.output]])) if request.output in definitions else set()
         mine = [e for e in done.entries if e.request is not None and _belongs(e, request) and e.name != "backward"]
         known = dict(names)
@@ -118,8 +212,34 @@ def answers(program: Program, options: Options, steps: bool = False) -> list[Ans
                 results.append((entry, result, node))
                 if steps and request.kind == "gradient" and not isinstance(node, Tensor):
                     known.setdefault(node, heading(entry, result, "unicode"))
-        found.append(Answer(request, _title(request), tuple(results), known, taken))
+        found.append(Answer(request, _title(request), tuple(results), known, taken, form))
     return found
+
+
+def asked(program: Program, of: str | None, wrt: str | None) -> tuple[Request, ...]:
+    """Requests for ``of`` and ``wrt``: gradients of a scalar, Jacobians of anything else.
+
+    A definition is where the graph is cut, so that each has a request of its own.
+    """
+    targets: Mapping[str, Node] = {**dict(program.definitions), **dict(program.results)}
+    first = program.requests[0].output if program.requests else next(reversed(list(targets)), None)
+    output = of or first
+    if output is None:
+        raise SourceError(f"{program.source.filename} defines nothing that could be differentiated")
+    if output not in targets:
+        raise SourceError(f"--of {output}: there is no such definition; there are {', '.join(targets)}")
+    known = [*program.inputs, *targets]
+    if wrt is None:
+        names = tuple(n for n, kind in program.kinds.items() if kind == "param") or tuple(program.inputs)[:1]
+    else:
+        names = tuple(name.strip() for name in wrt.split(","))
+    for name in names:
+        if name not in known:
+            raise SourceError(f"--wrt {name}: there is no such name; there are {', '.join(known)}")
+    kind: RequestKind = "jacobian" if targets[output].rank else "gradient"
+    if all(name in program.inputs for name in names):
+        return (Request(kind, output, names),)
+    return tuple(Request(kind, output, (name,), name=f"% {name}") for name in names)
 
 
 def _belongs(entry: Entry, request: Request) -> bool:

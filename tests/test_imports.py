@@ -18,14 +18,15 @@ ROWS = {
     "emit": 5,
     "runtime": 6,
     "compiler": 7,
-    "derivation": 8, "cli": 8, "bench": 8, "adapters": 8, "__init__": 8, "__main__": 8,
+    "derivation": 8, "verification": 8, "cli": 8, "bench": 8, "adapters": 8, "__init__": 8, "__main__": 8,
 }  # fmt: skip
 
 # Within a row: everyone may report errors, and the top row is what people touch, put together.
 WITHIN = {
     ("options", "errors"), ("structures", "errors"), ("target", "errors"),
     ("cli", "bench"), ("cli", "adapters"), ("cli", "__init__"), ("__main__", "cli"),
-    ("cli", "derivation"), ("__init__", "derivation"),
+    ("cli", "derivation"), ("__init__", "derivation"), ("__init__", "verification"),
+    ("adapters", "derivation"), ("adapters", "verification"),
     ("bench", "__init__"), ("adapters", "__init__"), ("__init__", "adapters"),
 }  # fmt: skip
 

@@ -13,7 +13,6 @@ from bracketc import compiler
 from bracketc.cli.check import check
 from bracketc.cli.figures import bytes_text, flops_text
 from bracketc.derivation import Answer, formulas_views
-from bracketc.emit.formulas import FormName
 from bracketc.emit.mathml import math
 from bracketc.emit.page import CheckRowView, CheckView, PageView, PlanView, RowView, page, plain
 from bracketc.emit.proofs import proof_views, tally
@@ -37,9 +36,7 @@ def file_title(program: Program) -> str:
     return plain(PurePath(program.source.filename).name)
 
 
-def derive_page(
-    program: Program, settings: Options, found: Sequence[Answer], form: FormName = "auto"
-) -> str:
+def derive_page(program: Program, settings: Options, found: Sequence[Answer]) -> str:
     """The formulas of requests with the graphs of their brackets, their plan, and the check of their values."""
     done = compiler.stages(program, settings)
     explained = explain(done.plan)
@@ -56,7 +53,7 @@ def derive_page(
             name,
             f"derivatives by bracketc {VERSION}",
             statements=statement_views(parse_file(program.source)),
-            formulas=formulas_views(found, form),
+            formulas=formulas_views(found),
             plans=plan_views(functions, asked),
             plan_note=f"planned at {planned_at(done)}",
             check=check_view(program, settings, lefts),

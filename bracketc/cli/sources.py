@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from bracketc import compiler
-from bracketc.errors import BracketError, Diagnostic, Source, SourceError
+from bracketc.errors import BracketError, Diagnostic, Source
 from bracketc.ir.program import Program
 from bracketc.options import BACKENDS, DTYPES, Options, read_options
 
@@ -67,12 +66,7 @@ def options(arguments: argparse.Namespace, **more: Any) -> Options:
 
 def read_source(path: str) -> Source:
     """The text of a file, for what works on the text."""
-    try:
-        return Source(Path(path).read_text(encoding="utf-8-sig"), path)
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    return compiler.read(path)
 
 
 def load_all(files: Sequence[str]) -> list[Program]:

@@ -14,7 +14,7 @@ from bracketc.cli.pages import Verified, verify_page
 from bracketc.cli.sources import file_argument, read_source, standalone_option
 from bracketc.cli.terminal import Terminal, aligned, record
 from bracketc.emit.latex import document
-from bracketc.emit.proofs import latex_proofs, tally
+from bracketc.emit.proofs import latex_proofs, plain_step, tally
 from bracketc.errors import BracketError, Diagnostic
 from bracketc.lang.claims import elaborate_derivations
 from bracketc.lang.parser import parse_file
@@ -93,7 +93,8 @@ def _print(path: str, proofs: Sequence[Proof], terminal: Terminal, style: str) -
         table.show_header = False
         for judgement in proof.judgements:
             verdict = Text(judgement.verdict, VERDICTS[judgement.verdict])
-            table.add_row(str(_line(judgement)), spelt(_cut(_shown(judgement))), verdict, spelt(judgement.reason))
+            number, text = plain_step(judgement)
+            table.add_row(str(number), spelt(_cut(text)), verdict, spelt(judgement.reason))
         terminal.table(table)
         for judgement in proof.judgements:
             for diagnostic in judgement.diagnostics:
@@ -106,21 +107,6 @@ def as_ascii(text: str) -> str:
     return "".join(SIGNS.get(char) or spelled(char, "ascii") for char in text)
 
 
-def _line(judgement: Judgement) -> int:
-    span = judgement.claim.right_span
-    return span.source.position(span.start)[0]
-
-
-def _shown(judgement: Judgement) -> str:
-    """The step as it stands on its line: without the left side where that stands lines above."""
-    claim = judgement.claim
-    if claim.left_span == claim.right_span:
-        return " ".join(claim.right_span.text.split())
-    if claim.left_span.source.position(claim.left_span.start)[0] == _line(judgement):
-        return claim.text
-    return " ".join(f"= {claim.right_span.text}".split())
-
-
 def _cut(text: str) -> str:
     return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
 
@@ -129,7 +115,7 @@ def _record(path: str, judgement: Judgement) -> dict[str, Any]:
     claim = judgement.claim
     found: dict[str, Any] = {
         "file": path,
-        "line": _line(judgement),
+        "line": plain_step(judgement)[0],
         "text": claim.text,
         "verdict": judgement.verdict,
         "reason": judgement.reason,

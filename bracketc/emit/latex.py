@@ -19,3 +19,12 @@ class DocumentView:
 def document(title: str, body: str) -> str:
     """A document that pdflatex compiles: ``title`` is plain text, ``body`` LaTeX."""
     return render("latex/document.tex.j2", document=DocumentView(latex_text(title), body))
+
+
+def displayed(body: str) -> str:
+    """Aligned equations as notebooks take them: one formula between dollar signs.
+
+    >>> displayed("\\\\begin{align*}\\n  a &= b\\n\\\\end{align*}")
+    '$$\\\\begin{aligned}\\n  a &= b\\n\\\\end{aligned}$$'
+    """
+    return f"$${body.replace('align*}', 'aligned}')}$$"

@@ -48,6 +48,17 @@ def tally(judgements: Sequence[Judgement]) -> str:
     return f"{total} step{'' if total == 1 else 's'}" + (f": {parts}" if parts else "")
 
 
+def plain_step(judgement: Judgement) -> tuple[int, str]:
+    """The line of a step and its text, without the left side where that stands lines above."""
+    claim = judgement.claim
+    number = claim.right_span.source.position(claim.right_span.start)[0]
+    if claim.left_span == claim.right_span:
+        return number, " ".join(claim.right_span.text.split())
+    if claim.left_span.source.position(claim.left_span.start)[0] == number:
+        return number, claim.text
+    return number, " ".join(f"= {claim.right_span.text}".split())
+
+
 def proof_views(tree: syntax.SyntaxFile, proofs: Sequence[Proof]) -> tuple[ProofView, ...]:
     """Derivations for a page."""
     setter = Setter(MATHML, names_of(tree))
@@ -130,14 +141,19 @@ def _steps(setter: Setter, statement: syntax.Derivation | None, proof: Proof) ->
 # --------------------------------------------------------------------------------------------------- LaTeX
 def latex_proofs(tree: syntax.SyntaxFile, proofs: Sequence[Proof]) -> str:
     """Derivations as LaTeX that needs amsmath: a heading and an ``align*`` each."""
-    setter = Setter(LATEX, names_of(tree))
     parts = []
     for proof in proofs:
         heading = rf"\paragraph{{{latex_text(proof.block.title)}}} {latex_text(tally(proof.judgements))}"
-        rows = [row for step in _steps(setter, _statement(tree, proof), proof) for row in _rows(step)]
-        body = " \\\\\n  ".join(rows)
-        parts.append(f"{heading}\n\\begin{{align*}}\n  {body}\n\\end{{align*}}" if rows else heading)
+        parts.append(f"{heading}\n{latex_steps(tree, proof)}" if proof.judgements else heading)
     return "\n\n".join(parts)
+
+
+def latex_steps(tree: syntax.SyntaxFile, proof: Proof) -> str:
+    """The steps of one derivation below each other."""
+    setter = Setter(LATEX, names_of(tree))
+    rows = [row for step in _steps(setter, _statement(tree, proof), proof) for row in _rows(step)]
+    body = " \\\\\n  ".join(rows)
+    return f"\\begin{{align*}}\n  {body}\n\\end{{align*}}"
 
 
 def _rows(step: Set) -> Iterator[str]:

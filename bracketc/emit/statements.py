@@ -11,12 +11,15 @@ from typing import Any
 
 from markupsafe import Markup
 
+from bracketc.emit.latex import displayed
 from bracketc.emit.marks import LATEX, MATHML, latex_text
 from bracketc.emit.mathml import math
-from bracketc.emit.page import StatementView, plain
+from bracketc.emit.page import PageView, StatementView, fragment, plain
 from bracketc.emit.proofs import broken
 from bracketc.emit.typesetting import Setter, names_of, terms
+from bracketc.ir.program import Program
 from bracketc.lang import syntax
+from bracketc.lang.parser import parse_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,24 @@ def latex_statements(tree: syntax.SyntaxFile) -> str:
         sign = LATEX.symbol(line.relation).strip() + " " if line.relation else ""
         conditions = "".join(rf", \quad {part}" for part in line.conditions)
         note = rf" \qquad \text{{{latex_text(line.note)}}}" if line.note else ""
-        texts = [f"{line.left} &{sign}{first}", *(rf"&\qquad {part}" for part in more)]
+        head = f"{line.left} &{sign}{first}" if line.relation else f"&{line.left}"
+        texts = [head, *(rf"&\qquad {part}" for part in more)]
         texts[-1] += conditions + note
         rows += texts
     body = " \\\\\n  ".join(rows)
     return f"\\begin{{align*}}\n  {body}\n\\end{{align*}}" if rows else ""
+
+
+def program_html(program: Program) -> str | None:
+    """A program for inside of a notebook; ``None`` where it has no source."""
+    views = statement_views(parse_file(program.source))
+    return fragment(PageView("", "", statements=views)) if views else None
+
+
+def program_latex(program: Program) -> str | None:
+    """The same as one displayed formula."""
+    body = latex_statements(parse_file(program.source))
+    return displayed(body) if body else None
 
 
 def lines(setter: Setter, tree: syntax.SyntaxFile) -> Iterator[Line]:

@@ -6,7 +6,7 @@ everything below works on entries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal as OneOf
@@ -120,6 +120,13 @@ class Program:
     cuts: tuple[Cut, ...] = ()
     written: tuple[Written, ...] = ()
 
+    def _repr_html_(self) -> str | None:
+        """The program as mathematics, for notebooks."""
+        return _shown("html", self)
+
+    def _repr_latex_(self) -> str | None:
+        return _shown("latex", self)
+
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:
         """Arguments by name, in the order of declaration."""
@@ -172,6 +179,22 @@ class Form:
     symmetric: bool = False
     structure: Structure | None = None
     node: Node | None = None
+
+
+_representations: dict[str, Callable[[Program], str | None]] = {}
+
+
+def represent(kind: OneOf["html", "latex"], function: Callable[[Program], str | None]) -> None:
+    """Say how notebooks show programs.
+
+    Typesetting lies rows below this one, which imports none of them: the pipeline, which makes programs, passes it up.
+    """
+    _representations[kind] = function
+
+
+def _shown(kind: str, program: Program) -> str | None:
+    function = _representations.get(kind)
+    return None if function is None else function(program)
 
 
 @dataclass(frozen=True, slots=True)
