@@ -146,7 +146,7 @@ class Display:
     def _compute(self, node: Node) -> Text:
         form = form_of(node)
         if form is not None:
-            text = self.notation.call(form.function, [self.text(form.arg)], form.kept)
+            text = self.notation.call(form.function, [self.text(arg) for arg in form.args], form.kept)
             return self.notation.call("ln", [text]) if form.logarithm else text
         return _RULES[type(node)](self, node)
 

@@ -1,4 +1,4 @@
-"""Nodes that people call by one name although several compute them: softmax and its logarithm.
+"""Nodes that people call by one name although several compute them: softmax and its logarithm, solves of one right side.
 
 exp(A_ij - logsumexp_i(A))   ->   softmax^1(A)          A_ij - logsumexp_i(A)   ->   ln(softmax^1(A))
 """
@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bracketc.ir.nodes import Add, Einsum, Node, Pointwise, Reduce
+from bracketc.ir.build import einsum
+from bracketc.ir.nodes import Add, Einsum, Linalg, Node, Pointwise, Reduce
+from bracketc.simplify.brackets import is_exact_one
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """``function`` of ``arg``, mapped over the positions ``kept`` (counted from 1); its logarithm with
+    """``function`` of ``args``, mapped over the positions ``kept`` (counted from 1); its logarithm with
     ``logarithm``."""
 
     function: str
-    arg: Node
-    kept: tuple[int, ...]
+    args: tuple[Node, ...]
+    kept: tuple[int, ...] = ()
     logarithm: bool = False
 
 
@@ -25,10 +27,28 @@ def form_of(node: Node) -> Form | None:
     """The named function that ``node`` is, if it is one."""
     if isinstance(node, Pointwise) and node.function == "exp":
         found = _log_softmax(node.args[0])
-        return None if found is None else Form("softmax", found.arg, found.kept)
+        return None if found is None else Form("softmax", found.args, found.kept)
     if isinstance(node, Add):
         return _log_softmax(node)
-    return _quotient(node) if isinstance(node, Einsum) else None
+    return (_solve(node) or _quotient(node)) if isinstance(node, Einsum) else None
+
+
+def _solve(node: Einsum) -> Form | None:
+    """A⁻¹ b for a vector b: the only column of what the solve of a matrix gives."""
+    if not is_exact_one(node.coefficient) or len(node.factors) != 1 or node.rank != 1:
+        return None
+    ((solve, labels),) = node.factors
+    if not isinstance(solve, Linalg) or not single_column(solve):
+        return None
+    if labels[0] != node.output[0] or labels[1] == labels[0]:
+        return None
+    matrix, right = solve.args
+    return Form("solve", (matrix, einsum(1, [(right, (0, 1))], (0,))))
+
+
+def single_column(node: Node) -> bool:
+    """Whether ``node`` solves for one right side, as a matrix of one column."""
+    return isinstance(node, Linalg) and node.operator == "solve" and node.rank == 2 and node.shape[1].constant == 1
 
 
 def _log_softmax(node: Node) -> Form | None:
@@ -42,7 +62,7 @@ def _log_softmax(node: Node) -> Form | None:
             continue
         kept = tuple(axis for axis in range(arg.rank) if axis not in reduced.axes)
         if len(reduced.axes) == 1 and labels == tuple(shift.output[axis] for axis in kept):
-            return Form("softmax", arg, tuple(axis + 1 for axis in kept), logarithm=True)
+            return Form("softmax", (arg,), tuple(axis + 1 for axis in kept), logarithm=True)
     return None
 
 
@@ -63,5 +83,5 @@ def _quotient(node: Einsum) -> Form | None:
         if inner is not top or len(kept) != top.rank - 1 or total.output != tuple(inner_labels[a] for a in kept):
             continue
         if kept_labels == tuple(labels[axis] for axis in kept):
-            return Form("softmax", top.args[0], tuple(axis + 1 for axis in kept))
+            return Form("softmax", top.args, tuple(axis + 1 for axis in kept))
     return None

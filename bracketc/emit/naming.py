@@ -58,7 +58,7 @@ def fresh_names(taken: Iterable[str]) -> Fresh:
 def parts(node: Node) -> tuple[Node, ...]:
     """The nodes that the text of ``node`` shows."""
     form = form_of(node)
-    return node.operands if form is None else (form.arg,)
+    return node.operands if form is None else form.args
 
 
 def is_value(node: Node) -> bool:

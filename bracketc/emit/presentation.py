@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from bracketc.emit.forms import form_of
+from bracketc.emit.forms import form_of, single_column
 from bracketc.ir.build import add, einsum, permute
-from bracketc.ir.nodes import Add, Einsum, Node
+from bracketc.ir.nodes import Add, Einsum, Labels, Node
 from bracketc.ir.rewrite import Roots, map_nodes
 from bracketc.simplify.brackets import is_exact_one
 
@@ -28,6 +28,8 @@ def presented(roots: Sequence[Node], names: Mapping[Node, str]) -> tuple[tuple[N
         if aliases and not (node in names and _inner(node) in aliases):  # a name is defined by what it rearranges
             used = tuple(aliases.get(old, new) for old, new in zip(node.operands, operands, strict=True))
         new = node if used == node.operands else node.rebuild(used)
+        if isinstance(new, Einsum):
+            return squeezed(new)
         return collected(new, names) if isinstance(new, Add) and form_of(new) is None else new
 
     found, memo = map_nodes(Roots(tuple(roots)), visit)
@@ -56,6 +58,32 @@ def _aliases(names: Mapping[Node, str]) -> dict[Node, Node]:
             ((_, labels),) = node.factors
             found[inner] = permute(node, [node.output.index(label) for label in labels])
     return found
+
+
+# --------------------------------------------------------------------------------------------------- solves
+def squeezed(node: Einsum) -> Node:
+    """Solves of one right side as vectors.
+
+    (P_ij solve(A, b)_kl | ijk) over l: 1  ->  (P_ij solve(A, b)_k | ijk)
+    """
+    if len(node.factors) < 2 or not any(single_column(factor) for factor in node.operands):
+        return node
+    thin = {labels[1] for factor, labels in node.factors if single_column(factor)} - set(node.output)
+    for factor, labels in node.factors:
+        if not single_column(factor):
+            thin -= set(labels)
+        else:
+            thin -= {labels[0]}
+    if not thin:
+        return node
+    factors: list[tuple[Node, Labels]] = []
+    for factor, labels in node.factors:
+        if single_column(factor) and labels[1] in thin:
+            factors.append((einsum(1, [(factor, (0, 1))], (0,)), labels[:1]))
+        else:
+            factors.append((factor, labels))
+    extents = {label: extent for label, extent in enumerate(node.extents) if label not in thin}
+    return einsum(node.coefficient, factors, node.output, extents)
 
 
 # --------------------------------------------------------------------------------------------------- sums

@@ -15,6 +15,7 @@ what is shared stays shared. Each pass is a function of its own, with the bracke
                     shift_logsumexp, complement_sigmoids
     traits          sum_rows, use_diagonals, use_orthogonality, use_signs, declared_powers, canonical_under_symmetry
     windows         compose_windows, fold_overlaps, sum_overlaps, place_rows, fold_gathers, fold_stacks
+    solves          simplify_solves
     stops           drop_stops
     sharing         share_transposes
     recurrences     drop_unused, hoist, sink
@@ -26,6 +27,7 @@ from bracketc.ir.nodes import (
     Add,
     Einsum,
     Gather,
+    Linalg,
     Overlap,
     Pointwise,
     Reduce,
@@ -52,6 +54,7 @@ from bracketc.simplify.flatten import (
 from bracketc.simplify.powers import merge_power, simplify_power, split_size
 from bracketc.simplify.recurrences import drop_unused, hoist, in_bodies, sink
 from bracketc.simplify.sharing import share_transposes
+from bracketc.simplify.solves import simplify_solve
 from bracketc.simplify.stable import (
     complement_sigmoids,
     shift_logsumexps,
@@ -103,6 +106,7 @@ ALWAYS: Rules = {
     ),
     Select: (fold_select, spread_later),
     Reduce: (shift_logsumexps,),
+    Linalg: (simplify_solve,),
     Window: (compose_window,),
     Overlap: (fold_overlap,),
     Scatter: (fold_overlap,),
