@@ -153,8 +153,18 @@ def test_derive_of_anything_by_anything(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_derive_with_steps_shows_the_way(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["derive", str(MODELS / "classifier.brk"), "--steps"]) == 0
-    lefts = [line.split(" = ")[0] for line in capsys.readouterr().out.splitlines()]
-    assert lefts.index("∇[A2](J)") < lefts.index("∇[Z1](J)") < lefts.index("∇[W1](J)")
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    lefts = [line.split(" = ")[0] for line in lines]
+    assert lefts[0] == "derivation of J wrt W1, b1, W2, b2 {" and lines[-1] == "}"
+    assert lefts.index("dJ") < lefts.index("⟹ ∇[W2](J)") < lefts.index("d[Z1](J)") < lefts.index("⟹ ∇[W1](J)")
+
+
+def test_derive_with_steps_is_what_verify_accepts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["derive", str(MODELS / "single_layer.brk"), "--steps", "--program"]) == 0
+    path = tmp_path / "out.brk"
+    path.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert main(["verify", str(path)]) == 0
+    assert "refuted" not in capsys.readouterr().out
 
 
 def test_derive_as_data(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from bracketc import compiler
 from bracketc.cli.pages import derive_page
 from bracketc.cli.sources import file_argument, options, size_options, standalone_option
 from bracketc.cli.steps import show_steps
+from bracketc.cli.steps import show_steps
 from bracketc.cli.terminal import Terminal
 from bracketc.derivation import Formulas, answers, asked, derived
 from bracketc.emit.latex import document

@@ -17,13 +17,20 @@ from bracketc.emit.naming import Fresh, Naming, fresh_names
 from bracketc.emit.notation import FormName, Latex, Notation, StyleName, Text, notation
 from bracketc.errors import display_width
 from bracketc.ir.build import einsum
-from bracketc.ir.nodes import Einsum, Node
+from bracketc.ir.nodes import Einsum, Node, Tensor
 from bracketc.ir.rewrite import tensors
 from bracketc.lang.spelling import spelled
 from bracketc.proof.presentation import Abbreviation, Chain, Conclusion, Heading, Presentation, Term
+from bracketc.proof.ranges import is_general
 
-WIDEST = 100
-"""Columns of a formula behind which the ``where`` and the remarks of a block are not aligned."""
+ALIGNED = 80
+"""Columns up to which what stands behind the formulas begins in one column."""
+
+BROKEN = 100
+"""Columns beyond which a formula goes on below."""
+
+WIDEST = 130
+"""Columns beyond which ``where`` stands on a line of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +54,57 @@ def derivation_block(presentation: Presentation, style: StyleName = "unicode", f
     lines = step_texts(presentation, style, form)
     if style == "latex":
         return "\n".join(["\\begin{align*}", " \\\\\n".join(f"  {_latex(line)}" for line in lines), "\\end{align*}"])
-    indent = 0
-    texts: list[tuple[str, StepText]] = []
+    head = f"derivation of {presentation.target} wrt {', '.join(presentation.wrt)} {{"
+    return "\n".join([head, *_laid_out(lines), "}"])
+
+
+def _laid_out(lines: Sequence[StepText]) -> list[str]:
+    """Lines of a block: `=` below `=`, what stands behind the formulas in one column where that fits."""
+    indent = 2
+    formulas: list[tuple[list[str], int]] = []
     for line in lines:
         if line.relation == "=":
-            indent = display_width(line.left) + 1 if line.left else indent
-            left = f"{line.left} " if line.left else " " * indent
-            texts.append((f"{left}= {line.right}", line))
+            indent = 3 + display_width(line.left) if line.left else indent
+            start = f"  {line.left} = " if line.left else " " * indent + "= "
+            formulas.append((_broken(start, line.right, indent + 4), indent + 2))
         else:
-            texts.append((f"{line.relation} {line.right}" if line.relation else line.right, line))
-    width = max((display_width(text) for text, line in texts if display_width(text) <= WIDEST), default=0)
-    body = []
-    for text, line in texts:
-        behind = []
-        if line.where:
-            behind.append("where " + ", ".join(f"{name} = {value}" for name, value in line.where))
-        if line.rule:
-            behind.append(f"[by {line.rule}]")
-        pad = " " * max(0, width - display_width(text))
-        body.append(f"  {text}{pad}   {'   '.join(behind)}" if behind else f"  {text}")
-    head = f"derivation of {presentation.target} wrt {', '.join(presentation.wrt)} {{"
-    return "\n".join([head, *body, "}"])
+            formulas.append((_broken(f"  {line.relation} ", line.right, 6), 6))
+    short = [display_width(texts[0]) for texts, _ in formulas if len(texts) == 1]
+    column = max((width for width in short if width <= ALIGNED), default=0)
+    found: list[str] = []
+    for (texts, below), line in zip(formulas, lines, strict=True):
+        behind = [f"where {', '.join(f'{name} = {value}' for name, value in line.where)}"] if line.where else []
+        behind += [f"[by {line.rule}]"] if line.rule else []
+        if not behind:
+            found += texts
+            continue
+        *above, last = texts
+        pad = 0 if above else max(0, column - display_width(last))
+        tail = "   ".join(behind)
+        if display_width(last) + pad + 3 + display_width(tail) > WIDEST and line.where:
+            found += [*texts, " " * below + tail]
+        else:
+            found += [*above, f"{last}{' ' * pad}   {tail}"]
+    return found
+
+
+def _broken(start: str, text: str, indent: int) -> list[str]:
+    """A formula on as many lines as it needs, broken behind the signs and commas outside all brackets."""
+    parts: list[str] = []
+    depth = begin = 0
+    for place, char in enumerate(text):
+        depth += (char in "([{⟨") - (char in ")]}⟩")
+        if depth == 0 and char == " " and (text[place - 2 : place] in (" +", " -") or text[place - 1] == ","):
+            parts.append(text[begin:place])
+            begin = place + 1
+    parts.append(text[begin:])
+    lines = [start + parts[0]]
+    for part in parts[1:]:
+        if display_width(lines[-1]) + 1 + display_width(part) <= BROKEN or lines[-1].endswith(", "):
+            lines[-1] += f" {part}"
+        else:
+            lines.append(" " * indent + part)
+    return lines
 
 
 def _latex(line: StepText) -> str:
@@ -95,12 +132,13 @@ class _Differentials(Latex):
 
 @dataclass(slots=True)
 class _ConstantParts(Naming):
-    """Names for long parts that hold no differential."""
+    """Names for long parts that hold no differential, and no general number, which a name without index would hide."""
 
     moving: frozenset[Node] = frozenset()
+    general: bool = False
 
     def name(self, node: Node) -> None:
-        if not self.moving.intersection(tensors([node])):
+        if not self.general and not self.moving.intersection(tensors([node])):
             Naming.name(self, node)
 
 
@@ -178,11 +216,28 @@ class _Writer:
             rest = [factor for factor in node.factors if factor[0] is not scalar]
             front = self._text(einsum(node.coefficient, rest, node.output, dict(enumerate(node.extents))), helpers)
             return self.notation.scaled(front, self._text(scalar, helpers))
-        return self._text(node, helpers)
+        return self._taken_out(node, helpers) or self._text(node, helpers)
+
+    def _taken_out(self, node: Node, helpers: list[tuple[str, str]]) -> Text | None:
+        """A cotangent and a differential, with the dot between them kept in every notation; None for any other term."""
+        if self.form not in ("index", "bracket") or not isinstance(node, Einsum) or node.output:
+            return None
+        wide = [factor for factor, labels in node.factors if labels]
+        if len(wide) != 2 or wide[1] not in self.moving or isinstance(wide[0], Tensor) or self.moving & set(tensors([wide[0]])):
+            return None
+        if node.factors[-1][1] != node.factors[-2][1]:
+            return None
+        scalars = [factor for factor in node.factors if not factor[1]]
+        body = self.notation.dot(self._text(wide[0], helpers), self._text(wide[1], helpers))
+        front = einsum(node.coefficient, scalars, ())
+        return self.notation.scaled(self._text(front, helpers), body)
 
     def _text(self, node: Node, helpers: list[tuple[str, str]]) -> Text:
-        naming = _ConstantParts(dict(self.names), self.fresh, self.form, moving=self.moving)
-        display = Display(self.notation, naming, self.form)
+        general = is_general(node, self.presentation.letters) is not None
+        # Inside an index bracket the t of Z[t] would be a label.
+        form: FormName = "auto" if general and self.form == "index" else self.form
+        naming = _ConstantParts(dict(self.names), self.fresh, form, moving=self.moving, general=general)
+        display = Display(self.notation, naming, form)
         display.define("", node)
         *found, _ = display.lines([node])
         self.names.update(naming.names)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bracketc.errors import UnsupportedError
 from bracketc.ir.build import delta, einsum, fill_value, window
-from bracketc.ir.nodes import Gather, Node, Overlap, Project, Recurrence, Scatter, Tensor
+from bracketc.ir.nodes import Add, Gather, Node, Overlap, Project, Recurrence, Scatter, Tensor
 from bracketc.ir.rewrite import Roots, depends_on, map_nodes, substitute, topological
 from bracketc.lang.layers import Layer
 from bracketc.proof.phrases import tidy, weight
@@ -92,7 +92,7 @@ class Forms:
         """An abbreviation for ``node``, from here on; with an index where the node has one."""
         letter = is_general(node, self.letters)
         name = self.fresh(node.rank) + (f"[{letter}]" if letter is not None else "")
-        where.append(Abbreviation(name, (Term(node),)))
+        where.append(Abbreviation(name, tuple(Term(term) for term in (node.terms if isinstance(node, Add) else (node,)))))
         self.known[node] = Tensor(name, node.shape)
         return self.known[node]
 

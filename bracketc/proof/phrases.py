@@ -78,17 +78,17 @@ def _is_scaled(node: Node) -> bool:
 def dot(cotangent: Node, tangent: Node) -> Node:
     """``cotangent · tangent`` with scalars in front: ((1/N) A, t)  ->  (1/N) (A · t)."""
     labels = tuple(range(tangent.rank))
-    front, rest = split_front(cotangent)
-    own: list[Factor] = [(factor, ()) for factor in front[1]]
-    number, inner = front[0], tangent
+    (number, scalars), rest = split_front(cotangent)
+    own: list[Factor] = [(factor, ()) for factor in scalars]
+    inner: list[Factor] = [(tangent, labels)]
     if isinstance(tangent, Einsum):
-        scalars = [factor for factor in tangent.factors if not factor[1]]
         others = [factor for factor in tangent.factors if factor[1]]
         if others or not labels:
             number = product(number, tangent.coefficient)
-            own += scalars
-            inner = einsum(1, others, tangent.output, dict(enumerate(tangent.extents)))
-    return einsum(number, [*own, (rest, labels), (inner, labels)], ())
+            own += [factor for factor in tangent.factors if not factor[1]]
+            sizes = dict(enumerate(tangent.extents))
+            inner = [(einsum(1, others, tangent.output, sizes), labels)] if labels else list(others)
+    return einsum(number, [*own, (rest, labels), *inner], ())
 
 
 def split_front(node: Node) -> tuple[tuple[Number, list[Node]], Node]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bracketc.calculus.elementwise import DERIVATIVES
 from bracketc.calculus.forward import linearise
 from bracketc.calculus.reverse import transpose
-from bracketc.ir.build import literal, multiply
+from bracketc.ir.build import einsum, literal, multiply
 from bracketc.ir.nodes import Add, Einsum, Node, Pointwise, Tensor
 from bracketc.ir.rewrite import depends_on, tensors
 from bracketc.proof.forms import LARGE, REPEATED, Forms
@@ -104,5 +104,10 @@ def taken_out(part: Part, written: Node, differential: Tensor, forms: Forms) -> 
     """The cotangent of a differential in ``written``, the scalar that ``part`` was written as."""
     if part.tangent is differential:
         return part.cotangent
+    if isinstance(written, Einsum):  # C · dX already
+        scalars = [factor for factor in written.factors if not factor[1]]
+        wide = [factor for factor in written.factors if factor[1]]
+        if len(wide) == 2 and wide[1][0] is differential and wide[0][1] == wide[1][1] and differential not in tensors([wide[0][0]]):
+            return einsum(written.coefficient, [*scalars, wide[0]], wide[0][1], dict(enumerate(written.extents)))
     (found,) = transpose((written,), (differential,), (literal(1),))
     return None if found is None else forms.simple(found)

@@ -49,7 +49,8 @@ def present(layered: Layered, target: str, wrt: Sequence[str]) -> Presentation:
     nodes = [term.node for paragraph in presenter.paragraphs for term in _terms(paragraph)]
     check_written(nodes)
     differentials = tuple((tensor, name) for name, tensor in found.moving.items())
-    return Presentation(target, found.shown, tuple(presenter.paragraphs), differentials, frozenset(found.forms.used))
+    used = frozenset(found.forms.used)
+    return Presentation(target, found.shown, tuple(presenter.paragraphs), differentials, used, found.forms.letters)
 
 
 def _terms(paragraph: Paragraph) -> list[Term]:
@@ -137,7 +138,10 @@ class _Presenter:
             cotangent: Node = Tensor(abbreviation, moving.shape)
         else:
             cotangent = self._total(name, where)
-            rule = "adding its terms" if len(self.given[name]) > 1 else ""
+            if len(self.given[name]) > 1:
+                rule = "adding its terms"
+                if weight(cotangent) >= LARGE:
+                    cotangent = self.forms.known.get(cotangent) or self.forms.named(cotangent, where)
         node = dot(cotangent, moving)
         members.append(Member((Term(node),), rule, self._local(where, [node])))
         return _Taken(cotangent, name)

@@ -98,7 +98,7 @@ Paragraph = Chain | Conclusion
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """``derivation of target wrt … { paragraphs }``.
+    """``derivation of target wrt … { paragraphs }``; ``letters`` are the general numbers: the t of ``Z[t]``.
 
     ``differentials`` are the tensors that stand for differentials, by what they are of: ``{dW: "W"}``. ``taken`` are all names that
     the text may not use anew. ``wrt`` are names as they stand behind ``wrt``: a family by its name alone where all members vary.
@@ -109,3 +109,4 @@ class Presentation:
     paragraphs: tuple[Paragraph, ...]
     differentials: tuple[tuple[Tensor, str], ...]
     taken: frozenset[str]
+    letters: tuple[str, ...] = ()

@@ -1,0 +1,79 @@
+"""``derive --steps``: bracketc's own derivations of the gradients that a file asks for, in the language of the file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from bracketc.cli.sources import read_source
+from bracketc.cli.terminal import Terminal
+from bracketc.emit.latex import document
+from bracketc.emit.steps import derivation_block, step_texts
+from bracketc.errors import Source, SourceError, UnsupportedError
+from bracketc.ir.program import Program, Request
+from bracketc.lang.layers import Layered, layered
+from bracketc.lang.parser import parse_file
+from bracketc.proof.present import present
+from bracketc.proof.presentation import Presentation
+
+
+def show_steps(arguments: argparse.Namespace, program: Program, terminal: Terminal) -> None:
+    """Print the derivation of every gradient of ``program``; with ``--program`` below the text of the file."""
+    if arguments.size:
+        raise SourceError("a derivation holds for every size; leave out --size")
+    source = read_source(arguments.file)
+    with terminal.working("deriving"):
+        found = presentations(program, source)
+        blocks = [derivation_block(one, arguments.format, arguments.form) for one in found]
+    terminal.data(
+        {"ok": True, "format": arguments.format, "derivations": [_data(p, b, arguments) for p, b in zip(found, blocks, strict=True)]}
+    )
+    text = "\n\n".join(blocks)
+    if arguments.format == "latex" and arguments.standalone:
+        text = document(PurePath(arguments.file).name, text).rstrip("\n")
+    elif arguments.program:
+        text = f"{source.text.rstrip()}\n\n{text}"
+    terminal.text(text)
+
+
+def presentations(program: Program, source: Source) -> list[Presentation]:
+    """The derivations of the gradients that ``program`` asks for.
+
+    Raises :class:`~bracketc.errors.UnsupportedError` when a request is no gradient.
+    """
+    layers = layered(parse_file(source))
+    found = []
+    for request in program.requests:
+        if request.kind != "gradient":
+            raise UnsupportedError(f"the steps of a {request.kind}; --of and --wrt choose a scalar and what to derive it by")
+        for wrt in _together(request, layers):
+            found.append(present(layers, layers.keys[request.output], wrt))
+    return found
+
+
+def _together(request: Request, layers: Layered) -> list[Sequence[str]]:
+    """What one derivation differentiates by: all arguments at once, and each definition, which is cut, by itself."""
+    known = {tensor.name for tensor in layers.arguments}
+    names = [layers.keys[name] for name in request.wrt]
+    arguments = [name for name in names if name in known]
+    return [*([arguments] if arguments else []), *([name] for name in names if name not in known)]
+
+
+def _data(presentation: Presentation, block: str, arguments: argparse.Namespace) -> dict[str, object]:
+    lines = step_texts(presentation, arguments.format, arguments.form)
+    return {
+        "of": presentation.target,
+        "wrt": list(presentation.wrt),
+        "text": block,
+        "steps": [
+            {
+                "left": line.left,
+                "relation": line.relation,
+                "right": line.right,
+                "where": dict(line.where),
+                "rule": line.rule,
+            }
+            for line in lines
+        ],
+    }
