@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bracketc.errors import Span
 from bracketc.lang import syntax, words
-from bracketc.lang.problems import Abort, Problems
+from bracketc.lang.problems import Problems
 
 
 @dataclass(slots=True)
@@ -74,11 +74,6 @@ def declare(tree: syntax.SyntaxFile, problems: Problems) -> Declarations:
             found.requests.append(statement)
         elif isinstance(statement, syntax.Derivation):
             found.derivations.append(statement)
-        elif isinstance(statement, syntax.Import):
-            try:
-                problems.unsupported("import", statement.span, "copy the definitions into this file")
-            except Abort:
-                continue
     for statement in tree.statements:
         if isinstance(statement, syntax.Definition):
             _define(found, statement, problems)

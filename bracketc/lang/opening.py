@@ -19,6 +19,7 @@ from bracketc.lang.declarations import Declarations, declare
 from bracketc.lang.definitions import define
 from bracketc.lang.entries import integer
 from bracketc.lang.evaluate import evaluate
+from bracketc.lang.imports import with_imports
 from bracketc.lang.indexing import members
 from bracketc.lang.order import Order
 from bracketc.lang.problems import Abort, Problems
@@ -43,8 +44,9 @@ class Opened:
 
 def open_file(tree: syntax.SyntaxFile, problems: Problems, spoiled: Iterable[syntax.Name] = ()) -> Opened:
     """Bind every name of a file; mistakes are recorded in ``problems``."""
+    tree, lost_elsewhere = with_imports(tree, problems)
     declarations = declare(tree, problems)
-    for lost in spoiled:
+    for lost in (*spoiled, *lost_elsewhere):
         if lost.text not in declarations.names:
             declarations.names[lost.text] = declarations.spoiled[lost.text] = lost.span
     whole = not problems.diagnostics

@@ -30,7 +30,7 @@ class Problems:
     def __init__(self, known: Iterable[Diagnostic] = ()) -> None:
         """``known`` are the errors of the stages before."""
         self.diagnostics: list[Diagnostic] = list(known)
-        self._seen: set[tuple[str, int, int]] = set()
+        self._seen: set[tuple[str, str, int, int]] = set()
         self._supported = not self.diagnostics
 
     def record(self, message: str, span: Span, help: str = "", notes: Iterable[tuple[str, Span | None]] = ()) -> None:
@@ -52,10 +52,16 @@ class Problems:
 
     def _add(self, diagnostic: Diagnostic) -> None:
         assert diagnostic.span is not None
-        key = (diagnostic.message, diagnostic.span.start, diagnostic.span.end)
+        span = diagnostic.span
+        key = (diagnostic.message, span.source.filename, span.start, span.end)
         if key not in self._seen:
             self._seen.add(key)
             self.diagnostics.append(diagnostic)
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Remember a mistake that was found elsewhere."""
+        self._supported = False
+        self._add(diagnostic)
 
     def each(self, items: Iterable[T], work: Callable[[T], U]) -> list[U]:
         """``work`` of every item, so that each mistake among them is found; fails when one failed."""
@@ -74,6 +80,12 @@ class Problems:
         """Raise what was recorded, in the order of the source."""
         if not self.diagnostics:
             return
-        ordered = sorted(self.diagnostics, key=lambda d: d.span.start if d.span is not None else -1)
+        files: dict[str, int] = {}
+        for found in self.diagnostics:
+            if found.span is not None:
+                files.setdefault(found.span.source.filename, len(files))
+        ordered = sorted(
+            self.diagnostics, key=lambda d: (files[d.span.source.filename], d.span.start) if d.span is not None else (-1, -1)
+        )
         kind = UnsupportedError if self._supported else SourceError
         raise kind(ordered[:LIMIT])
