@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from bracketc.emit.c_module import CText
 from bracketc.emit.layout import literal, wrapped
+from bracketc.emit.minimisation import scipy_view
 from bracketc.emit.module_functions import FunctionWriter, Head, docstring_text, dtype_name
 from bracketc.emit.module_views import (
     BackendView,
@@ -138,6 +139,7 @@ def _module_text(
     backend: Mapping[str, object],
 ) -> ModuleText:
     functions, twins, records = [], [], []
+    called: dict[str, str] = {}
     twin_of = {entry.twin: entry.name for entry in entries if entry.twin is not None}
     for entry in entries:
         writer = FunctionWriter(head, program, entry, plan.schedule(entry.name), kernels, sizes, code, twin_of.get(entry.name))
@@ -145,9 +147,11 @@ def _module_text(
             twins.append(writer.view())
             continue
         functions.append(writer.view())
+        called[entry.name] = functions[-1].name
         records += writer.records()
-    module = _module_view(head, program, entries, functions, records, bool(backend["singular"]))
-    views = {"module": module, "functions": tuple(functions), "bodies": (*twins, *functions), **backend}
+    minimise = scipy_view(program, entries, called)
+    module = _module_view(head, program, entries, functions, records, bool(backend["singular"]), minimise is not None)
+    views = {"module": module, "functions": tuple(functions), "minimise": minimise, "bodies": (*twins, *functions), **backend}
     return ModuleText(_tidy(render("module/module.py.j2", **views)), _tidy(render("module/module.pyi.j2", **views)))
 
 
@@ -182,11 +186,12 @@ def _module_view(
     functions: Sequence[FunctionView],
     records: Sequence[RecordView],
     singular: bool,
+    minimises: bool,
 ) -> ModuleView:
     unique = {record.name: record for record in records}
     structured = any(function.structured for function in functions)
     exports = ["ArgumentError", *(("SingularError",) if singular else ()), *(NAMES if structured else ()), *unique, "SIGNATURE"]
-    exports += [f.name for f in functions]
+    exports += [*(f.name for f in functions), *(("ScipyProblem", "scipy") if minimises else ())]
     return ModuleView(
         name=head.name,
         title=title(head.name, program, head.version),

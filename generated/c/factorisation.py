@@ -32,7 +32,7 @@ import numpy as np
 
 __all__ = [
     "ArgumentError", "Outputs", "Gradients", "ValueAndGradients", "SIGNATURE", "evaluate",
-    "forward", "backward", "value_and_grad"
+    "forward", "backward", "value_and_grad", "ScipyProblem", "scipy"
 ]
 
 _REAL = np.float32
@@ -553,6 +553,135 @@ def _bind_value_and_grad(R, M, U, V, *, out=None, strict=False):
 
 
 value_and_grad.bind = _bind_value_and_grad
+
+
+class ScipyProblem(_Mapping):
+    """What ``scipy.optimize.minimize`` takes: ``fun``, ``x0`` and ``jac`` as a mapping, and ``hess`` and ``hessp`` where the source asks
+    for second derivatives; all of one flat vector, which ``unpack`` takes apart. Value and gradient are computed together."""
+
+    def __init__(self, names, given):
+        self.names = names
+        self._arrays = {name: np.array(given[name], _DTYPE, order="C") for name in names}
+        self._given = {**given, **self._arrays}
+        self._ends = np.cumsum([array.size for array in self._arrays.values()]).tolist()
+        self._call = value_and_grad.bind(**self._given)
+        self._at = None
+        self._bound = {}
+        self.x0 = np.concatenate([array.ravel() for array in self._arrays.values()]).astype(np.float64)
+
+    def __getitem__(self, key):
+        if key not in ("fun", "x0", "jac"):
+            raise KeyError(key)
+        return getattr(self, key)
+
+    def __iter__(self):
+        return iter(("fun", "x0", "jac"))
+
+    def __len__(self):
+        return 3
+
+    def unpack(self, x):
+        """The arrays in ``x`` by name."""
+        parts = np.split(np.asarray(x), self._ends[:-1])
+        return {name: part.reshape(array.shape) for part, (name, array) in zip(parts, self._arrays.items())}
+
+    def _move(self, x):
+        for name, part in self.unpack(x).items():
+            self._arrays[name][...] = part
+
+    def _evaluate(self, x):
+        if self._at is None or not np.array_equal(self._at, x):
+            self._move(x)
+            value, gradients = self._call()
+            slope = [np.ravel(getattr(gradients, name)) for name in self.names]
+            self._value, self._slope = float(value), np.concatenate(slope).astype(np.float64)
+            self._at = np.array(x)
+
+    def fun(self, x):
+        self._evaluate(x)
+        return self._value
+
+    def jac(self, x):
+        self._evaluate(x)
+        return self._slope.copy()
+
+    def _second(self, function, **more):
+        """A bound call of a function of second derivatives, made once."""
+        if function not in self._bound:
+            self._bound[function] = function.bind(**self._given, **more)
+        return self._bound[function]()
+
+    @property
+    def hess(self):
+        """``hess(x)``, where the source asks for every block of second derivatives by these names."""
+        wanted = [(first, second) for k, first in enumerate(self.names) for second in self.names[k:]]
+        missing = [pair for pair in wanted if pair not in _SECOND and pair[::-1] not in _SECOND]
+        if missing:
+            first, second = missing[0]
+            names = first if first == second else f"{first}, {second}"
+            raise AttributeError(f"no second derivatives by {names}; ask for them: hessian J wrt {names}")
+        return self._hessian
+
+    def _hessian(self, x):
+        self._move(x)
+        result = np.empty((self._ends[-1], self._ends[-1]))
+        starts = [0, *self._ends]
+        for i, first in enumerate(self.names):
+            for j, second in enumerate(self.names[i:], i):
+                turned = (first, second) not in _SECOND
+                function, field = _SECOND[(second, first) if turned else (first, second)]
+                block = self._second(function, dense=True)
+                block = block if field is None else getattr(block, field)
+                rows, columns = self._arrays[first].size, self._arrays[second].size
+                block = np.reshape(block, (columns, rows)).T if turned else np.reshape(block, (rows, columns))
+                result[starts[i] : starts[i + 1], starts[j] : starts[j + 1]] = block
+                result[starts[j] : starts[j + 1], starts[i] : starts[i + 1]] = block.T
+        return result
+
+    @property
+    def hessp(self):
+        """``hessp(x, p)``, where the source asks for it by the one name that varies."""
+        if len(self.names) > 1 or self.names[0] not in _PRODUCTS:
+            what = "one name varies" if len(self.names) > 1 else f"the source says: hvp J wrt {self.names[0]}"
+            raise AttributeError(f"there are products with the Hessian where {what}")
+        return self._product
+
+    def _product(self, x, p):
+        self._move(x)
+        (name,) = self.names
+        function, direction = _PRODUCTS[name]
+        if direction not in self._bound:
+            self._bound[direction] = np.empty_like(self._arrays[name])
+        self._bound[direction][...] = np.reshape(p, self._arrays[name].shape)
+        result = self._second(function, **{direction: self._bound[direction]})
+        return np.array(result, np.float64).ravel()
+
+
+def scipy(*names, **arrays):
+    """The problem of minimising J over ``names``, by default U, V.
+
+    ``arrays`` are all arguments of the model, the start for those that vary:
+
+        minimize(**scipy(R=R, M=M, U=U, V=V), method="BFGS")
+    """
+    for name in names:
+        if name not in _VARYING:
+            raise ArgumentError(f"scipy: {name!r} cannot vary; there are gradients by {', '.join(_VARYING)}")
+    for name in _ARGUMENTS:
+        if name not in arrays:
+            raise ArgumentError(f"scipy: {name} is missing; give every argument of the model, the start for what varies")
+    for name in arrays:
+        if name not in _ARGUMENTS:
+            raise ArgumentError(f"scipy: no argument {name!r}; there are {', '.join(_ARGUMENTS)}")
+    return ScipyProblem(tuple(dict.fromkeys(names)) or _VARYING, arrays)
+
+
+_ARGUMENTS = ("R", "M", "U", "V")
+_VARYING = ("U", "V")
+_SECOND = {
+}
+_PRODUCTS = {
+}
 
 
 _COUNTS = {

@@ -1,0 +1,67 @@
+"""What a module tells ``scipy.optimize.minimize``: which arguments vary, and which functions give second derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bracketc.emit.layout import literal
+from bracketc.emit.names import python_name, python_names
+from bracketc.ir.program import Entry, Program
+
+
+@dataclass(frozen=True, slots=True)
+class SecondView:
+    """A function with second derivatives by some names; ``field`` is that of its result, or the argument of its direction."""
+
+    names: str
+    function: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScipyView:
+    """The words of ``templates/module/scipy.py.j2``."""
+
+    target: str
+    names: str
+    example: str
+    arguments: str
+    varying: str
+    blocks: tuple[SecondView, ...]
+    products: tuple[SecondView, ...]
+
+
+def scipy_view(program: Program, entries: Sequence[Entry], functions: Mapping[str, str]) -> ScipyView | None:
+    """The view, where there is a gradient to minimise with. ``functions`` are the Python names of the entries."""
+    gradient = next((entry.request for entry in entries if entry.name == "value_and_grad"), None)
+    if gradient is None:
+        return None
+    python = python_names([argument.name for argument in program.arguments])
+    if any(name not in python for name in gradient.wrt):  # gradients by definitions: nothing there can be varied alone
+        return None
+    varying = tuple(python[name] for name in gradient.wrt)
+    blocks, products = [], []
+    for entry in entries:
+        request = entry.request
+        if request is None or request.output != gradient.output or request.layout is not None or entry.name not in functions:
+            continue
+        if request.kind == "hessian":
+            for result, first, second in request.pairs:
+                if first in gradient.wrt and second in gradient.wrt:
+                    field = literal(None if len(request.pairs) == 1 else python_name(result))
+                    blocks.append(SecondView(literal((python[first], python[second])), functions[entry.name], field))
+        if request.kind == "hvp" and len(entry.results) == 1 and entry.results[0][0] in gradient.wrt:
+            name = entry.results[0][0]
+            (direction,) = python_names([extra.name for extra in entry.extras]).values()
+            products.append(SecondView(literal(python[name]), functions[entry.name], literal(direction)))
+    arguments = tuple(python.values())
+    return ScipyView(
+        gradient.output,
+        ", ".join(varying),
+        ", ".join(f"{name}={name}" for name in arguments),
+        literal(arguments),
+        literal(varying),
+        tuple(blocks),
+        tuple(products),
+    )
