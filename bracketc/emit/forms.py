@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bracketc.ir.build import einsum
 from bracketc.ir.nodes import Add, Einsum, Linalg, Node, Pointwise, Reduce
-from bracketc.simplify.brackets import is_exact_one
+from bracketc.simplify.brackets import constant_axes, drop_axes, is_exact_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,8 @@ def _solve(node: Einsum) -> Form | None:
     if labels[0] != node.output[0] or labels[1] == labels[0]:
         return None
     matrix, right = solve.args
-    return Form("solve", (matrix, einsum(1, [(right, (0, 1))], (0,))))
+    thin = 1 in constant_axes(right)
+    return Form("solve", (matrix, drop_axes(right, frozenset((1,))) if thin else einsum(1, [(right, (0, 1))], (0,))))
 
 
 def single_column(node: Node) -> bool:

@@ -18,10 +18,11 @@ from bracketc.emit.forms import form_of
 from bracketc.emit.juxtaposition import flattened, formal_text
 from bracketc.emit.notation import Text
 from bracketc.emit.scalars import ONE, Writer, is_reciprocal, scalar_factor, scalar_product
-from bracketc.ir.build import einsum
+from bracketc.ir.build import einsum, permute
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Delta, Einsum, Labels, Node, Pointwise
+from bracketc.ir.nodes import Add, Delta, Einsum, Labels, Node, Pointwise
 from bracketc.ir.printer import label_text
+from bracketc.simplify.canonical import declared_symmetry
 
 
 def bracket_form(node: Einsum, writer: Writer) -> Text:
@@ -87,9 +88,11 @@ def _whole_text(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Wr
         return formal_text(node, writer.notation, writer.text, writer.is_named, writer.sized)
     tensors = _untransposed(tensors, writer)
     writer.note(node, tensors)
+    ((factor, labels), *others) = tensors
+    if not others and labels == node.output:
+        return writer.text(factor)
     if writer.form == "index":
-        ((factor, labels), *others) = tensors
-        return writer.text(factor) if not others and labels == node.output else None
+        return None
     for rule in (_same_labels, _side_by_side, _permutation, _diagonal):
         found = rule(node, tensors, writer)
         if found is not None:
@@ -232,8 +235,7 @@ def _transposed(node: Node | None, text: Text, writer: Writer) -> Text:
     """The transpose of a matrix; of a product, the product of the transposes."""
     if not isinstance(node, Einsum) or writer.is_named(node) or len(node.extents) == len(node.output) or form_of(node):
         return writer.notation.transpose(text)
-    flipped = einsum(node.coefficient, node.factors, node.output[::-1], dict(enumerate(node.extents)))
-    return writer.text(flipped)
+    return writer.text(_flipped(node))
 
 
 # ------------------------------------------------------------------------------------------- matrices and vectors
@@ -262,6 +264,21 @@ class _Term:
     def oriented(self, labels: Labels) -> _Term:
         """With its rows and columns in the order of ``labels``."""
         return self if self.labels == labels else self.flip()
+
+
+def _flipped(node: Node) -> Node:
+    if isinstance(node, Einsum):
+        return einsum(node.coefficient, node.factors, node.output[::-1], dict(enumerate(node.extents)))
+    return permute(node, (1, 0))
+
+
+def _is_symmetric(node: Node) -> bool:
+    """Whether a matrix is its own transpose: by its traits, or as a sum of which the transpose has the same terms."""
+    if node.rank != 2 or node.shape[0] is not node.shape[1]:
+        return False
+    if isinstance(node, Add):
+        return {_flipped(term) for term in node.terms} == set(node.terms)
+    return declared_symmetry(node)
 
 
 class _Graph:
@@ -296,7 +313,8 @@ class _Graph:
                 text = self.notation.diagonal(self.writer.text(factor))
                 self.terms.append(_Term(labels[:1], (_Unit(text),)))
             else:
-                self.terms.append(_Term(labels, (_Unit(self.writer.text(factor), node=factor),), factor))
+                unit = _Unit(self.writer.text(factor), symmetric=_is_symmetric(factor), node=factor)
+                self.terms.append(_Term(labels, (unit,), factor))
         return True
 
     def _uses(self, label: int) -> int:

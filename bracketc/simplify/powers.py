@@ -81,7 +81,9 @@ def _may_join(base: Node, exponents: list[Number], nonzero: Fact) -> bool:
         return False
     if nonzero(base):
         return True
-    return all(is_integer(e) for e in exponents) and (all(e > 0 for e in exponents) or all(e < 0 for e in exponents))
+    if not all(is_integer(e) for e in exponents):
+        return False
+    return all(e > 0 for e in exponents) or sum(exponents) < 0  # a pole stays one
 
 
 def simplify_powers(roots: Roots) -> Roots:
