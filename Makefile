@@ -35,6 +35,7 @@ format: $(STAMPS)/dev ## let ruff mend what it can
 
 bench: $(STAMPS)/bench ## compare every model with NumPy, JAX and PyTorch on one core
 	@$(BIN)/python benchmarks/suite.py $(ARGS)
+	@$(BIN)/python benchmarks/hessian.py
 
 fuzz: $(STAMPS)/test ## mutated sources for two minutes; random programs, many more than `make test` tries
 	@$(BIN)/python tools/fuzz.py --seconds 60 --seed $$$$

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
 import random
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -262,6 +264,12 @@ def test_several_blocks_are_structures_and_arrays_side_by_side(backend: str) -> 
                     module.R.bind(**arrays, dense=True)(), module.R(**arrays, out=found)):  # fmt: skip
         for one, dense in zip(results, expected, strict=True):
             np.testing.assert_allclose(np.asarray(one), dense, rtol=1e-10, atol=1e-10)
+
+
+def test_the_page_on_structures_shows_what_happens() -> None:
+    page = Path(__file__).parent.parent / "docs" / "second_order.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False)
+    assert tried > 10 and not failed
 
 
 # ------------------------------------------------------------------------------------------------ mistakes
