@@ -17,6 +17,8 @@ from bracketc.loops.kernel import (
     Alone,
     Axis,
     Barrier,
+    Blocks,
+    Combine,
     Contraction,
     Copy,
     EpilogueOperand,
@@ -30,7 +32,7 @@ from bracketc.loops.kernel import (
     Steps,
     Storage,
 )
-from bracketc.plan.schedule import Instruction
+from bracketc.plan.schedule import Division, Instruction, division
 
 Array = np.ndarray[Any, Any]
 _DTYPES = {"real": np.float64, "integer": np.int64, "boolean": np.bool_}
@@ -60,12 +62,19 @@ def interpret(
         else:
             value = np.full(shape, np.nan) if storage.dtype == "real" else np.zeros(shape, _DTYPES[storage.dtype])
         machine.blocks[storage] = (value.reshape(-1), 0)
-    # NaN everywhere, so that a read of what was never written shows.
-    machine.slots = [
-        np.full(size.evaluate(sizes), np.nan) if dtype == "real" else np.zeros(size.evaluate(sizes), _DTYPES[dtype])
-        for size, dtype in zip(kernel.slots, kernel.slot_dtypes, strict=True)
+    sizes = {**sizes, **_block_sizes(kernel.body, sizes)}
+    machine.slots = _room(kernel.slots, kernel.slot_dtypes, sizes)
+    threads = [
+        _Machine(
+            sizes,
+            dict(machine.blocks),
+            machine.slots,
+            _room(kernel.local_slots, kernel.local_dtypes, sizes),
+            index,
+            len(order),
+        )
+        for index in order
     ]
-    threads = [_Machine(sizes, dict(machine.blocks), machine.slots, index, len(order)) for index in order]
     with np.errstate(all="ignore"):
         walks = [thread.run(kernel.body) for thread in threads]
         while {next(walk, None) for walk in walks} == {True}:  # all of them stand at the same barrier
@@ -78,6 +87,31 @@ def interpret(
     return read(kernel.results), read(kernel.residuals)
 
 
+def _room(slots: Sequence[Dim], dtypes: Sequence[str], sizes: Mapping[str, int]) -> list[Array]:
+    """Memory full of NaN, so that a read of what was never written shows."""
+    return [
+        np.full(size.evaluate(sizes), np.nan) if dtype == "real" else np.zeros(size.evaluate(sizes), _DTYPES[dtype])
+        for size, dtype in zip(slots, dtypes, strict=True)
+    ]
+
+
+def _cut(statement: Blocks, sizes: Mapping[str, int]) -> Division:
+    row_bytes = statement.row_bytes.evaluate(sizes)
+    return division(
+        statement.extent.evaluate(sizes), row_bytes, statement.budget, statement.unit, statement.most_groups
+    )
+
+
+def _block_sizes(body: Sequence[Statement], sizes: Mapping[str, int]) -> dict[str, int]:
+    """The most positions of a block, and the number of groups, under their names."""
+    found: dict[str, int] = {}
+    for statement in body:
+        if isinstance(statement, Blocks):
+            cut = _cut(statement, sizes)
+            found |= {statement.piece: cut.rows, statement.groups: cut.groups}
+    return found
+
+
 class _Machine:
     """One thread of a team. Blocks of memory by storage: (flat array, first element); slots are common to all."""
 
@@ -86,12 +120,14 @@ class _Machine:
         sizes: Mapping[str, int],
         blocks: dict[Storage, tuple[Array, int]] | None = None,
         slots: list[Array] | None = None,
+        local: list[Array] | None = None,
         index: int = 0,
         count: int = 1,
     ) -> None:
         self.sizes = sizes
         self.blocks = blocks or {}
         self.slots = slots or []
+        self.local = local or []
         self.index = index
         self.count = count
 
@@ -101,6 +137,8 @@ class _Machine:
     def block(self, storage: Storage) -> tuple[Array, int]:
         if storage not in self.blocks and storage.kind == "arena":
             return self.slots[storage.slot], 0
+        if storage.kind == "local":
+            return self.local[storage.slot], 0
         return self.blocks[storage]
 
     # ------------------------------------------------------------------------------------------- statements
@@ -131,6 +169,10 @@ class _Machine:
                     self.contraction(statement)
                 case Steps():
                     yield from self.steps(statement)
+                case Blocks():
+                    yield from self.run_blocks(statement)
+                case Combine():
+                    self.combine(statement)
                 case Factorise():
                     self.factorise(statement)
 
@@ -147,6 +189,33 @@ class _Machine:
         target, to = self.block(statement.target)
         source, start = self.block(statement.source)
         target[to + share.start : to + share.stop] = source[start + share.start : start + share.stop].copy()
+
+    def run_blocks(self, statement: Blocks) -> Iterator[bool]:
+        whole, extent, cut = self.sizes, self.number(statement.extent), _cut(statement, self.sizes)
+        for group in self.share(cut.groups, statement.divided):
+            for mode, partial in statement.partials:
+                count = self.number(partial.size)
+                self.blocks[partial] = (self.slots[partial.slot], group * count)
+                self.slots[partial.slot][group * count : (group + 1) * count] = NEUTRAL[mode]
+            end = min(extent, (group + 1) * cut.group_rows)
+            for first in range(group * cut.group_rows, end, cut.rows):
+                self.sizes = {**whole, statement.piece: min(cut.rows, end - first)}
+                for storage in statement.cuts:
+                    assert storage.base is not None and storage.stride is not None
+                    flat, start = self.block(storage.base)
+                    self.blocks[storage] = (flat, start + first * self.number(storage.stride))
+                yield from self.run(statement.body)
+        self.sizes = whole
+
+    def combine(self, statement: Combine) -> None:
+        share = self.share(self.number(statement.target.size), statement.divided)
+        flat, first = self.block(statement.target)
+        count, groups = self.number(statement.partial.size), self.number(Dim.named(statement.groups))
+        result = np.full(len(share), NEUTRAL[statement.mode])
+        for group in range(groups):
+            start = group * count
+            result = _COMBINE[statement.mode](result, self.slots[statement.partial.slot][start:][share.start : share.stop])
+        flat[first + share.start : first + share.stop] = result
 
     def steps(self, statement: Steps) -> Iterator[bool]:
         length = self.number(statement.length)

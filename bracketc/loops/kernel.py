@@ -29,7 +29,7 @@ from bracketc.plan.schedule import Instruction, Mode
 NEUTRAL: dict[str, float] = {"sum": 0.0, "max": -inf, "min": inf, "prod": 1.0}
 """What each way of reducing starts from."""
 
-StorageKind = OneOf["argument", "result", "residual", "arena", "moving", "carried", "ring"]
+StorageKind = OneOf["argument", "result", "residual", "arena", "moving", "carried", "ring", "local", "cut", "partial"]
 
 
 def product(extents: Iterable[Dim]) -> Dim:
@@ -49,6 +49,8 @@ class Storage:
     ``moving``: ``base`` + t · ``stride`` elements in step t of its loop. ``carried``: a pointer that a loop sets,
     first to ``base``.
     ``ring``: one of ``count`` blocks of the arena slot, a different one in each of ``count`` successive steps.
+    ``local``: slot ``slot`` of the workspace of a thread. ``cut``: ``base`` + first position of the block · ``stride``
+    elements. ``partial``: of the blocks of an arena slot the one of the group of blocks.
     """
 
     name: str
@@ -252,6 +254,37 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocks:
+    """``body`` for one block after another of a batch of ``extent`` positions, cut as :func:`bracketc.plan.schedule.division`
+    says; inside, the size ``piece`` is the length of the block. ``partials`` (mode, storage) start neutral in each group
+    of blocks. Threads divide the groups."""
+
+    extent: Dim
+    piece: str
+    groups: str
+    row_bytes: Dim
+    budget: int
+    unit: int
+    most_groups: int
+    cuts: tuple[Storage, ...]
+    partials: tuple[tuple[Mode, Storage], ...]
+    body: tuple[Statement, ...]
+    bracket: str = ""
+    divided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Combine:
+    """``target`` is what the groups of ``blocks`` left in ``partial``, reduced in their order."""
+
+    target: Storage
+    partial: Storage
+    mode: Mode
+    groups: str
+    divided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Alone:
     """Statements that only the first thread runs."""
 
@@ -263,7 +296,7 @@ class Barrier:
     """No thread goes on before all are here."""
 
 
-Statement = Nest | Fill | Contraction | Copy | Factorise | Steps | Alone | Barrier
+Statement = Nest | Fill | Contraction | Copy | Factorise | Steps | Blocks | Combine | Alone | Barrier
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +311,7 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """One entry point. ``slots`` are the sizes of the arena's slots in elements (real unless ``slot_dtypes`` says
-    otherwise).
+    otherwise); each thread has ``local_slots`` of its own.
 
     ``arguments``, ``residuals`` and ``results`` stand in the order of the C interface; ``labels`` is the number of
     labels in use.
@@ -294,3 +327,5 @@ class Kernel:
     checks: tuple[Check, ...]
     flops: Dim
     bytes: Dim
+    local_slots: tuple[Dim, ...] = ()
+    local_dtypes: tuple[DType, ...] = ()

@@ -12,7 +12,9 @@ from bracketc.loops.kernel import (
     NEUTRAL,
     Address,
     Axis,
+    Blocks,
     Check,
+    Combine,
     Contraction,
     Copy,
     Epilogue,
@@ -27,10 +29,11 @@ from bracketc.loops.kernel import (
     Statement,
     Steps,
     Storage,
+    StorageKind,
     Write,
 )
 from bracketc.plan import schedule as plan
-from bracketc.plan.schedule import Buffer, Instruction, Product, Schedule
+from bracketc.plan.schedule import Buffer, Instruction, Mode, Product, Schedule
 
 _ZERO = Dim.of(0)
 _ONE = Dim.of(1)
@@ -58,6 +61,8 @@ def lower(schedule: Schedule) -> Kernel:
         tuple(dict.fromkeys(lowering.checks)),
         schedule.flops,
         schedule.bytes,
+        tuple(lowering.local.sizes),
+        tuple(lowering.local.dtypes),
     )
 
 
@@ -77,6 +82,11 @@ class _Lowering:
     storage: dict[Buffer, Storage]
     labels: int = 0
     checks: list[Check] = field(default_factory=list)
+    local: Arena = field(default_factory=Arena)
+    kind: StorageKind = "arena"
+    """Where what is made now lives: ``local`` inside of blocks."""
+    strides: dict[Buffer, tuple[Dim, ...]] = field(default_factory=dict)
+    """Strides of buffers that are no dense blocks."""
 
     def given(self, buffer: Buffer, kind: str) -> Storage:
         found = Storage(buffer.name, kind, buffer.shape, buffer.dtype)  # type: ignore[arg-type]
@@ -101,13 +111,13 @@ class _Lowering:
         for number, step in enumerate(steps):
             for buffer in targets(step):
                 if buffer not in self.storage:
-                    slot = self.arena.take(_size(buffer.shape), buffer.dtype)
-                    self.storage[buffer] = Storage(buffer.name, "arena", buffer.shape, buffer.dtype, slot)
+                    slot = self.room.take(_size(buffer.shape), buffer.dtype)
+                    self.storage[buffer] = Storage(buffer.name, self.kind, buffer.shape, buffer.dtype, slot)
             yield from self.step(step)
             for buffer in dying.get(number, ()):
                 found = self.storage[buffer]
-                if found.kind == "arena":
-                    self.arena.give_back(found.slot)
+                if found.kind == self.kind:
+                    self.room.give_back(found.slot)
 
     def step(self, step: plan.Step) -> Iterable[Statement]:
         match step:
@@ -130,6 +140,13 @@ class _Lowering:
                 yield Factorise(step.operator, self.storage[step.target], args, step.about, step.bracket)
             case plan.Loop():
                 yield from self.loop(step)
+            case plan.Blocks():
+                yield from self.blocks(step)
+
+    @property
+    def room(self) -> Arena:
+        """The arena of what is made now."""
+        return self.local if self.kind == "local" else self.arena
 
     # ------------------------------------------------------------------------------------------- addresses
     def fresh(self, count: int) -> tuple[int, ...]:
@@ -141,7 +158,8 @@ class _Lowering:
     def reference(self, buffer: Buffer, labels: Labels, names: Mapping[int, int]) -> Reference:
         """``buffer`` under ``labels`` of a record, which ``names`` maps to labels of the kernel."""
         terms: dict[int, Dim] = {}
-        for label, stride in zip(labels, row_major(buffer.shape), strict=True):
+        strides = self.strides.get(buffer) or row_major(buffer.shape)
+        for label, stride in zip(labels, strides, strict=True):
             terms[names[label]] = terms.get(names[label], _ZERO) + stride
         return Reference(self.storage[buffer], Address(_ZERO, tuple(terms.items())))
 
@@ -168,6 +186,11 @@ class _Lowering:
     ) -> Iterable[Statement]:
         order = loop_order(order, extents, loads, program, writes)
         order, extents, loads, writes = merge_loops(order, extents, loads, program, writes)
+        partials = [write for write in writes if write.target.storage.kind == "partial"]
+        parts = {write.target.storage: self.part(write.target.storage) for write in partials}
+        writes = tuple(
+            replace(w, target=replace(w.target, storage=parts.get(w.target.storage, w.target.storage))) for w in writes
+        )
         writes = tuple(replace(write, fresh=_gathers(order, write)) for write in writes)
         for write in writes:
             if write.mode in NEUTRAL and not write.fresh:
@@ -177,6 +200,22 @@ class _Lowering:
         vector = bool(order) and order[-1] not in lanes and vectorisable(order[-1], references, writes)
         axes = tuple(Axis(label, extents[label]) for label in order)
         yield Nest(axes, loads, program, writes, vector, bracket)
+        for write in partials:
+            yield self.added(write.target.storage, parts[write.target.storage], write.mode)
+            self.room.give_back(parts[write.target.storage].slot)
+
+    def part(self, partial: Storage) -> Storage:
+        """Room for what one block adds to ``partial``."""
+        slot = self.room.take(partial.size, partial.dtype)
+        return Storage(f"{partial.name}_new", self.kind, partial.shape, partial.dtype, slot)
+
+    def added(self, partial: Storage, part: Storage, mode: str) -> Nest:
+        """What a block made goes into what its group has."""
+        axes = tuple(Axis(label, partial.size) for label in self.fresh(1 if partial.rank else 0))
+        address = Address(_ZERO, tuple((axis.label, _ONE) for axis in axes))
+        write = Write(Reference(partial, address), 0, mode)  # type: ignore[arg-type]
+        program = (Instruction("load", operand=0),)
+        return Nest(axes, (Reference(part, address),), program, (write,), bool(axes) and partial.dtype == "real")
 
     # ------------------------------------------------------------------------------------------- rearrangements
     def copy_nest(
@@ -278,18 +317,19 @@ class _Lowering:
         if not plain and not split:
             # The epilogue addresses the tile by (i, j): both groups must be one stride for all that it touches.
             stored = [self.reference(s.target, s.labels, names) for s in others]
-            if not all(s.tiles(extents, [*operands, *stored]) for s in shapes[-1:]):
+            target = self.reference(primary.target, primary.labels, names) if primary is not None else operands[0]
+            if not all(s.tiles(extents, [target, *operands, *stored]) for s in shapes[-1:]):
                 split = True
         scratch = -1
         if split and not plain:
             shape = tuple(extents[label] for label in output)
-            scratch = self.arena.take(_size(shape), "real")
-            result = Storage(f"{step.stores[0].target.name}_tile", "arena", shape, "real", scratch)
+            scratch = self.room.take(_size(shape), "real")
+            result = Storage(f"{step.stores[0].target.name}_tile", self.kind, shape, "real", scratch)
+            c = Reference(result, Address(_ZERO, tuple(zip(output, row_major(shape), strict=True))))
         else:
             assert primary is not None
-            result = self.storage[primary.target]
-        terms = tuple(zip(output, row_major(tuple(extents[label] for label in output)), strict=True))
-        c = Reference(result, Address(_ZERO, terms))
+            c = self.reference(primary.target, primary.labels, names)
+        adds = c.storage.kind == "partial"
         for number, shape_of in enumerate(shapes):
             final = number == len(shapes) - 1
             epilogue = None
@@ -297,10 +337,10 @@ class _Lowering:
                 assert primary is not None
                 stored = [self.reference(s.target, s.labels, names) for s in others]
                 epilogue = shape_of.epilogue(step, operands, primary.value, stored, others, names)
-            yield shape_of.contraction(c, extents, number > 0, epilogue, step.bracket if number == 0 else "")
+            yield shape_of.contraction(c, extents, adds or number > 0, epilogue, step.bracket if number == 0 else "")
         if split and not plain:
             yield from self.unfused(step, names, extents, output, operands, c)
-            self.arena.give_back(scratch)
+            self.room.give_back(scratch)
 
     def unfused(
         self,
@@ -342,6 +382,45 @@ class _Lowering:
         return _ProductShape(
             left, right, product.coefficient, tuple(output), tuple(batch), tuple(m), tuple(n), tuple(k)
         )
+
+    # ------------------------------------------------------------------------------------------- blocks
+    def blocks(self, step: plan.Blocks) -> Iterable[Statement]:
+        (piece,) = step.piece.names
+        groups = f"{piece}_groups"
+        cuts: list[Storage] = []
+        for inner, outer, axis in (*step.slices, *step.stacks):
+            strides = row_major(outer.shape)
+            storage = Storage(
+                inner.name, "cut", inner.shape, inner.dtype, base=self.storage[outer], stride=strides[axis]
+            )
+            self.storage[inner], self.strides[inner] = storage, strides
+            cuts.append(storage)
+        partials: list[tuple[Mode, Storage]] = []
+        for inner, _, mode in step.sums:
+            slot = self.arena.take(_size(inner.shape) * Dim.named(groups), inner.dtype)
+            self.storage[inner] = Storage(inner.name, "partial", inner.shape, inner.dtype, slot)
+            partials.append((mode, self.storage[inner]))
+        self.kind = "local"
+        body = tuple(self.steps(step.steps, keep=()))
+        self.kind = "arena"
+        yield Blocks(
+            step.extent,
+            piece,
+            groups,
+            step.row_bytes,
+            step.budget,
+            step.unit,
+            step.groups,
+            tuple(cuts),
+            tuple(partials),
+            body,
+            step.bracket,
+        )
+        for _, outer, mode in step.sums:
+            partial = next(self.storage[inner] for inner, other, _ in step.sums if other is outer)
+            yield Combine(self.storage[outer], partial, mode, groups)
+        for _, partial in partials:
+            self.arena.give_back(partial.slot)
 
     # ------------------------------------------------------------------------------------------- recurrences
     def loop(self, step: plan.Loop) -> Iterable[Statement]:
@@ -448,6 +527,8 @@ def reads(step: plan.Step) -> tuple[Buffer, ...]:
         case plan.Loop():
             outside = [*(c.initial for c in step.carries), *(outer for _, outer in step.slices)]
             return (*outside, *(b for inner in step.steps for b in reads(inner)))
+        case plan.Blocks():
+            return (*(outer for _, outer, _ in step.slices), *(b for inner in step.steps for b in reads(inner)))
 
 
 def targets(step: plan.Step) -> tuple[Buffer, ...]:
@@ -457,6 +538,8 @@ def targets(step: plan.Step) -> tuple[Buffer, ...]:
             return tuple(s.target for s in step.stores)
         case plan.Loop():
             return (*(c.final for c in step.carries if c.final is not None), *(outer for _, outer in step.stacks))
+        case plan.Blocks():
+            return (*(outer for _, outer, _ in step.stacks), *(outer for _, outer, _ in step.sums))
         case _:
             return (step.target,)
 
@@ -570,9 +653,7 @@ class _ProductShape:
 
     def tiles(self, extents: Mapping[int, Dim], references: list[Reference]) -> bool:
         """Whether rows and columns are one stride each for ``references`` and the result."""
-        strides = row_major(tuple(extents[x] for x in self.output))
-        c = Address(_ZERO, tuple(zip(self.output, strides, strict=True)))
-        addresses = [c, *(r.address for r in references)]
+        addresses = [r.address for r in references]
         return all(len(group_of(labels, extents, addresses).extents) <= 1 for labels in (self.m, self.n))
 
     def contraction(

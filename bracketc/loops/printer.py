@@ -8,6 +8,8 @@ from bracketc.loops.kernel import (
     Address,
     Alone,
     Barrier,
+    Blocks,
+    Combine,
     Contraction,
     Copy,
     EpilogueOperand,
@@ -81,6 +83,11 @@ def _statements(body: Sequence[Statement]) -> Iterator[str]:
                 yield from (f"  {line}" for line in _statements(statement.body))
             case Barrier():
                 yield "barrier"
+            case Blocks():
+                yield f"blocks of {statement.extent}, {statement.piece} at a time:"
+                yield from (f"  {line}" for line in _statements(statement.body))
+            case Combine():
+                yield f"{statement.target.name}[*] = {statement.mode} of {statement.partial.name}[{statement.groups}, *]"
             case Steps():
                 yield f"steps t < {statement.length}{' reversed' if statement.reverse else ''}:"
                 yield from (f"  {line}" for line in _statements(statement.body))

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field, replace
 from bracketc.loops.kernel import (
     Alone,
     Barrier,
+    Blocks,
+    Combine,
     Contraction,
     Copy,
     Factorise,
@@ -60,13 +62,15 @@ def reads(statement: Statement) -> Iterator[Storage]:
                 yield from (operand.reference.storage for operand in statement.epilogue.operands)
         case Copy():
             yield statement.source
+        case Combine():
+            yield statement.partial
         case Factorise():
             yield from statement.args
         case Steps():
             yield from (storage.base for storage, _ in statement.carried if storage.base is not None)
             for inner in (*statement.body, *statement.finals):
                 yield from reads(inner)
-        case Alone():
+        case Alone() | Blocks():
             for inner in statement.body:
                 yield from reads(inner)
         case Fill() | Barrier():
@@ -82,10 +86,14 @@ def writes(statement: Statement) -> Iterator[Storage]:
             yield statement.c.storage
             if statement.epilogue is not None:
                 yield from (operand.reference.storage for operand, _ in statement.epilogue.stores)
-        case Fill() | Copy() | Factorise():
+        case Fill() | Copy() | Factorise() | Combine():
             yield statement.target
         case Steps():
             for inner in (*statement.body, *statement.finals):
+                yield from writes(inner)
+        case Blocks():
+            yield from (partial for _, partial in statement.partials)
+            for inner in statement.body:
                 yield from writes(inner)
         case Alone():
             for inner in statement.body:
@@ -169,10 +177,12 @@ class _Team:
         """Where a storage may lie."""
         if storage in self.carried:
             return self.carried[storage]
-        if storage.kind == "moving":
+        if storage.kind == "local":
+            return frozenset()
+        if storage.kind in ("moving", "cut"):
             assert storage.base is not None
             return self.memory(storage.base)
-        return frozenset((storage.slot if storage.kind in ("arena", "ring") else storage,))
+        return frozenset((storage.slot if storage.kind in ("arena", "ring", "partial") else storage,))
 
 
 def divided(statement: Statement) -> Statement | None:
@@ -181,7 +191,7 @@ def divided(statement: Statement) -> Statement | None:
         case Nest():
             label = _divisible(statement)
             return None if label is None else replace(statement, divided=label)
-        case Contraction() | Copy() | Fill():
+        case Contraction() | Copy() | Fill() | Blocks() | Combine():
             return replace(statement, divided=True)
         case Steps():
             return statement
@@ -210,7 +220,7 @@ def statements_of(body: Iterable[Statement]) -> Iterator[Statement]:
     """All statements, those inside of loops after the loop."""
     for statement in body:
         yield statement
-        if isinstance(statement, Steps | Alone):
+        if isinstance(statement, Steps | Alone | Blocks):
             yield from statements_of(statement.body)
 
 

@@ -12,6 +12,8 @@ from bracketc.loops.kernel import (
     NEUTRAL,
     Alone,
     Barrier,
+    Blocks,
+    Combine,
     Contraction,
     Copy,
     Factorise,
@@ -60,6 +62,16 @@ def _statements(body: Sequence[Statement], kernel: Kernel, known: set[Storage]) 
                 _contraction(statement, kernel, known)
             case Alone():
                 _statements(statement.body, kernel, known)
+            case Blocks():
+                partials = [partial for _, partial in statement.partials]
+                for partial in partials:
+                    _require(0 <= partial.slot < len(kernel.slots), "no such slot", partial)
+                for cut in statement.cuts:
+                    _require(cut.base is not None and cut.stride is not None, "no base to cut", cut)
+                _statements(statement.body, kernel, {*known, *statement.cuts, *partials})
+            case Combine():
+                _writable(statement.target, kernel, known, statement)
+                _require(statement.partial.size is statement.target.size, "parts of another size", statement)
             case Barrier():
                 pass
             case Steps():
@@ -74,6 +86,8 @@ def _statements(body: Sequence[Statement], kernel: Kernel, known: set[Storage]) 
 def _readable(storage: Storage, kernel: Kernel, known: set[Storage], statement: object) -> None:
     if storage.kind == "arena":
         _require(0 <= storage.slot < len(kernel.slots), "no such slot", statement)
+    elif storage.kind == "local":
+        _require(0 <= storage.slot < len(kernel.local_slots), "no such slot", statement)
     else:
         _require(storage in known, f"{storage!r} is not in reach", statement)
 
@@ -81,7 +95,7 @@ def _readable(storage: Storage, kernel: Kernel, known: set[Storage], statement: 
 def _writable(storage: Storage, kernel: Kernel, known: set[Storage], statement: object) -> None:
     _readable(storage, kernel, known, statement)
     base = storage
-    while base.kind == "moving" and base.base is not None:
+    while base.kind in ("moving", "cut") and base.base is not None:
         base = base.base
     given = base.kind in ("argument", "carried") or (base.kind == "residual" and kernel.entry == "backward")
     _require(not given, f"{storage!r} is read only", statement)

@@ -18,6 +18,7 @@ from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Shape
 from bracketc.plan.schedule import (
     Access,
+    Blocks,
     Buffer,
     Contract,
     Factorise,
@@ -103,8 +104,21 @@ def step_counts(step: Step) -> Counts:
             for inner in step.steps:
                 for shape, number in step_counts(inner).items():
                     count((*shape, step.length), number)
+        case Blocks():
+            for shape, number in _whole(step, (step_counts(inner) for inner in step.steps)).items():
+                count(shape, number)
         case Take() | Gather() | Join():
             pass
+    return counts
+
+
+def _whole(step: Blocks, parts: Iterable[Counts]) -> Counts:
+    """Counts of all blocks from those of one: the lengths of the blocks add up to that of the batch."""
+    counts: Counts = {}
+    for part in parts:
+        for shape, number in part.items():
+            key = tuple(sorted((step.extent if extent is step.piece else extent for extent in shape), key=str))
+            counts[key] = counts.get(key, 0) + number
     return counts
 
 
@@ -192,6 +206,10 @@ def step_bytes(step: Step, widths: Mapping[str, int]) -> Counts:
             count(outer.shape, 2 * widths[outer.dtype])
         for carry in step.carries:
             count((*carry.before.shape, step.length), 2 * widths[carry.before.dtype])
+        return counts
+    if isinstance(step, Blocks):  # what is made and read inside stays in the cache
+        for buffer in (*reads(step), *writes(step)):
+            count(buffer.shape, widths[buffer.dtype])
         return counts
     for buffer in _touched(step):
         count(buffer.shape, widths[buffer.dtype])

@@ -19,6 +19,7 @@ from bracketc.ir.linear_algebra import LINEAR_ALGEBRA
 from bracketc.ir.nodes import Labels, Tensor
 from bracketc.plan.schedule import (
     Access,
+    Blocks,
     Buffer,
     Contract,
     Factorise,
@@ -33,6 +34,7 @@ from bracketc.plan.schedule import (
     Step,
     Store,
     Take,
+    division,
 )
 
 Array = np.ndarray[Any, Any]
@@ -276,6 +278,35 @@ def _loop(step: Loop, memory: Memory, sizes: Sizes) -> None:
             memory[carry.final] = value.copy()
 
 
+def _blocks(step: Blocks, memory: Memory, sizes: Sizes) -> None:
+    extent = step.extent.evaluate(sizes)
+    cut = division(extent, step.row_bytes.evaluate(sizes), step.budget, step.unit, step.groups)
+    for _, outer, _ in step.stacks:
+        shape = [length.evaluate(sizes) for length in outer.shape]
+        memory[outer] = np.zeros(shape, _DTYPES[outer.dtype])
+    for _, outer, mode in step.sums:
+        shape = [length.evaluate(sizes) for length in outer.shape]
+        memory[outer] = np.full(shape, _COMBINE[mode].identity if mode in ("sum", "prod") else _EXTREME[mode])
+    for group in range(0, extent, cut.group_rows):
+        inner: Memory = dict(memory)
+        partial: Memory = {}
+        for first in range(group, min(extent, group + cut.group_rows), cut.rows):
+            last = min(extent, group + cut.group_rows, first + cut.rows)
+            for within, outer, axis in step.slices:
+                inner[within] = np.take(memory[outer], range(first, last), axis)
+            run_steps(step.steps, inner, {**sizes, step.piece.names[0]: last - first})
+            for within, outer, axis in step.stacks:
+                np.moveaxis(memory[outer], axis, 0)[first:last] = np.moveaxis(inner[within], axis, 0)
+            for within, outer, mode in step.sums:
+                part = inner[within]
+                partial[outer] = _COMBINE[mode](partial[outer], part) if outer in partial else part
+        for _, outer, mode in step.sums:
+            memory[outer] = np.asarray(_COMBINE[mode](memory[outer], partial[outer]))
+
+
+_COMBINE: dict[str, Any] = {"sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.multiply}
+_EXTREME = {"max": -np.inf, "min": np.inf}
+
 _RULES: dict[type[Any], Callable[[Any, Memory, Sizes], None]] = {
     Map: _map,
     Contract: _contract,
@@ -286,4 +317,5 @@ _RULES: dict[type[Any], Callable[[Any, Memory, Sizes], None]] = {
     Join: _join,
     Factorise: _factorise,
     Loop: _loop,
+    Blocks: _blocks,
 }

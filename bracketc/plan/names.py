@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bracketc.plan.schedule import Buffer, Loop, Step
+from bracketc.plan.schedule import Blocks, Buffer, Loop, Step
 from bracketc.plan.steps import rename, writes
 
 
@@ -50,6 +50,11 @@ def unique_names(steps: Iterable[Step], fixed: Iterable[Buffer]) -> tuple[Step, 
             for carry in step.carries:
                 new(carry.before)
             for inner, _ in step.slices:
+                new(inner)
+            for inner_step in step.steps:
+                visit(inner_step)
+        if isinstance(step, Blocks):
+            for inner, _, _ in step.slices:
                 new(inner)
             for inner_step in step.steps:
                 visit(inner_step)

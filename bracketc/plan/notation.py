@@ -13,6 +13,7 @@ from fractions import Fraction
 from bracketc.ir.nodes import Labels, Number
 from bracketc.plan.schedule import (
     Access,
+    Blocks,
     Contract,
     Factorise,
     Gather,
@@ -195,6 +196,9 @@ def bracket(step: Step) -> str:
         case Loop():
             states = ", ".join(carry.after.name for carry in step.carries)
             return f"for t = {f'{step.length}..1' if step.reverse else f'1..{step.length}'}: {states}"
+        case Blocks():
+            made = [outer.name for _, outer, _ in (*step.stacks, *step.sums)]
+            return f"for blocks of {step.extent}: {', '.join(made)}"
 
 
 def _axes(axis: int, offset: object, steps: tuple[int, ...]) -> str:
@@ -208,7 +212,7 @@ def with_brackets(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """``steps``, those inside of loops too, each with the bracket that it computes."""
     named: list[Step] = []
     for step in steps:
-        if isinstance(step, Loop):
+        if isinstance(step, Loop | Blocks):
             step = replace(step, steps=with_brackets(step.steps))
         named.append(replace(step, bracket=bracket(step)))
     return tuple(named)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from bracketc.ir.dims import Dim
 from bracketc.plan.notation import contraction_text, label_names, statements
 from bracketc.plan.schedule import (
+    Blocks,
     Buffer,
     Contract,
     Factorise,
@@ -74,6 +75,8 @@ def _step_lines(step: Step, indent: str) -> list[str]:
             return [f"{indent}{step.target} = {step.operator}({', '.join(map(repr, step.args))})"]
         case Loop():
             return _loop_lines(step, indent)
+        case Blocks():
+            return _block_lines(step, indent)
 
 
 def _record_lines(step: Map | Contract, indent: str) -> list[str]:
@@ -99,6 +102,16 @@ def _loop_lines(step: Loop, indent: str) -> list[str]:
     for inner_step in step.steps:
         lines += _step_lines(inner_step, indent + "  ")
     lines += [f"{indent}  {outer}[t] = {_name(inner)}" for inner, outer in step.stacks]
+    return lines
+
+
+def _block_lines(step: Blocks, indent: str) -> list[str]:
+    lines = [f"{indent}Blocks of {step.extent}, {step.piece} at a time, {step.row_bytes} bytes each"]
+    lines += [f"{indent}  {inner} = {outer.name} on axis {axis}" for inner, outer, axis in step.slices]
+    for inner_step in step.steps:
+        lines += _step_lines(inner_step, indent + "  ")
+    lines += [f"{indent}  {outer} on axis {axis} = {_name(inner)}" for inner, outer, axis in step.stacks]
+    lines += [f"{indent}  {outer} = {mode} of {_name(inner)}" for inner, outer, mode in step.sums]
     return lines
 
 

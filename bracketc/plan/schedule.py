@@ -237,7 +237,55 @@ class Loop:
     bracket: str = ""
 
 
-Step = Contract | Map | Take | Place | Gather | Scatter | Join | Factorise | Loop
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """``steps`` for one block after another of the ``extent`` positions of a batch, and what is summed over all.
+
+    Inside, ``piece`` (a size with a name of its own) stands for the number of positions of a block. ``slices`` are
+    (inner, outer, axis): inner are the entries of outer at the positions of the block. ``stacks`` are (inner, outer,
+    axis): they go there. ``sums`` are (inner, outer, mode): outer is the sum (maximum, …) of the inner ones of all
+    blocks. A number that depends on the batch, such as 1/N, keeps the whole extent.
+
+    A block holds as many positions as ``budget`` bytes do when each takes ``row_bytes``, in multiples of ``unit``; at
+    most ``groups`` groups of neighbouring blocks are reduced for themselves, then one after another. So the sizes alone
+    fix in which order sums are formed: see :func:`division`.
+    """
+
+    extent: Dim
+    piece: Dim
+    row_bytes: Dim
+    slices: tuple[tuple[Buffer, Buffer, int], ...]
+    stacks: tuple[tuple[Buffer, Buffer, int], ...]
+    sums: tuple[tuple[Buffer, Buffer, Mode], ...]
+    steps: tuple[Step, ...]
+    budget: int = 1 << 18
+    unit: int = 16
+    groups: int = 32
+    bracket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """``rows`` positions in a block, ``group_rows`` in a group of blocks, ``groups`` groups."""
+
+    rows: int
+    group_rows: int
+    groups: int
+
+
+def division(extent: int, row_bytes: int, budget: int, unit: int, groups: int) -> Division:
+    """Where a batch is cut.
+
+    >>> division(1000, 100, 20_000, 16, 2)
+    Division(rows=192, group_rows=576, groups=2)
+    """
+    rows = max(unit, min(budget // max(1, row_bytes), max(extent, 1)) // unit * unit)
+    blocks = -(-extent // rows)
+    group_rows = rows * max(1, -(-blocks // groups))
+    return Division(rows, group_rows, -(-extent // group_rows))
+
+
+Step = Contract | Map | Take | Place | Gather | Scatter | Join | Factorise | Loop | Blocks
 
 
 # ----------------------------------------------------------------------------------------------- schedules
@@ -251,6 +299,16 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """How an entry runs in blocks of ``label``: ``stages`` passes over the batch, one after another. Of each result:
+    ``sum`` (of what the blocks give, then finished), ``concat``, ``once`` (no block changes it) or ``staged``."""
+
+    label: str
+    stages: int
+    outputs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """One entry point, planned.
 
@@ -259,6 +317,7 @@ class Schedule:
     ``results`` are distinct buffers, none an argument. ``notes`` say what was decided and why, for ``explain``.
     ``baseline`` is the cost of plain reverse mode with sharing at the hints. ``modes`` are the ways of differentiating that
     were planned, the one that was taken first, each with the flops that it takes as it is, no product reordered.
+    ``split`` says how it runs in blocks of a batch, if it does (:mod:`bracketc.plan.split`).
     """
 
     entry: str
@@ -271,6 +330,7 @@ class Schedule:
     notes: tuple[str, ...] = ()
     baseline: int = 0
     modes: tuple[tuple[str, int], ...] = ()
+    split: Split | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:

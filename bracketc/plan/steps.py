@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from bracketc.plan.schedule import (
     Access,
+    Blocks,
     Buffer,
     Carry,
     Contract,
@@ -56,14 +57,23 @@ def _reads(step: Step) -> Iterable[Buffer]:
             return step.args
         case Loop():
             return _loop_reads(step)
+        case Blocks():
+            inside = [inner for inner, _, _ in step.slices]
+            return [*(outer for _, outer, _ in step.slices), *_reads_of(step.steps, inside)]
 
 
 def _loop_reads(step: Loop) -> list[Buffer]:
-    inside: set[Buffer] = {carry.before for carry in step.carries} | {inner for inner, _ in step.slices}
-    found = [carry.initial for carry in step.carries] + [outer for _, outer in step.slices]
-    for inner_step in step.steps:
-        found += [buffer for buffer in reads(inner_step) if buffer not in inside]
-        inside.update(writes(inner_step))
+    inside = [*(carry.before for carry in step.carries), *(inner for inner, _ in step.slices)]
+    outside = [*(carry.initial for carry in step.carries), *(outer for _, outer in step.slices)]
+    return [*outside, *_reads_of(step.steps, inside)]
+
+
+def _reads_of(steps: Iterable[Step], known: Iterable[Buffer]) -> list[Buffer]:
+    """What a body reads beside what it has or makes."""
+    inside, found = set(known), []
+    for step in steps:
+        found += [buffer for buffer in reads(step) if buffer not in inside]
+        inside.update(writes(step))
     return found
 
 
@@ -74,6 +84,8 @@ def writes(step: Step) -> tuple[Buffer, ...]:
     if isinstance(step, Loop):
         finals = [carry.final for carry in step.carries if carry.final is not None]
         return (*finals, *(outer for _, outer in step.stacks))
+    if isinstance(step, Blocks):
+        return (*(outer for _, outer, _ in step.stacks), *(outer for _, outer, _ in step.sums))
     return (step.target,)
 
 
@@ -106,6 +118,14 @@ def rename(step: Step, new: Renaming) -> Step:
                 tuple((new(inner), new(outer)) for inner, outer in step.stacks),
                 tuple(rename(inner, new) for inner in step.steps),
                 step.bracket,
+            )
+        case Blocks():
+            return replace(
+                step,
+                slices=tuple((new(inner), new(outer), axis) for inner, outer, axis in step.slices),
+                stacks=tuple((new(inner), new(outer), axis) for inner, outer, axis in step.stacks),
+                sums=tuple((new(inner), new(outer), mode) for inner, outer, mode in step.sums),
+                steps=tuple(rename(inner, new) for inner in step.steps),
             )
 
 

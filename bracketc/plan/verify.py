@@ -14,6 +14,7 @@ from bracketc.ir.nodes import DType, Labels, Shape
 from bracketc.plan.notation import bracket
 from bracketc.plan.schedule import (
     Access,
+    Blocks,
     Buffer,
     Contract,
     Factorise,
@@ -73,6 +74,8 @@ def _steps(steps: Sequence[Step], known: set[Buffer], names: dict[str, Buffer]) 
             assert buffer in known, f"{text}: {buffer} is read before it is written"
         if isinstance(step, Loop):
             _loop(step, known, names, text)
+        elif isinstance(step, Blocks):
+            _blocks(step, known, names, text)
         else:
             _record(step, text)
         for buffer in writes(step):
@@ -110,7 +113,7 @@ def _record(step: Step, text: str) -> None:
             matrix = step.args[0].shape
             rows = matrix[-1] + 1 if step.operator.startswith("lu_") else matrix[-1]
             assert len(matrix) >= 2 and matrix[-2] is rows, f"{text}: not a square matrix"
-        case Loop():
+        case Loop() | Blocks():
             raise AssertionError("loops are checked apart")
 
 
@@ -228,3 +231,28 @@ def _loop(step: Loop, known: set[Buffer], names: dict[str, Buffer], text: str) -
     for inner, outer in step.stacks:
         assert inner in made or inner in states, f"{text}: no step makes {inner}"
         assert outer.shape == (step.length, *inner.shape), f"{text}: {inner} is no slice of {outer}"
+
+
+def _blocks(step: Blocks, known: set[Buffer], names: dict[str, Buffer], text: str) -> None:
+    inside, inner_names = set(known), dict(names)
+    assert step.extent is not step.piece and step.unit > 0 and step.groups > 0, f"{text}: no blocks"
+    for inner, outer, axis in step.slices:
+        assert inner not in inside, f"{text}: {inner} is there already"
+        assert inner_names.setdefault(inner.name, inner) is inner, f"{text}: two buffers are called {inner.name}"
+        _piece(step, inner, outer, axis, text)
+        inside.add(inner)
+    _steps(step.steps, inside, inner_names)
+    made = {buffer for inner_step in step.steps for buffer in writes(inner_step)}
+    for inner, outer, axis in step.stacks:
+        assert inner in made, f"{text}: no step makes {inner}"
+        _piece(step, inner, outer, axis, text)
+    for inner, outer, _ in step.sums:
+        assert inner in made, f"{text}: no step makes {inner}"
+        assert inner.shape == outer.shape and inner.dtype == outer.dtype, f"{text}: {inner} is no part of {outer}"
+        assert all(step.piece.names[0] not in extent.names for extent in inner.shape), f"{text}: {inner} is not summed"
+
+
+def _piece(step: Blocks, inner: Buffer, outer: Buffer, axis: int, text: str) -> None:
+    assert outer.shape[axis] is step.extent and inner.dtype == outer.dtype, f"{text}: {outer} is not cut on axis {axis}"
+    shape = (*outer.shape[:axis], step.piece, *outer.shape[axis + 1 :])
+    assert inner.shape == shape, f"{text}: {inner} is no piece of {outer}"

@@ -1,0 +1,382 @@
+"""The batch split: records that only carry a batch, or sum over it at the end, run block by block.
+
+Of each record one label of the size that is cut decides what its buffers are:
+
+carried     has the batch as an axis; a block makes its own entries of it
+partial     a sum (maximum, …) over the batch: complete after the last block
+invariant   does not depend on the batch
+blocking    needs the whole batch: it waits, with all that follow from it, for a stage of its own
+
+    r_n = (X_nd w_d | n) - y_n;  g_d = (X_nd r_n | d)   ->   for blocks of N: r = X w - y, part of g += X^T r
+
+Both products read a block of X while it is in the cache. Blocks are cut where the sizes say
+(:func:`~bracketc.plan.schedule.division`), so that the same blocks divide the work among threads, or machines, without a
+bit of difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from bracketc.ir.dims import Dim
+from bracketc.plan.cost import WIDTHS, entries, moved
+from bracketc.plan.hints import Hints
+from bracketc.plan.names import distinct
+from bracketc.plan.notation import with_brackets
+from bracketc.plan.schedule import (
+    Access,
+    Blocks,
+    Buffer,
+    Contract,
+    Instruction,
+    Loop,
+    Map,
+    Mode,
+    Plan,
+    Product,
+    Schedule,
+    Split,
+    Step,
+    Store,
+    Variant,
+    division,
+)
+from bracketc.plan.steps import accesses, reads, writes
+
+MEMORY = 16e9
+"""Bytes a second from memory, …"""
+CACHE = 64e9
+"""… from the cache, …"""
+ARITHMETIC = 60e9
+"""… and operations a second of a core, roughly: they weigh what a split saves against what it costs."""
+
+LARGER = 4
+"""A split must pay at a batch that is so many times its hint: a single block costs little where it does not."""
+
+LEAST_GAIN = 0.1
+"""A split that saves less than this share of the time of all arithmetic is not worth its partial sums."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitOptions:
+    """How blocks are cut, see :class:`~bracketc.plan.schedule.Blocks`; ``always`` splits whether it pays or not."""
+
+    budget: int = 1 << 18
+    unit: int = 16
+    groups: int = 32
+    always: bool = False
+
+
+def split_plan(plan: Plan, options: SplitOptions | None = None) -> Plan:
+    """Every schedule of ``plan`` with the split that pays, if one does."""
+    hints, options = Hints(plan.hints), options or SplitOptions()
+    return replace(plan, schedules=tuple(split(s, hints, plan.real_bytes, options) for s in plan.schedules))
+
+
+def split(schedule: Schedule, hints: Hints, real_bytes: int, options: SplitOptions) -> Schedule:
+    """``schedule`` with its records in blocks of the size that gains most by it; the same when none does."""
+    best: _Stages | None = None
+    tried: list[str] = []
+    for extent in _candidates(schedule):
+        stages = _Stages(schedule, extent, hints, real_bytes, options)
+        stages.run()
+        tried += stages.reasons
+        if stages.cuts and (best is None or stages.gain > best.gain):
+            best = stages
+    if best is None:
+        return replace(schedule, notes=(*schedule.notes, *dict.fromkeys(tried)))
+    steps = with_brackets(tuple(best.steps))
+    notes = (*schedule.notes, *best.reasons)
+    count = moved(steps, real_bytes)
+    return replace(schedule, variants=(Variant((), steps),), bytes=count, notes=notes, split=best.signature())
+
+
+def _candidates(schedule: Schedule) -> list[Dim]:
+    """Sizes of axes of arguments that can be cut: named ones, and numbers."""
+    found = dict.fromkeys(extent for buffer in (*schedule.arguments, *schedule.residuals) for extent in buffer.shape)
+    return [extent for extent in found if extent.constant != 1 and (extent.constant or extent is _named(extent))]
+
+
+def _named(extent: Dim) -> Dim | None:
+    return Dim.named(extent.names[0]) if len(extent.names) == 1 else None
+
+
+# ------------------------------------------------------------------------------------------------ stages
+class _Stages:
+    """One walk after another over the records that are left: what stands before blocks, in them, and behind."""
+
+    def __init__(
+        self, schedule: Schedule, extent: Dim, hints: Hints, real_bytes: int, options: SplitOptions
+    ) -> None:
+        self.schedule = schedule
+        self.extent = extent
+        self.hints = hints
+        self.widths = {**WIDTHS, "real": real_bytes}
+        self.options = options
+        made = [buffer for step in schedule.steps for buffer in _all_made(step)]
+        given = (*schedule.arguments, *schedule.residuals, *made)
+        self.taken = {buffer.name for buffer in given}
+        names = {name for buffer in given for length in buffer.shape for name in length.names}
+        self.names = names
+        self.piece = extent
+        self.steps: list[Step] = []
+        self.cuts: list[Blocks] = []
+        self.gain = 0.0
+        self.reasons: list[str] = []
+
+    def run(self) -> None:
+        rest = list(self.schedule.steps)
+        kept = {*(buffer for _, buffer in self.schedule.results), *self.schedule.residuals}
+        while rest:
+            region = _Region(self.extent, self.taken)
+            region.run(rest)
+            needed = kept | {buffer for step in region.rest for buffer in reads(step)}
+            if not region.inside or len(region.rest) == len(rest):
+                self.steps += [*region.before, *region.rest]
+                return
+            name = f"{self.extent}_block" if self.extent.constant is None else "block"
+            self.piece = Dim.named(distinct(name, self.names))
+            blocks = region.blocks(self, needed)
+            gain = self.saving(blocks, region)
+            if gain > 0:
+                self.steps += [*region.before, blocks]
+                self.cuts.append(blocks)
+                self.gain += gain
+            else:
+                # In order: what the records of the region were, for the reads of what follows.
+                whole = {id(step) for step in region.rest}
+                self.steps += [step for step in region.order if id(step) not in whole]
+                region.rest = [step for step in region.order if id(step) in whole]
+            rest = region.rest
+
+    def saving(self, blocks: Blocks, region: _Region) -> float:
+        """Seconds that blocks save at the hints; 0 when they are not worth it."""
+        if self.options.always:
+            return 1.0
+        hints = self.hints
+        readers: dict[Buffer, int] = {}
+        for step in blocks.steps:
+            for buffer in reads(step):
+                readers[buffer] = readers.get(buffer, 0) + 1
+        stacked = {inner for inner, _, _ in blocks.stacks}
+        pieces = [inner for inner, _, _ in blocks.slices]
+        made = [b for step in blocks.steps for b in writes(step) if self.piece in b.shape]
+        count = hints.of(self.extent)
+        if self.extent.constant is None:
+            count *= LARGER
+        again = 0
+        for buffer in (*pieces, *made):
+            passes = readers.get(buffer, 0) - (buffer in pieces) + (buffer not in pieces and buffer not in stacked)
+            again += passes * self.bytes_of(buffer, count)
+        cut = division(count, hints.of(blocks.row_bytes), blocks.budget, blocks.unit, blocks.groups)
+        footprint = count * hints.of(blocks.row_bytes)
+        known = {*pieces, *made}
+        partial = sum(hints.count(outer.shape) * self.widths[outer.dtype] for _, outer, _ in blocks.sums)
+        invariant = sum(
+            hints.count(b.shape) * self.widths[b.dtype]
+            for b in readers
+            if b not in known and all(b is not inner for inner, _, _ in blocks.sums)
+        )
+        number = -(-count // cut.rows)
+        cost = number * (2 * partial + invariant) / CACHE + cut.groups * 2 * partial / MEMORY
+        grown = {self.extent.names[0]: Dim.of(count)} if self.extent.names else {}
+        work = hints.of(self.schedule.flops.substitute(grown))
+        gain = again / MEMORY - cost
+        name = str(self.extent)
+        if footprint <= blocks.budget:
+            self.reasons.append(f"not split by {name}: at {name} = {count} all that a call touches stays in the cache")
+            return 0.0
+        if gain < LEAST_GAIN * work / ARITHMETIC or again < blocks.budget:
+            self.reasons.append(
+                f"not split by {name}: blocks would save {max(0, again) / 1e6:.3g} MB of memory traffic,"
+                f" little against {work / 1e6:.3g} Mflop and {number} times {partial / 1e3:.3g} kB of partial sums"
+            )
+            return 0.0
+        self.reasons.append(
+            f"split by {name}: blocks of {cut.rows} stay in the cache, which saves {again / 1e6:.3g} MB of memory traffic at"
+            f" {name} = {count}; {cut.groups} groups of blocks can run on threads of their own"
+        )
+        return gain
+
+    def bytes_of(self, buffer: Buffer, count: int) -> int:
+        """Bytes of a piece for ``count`` positions of the batch."""
+        others = self.hints.count(length for length in buffer.shape if length is not self.piece)
+        return count * others * self.widths[buffer.dtype]
+
+    def signature(self) -> Split:
+        """How each result comes out of the blocks."""
+        stacks = [{outer for _, outer, _ in blocks.stacks} for blocks in self.cuts]
+        stage: dict[Buffer, int] = {}
+        for step in self.steps:
+            before = max((stage.get(buffer, 0) for buffer in reads(step)), default=0)
+            for buffer in writes(step):
+                stage[buffer] = before + isinstance(step, Blocks)
+        outputs = []
+        for name, buffer in self.schedule.results:
+            if not stage.get(buffer):
+                outputs.append((name, "once"))
+            elif stage[buffer] > 1:
+                outputs.append((name, "staged"))
+            else:
+                outputs.append((name, "concat" if any(buffer in made for made in stacks) else "sum"))
+        return Split(str(self.extent), max(stage.values(), default=0), tuple(outputs))
+
+
+def _all_made(step: Step) -> Iterable[Buffer]:
+    """Every buffer that a step names, also inside of a loop."""
+    yield from writes(step)
+    if isinstance(step, Loop):
+        yield from (carry.before for carry in step.carries)
+        yield from (inner for inner, _ in step.slices)
+        for inner_step in step.steps:
+            yield from _all_made(inner_step)
+
+
+# ------------------------------------------------------------------------------------------------ one stage
+@dataclass
+class _Region:
+    """Records sorted into those before blocks, those inside with the label that is cut, and the rest, in order."""
+
+    extent: Dim
+    taken: set[str]
+    order: list[Step] = field(default_factory=list)
+    before: list[Step] = field(default_factory=list)
+    inside: list[tuple[Map | Contract, int]] = field(default_factory=list)
+    rest: list[Step] = field(default_factory=list)
+    carried: dict[Buffer, int] = field(default_factory=dict)
+    partial: dict[Buffer, Mode] = field(default_factory=dict)
+
+    def run(self, steps: Sequence[Step]) -> None:
+        self.order = list(steps)
+        late: set[Buffer] = set()
+        for step in steps:
+            needs = set(reads(step))
+            waits = any(buffer in late or buffer in self.partial for buffer in needs)
+            label = None
+            if not waits and isinstance(step, Map | Contract):
+                label = self.cut(step)
+            if label is not None and isinstance(step, Map | Contract):
+                late.update(self.take(step, label))
+            elif waits or any(buffer in self.carried for buffer in needs):
+                self.rest.append(step)
+                late.update(writes(step))
+            else:
+                self.before.append(step)
+
+    def cut(self, step: Map | Contract) -> int | None:
+        """The label of ``step`` that blocks cut; ``None`` where it has none or needs the whole batch."""
+        found = {a.labels[self.carried[a.buffer]] for a in accesses(step) if a.buffer in self.carried}
+        if found:
+            return next(iter(found)) if len(found) == 1 and self.valid(step, min(found)) else None
+        own = step.labels if isinstance(step, Map) else range(len(step.extents))
+        return next((x for x in own if step.extents[x] is self.extent and self.valid(step, x)), None)
+
+    def valid(self, step: Map | Contract, label: int) -> bool:
+        """Whether a block can do its part of ``step`` alone."""
+        for access in accesses(step):
+            places = [axis for axis, other in enumerate(access.labels) if other == label]
+            axis = self.carried.get(access.buffer)
+            if len(places) > 1 or (axis is not None and places != [axis]):
+                return False
+        for instruction in step.program:
+            counted = (instruction.label, instruction.label2) if instruction.operation in ("index", "delta") else ()
+            if label in counted:
+                return False
+        if isinstance(step, Contract) and label not in step.output:
+            return all(label in product.left.labels and label in product.right.labels for product in step.products)
+        return all(label in store.labels or store.mode != "store" for store in step.stores)
+
+    def take(self, step: Map | Contract, label: int) -> tuple[Buffer, ...]:
+        """Let blocks do ``step``. Gives the buffers that are made behind the blocks."""
+        late: tuple[Buffer, ...] = ()
+        if isinstance(step, Contract) and label not in step.output:
+            plain = len(step.program) == 1 and len(step.stores) == 1
+            if not plain:
+                finished, step = self.unfused(step)
+                self.rest.append(finished)
+                late = writes(finished)
+        self.inside.append((step, label))
+        for store in step.stores:
+            if label in store.labels:
+                self.carried[store.target] = store.labels.index(label)
+            else:
+                self.partial[store.target] = "sum" if isinstance(step, Contract) else store.mode
+        return late
+
+    def unfused(self, step: Contract) -> tuple[Map, Contract]:
+        """The epilogue behind the blocks, and the product in them, into a buffer of its own."""
+        total = Buffer(
+            distinct(f"{step.stores[0].target.name}_sum", self.taken),
+            tuple(step.extents[label] for label in step.output),
+        )
+        load = Instruction("load", operand=len(step.operands))
+        program = tuple(load if i.operation == "accumulator" else i for i in step.program)
+        operands = (*step.operands, Access(total, step.output))
+        finished = Map(step.output, operands, program, step.stores, step.extents)
+        stores = (Store(total, step.output, 0),)
+        return finished, replace(step, operands=(), program=(Instruction("accumulator"),), stores=stores)
+
+    def blocks(self, stages: _Stages, needed: set[Buffer]) -> Blocks:
+        """The records inside as a record of blocks."""
+        taken, piece = set(self.taken), stages.piece
+        slices: dict[tuple[Buffer, int], Buffer] = {}
+        inner: dict[Buffer, Buffer] = {}
+
+        def cut(buffer: Buffer, axis: int) -> Buffer:
+            shape = (*buffer.shape[:axis], piece, *buffer.shape[axis + 1 :])
+            return Buffer(distinct(f"{buffer.name}_block", taken), shape, buffer.dtype)
+
+        def access(given: Access, label: int) -> Access:
+            if given.buffer in inner:
+                return Access(inner[given.buffer], given.labels)
+            if label not in given.labels:
+                return given
+            key = (given.buffer, given.labels.index(label))
+            if key not in slices:
+                slices[key] = cut(*key)
+            return Access(slices[key], given.labels)
+
+        steps: list[Step] = []
+        for step, label in self.inside:
+            operands = tuple(access(a, label) for a in step.operands)
+            extents = tuple(piece if x == label else length for x, length in enumerate(step.extents))
+            products: tuple[Product, ...] = ()
+            if isinstance(step, Contract):
+                products = tuple(
+                    Product(p.coefficient, access(p.left, label), access(p.right, label)) for p in step.products
+                )
+            stores = []
+            for store in step.stores:
+                target = store.target
+                if target in self.carried:
+                    inner[target] = cut(target, self.carried[target])
+                else:
+                    inner[target] = Buffer(distinct(f"{target.name}_part", taken), target.shape, target.dtype)
+                stores.append(replace(store, target=inner[target]))
+            changed = replace(step, operands=operands, extents=extents, stores=tuple(stores))
+            steps.append(replace(changed, products=products) if isinstance(changed, Contract) else changed)
+        rows = [*slices.values(), *(inner[buffer] for buffer in self.carried)]
+        options = stages.options
+        return Blocks(
+            self.extent,
+            piece,
+            _row_bytes(rows, piece, stages.widths),
+            tuple((within, outer, axis) for (outer, axis), within in slices.items()),
+            tuple((inner[b], b, axis) for b, axis in self.carried.items() if b in needed),
+            tuple((inner[b], b, mode) for b, mode in self.partial.items()),
+            tuple(steps),
+            options.budget,
+            options.unit,
+            options.groups,
+        )
+
+
+def _row_bytes(buffers: Iterable[Buffer], piece: Dim, widths: Mapping[str, int]) -> Dim:
+    """Bytes of one position of the batch in all of ``buffers``."""
+    total = Dim.of(0)
+    for buffer in buffers:
+        total = total + widths[buffer.dtype] * entries(length for length in buffer.shape if length is not piece)
+    return total
+
+

@@ -1,0 +1,146 @@
+"""The batch split: records in blocks compute what they compute whole, for every way of cutting, and say how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from modelcases import MODELS, arrays_of, sizes_of, stages_of
+from random_ir import SIZES, random_graph
+from test_plan_random import entry_of
+
+import bracketc as bc
+from bracketc.ir.rewrite import tensors
+from bracketc.loops.interpret import interpret as run_loops
+from bracketc.loops.lower import lower
+from bracketc.loops.team import for_team
+from bracketc.loops.verify import verify as verify_loops
+from bracketc.plan.interpret import run
+from bracketc.plan.plan import plan
+from bracketc.plan.schedule import Blocks, Plan, Schedule, division
+from bracketc.plan.split import SplitOptions, split_plan
+from bracketc.plan.verify import verify
+
+CUTS = [
+    SplitOptions(budget=1, unit=1, groups=3, always=True),
+    SplitOptions(budget=1, unit=2, groups=2, always=True),
+    SplitOptions(budget=1, unit=3, groups=1, always=True),
+    SplitOptions(always=True),
+]
+
+
+def planned(source: str) -> Plan:
+    return stages_of(bc.parse(source)).plan
+
+
+def blocks_of(schedule: Schedule) -> list[Blocks]:
+    return [step for step in schedule.steps if isinstance(step, Blocks)]
+
+
+def agree(whole: Schedule, cut: Schedule, arrays: dict[str, Any], sizes: dict[str, int]) -> None:
+    """The split schedule, its kernel, and its kernel for threads compute what the whole schedule computes."""
+    verify(cut)
+    wanted = run(whole, arrays, sizes)
+    got = run(cut, arrays, sizes)
+    kernel = lower(cut)
+    for name, array in wanted.results.items():
+        np.testing.assert_allclose(got.results[name], array, rtol=1e-9, atol=1e-9, err_msg=f"{whole.entry} {name}")
+    buffers = {name: buffer.name for name, buffer in cut.results}
+    for program in (kernel, for_team(kernel)):
+        verify_loops(program)
+        for order in ((0,), (2, 0, 1)) if program is not kernel else ((0,),):
+            results, residuals = run_loops(program, arrays, sizes, order)
+            for name, array in wanted.results.items():
+                np.testing.assert_allclose(results[buffers[name]], array, rtol=1e-9, atol=1e-9, err_msg=f"{order} {name}")
+            for name, array in wanted.residuals.items():
+                np.testing.assert_allclose(residuals[name], array, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("options", CUTS, ids=lambda o: f"{o.unit}-{o.groups}-{o.budget}")
+@pytest.mark.parametrize("model", MODELS)
+def test_models_in_blocks_compute_what_they_compute_whole(model: str, options: SplitOptions) -> None:
+    program = bc.load(str(MODELS[model]))
+    whole = stages_of(program).plan
+    cut = split_plan(whole, options)
+    arrays, sizes = arrays_of(program), sizes_of(program)
+    for before, after in zip(whole.schedules, cut.schedules, strict=True):
+        given = dict(arrays)
+        if before.entry == "backward":
+            given |= run(whole.schedule("forward"), arrays, sizes).residuals
+        for buffer in before.arguments:
+            shape = tuple(extent.evaluate(sizes) for extent in buffer.shape)
+            given.setdefault(buffer.name, np.random.default_rng(3).normal(size=shape))
+        agree(before, after, given, sizes)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_graphs_in_blocks(seed: int) -> None:
+    roots, values = random_graph(seed, count=14, roots=4)
+    whole = plan([entry_of(roots)], {})
+    given = {node.name: np.asarray(values[node]) for node in tensors(roots)}
+    for options in CUTS[:2]:
+        agree(whole.schedules[0], split_plan(whole, options).schedules[0], given, SIZES)
+
+
+REGRESSION = """
+dim N ~ 10000, D ~ 50
+input X : N, D
+input y : N
+param w : D
+J = sum[i](softplus(-y_i X_ij w_j))
+gradient J wrt w
+"""
+
+
+def test_logistic_regression_reads_its_data_once() -> None:
+    schedule = split_plan(planned(REGRESSION)).schedule("value_and_grad")
+    (blocks,) = blocks_of(schedule)
+    assert [outer.name for _, outer, _ in blocks.slices].count("X") == 1
+    assert schedule.split is not None and schedule.split.label == "N" and schedule.split.stages == 1
+    assert dict(schedule.split.outputs) == {"J": "sum", "w": "sum"}
+    assert schedule.bytes.evaluate({"N": 1000, "D": 10}) < 1.1 * 8 * 11_000
+
+
+def test_a_number_that_depends_on_the_batch_keeps_the_whole_batch() -> None:
+    source = REGRESSION.replace("J = sum", "J = (1/N) sum")
+    schedule = split_plan(planned(source), CUTS[0]).schedule("value_and_grad")
+    assert blocks_of(schedule)
+    rng = np.random.default_rng(0)
+    given = {"X": rng.normal(size=(7, 3)), "y": np.sign(rng.normal(size=7)), "w": rng.normal(size=3)}
+    agree(planned(source).schedule("value_and_grad"), schedule, given, {"N": 7, "D": 3})
+
+
+def test_what_needs_the_whole_batch_takes_another_stage() -> None:
+    source = """
+dim N ~ 10000, D ~ 50
+input x : N
+m = (1/N) sum(x)
+s = sum[i]((x_i - m)**2)
+z[i] = (x_i - m) / s
+"""
+    schedule = split_plan(planned(source), CUTS[0]).schedule("evaluate")
+    assert len(blocks_of(schedule)) == 3
+    assert schedule.split is not None and schedule.split.stages == 3
+    assert dict(schedule.split.outputs) == {"z": "staged"}
+    agree(planned(source).schedule("evaluate"), schedule, {"x": np.arange(5.0)}, {"N": 5})
+
+
+def test_large_layers_are_not_split() -> None:
+    source = """
+dim N ~ 1024, D ~ 1024, H ~ 1024
+input X : N, D
+param W : D, H
+J = sum(tanh(X @ W))
+gradient J wrt W
+"""
+    schedule = split_plan(planned(source)).schedule("value_and_grad")
+    assert schedule.split is None and any("not split by N" in note for note in schedule.notes)
+
+
+@pytest.mark.parametrize("extent", [0, 1, 15, 16, 17, 100, 1000, 12345])
+@pytest.mark.parametrize("groups", [1, 2, 32])
+def test_groups_hold_every_position_once(extent: int, groups: int) -> None:
+    cut = division(extent, 100, 3000, 16, groups)
+    assert cut.rows % 16 == 0 and cut.group_rows % cut.rows == 0 and cut.groups <= groups
+    assert (cut.groups - 1) * cut.group_rows < extent <= cut.groups * cut.group_rows or extent == cut.groups == 0
