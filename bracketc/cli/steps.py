@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from bracketc.cli.sources import read_source
 from bracketc.cli.terminal import Terminal
+from bracketc.emit.formulas import FormName
 from bracketc.emit.latex import document
 from bracketc.emit.steps import derivation_block, step_texts
 from bracketc.errors import Source, SourceError, UnsupportedError
@@ -26,15 +27,19 @@ def show_steps(arguments: argparse.Namespace, program: Program, terminal: Termin
     with terminal.working("deriving"):
         found = presentations(program, source)
         blocks = [derivation_block(one, arguments.format, arguments.form) for one in found]
-    terminal.data(
-        {"ok": True, "format": arguments.format, "derivations": [_data(p, b, arguments) for p, b in zip(found, blocks, strict=True)]}
-    )
+    data = [_data(one, block, arguments) for one, block in zip(found, blocks, strict=True)]
+    terminal.data({"ok": True, "format": arguments.format, "derivations": data})
     text = "\n\n".join(blocks)
     if arguments.format == "latex" and arguments.standalone:
         text = document(PurePath(arguments.file).name, text).rstrip("\n")
     elif arguments.program:
         text = f"{source.text.rstrip()}\n\n{text}"
     terminal.text(text)
+
+
+def step_blocks(program: Program, form: FormName) -> list[str]:
+    """The same as source text, which the text of the file makes complete."""
+    return [derivation_block(one, "unicode", form) for one in presentations(program, program.source)]
 
 
 def presentations(program: Program, source: Source) -> list[Presentation]:

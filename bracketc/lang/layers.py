@@ -4,7 +4,8 @@
 
 Elaboration proper puts the node of a definition wherever its name stands; here the names stay, as a person works with them:
 scalar constants and the names of a ``where`` too. The body of a step ``Z[t] = …`` is that of one general step, over variables
-such as ``Z[t-1]`` and ``X[t]``.
+such as ``Z[t-1]`` and ``X[t]``. A scalar function of the file, or one that has no node of its own, is a function ``f``
+that nothing is known of, with the derivative ``f'``.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bracketc.errors import UnsupportedError
+from bracketc.ir import build
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Node, Tensor, Window
+from bracketc.ir.nodes import Node, Pointwise, Tensor, Window
 from bracketc.ir.program import Kind, SizeSpec
 from bracketc.ir.rewrite import Roots, substitute
 from bracketc.ir.sizes import substitute_dims
@@ -28,7 +30,12 @@ from bracketc.lang.order import Key, member_statement
 from bracketc.lang.problems import Abort, Problems
 from bracketc.lang.scope import Scope
 from bracketc.lang.steps import Step, open_range
-from bracketc.lang.values import Binding, Failed, Family, Quantity, Running, Steps, Value, closed, retyped
+from bracketc.lang.values import Binding, Failed, Family, FunctionValue, Quantity, Running, Steps, Value, closed, retyped
+
+COMPOSED = ("gelu",)
+"""Element-wise functions that elaboration writes out in terms of others."""
+
+_NAMELESS = syntax.Function(syntax.Name("f", syntax.NOWHERE), (), syntax.Number("0", syntax.NOWHERE), (), syntax.NOWHERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +223,18 @@ class _Layers:
         return bindings
 
     def _file(self, variables: Mapping[str, Binding], constants: Mapping[str, Binding]) -> Scope:
-        file = Scope(self.opened.run, {**variables, **constants}, self.opened.file, steps=())
+        run = self.opened.run
+        functions: dict[str, Binding] = {}
+        for name in (*run.declarations.functions, *COMPOSED):
+            found = self.opened.file.find(name) or FunctionValue(_NAMELESS, True, (0,))
+            if isinstance(found, FunctionValue) and found.scalar and len(found.ranks) == 1:
+                functions[name] = found
+        file = Scope(run, {**variables, **constants, **functions}, self.opened.file, steps=())
         file.file = file
+        for name in functions:
+            for primes in ("", "'"):
+                point = run.placeholder("f", build.literal(0))
+                run.bodies[(f"{name}{primes}", 1, file)] = ((point,), Pointwise(f"{name}{primes}", (point,)))
         return file
 
     # ------------------------------------------------------------------------------------------- definitions

@@ -11,6 +11,7 @@ from bracketc.ir.rewrite import Roots, substitute, tensors, topological
 from bracketc.lang.layers import Layer, Layered
 from bracketc.proof.forms import Forms
 from bracketc.proof.phrases import functions, tidy
+from bracketc.proof.pieces import buried
 from bracketc.proof.ranges import Names, Ranged, general_names, split_name
 from bracketc.simplify import simplify, stabilise
 from bracketc.simplify.stable import logarithm
@@ -96,6 +97,8 @@ def _read(layered: Layered, target: str, wrt: Sequence[str], names: Names) -> De
     stacks = {base: ranged for base, ranged in names.ranges.items() if not ranged.numbers}
     bodies, rules = _bodies(layers, wrt, forms)
     graph = _Graph(layers, bodies, names.ranges, stacks, layered, wrt)
+    layers = _with_arguments_named(layers, bodies, graph, target, forms)
+    graph = _Graph(layers, bodies, names.ranges, stacks, layered, wrt)
     moving = {name: _differential(tensor, used) for name, tensor in graph.moving().items()}
     order = tuple(name for name in graph.order(target) if name in moving and name not in wrt)
     general = [names.ranges[split_name(name)[0]] for name in order if split_name(name)[0] in names.ranges]
@@ -133,6 +136,30 @@ def _bodies(layers: Mapping[str, Layer], wrt: Sequence[str], forms: Forms) -> tu
             rules[name] = rule
         forms.learn(layer)
     return bodies, rules
+
+
+def _with_arguments_named(
+    layers: Mapping[str, Layer], bodies: dict[str, Node], graph: _Graph, target: str, forms: Forms
+) -> Mapping[str, Layer]:
+    """Local names for long arguments of functions inside products; ``bodies`` is changed."""
+    found = dict(layers)
+    moving = graph.moving()
+    pending = [name for name in graph.order(target) if split_name(name)[1] is None]
+    while pending:
+        name = pending.pop()
+        variables = [tensor for tensor in tensors([bodies[name]]) if tensor.name in moving]
+        for argument in buried(bodies[name], variables):
+            local = Layer(forms.fresh(argument.rank), Tensor("", argument.shape), argument, local=True, owner=name)
+            local = replace(local, variable=Tensor(local.name, argument.shape))
+            for other, body in bodies.items():
+                (bodies[other],) = substitute((body,), {argument: local.variable})
+                if bodies[other] is not body and other in layers:
+                    forms.learn(replace(layers[other], body=bodies[other]))
+            found[local.name] = local
+            bodies[local.name] = argument
+            forms.learn(local)
+            pending.append(local.name)
+    return found
 
 
 def _softmax_rule(body: Node, stable: Node) -> str:

@@ -8,9 +8,11 @@ from fractions import Fraction
 
 from bracketc.ir.build import add, einsum, fill_value, product
 from bracketc.ir.build import total as add_numbers
-from bracketc.ir.nodes import Add, Einsum, Literal, Node, Number, Pointwise, Reduce, Size, Tensor
+from bracketc.ir.dims import Dim
+from bracketc.ir.nodes import Add, Einsum, Linalg, Literal, Node, Number, Pointwise, Reduce, Size, Tensor
 from bracketc.ir.rewrite import Roots, depends_on, topological
-from bracketc.simplify.brackets import Factor, split_scale, times, with_factors
+from bracketc.simplify.brackets import Factor, is_contraction, split_scale, times, with_factors
+from bracketc.simplify.deltas import eliminate_delta
 from bracketc.simplify.fixpoint import Rules, normalise
 from bracketc.simplify.flatten import fold_bracket, pull_scalar
 from bracketc.simplify.powers import simplify_power, split_size
@@ -38,11 +40,23 @@ def merge_equal(node: Node) -> Node:
 
 
 def inline_scaled(node: Node) -> Node:
-    """A factor that is a scaled or transposed tensor, written as part of the product; of others the number in front.
+    """A factor that is a scaled or transposed tensor or a row, written as part of the product; of others the number in front.
 
     (A_ij (2 B_kj | jk)_jk | ik)  ->  (2 A_ij B_kj | ik)
     """
-    if not isinstance(node, Einsum) or not any(_rearranges(factor) or _is_scaled(factor) for factor in node.operands):
+    if not isinstance(node, Einsum):
+        return node
+    if len(node.factors) == 1 and _rearranges(node) and node.factors[0][1] != node.output:
+        (core, labels), *_ = node.factors
+        if isinstance(core, Add):
+            return add([with_factors(node, [(term, labels)]) for term in core.terms], node.shape)
+        if isinstance(core, Einsum):
+            names: dict[int, object] = dict(zip(core.output, labels, strict=True))
+            own = [(factor, tuple(names.get(label, ("sum", label)) for label in inner)) for factor, inner in core.factors]
+            sizes: dict[object, Dim] = dict(enumerate(node.extents))
+            sizes |= {names.get(label, ("sum", label)): extent for label, extent in enumerate(core.extents)}
+            return einsum(product(node.coefficient, core.coefficient), own, node.output, sizes)
+    if not any(_rearranges(factor) or _is_scaled(factor) for factor in node.operands):
         return node
     coefficient: Number = node.coefficient
     factors: list[Factor] = []
@@ -58,7 +72,7 @@ def inline_scaled(node: Node) -> Node:
         coefficient = product(coefficient, factor.coefficient)
         names = dict(zip(factor.output, labels, strict=True))
         factors += [(inner, tuple(names[label] for label in own)) for inner, own in factor.factors]
-    return with_factors(node, factors, coefficient)
+    return einsum(coefficient, factors, node.output, dict(enumerate(node.extents)))
 
 
 def _rearranges(node: Node) -> bool:
@@ -66,7 +80,10 @@ def _rearranges(node: Node) -> bool:
     if not isinstance(node, Einsum):
         return False
     wide = [labels for _, labels in node.factors if labels]
-    return len(wide) == 1 and sorted(wide[0]) == sorted(node.output)
+    if len(wide) != 1 or len(set(wide[0])) != len(wide[0]):
+        return False
+    row = [label for label in node.output if label not in wide[0]]
+    return set(wide[0]) <= set(node.output) and all(node.extents[label].constant == 1 for label in row)
 
 
 def _is_scaled(node: Node) -> bool:
@@ -83,6 +100,12 @@ def dot(cotangent: Node, tangent: Node) -> Node:
     inner: list[Factor] = [(tangent, labels)]
     if isinstance(tangent, Einsum):
         others = [factor for factor in tangent.factors if factor[1]]
+        sums = [f for f, free in tangent.factors if not free and isinstance(f, Einsum) and is_contraction(f)]
+        if not others and not labels and len(sums) == 1:
+            (core,) = sums
+            own += [(factor, ()) for factor, _ in tangent.factors if factor is not core]
+            number = product(product(number, tangent.coefficient), core.coefficient)
+            return einsum(number, [*own, (rest, ()), *core.factors], ())
         if others or not labels:
             number = product(number, tangent.coefficient)
             own += [factor for factor in tangent.factors if not factor[1]]
@@ -140,14 +163,14 @@ def weight(node: Node) -> int:
         elif isinstance(inner, Tensor | Size):
             weights[inner] = 1
         else:
-            own = int(isinstance(inner, Pointwise) and inner.function != "power")
+            own = int(isinstance(inner, Linalg | Reduce) or (isinstance(inner, Pointwise) and inner.function != "power"))
             weights[inner] = own + sum(weights[operand] for operand in inner.operands)
     return weights[node]
 
 
 _TIDY: Rules = {
     Size: (split_size,),
-    Einsum: (fold_bracket, inline_scaled, pull_scalar),
+    Einsum: (fold_bracket, inline_scaled, eliminate_delta, pull_scalar),
     Add: (merge_equal,),
     Pointwise: (simplify_power,),
 }

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bracketc.calculus.elementwise import DERIVATIVES
+from bracketc.calculus.elementwise import BINARY, DERIVATIVES
 from bracketc.calculus.forward import linearise
 from bracketc.calculus.reverse import transpose
 from bracketc.ir.build import einsum, literal, multiply
-from bracketc.ir.nodes import Add, Einsum, Node, Pointwise, Tensor
-from bracketc.ir.rewrite import depends_on, tensors
+from bracketc.ir.nodes import Add, Einsum, Linalg, Node, Pointwise, Reduce, Tensor
+from bracketc.ir.rewrite import depends_on, tensors, topological
 from bracketc.proof.forms import LARGE, REPEATED, Forms
 from bracketc.proof.phrases import last, weight
 from bracketc.proof.presentation import Abbreviation
@@ -49,6 +49,27 @@ def parts_of(
     return found
 
 
+def buried(body: Node, variables: Sequence[Tensor]) -> list[Node]:
+    """Long arguments of functions that stand in products: a person calls them by a name first.
+
+    gelu(L @ W + 𝟏 b) @ V  ->  L @ W + 𝟏 b
+    """
+    linked = depends_on([body], variables)
+    found: dict[Node, None] = {}
+    pending: list[tuple[Node, bool]] = [(body, True)]
+    while pending:
+        node, is_shell = pending.pop()
+        inner = [operand for operand in node.operands if operand in linked]
+        is_unary = isinstance(node, Pointwise) and len(node.args) == 1
+        goes_on = isinstance(node, Add) or is_unary or (isinstance(node, Einsum) and len(inner) == 1)
+        if not (is_shell and goes_on) and isinstance(node, Pointwise | Reduce | Linalg):
+            long = [operand for operand in inner if operand.operands and weight(operand) >= REPEATED]
+            found.update(dict.fromkeys(long))
+            inner = [operand for operand in inner if operand not in long]
+        pending += [(operand, is_shell and goes_on) for operand in inner]
+    return list(found)
+
+
 def _pieces(cotangent: Node, body: Node, variables: Mapping[str, Tensor], forms: Forms) -> Iterator[tuple[Node, Node]]:
     """A linear functional of ``body`` as functionals of inner parts: through sums, element-wise functions and linear maps.
 
@@ -61,8 +82,8 @@ def _pieces(cotangent: Node, body: Node, variables: Mapping[str, Tensor], forms:
         inner = [operand for operand in node.operands if operand in linked]
         if isinstance(node, Add):
             pending += [(given, term) for term in reversed(node.terms) if term in linked]
-        elif isinstance(node, Pointwise) and len(node.args) == 1 and node.function in DERIVATIVES:
-            slope = DERIVATIVES[node.function](node)
+        elif isinstance(node, Pointwise) and len(node.args) == 1:
+            slope = DERIVATIVES[node.function](node) if node.function in DERIVATIVES else _prime(node)
             if slope is not None:
                 pending.append((forms.tidy(multiply(given, slope)), node.args[0]))
         elif isinstance(node, Einsum) and len(inner) == 1 and inner[0].operands:
@@ -94,10 +115,28 @@ def _tangents(
     """The differential of ``core``, one part for each name."""
     found = []
     for name, variable in variables.items():
-        (tangent,) = linearise((core,), (variable,), (moving[name],))
+        tangent = differential(core, variable, moving[name])
         if tangent is not None:
             found.append((forms.tidy(last(tangent, moving[name])), name))
     return found
+
+
+def differential(core: Node, variable: Tensor, moving: Tensor) -> Node | None:
+    """The tangent of ``core``; a function f of the file has the derivative f', of which nothing more is known."""
+    points: list[Node] = [variable]
+    tangents: list[Node | None] = [moving]
+    linked = depends_on([core], [variable])
+    for node in topological([core]):
+        if node in linked and isinstance(node, Pointwise) and node.function not in (*DERIVATIVES, *BINARY):
+            (inner,) = linearise(node.args, points, tangents)
+            points.append(node)
+            tangents.append(None if inner is None else multiply(_prime(node), inner))
+    return linearise((core,), points, tangents)[0]
+
+
+def _prime(node: Pointwise) -> Node:
+    """f'(u) for f(u)."""
+    return Pointwise(f"{node.function}'", node.args)
 
 
 def taken_out(part: Part, written: Node, differential: Tensor, forms: Forms) -> Node | None:

@@ -193,8 +193,6 @@ class _Presenter:
         written = [dot(part.cotangent, part.tangent) for part in parts]
         written = self.forms.abbreviated(written, found.moving.values(), where)
         rule = found.rule(name, rule_of(body, list(mine.values())))
-        shown = tuple(_term(node, over) for node, over in zip(written, overs, strict=True))
-        first = Member(shown, rule, self._local(where, written))
         sums: dict[tuple[str, Over | None], list[Node]] = {}
         for part, node, over in zip(parts, written, overs, strict=True):
             cotangent = taken_out(part, node, found.moving[part.name], self.forms)
@@ -207,7 +205,8 @@ class _Presenter:
         if any(isinstance(node, Reduce) for node in topological([body])):
             members.append(self._member(taken, rule, where))
             return taken
-        members.append(first)
+        shown = tuple(_term(node, over) for node, over in zip(written, overs, strict=True))
+        members.append(Member(shown, rule, self._local(where, written)))
         listed = [found.moving[term.name].name for term in taken]
         what = "the differentials" if any("[" in text for text in listed) else ", ".join(listed)
         members.append(self._member(taken, f"taking {what} out", ()))
