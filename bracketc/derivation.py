@@ -1,4 +1,4 @@
-"""From the requests of a program to formulas, with the way there.
+"""From the requests of a program to formulas, as text and as mathematics.
 
 J = …, gradient J wrt W   ->   E = …,  ∇[W](J) = X^T @ E
 """
@@ -15,10 +15,8 @@ from bracketc.emit.formulas import Equation, FormName, StyleName, equations, hea
 from bracketc.emit.latex import displayed
 from bracketc.emit.page import FormulasView, PageView, equation_views, figure_view, fragment
 from bracketc.errors import SourceError, display_width
-from bracketc.ir.build import is_zero
-from bracketc.ir.nodes import Node, Tensor
+from bracketc.ir.nodes import Node
 from bracketc.ir.program import Entry, Program, Request, RequestKind
-from bracketc.ir.rewrite import depends_on, topological
 from bracketc.options import Options, read_options
 
 _SHAPES = {
@@ -35,9 +33,6 @@ _LAYOUTS = {
     "vec": "a matrix, columns of the output and of the argument on top of each other",
     "flat": "a matrix, rows of the output and of the argument one after the other",
 }
-
-_STEP = "% step"
-"""How the name of a request begins that was added to show the way; no name of a source does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +159,10 @@ def derive(
 
 
 def derived(
-    program: Program, options: Options, style: StyleName = "unicode", form: FormName = "auto", steps: bool = False
+    program: Program, options: Options, style: StyleName = "unicode", form: FormName = "auto"
 ) -> list[Formulas]:
-    """The formulas of every request; with ``steps`` also the gradients by the definitions on the way, last first."""
-    return [answer.formulas(style) for answer in answers(program, options, steps, form)]
+    """The formulas of every request."""
+    return [answer.formulas(style) for answer in answers(program, options, form)]
 
 
 def formulas_views(found: Sequence[Answer]) -> tuple[FormulasView, ...]:
@@ -188,31 +183,22 @@ def shape_text(node: Node) -> str:
     return ", ".join(map(str, node.shape)) or "scalar"
 
 
-def answers(program: Program, options: Options, steps: bool = False, form: FormName = "auto") -> list[Answer]:
+def answers(program: Program, options: Options, form: FormName = "auto") -> list[Answer]:
     """The results of every request, as graphs."""
-    wanted = program.requests
-    if steps:
-        program = replace(program, requests=tuple(r for request in wanted for r in (*_on_the_way(program, request), request)))
     done = compiler.derive(program, options)
     names = names_of(done.program, done.origins)
     taken = taken_names(program)
     found: list[Answer] = []
-    definitions = dict(done.program.definitions)
-    for request in wanted:
-        passed = set(topological([definitions[request.output]])) if request.output in definitions else set()
-        mine = [e for e in done.entries if e.request is not None and _belongs(e, request) and e.name != "backward"]
-        known = dict(names)
-        results: list[tuple[Entry, str, Node]] = []
-        for entry in mine:
+    for request in program.requests:
+        results = []
+        for entry in done.entries:
+            if entry.request != request or entry.name == "backward":
+                continue
             for result, node in entry.results:
-                if request.kind == "gradient" and result == request.output and result not in entry.request.wrt:  # type: ignore[union-attr]
-                    continue  # the value
-                if _is_step(entry) and (is_zero(node) or definitions[result] not in passed):
-                    continue  # the way leads past this definition
-                results.append((entry, result, node))
-                if steps and request.kind == "gradient" and not isinstance(node, Tensor):
-                    known.setdefault(node, heading(entry, result, "unicode"))
-        found.append(Answer(request, _title(request), tuple(results), known, taken, form))
+                is_value = request.kind == "gradient" and result == request.output and result not in request.wrt
+                if not is_value:
+                    results.append((entry, result, node))
+        found.append(Answer(request, _title(request), tuple(results), names, taken, form))
     return found
 
 
@@ -242,17 +228,6 @@ def asked(program: Program, of: str | None, wrt: str | None) -> tuple[Request, .
     return tuple(Request(kind, output, (name,), name=f"% {name}") for name in names)
 
 
-def _belongs(entry: Entry, request: Request) -> bool:
-    assert entry.request is not None
-    return entry.request == request or (
-        _is_step(entry) and entry.request.span == request.span and entry.request.output == request.output
-    )
-
-
-def _is_step(entry: Entry) -> bool:
-    return entry.request is not None and (entry.request.name or "").startswith(_STEP)
-
-
 def _title(request: Request) -> str:
     if request.derived:
         return f"gradient of {request.output} as derived: the formulas of its derivation"
@@ -261,20 +236,3 @@ def _title(request: Request) -> str:
     layout = request.layout or "jacobian"
     about = _LAYOUTS.get(layout, "axes as in the differential")
     return f"jacobian of {request.output}: layout {layout}, {about}"
-
-
-def _on_the_way(program: Program, request: Request) -> list[Request]:
-    """Requests for the gradients by the definitions between the target and what it is differentiated by, last first."""
-    definitions = dict(program.definitions)
-    target = definitions.get(request.output)
-    if request.kind != "gradient" or target is None:
-        return []
-    sources: dict[str, Node] = {**definitions, **{tensor.name: tensor for tensor in program.arguments}}
-    below = set(topological([target]))
-    tainted = depends_on([target], [sources[name] for name in request.wrt if name in sources])
-    between = [
-        name
-        for name, node in program.definitions
-        if node in below and node in tainted and node is not target and name not in request.wrt
-    ]
-    return [replace(request, wrt=(name,), name=f"{_STEP} {number}") for number, name in enumerate(reversed(between))]

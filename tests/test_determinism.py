@@ -37,7 +37,7 @@ for path in sys.argv[2:]:
     (folder / f"{name}.plan").write_text(show(done.plan), encoding="utf-8")
     (folder / f"{name}.explain").write_text("\\n".join(map(str, map(astuple, explain(done.plan)))), encoding="utf-8")
     for style in ("unicode", "ascii", "latex"):
-        text = "\\n".join(formulas.typeset for formulas in derived(program, options, style, steps=True))
+        text = "\\n".join(formulas.typeset for formulas in derived(program, options, style))
         (folder / f"{name}.{style}").write_text(text, encoding="utf-8")
 """
 

@@ -13,12 +13,13 @@ from pathlib import PurePath
 from bracketc import compiler
 from bracketc.cli.pages import derive_page
 from bracketc.cli.sources import file_argument, options, size_options, standalone_option
-from bracketc.cli.steps import show_steps
-from bracketc.cli.steps import show_steps
+from bracketc.cli.steps import show_steps, step_blocks
 from bracketc.cli.terminal import Terminal
 from bracketc.derivation import Formulas, answers, asked, derived
 from bracketc.emit.latex import document
-from bracketc.errors import SourceError
+from bracketc.emit.programs import program_text
+from bracketc.errors import SourceError, UnsupportedError
+from bracketc.ir.program import Program
 
 NAME = "derive"
 READS_SOURCE = True
@@ -30,6 +31,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--wrt", metavar="W[,b]", help="by these names (default: every parameter)")
     command.add_argument("--steps", action="store_true", help="show how: a derivation that `verify` accepts")
     command.add_argument("--program", action="store_true", help="with --steps: the file above it, for `verify` to read")
+    command.add_argument("--definitions", action="store_true", help="no derivative: every definition, in the chosen --form")
     command.add_argument("--format", choices=("unicode", "ascii", "latex", "html"), default="unicode")
     command.add_argument("--form", choices=("auto", "matrix", "index", "bracket"), default="auto", help="notation of products")
     standalone_option(command)
@@ -39,6 +41,8 @@ def arguments(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Print the formulas."""
     program = compiler.load(arguments.file)
+    if arguments.definitions:
+        return _definitions(program, arguments, terminal)
     if arguments.of or arguments.wrt:
         program = replace(program, requests=asked(program, arguments.of, arguments.wrt))
     elif not program.requests:
@@ -46,7 +50,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.format == "html":
         settings = options(arguments)
         with terminal.working("deriving"):
-            text = derive_page(program, settings, answers(program, settings, arguments.steps, arguments.form))
+            blocks = step_blocks(program, arguments.form) if arguments.steps else []
+            text = derive_page(program, settings, answers(program, settings, arguments.form), blocks)
         terminal.data({"ok": True, "format": "html", "page": text})
         terminal.text(text.rstrip("\n"))
         return 0
@@ -61,6 +66,18 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.format == "latex" and arguments.standalone:
         text = document(PurePath(arguments.file).name, text).rstrip("\n")
     terminal.text(text)
+    return 0
+
+
+def _definitions(program: Program, arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """The program itself, a source file in Unicode and ASCII."""
+    if arguments.format == "html":
+        raise UnsupportedError("--definitions prints unicode, ascii or latex; the page of --format html shows them beside the derivatives")
+    text = program_text(program, arguments.format, arguments.form)
+    if arguments.format == "latex" and arguments.standalone:
+        text = document(PurePath(arguments.file).name, text)
+    terminal.data({"ok": True, "format": arguments.format, "program": text})
+    terminal.text(text.rstrip("\n"))
     return 0
 
 

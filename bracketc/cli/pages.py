@@ -17,14 +17,15 @@ from bracketc.emit.mathml import math
 from bracketc.emit.page import CheckRowView, CheckView, PageView, PlanView, RowView, page, plain
 from bracketc.emit.proofs import proof_views, tally
 from bracketc.emit.statements import statement_views
-from bracketc.errors import BracketError
+from bracketc.errors import BracketError, Source
 from bracketc.ir.program import Program
 from bracketc.ir.sizes import bind_sizes
+from bracketc.lang.claims import elaborate_derivations
 from bracketc.lang.parser import parse_file
 from bracketc.lang.syntax import SyntaxFile
 from bracketc.options import Options
 from bracketc.plan.explain import Explanation, Row, explain
-from bracketc.proof.verify import Proof
+from bracketc.proof.verify import Proof, verify_derivations
 from bracketc.version import VERSION
 
 KINDS = {"Contract": "×", "Map": "·", "Loop": "↻"}
@@ -36,9 +37,16 @@ def file_title(program: Program) -> str:
     return plain(PurePath(program.source.filename).name)
 
 
-def derive_page(program: Program, settings: Options, found: Sequence[Answer]) -> str:
-    """The formulas of requests with the graphs of their brackets, their plan, and the check of their values."""
+def derive_page(program: Program, settings: Options, found: Sequence[Answer], blocks: Sequence[str] = ()) -> str:
+    """The formulas of requests with the graphs of their brackets, their plan, the check of their values, and the
+    derivations of the file, each step with its verdict.
+
+    ``blocks`` are further derivations as source text: bracketc's own.
+    """
     done = compiler.stages(program, settings)
+    text = "\n\n".join((program.source.text.rstrip("\n"), *blocks))
+    tree = parse_file(Source(text, program.source.filename))
+    proofs = verify_derivations(elaborate_derivations(tree))
     explained = explain(done.plan)
     asked = [entry.name for answer in found for entry, _, _ in answer.results]
     functions = [e for e in explained if e.entry in (*asked, "forward", "backward")]
@@ -52,8 +60,9 @@ def derive_page(program: Program, settings: Options, found: Sequence[Answer]) ->
         PageView(
             name,
             f"derivatives by bracketc {VERSION}",
-            statements=statement_views(parse_file(program.source)),
+            statements=statement_views(tree),
             formulas=formulas_views(found),
+            proofs=proof_views(tree, proofs),
             plans=plan_views(functions, asked),
             plan_note=f"planned at {planned_at(done)}",
             check=check_view(program, settings, lefts),

@@ -14,6 +14,7 @@ from bracketc.cli.pages import Verified, verify_page
 from bracketc.cli.sources import file_argument, read_source, standalone_option
 from bracketc.cli.terminal import Terminal, aligned, record
 from bracketc.emit.latex import document
+from bracketc.emit.marks import latex_text
 from bracketc.emit.proofs import latex_proofs, plain_step, tally
 from bracketc.errors import BracketError, Diagnostic
 from bracketc.lang.claims import elaborate_derivations
@@ -75,10 +76,18 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def latex_text_of(judged: Sequence[Verified], standalone: bool) -> str:
-    """The derivations of all files as LaTeX."""
-    body = "\n\n".join(latex_proofs(found.tree, found.proofs) for found in judged if found.proofs)
-    title = ", ".join(PurePath(found.path).name for found in judged)
-    return document(title, body) if standalone else body
+    """The derivations of all files as LaTeX, under the name of each where they are several."""
+    parts = []
+    for found in judged:
+        name = PurePath(found.path).name
+        parts += [rf"\subsection*{{{latex_text(name)}}}"] if len(judged) > 1 else []
+        parts += [latex_proofs(found.tree, found.proofs)] if found.proofs else []
+    body = "\n\n".join(parts)
+    return document(_title(judged), body) if standalone else body
+
+
+def _title(judged: Sequence[Verified]) -> str:
+    return PurePath(judged[0].path).name if len(judged) == 1 else f"{len(judged)} files"
 
 
 def _print(path: str, proofs: Sequence[Proof], terminal: Terminal, style: str) -> None:

@@ -110,7 +110,7 @@ class _MathMLMarks:
 _SYMBOLS = {
     "⊙": r"\odot", "⊘": r"\oslash", "·": r"\cdot", "⊕": r"\oplus", "⊖": r"\ominus", "⊗": r"\otimes", "𝟏": r"\mathbf{1}",
     "δ": r"\delta", "∇": r"\nabla", "ι": r"\iota", "π": r"\pi", "<=": r"\le", ">=": r"\ge", "==": "=", "!=": r"\ne",
-    "∑": r"\sum", "∏": r"\prod", "…": r"\dots", "⟹": r"\Longrightarrow", "×": r"\times", "∈": r"\in",
+    "∑": r"\sum", "∏": r"\prod", "…": r"\dots", "⟹": r"\Longrightarrow", "×": r"\times", "∈": r"\in", "′": r"\prime",
     "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}",
 }  # fmt: skip
 _WORDS = frozenset(("exp", "ln", "sin", "cos", "tan", "sinh", "cosh", "tanh", "max", "min", "det"))
