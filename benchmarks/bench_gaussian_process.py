@@ -23,7 +23,7 @@ def data(rng: np.random.Generator, sizes: Sizes) -> Arrays:
     }
 
 
-def by_hand(X: Array, y: Array, l: Array, s: Array, e: Array) -> Result:  # noqa: E741
+def by_hand(X: Array, y: Array, l: Array, s: Array, e: Array) -> Result:
     """∇[K](J) = 0.5 (inv(K) - w w^T) from one Cholesky factorisation; distances by coordinates."""
     samples = len(y)
     z = X * np.exp(-l)
@@ -42,7 +42,7 @@ def by_hand(X: Array, y: Array, l: Array, s: Array, e: Array) -> Result:  # noqa
     return value, (by_l, 2 * by_signal.sum(), 2 * noise * np.trace(by_k))
 
 
-def torch_loss(torch: Any, X: Any, y: Any, l: Any, s: Any, e: Any) -> Any:  # noqa: E741
+def torch_loss(torch: Any, X: Any, y: Any, l: Any, s: Any, e: Any) -> Any:
     """The loss in PyTorch."""
     z = X * torch.exp(-l)
     squares = z.square().sum(1)
@@ -53,7 +53,7 @@ def torch_loss(torch: Any, X: Any, y: Any, l: Any, s: Any, e: Any) -> Any:  # no
     return 0.5 * y @ w + torch.log(torch.diagonal(factor)).sum() + 0.5 * len(y) * float(np.log(2 * np.pi))
 
 
-def jax_loss(jax: Any, X: Any, y: Any, l: Any, s: Any, e: Any) -> Any:  # noqa: E741
+def jax_loss(jax: Any, X: Any, y: Any, l: Any, s: Any, e: Any) -> Any:
     """The loss in JAX."""
     jnp = jax.numpy
     z = X * jnp.exp(-l)

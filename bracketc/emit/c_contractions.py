@@ -16,9 +16,10 @@ from bracketc.emit.c_views import (
     LoopView,
     ProductShareView,
     TableView,
+    UnrolledView,
 )
 from bracketc.ir.dims import Dim
-from bracketc.loops.kernel import Contraction, Epilogue, EpilogueOperand, Group
+from bracketc.loops.kernel import Contraction, Epilogue, EpilogueOperand, Group, Reference
 
 
 @dataclass
@@ -32,9 +33,14 @@ class Epilogues:
         return tuple(self.known.values())
 
 
-def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues) -> ContractionView:
+def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues) -> ContractionView | UnrolledView:
     """The view of a contraction; ``epilogues`` gets its tile function."""
     with c.block():
+        lanes = "1"
+        if statement.form == "lanes":
+            c.functions.add("contract_lanes")
+            lanes = c.dim(statement.batch[-1].extent)
+            statement = _first_lane(statement)
         c.new_labels(axis.label for axis in statement.batch)
         tables: list[TableView] = []
         a_m, c_m = _axes(statement.m, c, tables)
@@ -57,6 +63,8 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
             "alpha": number_text(statement.alpha, c.ctype),
             "accumulate": str(int(statement.accumulate)),
         }
+        if statement.form == "unrolled":
+            return _unrolled(statement, c)
         need = f"brk_round_up(contract_bytes_{c.s}({m}, {n}, {k}), BRK_CACHE_LINE)"
         c.scratch[" + ".join([need, *(f"{as_factor(t.count)} * (int64_t)sizeof(int64_t)" for t in tables)])] = None
         name, fields = "", tuple[FieldView, ...]()
@@ -81,7 +89,60 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
             c.s,
             share,
             area,
+            lanes,
         )
+
+
+def _first_lane(statement: Contraction) -> Contraction:
+    """The product in the first lane, the label of the lanes taken out."""
+    label = statement.batch[-1].label
+
+    def first(reference: Reference) -> Reference:
+        address = reference.address
+        return replace(reference, address=replace(address, terms=tuple(t for t in address.terms if t[0] != label)))
+
+    a, b, c = first(statement.a), first(statement.b), first(statement.c)
+    return replace(statement, batch=statement.batch[:-1], a=a, b=b, c=c)
+
+
+def _unrolled(statement: Contraction, c: CFunction) -> UnrolledView:
+    """A product written out, each of its loops over a known number."""
+
+    def strides(group: Group) -> tuple[str, str]:
+        first, second = group.strides[0] if group.strides else (Dim.of(0), Dim.of(0))
+        return c.dim(first), c.dim(second)
+
+    a_m, c_m = strides(statement.m)
+    b_n, c_n = strides(statement.n)
+    a_k, b_k = strides(statement.k)
+    loops = [LoopView(c.label(axis.label), c.dim(axis.extent)) for axis in statement.batch]
+    share = None
+    if statement.divided:
+        share = ProductShareView(c.scope.fresh("share"), loops[0].extent, "1", "1")
+        loops[0] = replace(loops[0], first=f"{share.name}.first", extent=f"{share.name}.last")
+    alpha = number_text(statement.alpha, c.ctype)
+    return UnrolledView(
+        "c/contraction_unrolled.c.j2",
+        bracket_text(statement.bracket),
+        tuple(loops),
+        c.dim(statement.m.extent),
+        c.dim(statement.n.extent),
+        c.dim(statement.k.extent),
+        c.pointer(statement.a),
+        c.pointer(statement.b),
+        c.pointer(statement.c),
+        a_m,
+        a_k,
+        b_k,
+        b_n,
+        c_m,
+        c_n,
+        "" if statement.alpha == 1 else f"{alpha} * ",
+        statement.accumulate,
+        c.ctype.real,
+        c.s,
+        share,
+    )
 
 
 def _axes(group: Group, c: CFunction, tables: list[TableView]) -> tuple[str, str]:

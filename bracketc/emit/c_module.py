@@ -297,6 +297,8 @@ class _Writer:
         parts.append(functions_text(kernels, dtype, self.used))
         if contracts:
             parts += [render(f"c/{part}.j2", v=kernels) for part in _CONTRACTIONS]
+        if "contract_lanes" in self.used:
+            parts.append(render("c/contract_lanes.c.j2", v=kernels))
         parts.append(matrices_text(kernels, self.used))
         return "\n".join(part for part in parts if part).rstrip("\n")
 

@@ -192,6 +192,34 @@ class ContractionView:
     share: ProductShareView | None
     area: str
     """First and last row, first and last column."""
+    lanes: str
+    """How many products lie side by side: ``1``, or the extent of the vector label."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnrolledView:
+    """A product of known, small numbers of rows, columns and sums; ``alpha`` ends with the operator, or is empty."""
+
+    template: str
+    bracket: str
+    loops: tuple[LoopView, ...]
+    m: str
+    n: str
+    k: str
+    a: str
+    b: str
+    c: str
+    a_m: str
+    a_k: str
+    b_k: str
+    b_n: str
+    c_m: str
+    c_n: str
+    alpha: str
+    accumulate: bool
+    real: str
+    s: str
+    share: ProductShareView | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,9 @@ _MATRICES: dict[str, tuple[str, ...]] = {
 """Operations on one matrix, under the names of the schedule, each after what it needs; they stand behind the contractions, which
 do most of their work."""
 
+_PRODUCTS = frozenset(("contract_lanes",))
+"""Forms of contractions that only some modules need."""
+
 _ALONE = frozenset(("small", "spoil"))
 """Those that need no contraction."""
 
@@ -120,7 +123,7 @@ def functions_text(view: KernelView, dtype: str, used: Iterable[str]) -> str:
     parts += [render(f"c/math/{name}.h.j2", v=view, m=constants) for name in _NEEDS if name in wanted]
     parts += [render("c/math/libm1.h.j2", v=view, f=name) for name in LIBM_1 if name in wanted]
     parts += [render("c/math/libm2.h.j2", v=view, f=name) for name in LIBM_2 if name in wanted]
-    unknown = wanted.difference(_LANES, _NEEDS, _MATRICES, LIBM_1, LIBM_2)
+    unknown = wanted.difference(_LANES, _NEEDS, _MATRICES, _PRODUCTS, LIBM_1, LIBM_2)
     assert not unknown, f"no vector function {sorted(unknown)}"
     return "\n".join(parts)
 

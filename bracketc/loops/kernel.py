@@ -156,6 +156,9 @@ class Fill:
     divided: bool = False
 
 
+Form = OneOf["tiles", "lanes", "unrolled"]
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Labels that act as one index of a contraction, outermost first, merged where strides allow.
@@ -199,6 +202,9 @@ class Contraction:
 
     ``m.strides`` are those of (a, c), ``n.strides`` of (b, c), ``k.strides`` of (a, b). The references hold the part
     of the addresses that depends on the batch labels. Threads divide the outermost batch label, or rows and columns.
+
+    ``form`` is how the loops are written: ``tiles`` of registers; ``lanes``, where the last batch label is contiguous in all three
+    operands and so the vector label; ``unrolled``, for a few rows, columns and sums of known size. Only tiles have an epilogue.
     """
 
     batch: tuple[Axis, ...]
@@ -213,6 +219,7 @@ class Contraction:
     epilogue: Epilogue | None
     bracket: str = ""
     divided: bool = False
+    form: Form = "tiles"
 
 
 @dataclass(frozen=True, slots=True)

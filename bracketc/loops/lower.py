@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Labels, Shape
@@ -21,6 +22,7 @@ from bracketc.loops.kernel import (
     EpilogueOperand,
     Factorise,
     Fill,
+    Form,
     Group,
     Indirect,
     Kernel,
@@ -37,6 +39,12 @@ from bracketc.plan.schedule import Buffer, Instruction, Mode, Product, Schedule
 
 _ZERO = Dim.of(0)
 _ONE = Dim.of(1)
+
+LEAST_LANES = 4
+"""Products side by side that are worth a vector."""
+
+MOST_UNROLLED = 256
+"""Multiplications of a product that is written out rather than called: about as long as a call takes."""
 
 
 def lower(schedule: Schedule) -> Kernel:
@@ -314,6 +322,8 @@ class _Lowering:
             split = True  # a tile knows its rows and columns, not the labels
         plain = len(step.program) == 1 and not others and primary is not None
         shapes = [self.shape_of(p, step, names, extents) for p in step.products]
+        if shapes[-1].form(row_major(tuple(extents[x] for x in output)), extents) != "tiles":
+            split = True
         if not plain and not split:
             # The epilogue addresses the tile by (i, j): both groups must be one stride for all that it touches.
             stored = [self.reference(s.target, s.labels, names) for s in others]
@@ -656,12 +666,33 @@ class _ProductShape:
         addresses = [r.address for r in references]
         return all(len(group_of(labels, extents, addresses).extents) <= 1 for labels in (self.m, self.n))
 
+    def form(self, strides: Sequence[Dim], extents: Mapping[int, Dim]) -> Form:
+        """How the loops are best written, for a result with ``strides`` along ``output``.
+
+        A batch label that is contiguous everywhere leaves no label along which rows, columns or sums would be: the lanes of a
+        vector are as many products. With few rows, columns and sums of known size, a call costs more than what it computes.
+        """
+        c = Address(_ZERO, tuple(zip(self.output, strides, strict=True)))
+        addresses = [self.a.address, self.b.address, c]
+        lanes = [x for x in self.batch if all(address.stride(x) is _ONE for address in addresses)]
+        if lanes:
+            return "lanes" if extents[lanes[0]].constant not in range(LEAST_LANES) else "tiles"
+        counts = [extents[x].constant for x in (*self.m, *self.n, *self.k)]
+        groups = [group_of(self.m, extents, [self.a.address, c]), group_of(self.n, extents, [self.b.address, c])]
+        groups.append(group_of(self.k, extents, [self.a.address, self.b.address]))
+        known = self.batch and all(count is not None for count in counts) and all(len(g.extents) <= 1 for g in groups)
+        return "unrolled" if known and prod(count or 0 for count in counts) <= MOST_UNROLLED else "tiles"
+
     def contraction(
         self, c: Reference, extents: Mapping[int, Dim], accumulate: bool, epilogue: Epilogue | None, bracket: str
     ) -> Contraction:
         a, b = self.a.address, self.b.address
+        form = self.form([c.address.stride(x) for x in self.output], extents)
+        batch = self.batch
+        if form == "lanes":
+            batch = tuple(sorted(batch, key=lambda x: a.stride(x) is _ONE))
         return Contraction(
-            tuple(Axis(x, extents[x]) for x in self.batch),
+            tuple(Axis(x, extents[x]) for x in batch),
             Reference(self.a.storage, _only(a, self.batch)),
             Reference(self.b.storage, _only(b, self.batch)),
             Reference(c.storage, _only(c.address, self.batch)),
@@ -672,6 +703,7 @@ class _ProductShape:
             accumulate,
             epilogue,
             bracket,
+            form=form,
         )
 
     def epilogue(

@@ -71,7 +71,8 @@ def _statements(body: Sequence[Statement]) -> Iterator[str]:
                 sign = "+=" if statement.accumulate else "="
                 a, b, c = (_reference(r) for r in (statement.a, statement.b, statement.c))
                 groups = f"m {_group(statement.m)}  n {_group(statement.n)}  k {_group(statement.k)}"
-                head = f"contract {batch + ': ' if batch else ''}"
+                form = "" if statement.form == "tiles" else f" {statement.form}"
+                head = f"contract{form} {batch + ': ' if batch else ''}"
                 yield f"{head}{c} {sign} {statement.alpha} · {a} · {b}  {groups}"
                 if statement.epilogue is not None:
                     loads = [_operand(o) for o in statement.epilogue.operands]

@@ -160,6 +160,12 @@ def _contraction(statement: Contraction, kernel: Kernel, known: set[Storage]) ->
         _require(len(group.extents) == len(group.strides), "a group without strides", statement)
         _require(all(len(strides) == 2 for strides in group.strides), "a group of other operands", statement)
     epilogue = statement.epilogue
+    if statement.form != "tiles":
+        _require(epilogue is None, "an epilogue without a tile", statement)
+        _require(bool(labels), "no batch label", statement)
+    if statement.form == "lanes":
+        for reference in (statement.a, statement.b, statement.c):
+            _require(reference.address.stride(labels[-1]).constant == 1, "lanes with a stride", statement)
     if epilogue is not None:
         _program(epilogue.program, len(epilogue.operands), (), statement)
         for operand in epilogue.operands:

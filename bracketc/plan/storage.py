@@ -69,8 +69,6 @@ def arranged(steps: Sequence[Step], fixed: Iterable[Buffer], hints: Hints) -> tu
     )
     records = [step for step in inner if isinstance(step, Map | Contract)]
     orders = _Search(records, _movable(inner, frozenset(fixed)), hints).descend()
-    if not orders:
-        return inner
     renamed = {buffer: Buffer(buffer.name, _permuted(buffer.shape, order), buffer.dtype) for buffer, order in orders.items()}
     placed = (_placed(step, orders) if isinstance(step, Map | Contract) else step for step in inner)
     return tuple(rename(step, lambda buffer: renamed.get(buffer, buffer)) for step in placed)
@@ -269,7 +267,7 @@ def _permuted(items: Sequence[Dim], order: Order) -> tuple[Dim, ...]:
 
 
 def _placed(record: Map | Contract, orders: Mapping[Buffer, Order]) -> Map | Contract:
-    """``record`` with its references as the buffers lie, its loops in the order of its largest store."""
+    """``record`` with its references as the buffers lie, its loops and its tile in the order of its largest store."""
 
     def turned(buffer: Buffer, labels: Labels) -> Labels:
         order = orders.get(buffer)
@@ -278,7 +276,7 @@ def _placed(record: Map | Contract, orders: Mapping[Buffer, Order]) -> Map | Con
     def access(found: Access) -> Access:
         return Access(found.buffer, turned(found.buffer, found.labels))
 
-    if not any(buffer in orders for buffer, _ in _named(record)):
+    if isinstance(record, Map) and not any(buffer in orders for buffer, _ in _named(record)):
         return record
     operands = tuple(access(operand) for operand in record.operands)
     stores = tuple(replace(store, labels=turned(store.target, store.labels)) for store in record.stores)
@@ -289,5 +287,6 @@ def _placed(record: Map | Contract, orders: Mapping[Buffer, Order]) -> Map | Con
 
 
 def _walk(labels: Labels, stores: Sequence[Store]) -> Labels:
-    """``labels`` in the order of the first store that has them all, else as they are."""
-    return next((store.labels for store in stores if len(store.labels) == len(labels)), labels)
+    """``labels`` in the order of a store that has them all, rather as they are."""
+    whole = [store.labels for store in stores if len(store.labels) == len(labels)]
+    return labels if labels in whole or not whole else whole[0]

@@ -1968,7 +1968,7 @@ size_t GAUSSIAN_PROCESS_NAME(backward_workspace)(const gaussian_process_dims *di
    reads    X, y, l, s, e, bar_J
    writes   grad_l, grad_s, grad_e
    reads    residuals: saved, saved_2, saved_3, lu_K, solve_K
-   flops    4 D N + 4 D N N + D + 2 N + 8 N N + N N N + 5 */
+   flops    4 D N + 4 D N N + D + N + 8 N N + N N N + 4 */
 int GAUSSIAN_PROCESS_NAME(backward)(
     const gaussian_process_dims *dims, const gaussian_process_args *args, gaussian_process_results *results, void *residuals,
     void *workspace)
@@ -2020,23 +2020,19 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         }
     }
 
-    /* t1_ni = (1/2) bar_J y_n */
+    /* t1_ni = y_n */
     for (int64_t i = 0; i < 1; ++i) {
         float *const t1_row = t1 + i;
-        const vec_f32 v1 = splat_f32(0.5f);
-        const vec_f32 v2 = splat_f32(bar_J[0]);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(y + j);
-            const vec_f32 v3 = v1 * v2 * v0;
-            store_f32(t1_row + j, v3);
+            store_f32(t1_row + j, v0);
         }
         if (j < N) {
             const int64_t rest = N - j;
             const mask_f32 tail = mask_first_f32(rest);
             const vec_f32 v0 = load_masked_f32(y + j, tail);
-            const vec_f32 v3 = v1 * v2 * v0;
-            store_masked_f32(t1_row + j, tail, v3);
+            store_masked_f32(t1_row + j, tail, v0);
         }
     }
 
@@ -2060,7 +2056,7 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         }
     }
 
-    /* t2_ni = (1/2) bar_J inv_K_in + (-1 solve_K_2_nj solve_K_ij | ni); t3_ni = t2_ni saved_3_ni; t4 = sum(t3_ni) */
+    /* t2_ni = inv_K_in + (-1 solve_K_2_nj solve_K_ij | ni); t3_ni = (1/2) bar_J t2_ni saved_3_ni; t4 = sum(t3_ni) */
     {
         const contraction_f32 product = {
             .m = N,
@@ -2087,15 +2083,14 @@ int GAUSSIAN_PROCESS_NAME(backward)(
             for (int64_t j = 0; j < N; ++j) {
                 const float v0 = t2_tile[i * N + j];
                 const float v1 = inv_K[j * N + i];
-                const float v2 = 0.5f;
-                const float v3 = bar_J[0];
-                const float v4 = v2 * v3 * v1;
-                const float v5 = v4 + v0;
-                const float v6 = saved_3[i * N + j];
-                const float v7 = v5 * v6;
-                t2[i * N + j] = v5;
-                t3[i * N + j] = v7;
-                sum = sum + v7;
+                const float v2 = v1 + v0;
+                const float v3 = saved_3[i * N + j];
+                const float v4 = 0.5f;
+                const float v5 = bar_J[0];
+                const float v6 = v4 * v5 * v2 * v3;
+                t2[i * N + j] = v2;
+                t3[i * N + j] = v6;
+                sum = sum + v6;
             }
         }
         t4[0] = (float)sum;
@@ -2185,16 +2180,17 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         t8[0] = (float)sum;
     }
 
-    /* d_s = 2 t4; d_e = 2 t8 saved */
+    /* d_s = 2 t4; d_e = bar_J t8 saved */
     {
         const float v0 = 2.0f;
         const float v1 = t4[0];
         const float v2 = v0 * v1;
-        const float v3 = t8[0];
-        const float v4 = saved_[0];
-        const float v5 = v0 * v3 * v4;
+        const float v3 = bar_J[0];
+        const float v4 = t8[0];
+        const float v5 = saved_[0];
+        const float v6 = v3 * v4 * v5;
         d_s[0] = v2;
-        d_e[0] = v5;
+        d_e[0] = v6;
     }
 
     return GAUSSIAN_PROCESS_OK;
@@ -2263,7 +2259,7 @@ size_t GAUSSIAN_PROCESS_NAME(value_and_grad_workspace)(const gaussian_process_di
 /* J and its gradients by l, s, e, in one pass.
    reads    X, y, l, s, e
    writes   J, grad_l, grad_s, grad_e
-   flops    4 D N + 6 D N N + 2 D + 6 N + 15 N N + 2 N N N + 11 */
+   flops    4 D N + 6 D N N + 2 D + 5 N + 15 N N + 2 N N N + 10 */
 int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     const gaussian_process_dims *dims, const gaussian_process_args *args, gaussian_process_results *results, void *residuals,
     void *workspace)
@@ -2295,22 +2291,21 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     float *const t5 = (float *)(arena + slot[5]);
     float *const K = (float *)(arena + slot[6]);
     float *const t6 = (float *)(arena + slot[7]);
-    float *const t7 = (float *)(arena + slot[8]);
     float *const lu_K = (float *)(arena + slot[4]);
-    float *const solve_K = (float *)(arena + slot[9]);
-    float *const w = (float *)(arena + slot[7]);
-    float *const t8 = (float *)(arena + slot[10]);
+    float *const solve_K = (float *)(arena + slot[8]);
+    float *const w = (float *)(arena + slot[9]);
+    float *const t7 = (float *)(arena + slot[10]);
     float *const logdet_K = (float *)(arena + slot[11]);
     float *const inv_K = (float *)(arena + slot[6]);
-    float *const solve_K_2 = (float *)(arena + slot[7]);
-    float *const t9_tile = (float *)(arena + slot[14]);
-    float *const t9 = (float *)(arena + slot[4]);
-    float *const t10 = (float *)(arena + slot[12]);
-    float *const t11 = (float *)(arena + slot[13]);
-    float *const t12 = (float *)(arena + slot[15]);
-    float *const t14 = (float *)(arena + slot[16]);
-    float *const t13 = (float *)(arena + slot[2]);
-    float *const t15 = (float *)(arena + slot[17]);
+    float *const solve_K_2 = (float *)(arena + slot[9]);
+    float *const t8_tile = (float *)(arena + slot[14]);
+    float *const t8 = (float *)(arena + slot[4]);
+    float *const t9 = (float *)(arena + slot[12]);
+    float *const t10 = (float *)(arena + slot[13]);
+    float *const t11 = (float *)(arena + slot[15]);
+    float *const t13 = (float *)(arena + slot[16]);
+    float *const t12 = (float *)(arena + slot[2]);
+    float *const t14 = (float *)(arena + slot[17]);
     char *const scratch = arena + slot[18];
 
     /* t1 = exp(2 e) */
@@ -2420,25 +2415,6 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         }
     }
 
-    /* t7_ni = (1/2) y_n */
-    for (int64_t i = 0; i < 1; ++i) {
-        float *const t7_row = t7 + i;
-        const vec_f32 v1 = splat_f32(0.5f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(y + j);
-            const vec_f32 v2 = v1 * v0;
-            store_f32(t7_row + j, v2);
-        }
-        if (j < N) {
-            const int64_t rest = N - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(y + j, tail);
-            const vec_f32 v2 = v1 * v0;
-            store_masked_f32(t7_row + j, tail, v2);
-        }
-    }
-
     /* lu_K = lu(K) */
     for (int64_t i = 0; i < 1; ++i)
         lu_f32(N, K + i * N * N, lu_K + i * (N + N * N), scratch);
@@ -2474,7 +2450,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         }
     }
 
-    /* t8 = sum(y_n w_n) */
+    /* t7 = sum(y_n w_n) */
     {
         vec_f32 whole_sum = splat_f32(0.0f);
         for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
@@ -2497,7 +2473,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
             }
             whole_sum = whole_sum + sum;
         }
-        t8[0] = sum_lanes_f32(whole_sum);
+        t7[0] = sum_lanes_f32(whole_sum);
     }
 
     /* logdet_K = lu_logdet(lu_K) */
@@ -2514,9 +2490,9 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         }
     }
 
-    /* solve_K_2 = lu_solve_transposed(lu_K, t7) */
+    /* solve_K_2 = lu_solve_transposed(lu_K, t6) */
     for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = lu_solve_transposed_f32(N, 1, lu_K + i * (N + N * N), t7 + i * N, solve_K_2 + i * N, scratch);
+        const int64_t minor = lu_solve_transposed_f32(N, 1, lu_K + i * (N + N * N), t6 + i * N, solve_K_2 + i * N, scratch);
         if (minor) {
             if (brk_failure)
                 *brk_failure = (gaussian_process_failure){0, i, minor};
@@ -2524,7 +2500,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         }
     }
 
-    /* t9_ni = (1/2) inv_K_in + (-1 solve_K_2_nj solve_K_ij | ni); t10_ni = t9_ni t5_ni; t11 = sum(t10_ni) */
+    /* t8_ni = inv_K_in + (-1 solve_K_2_nj solve_K_ij | ni); t9_ni = (1/2) t8_ni t5_ni; t10 = sum(t9_ni) */
     {
         const contraction_f32 product = {
             .m = N,
@@ -2536,7 +2512,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
             .b = solve_K,
             .b_k = {1, NULL},
             .b_n = {1, NULL},
-            .c = t9_tile,
+            .c = t8_tile,
             .c_m = {N, NULL},
             .c_n = {1, NULL},
             .alpha = -1.0f,
@@ -2549,108 +2525,107 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         double sum = 0.0f;
         for (int64_t i = 0; i < N; ++i) {
             for (int64_t j = 0; j < N; ++j) {
-                const float v0 = t9_tile[i * N + j];
+                const float v0 = t8_tile[i * N + j];
                 const float v1 = inv_K[j * N + i];
-                const float v2 = 0.5f;
-                const float v3 = v2 * v1;
-                const float v4 = v3 + v0;
-                const float v5 = t5[i * N + j];
-                const float v6 = v4 * v5;
-                t9[i * N + j] = v4;
-                t10[i * N + j] = v6;
-                sum = sum + v6;
+                const float v2 = v1 + v0;
+                const float v3 = t5[i * N + j];
+                const float v4 = 0.5f;
+                const float v5 = v4 * v2 * v3;
+                t8[i * N + j] = v2;
+                t9[i * N + j] = v5;
+                sum = sum + v5;
             }
+        }
+        t10[0] = (float)sum;
+    }
+
+    /* t11 = sum(t8_nn) */
+    {
+        double sum = 0.0f;
+        for (int64_t i = 0; i < N; ++i) {
+            const float v0 = t8[i * (N + 1)];
+            sum = sum + v0;
         }
         t11[0] = (float)sum;
     }
 
-    /* t12 = sum(t9_nn) */
-    {
-        double sum = 0.0f;
-        for (int64_t i = 0; i < N; ++i) {
-            const float v0 = t9[i * (N + 1)];
-            sum = sum + v0;
-        }
-        t12[0] = (float)sum;
-    }
-
-    /* J = (1/2) (ln(6.283185307179586) N + t8 + logdet_K); d_s = 2 t11; d_e = 2 t12 t1 */
+    /* J = (1/2) (ln(6.283185307179586) N + t7 + logdet_K); d_s = 2 t10; d_e = t11 t1 */
     {
         const float v0 = 6.283185307179586f;
         const float v1 = vlog_f32(splat_f32(v0))[0];
         const float v2 = (float)N;
         const float v3 = v1 * v2;
-        const float v4 = t8[0];
+        const float v4 = t7[0];
         const float v5 = logdet_K[0];
         const float v6 = v3 + v4 + v5;
         const float v7 = 0.5f;
         const float v8 = v7 * v6;
         const float v9 = 2.0f;
-        const float v10 = t11[0];
+        const float v10 = t10[0];
         const float v11 = v9 * v10;
-        const float v12 = t12[0];
+        const float v12 = t11[0];
         const float v13 = t1[0];
-        const float v14 = v9 * v12 * v13;
+        const float v14 = v12 * v13;
         J[0] = v8;
         d_s[0] = v11;
         d_e[0] = v14;
     }
 
     for (int64_t i = 0; i < D * N; ++i)
-        t14[i] = 0.0f;
+        t13[i] = 0.0f;
 
-    /* t13_nd = sum(-t10_ni t3_ndi); t14_di = sum(-t10_ni t3_ndi) */
+    /* t12_nd = sum(-t9_ni t3_ndi); t13_di = sum(-t9_ni t3_ndi) */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < D; ++j) {
-            float *const t10_row = t10 + i * N;
+            float *const t9_row = t9 + i * N;
             float *const t3_row = t3 + i * D * N + j * N;
-            float *const t14_row = t14 + j * N;
+            float *const t13_row = t13 + j * N;
             vec_f32 sum = splat_f32(0.0f);
             int64_t k = 0;
             for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t10_row + k);
+                const vec_f32 v0 = load_f32(t9_row + k);
                 const vec_f32 v1 = load_f32(t3_row + k);
                 const vec_f32 v2 = v0 * v1;
                 const vec_f32 v3 = -v2;
-                const vec_f32 held = load_f32(t14_row + k);
+                const vec_f32 held = load_f32(t13_row + k);
                 sum = sum + v3;
-                store_f32(t14_row + k, held + v3);
+                store_f32(t13_row + k, held + v3);
             }
             if (k < N) {
                 const int64_t rest = N - k;
                 const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t10_row + k, tail);
+                const vec_f32 v0 = load_masked_f32(t9_row + k, tail);
                 const vec_f32 v1 = load_masked_f32(t3_row + k, tail);
                 const vec_f32 v2 = v0 * v1;
                 const vec_f32 v3 = -v2;
-                const vec_f32 held = load_masked_f32(t14_row + k, tail);
+                const vec_f32 held = load_masked_f32(t13_row + k, tail);
                 sum = sum + keep_first_f32(v3, rest, 0.0f);
-                store_masked_f32(t14_row + k, tail, held + v3);
+                store_masked_f32(t13_row + k, tail, held + v3);
             }
-            t13[i * D + j] = sum_lanes_f32(sum);
+            t12[i * D + j] = sum_lanes_f32(sum);
         }
     }
 
     for (int64_t i = 0; i < D; ++i)
-        t15[i] = 0.0f;
+        t14[i] = 0.0f;
 
-    /* t15_d = sum(X_nd (t13_nd - t14_dn)) */
+    /* t14_d = sum(X_nd (t12_nd - t13_dn)) */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < D; ++j) {
-            const float v0 = t14[j * N + i];
-            const float v1 = t13[i * D + j];
+            const float v0 = t13[j * N + i];
+            const float v1 = t12[i * D + j];
             const float v2 = v1 - v0;
             const float v3 = X[i * D + j];
             const float v4 = v3 * v2;
-            t15[j] = t15[j] + v4;
+            t14[j] = t14[j] + v4;
         }
     }
 
-    /* d_l_d = -t15_d t2_d */
+    /* d_l_d = -t14_d t2_d */
     {
         int64_t i = 0;
         for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t15 + i);
+            const vec_f32 v0 = load_f32(t14 + i);
             const vec_f32 v1 = load_f32(t2 + i);
             const vec_f32 v2 = v0 * v1;
             const vec_f32 v3 = -v2;
@@ -2659,7 +2634,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         if (i < D) {
             const int64_t rest = D - i;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t15 + i, tail);
+            const vec_f32 v0 = load_masked_f32(t14 + i, tail);
             const vec_f32 v1 = load_masked_f32(t2 + i, tail);
             const vec_f32 v2 = v0 * v1;
             const vec_f32 v3 = -v2;

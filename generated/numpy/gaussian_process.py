@@ -225,20 +225,21 @@ def _backward_kernel(N, X, y, bar_J, saved, saved_2, saved_3, solve_K, d_l, d_s,
     K = saved * np.eye(N, dtype=_REAL)
     K += saved_3
     t1 = np.array(K.T, order="C")
-    # t2_ni = (1/2) bar_J y_n
+    # t2_ni = y_n
     t2 = np.empty((N, 1), _REAL)
-    t2[...] = (0.5 * bar_J * y)[:, None]
+    t2[...] = y[:, None]
     # inv_K = inv(K)
     inv_K = _linear_algebra(np.linalg.inv, "inv(K)", K)
     # solve_K_T = solve(t1, t2)
     solve_K_T = _linear_algebra(np.linalg.solve, "solve(K^T)", t1, t2)
-    # t3_ni = (1/2) bar_J inv_K_in + (-1 solve_K_T_nj solve_K_ij | ni)
-    # t4_ni = t3_ni saved_3_ni
+    # t3_ni = inv_K_in + (-1 solve_K_T_nj solve_K_ij | ni)
+    # t4_ni = (1/2) bar_J t3_ni saved_3_ni
     # t5 = sum(t4_ni)
-    t3 = bar_J * inv_K.T
-    t3 *= 0.5
-    t3 -= solve_K_T @ solve_K.T
-    t4 = t3 * saved_3
+    t3 = solve_K_T @ solve_K.T
+    np.subtract(inv_K.T, t3, out=t3)
+    t4 = bar_J * t3
+    t4 *= saved_3
+    t4 *= 0.5
     t5 = t4.sum()
     # t6_dn = sum(-t4_ni (Z_dn - Z_di)); t7_di = sum(-t4_ni (Z_dn - Z_di))
     negative = Z.T[:, :, None] - Z
@@ -253,9 +254,9 @@ def _backward_kernel(N, X, y, bar_J, saved, saved_2, saved_3, solve_K, d_l, d_s,
     np.negative(t8, out=d_l)
     # t9 = sum(t3_nn)
     t9 = t3.diagonal().sum()
-    # d_s = 2 t5; d_e = 2 t9 saved
+    # d_s = 2 t5; d_e = bar_J t9 saved
     d_s[()] = 2 * t5
-    d_e[()] = 2 * t9 * saved
+    d_e[()] = bar_J * t9 * saved
 
 
 @np.errstate(all="ignore")
@@ -280,44 +281,40 @@ def _value_and_grad_kernel(N, X, y, l, s, e, J, d_l, d_s, d_e):
     # t7_ni = y_n
     t7 = np.empty((N, 1), _REAL)
     t7[...] = y[:, None]
-    # t8_ni = (1/2) y_n
-    t8 = np.empty((N, 1), _REAL)
-    t8[...] = (0.5 * y)[:, None]
     # solve_K = solve(K, t7)
     solve_K = _linear_algebra(np.linalg.solve, "solve(K)", K, t7)
     # w_n = sum(solve_K_ni)
     w = solve_K.sum(axis=1)
-    # t9 = sum(y_n w_n)
-    t9 = y @ w
+    # t8 = sum(y_n w_n)
+    t8 = y @ w
     # logdet_K = logdet(K)
     logdet_K = np.linalg.slogdet(K)[1]
     # inv_K = inv(K)
     inv_K = _linear_algebra(np.linalg.inv, "inv(K)", K)
-    # solve_K_T = solve(t6, t8)
-    solve_K_T = _linear_algebra(np.linalg.solve, "solve(K^T)", t6, t8)
-    # t10_ni = (1/2) inv_K_in + (-1 solve_K_T_nj solve_K_ij | ni)
-    # t11_ni = t10_ni t5_ni
-    # t12 = sum(t11_ni)
-    t10 = 0.5 * inv_K.T
-    t10 -= solve_K_T @ solve_K.T
-    t11 = np.multiply(t5, t10, out=t5)
-    t12 = t11.sum()
-    # t13 = sum(t10_nn)
-    t13 = t10.diagonal().sum()
-    # J = (1/2) (ln(6.283185307179586) N + t9 + logdet_K); d_s = 2 t12; d_e = 2 t13 t1
-    J[()] = 0.5 * (np.log(_REAL(6.283185307179586)) * N + t9 + logdet_K)
-    d_s[()] = 2 * t12
-    d_e[()] = 2 * t13 * t1
-    # t14_nd = sum(-t11_ni t3_ndi); t15_di = sum(-t11_ni t3_ndi)
-    t3 *= t11[:, None, :]
+    # solve_K_T = solve(t6, t7)
+    solve_K_T = _linear_algebra(np.linalg.solve, "solve(K^T)", t6, t7)
+    # t9_ni = inv_K_in + (-1 solve_K_T_nj solve_K_ij | ni); t10_ni = (1/2) t9_ni t5_ni; t11 = sum(t10_ni)
+    t9 = solve_K_T @ solve_K.T
+    np.subtract(inv_K.T, t9, out=t9)
+    t5 *= t9
+    t10 = np.multiply(t5, 0.5, out=t5)
+    t11 = t10.sum()
+    # t12 = sum(t9_nn)
+    t12 = t9.diagonal().sum()
+    # J = (1/2) (ln(6.283185307179586) N + t8 + logdet_K); d_s = 2 t11; d_e = t12 t1
+    J[()] = 0.5 * (np.log(_REAL(6.283185307179586)) * N + t8 + logdet_K)
+    d_s[()] = 2 * t11
+    d_e[()] = t12 * t1
+    # t13_nd = sum(-t10_ni t3_ndi); t14_di = sum(-t10_ni t3_ndi)
+    t3 *= t10[:, None, :]
     negative = np.negative(t3, out=t3)
-    t14 = negative.sum(axis=2)
-    t15 = negative.sum(axis=0)
-    # t16_d = sum(X_nd (t14_nd - t15_dn))
-    t16 = np.einsum("ji,ji->i", X, t14 - t15.T)
-    # d_l_d = -t16_d t2_d
-    t16 *= t2
-    np.negative(t16, out=d_l)
+    t13 = negative.sum(axis=2)
+    t14 = negative.sum(axis=0)
+    # t15_d = sum(X_nd (t13_nd - t14_dn))
+    t15 = np.einsum("ji,ji->i", X, t13 - t14.T)
+    # d_l_d = -t15_d t2_d
+    t15 *= t2
+    np.negative(t15, out=d_l)
 
 
 def _converted(value, name, dtype, strict):
@@ -609,13 +606,12 @@ def backward(residuals, J=None, *, out=None, strict=False):
 
     Formulas
         E = Z 𝟏⟨N⟩ - (𝟏⟨N⟩_i Z_kj | ijk)
-        G = -solve(K^T, 0.5 bar_J y 𝟏⟨1⟩) @ solve(K, y 𝟏⟨1⟩)^T
-        S = 0.5 bar_J inv(K)^T + G
-        P = S ⊙ exp(2 s ⊖ 0.5 (E_ikj E_ikj | ij))
-        Q = -(E_ijk P_ik | ijk)
-        ∇[l](J) = -((X ⊙ ((Q_ijk | ij) - (Q_kji | ij)))^T @ 𝟏) ⊙ exp(-l)
-        ∇[s](J) = 2 sum(P)
-        ∇[e](J) = 2 tr(S) exp(2 e)
+        G = inv(K)^T - solve(K^T, y) w
+        S = 0.5 bar_J G ⊙ exp(2 s ⊖ 0.5 (E_ikj E_ikj | ij))
+        P = -(E_ijk S_ik | ijk)
+        ∇[l](J) = -((X ⊙ ((P_ijk | ij) - (P_kji | ij)))^T @ 𝟏) ⊙ exp(-l)
+        ∇[s](J) = 2 sum(S)
+        ∇[e](J) = bar_J tr(G) exp(2 e)
     """
     (
         N, X, y, J, saved_0, saved_1, saved_2, saved_3, l_out, s_out, e_out
@@ -701,12 +697,12 @@ def value_and_grad(X, y, l, s, e, *, out=None, strict=False):
 
     Formulas
         E = Z 𝟏⟨N⟩ - (𝟏⟨N⟩_i Z_kj | ijk)
-        G = 0.5 inv(K)^T - solve(K^T, 0.5 y 𝟏⟨1⟩) @ solve(K, y 𝟏⟨1⟩)^T
-        S = G ⊙ exp(2 s ⊖ 0.5 (E_ikj E_ikj | ij))
+        G = inv(K)^T - solve(K^T, y) w
+        S = 0.5 G ⊙ exp(2 s ⊖ 0.5 (E_ikj E_ikj | ij))
         P = -(E_ijk S_ik | ijk)
         ∇[l](J) = -((X ⊙ ((P_ijk | ij) - (P_kji | ij)))^T @ 𝟏) ⊙ exp(-l)
         ∇[s](J) = 2 sum(S)
-        ∇[e](J) = 2 tr(G) exp(2 e)
+        ∇[e](J) = tr(G) exp(2 e)
     """
     N, X, y, l, s, e, J_out, l_out, s_out, e_out = _value_and_grad_checked(X, y, l, s, e, out, strict)
     _value_and_grad_kernel(N, X, y, l, s, e, J_out, l_out, s_out, e_out)
@@ -869,12 +865,12 @@ _COUNTS = {
         12 * D * N + 12 * D + 32 * N + 24 * N * N + 36,
     ),
     "backward": lambda D=0, N=0: (
-        4 * D * N + 4 * D * N * N + D + 2 * N + 10 * N * N + 3 * N * N * N + 5,
+        4 * D * N + 4 * D * N * N + D + N + 10 * N * N + 3 * N * N * N + 4,
         32 * D * N + 20 * D + 24 * N + 48 * N * N + 40,
     ),
     "value_and_grad": lambda D=0, N=0: (
-        4 * D * N + 6 * D * N * N + 2 * D + 5 * N + 15 * N * N + 5 * N * N * N + 11,
-        32 * D * N + 8 * D * N * N + 28 * D + 56 * N + 64 * N * N + 64,
+        4 * D * N + 6 * D * N * N + 2 * D + 4 * N + 15 * N * N + 5 * N * N * N + 10,
+        32 * D * N + 8 * D * N * N + 28 * D + 48 * N + 64 * N * N + 64,
     ),
 }
 
@@ -966,7 +962,7 @@ SIGNATURE = {
                 "s": {"shape": (), "dtype": "float32"},
                 "e": {"shape": (), "dtype": "float32"},
             },
-            "flops": "4 * D * N + 4 * D * N * N + D + 2 * N + 10 * N * N + 3 * N * N * N + 5",
+            "flops": "4 * D * N + 4 * D * N * N + D + N + 10 * N * N + 3 * N * N * N + 4",
             "bytes": "32 * D * N + 20 * D + 24 * N + 48 * N * N + 40",
             "split": None,
         },
@@ -978,8 +974,8 @@ SIGNATURE = {
                 "s": {"shape": (), "dtype": "float32"},
                 "e": {"shape": (), "dtype": "float32"},
             },
-            "flops": "4 * D * N + 6 * D * N * N + 2 * D + 5 * N + 15 * N * N + 5 * N * N * N + 11",
-            "bytes": "32 * D * N + 8 * D * N * N + 28 * D + 56 * N + 64 * N * N + 64",
+            "flops": "4 * D * N + 6 * D * N * N + 2 * D + 4 * N + 15 * N * N + 5 * N * N * N + 10",
+            "bytes": "32 * D * N + 8 * D * N * N + 28 * D + 48 * N + 64 * N * N + 64",
             "split": None,
         },
     },

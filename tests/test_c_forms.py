@@ -1,0 +1,100 @@
+"""The forms of a contraction's loops: lanes, unrolled products, groups of labels in pieces; each for sizes around its edges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from modelcases import NO_COMPILER
+
+import bracketc as bc
+from bracketc.compiler import stages
+from bracketc.ir.program import Program
+from bracketc.loops.interpret import interpret
+from bracketc.loops.kernel import Contraction
+from bracketc.loops.lower import lower
+from bracketc.loops.verify import verify
+from bracketc.options import Options
+
+needs_compiler = pytest.mark.skipif(bool(NO_COMPILER), reason=NO_COMPILER)
+
+LANES = """
+dim M, N, K, L
+input A : M, K, L
+input B : K, N, L
+input u : K, L
+P = (A_mkl B_knl | mnl)
+V = (A_mkl u_kl | ml)
+D = (u_kl u_kl | l)
+R = tanh(P) ⊕ 1
+Q = (A_mkl B_knl | mnl) ⊙ P
+output P, V, D, R, Q
+"""
+
+UNROLLED = """
+dim N
+input A : N, 4, 3
+input B : N, 3, 5
+input u : N, 3
+P = (A_nik B_nkj | nij)
+T = (A_nik B_nkj | jni)
+V = (A_nik u_nk | ni)
+E = exp(0.1 P)
+output P, T, V, E
+"""
+
+PIECES = """
+dim A, B, I, J, K
+input X : A, K, I, B
+input Y : B, J, K
+P = (X_akib Y_cjk | abicj)
+Q = (X_akib Y_cjk | acijb)
+R = 2 (X_akib Y_cjk | icabj)
+output P, Q, R
+"""
+
+
+def arrays_of(program: Program, sizes: dict[str, int]) -> dict[str, np.ndarray[Any, Any]]:
+    rng = np.random.default_rng(3)
+    return {n: rng.normal(size=[d.evaluate(sizes) for d in spec.shape]) for n, spec in program.inputs.items()}
+
+
+def forms(program: Program) -> set[str]:
+    kernel = lower(stages(program, Options(verify=True)).plan.schedule("evaluate"))
+    verify(kernel)
+    return {statement.form for statement in kernel.body if isinstance(statement, Contraction)}
+
+
+@pytest.mark.parametrize("source, expected", [(LANES, {"lanes"}), (UNROLLED, {"unrolled"}), (PIECES, {"tiles"})])
+def test_the_form_follows_from_the_labels(source: str, expected: set[str]) -> None:
+    assert forms(bc.parse(source)) == expected
+
+
+@pytest.mark.parametrize("source", [LANES, UNROLLED])
+def test_the_loops_mean_what_the_schedule_says(source: str) -> None:
+    program = bc.parse(source)
+    sizes = {"M": 3, "N": 5, "K": 4, "L": 7}
+    schedule = stages(program, Options()).plan.schedule("evaluate")
+    found, _ = interpret(lower(schedule), arrays_of(program, sizes), sizes)
+    expected = bc.compile(program, backend="numpy").evaluate(**arrays_of(program, sizes))
+    for (name, _), array in zip(schedule.results, found.values(), strict=True):
+        np.testing.assert_allclose(array, getattr(expected, name), rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-12), ("float32", 1e-5)])
+@pytest.mark.parametrize("source", [LANES, UNROLLED, PIECES], ids=["lanes", "unrolled", "pieces"])
+def test_every_form_agrees_with_numpy_around_its_edges(source: str, dtype: str, tolerance: float) -> None:
+    program = bc.parse(source)
+    module = bc.compile(program, backend="c", dtype=dtype)
+    exact = bc.compile(program, backend="numpy")
+    names = [spec.name for spec in program.sizes]
+    for shift, base in enumerate((1, 2, 3, 5, 9, 17, 0)):
+        sizes = {name: 0 if base == 0 else base + (3 * place + shift) % 5 for place, name in enumerate(names)}
+        arrays = arrays_of(program, sizes)
+        found = module.evaluate(**{name: array.astype(dtype) for name, array in arrays.items()})
+        for name, array in exact.evaluate(**arrays)._asdict().items():
+            scale = max(1.0, float(np.abs(array).max(initial=0)))
+            np.testing.assert_allclose(getattr(found, name), array, rtol=0, atol=tolerance * scale, err_msg=f"{name} {sizes}")
+
