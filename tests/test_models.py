@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from modelcases import BACKENDS, MODELS, Modules, arrays_of, central_differences
 import bracketc as bc
 from bracketc.calculus.requests import entries
 from bracketc.ir.interpret import interpret
+from bracketc.ir.nodes import Node, Recurrence
+from bracketc.ir.rewrite import topological
 from bracketc.loops import interpret as loops
 from bracketc.loops.lower import lower
 from bracketc.plan import interpret as schedules
@@ -175,6 +178,23 @@ def test_backward_runs_from_several_threads(model: str, backend: str, modules: M
 
 
 # ------------------------------------------------------------------------------------------------ cost
+def nodes_of(results: Iterable[Node]) -> int:
+    """Distinct nodes, those of loop bodies included."""
+    found, waiting = 0, [tuple(results)]
+    while waiting:
+        for node in topological(waiting.pop()):
+            found += 1
+            if isinstance(node, Recurrence):
+                waiting.append(node.body.results)
+    return found
+
+
+@each_model
+def test_value_and_gradients_have_at_most_five_times_the_nodes_of_the_value(model: str) -> None:
+    entries = {entry.name: [node for _, node in entry.results] for entry in stages_of(PROGRAMS[model]).entries}
+    assert nodes_of(entries["value_and_grad"]) <= 5 * nodes_of(entries["evaluate"])
+
+
 @each_model
 def test_planning_never_takes_more_operations_than_reverse_mode(model: str) -> None:
     plan = stages_of(PROGRAMS[model]).plan
