@@ -151,7 +151,7 @@ def emit(done: Stages, name: str, options: Options) -> Emitted:
     lines, checked, threads = about(program), options.verify, options.threads
     code = c_module(
         name, planned, functions, dtype=dtype, title=heading, about=lines, checked=checked, threads=threads,
-        on_singular=options.on_singular,
+        on_singular=options.on_singular, lapack=options.lapack,
     )
     text = c_wrapper(
         name, program, functions, planned, code, dtype=dtype, version=VERSION, max_memory=options.limits.max_memory

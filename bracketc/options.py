@@ -50,6 +50,8 @@ class Options:
 
     ``sizes`` are bound sizes, sorted by name. ``march`` is ``native``, ``portable`` or a level of ``target.py``.
     ``on_singular`` says what becomes of a matrix that has no inverse or is not positive definite: an error, or NaN.
+    ``lapack`` lets C modules factorise large matrices with SciPy's LAPACK, where SciPy is installed; without it their results do
+    not depend on whether it is.
     ``cc`` is the C compiler, ``None`` to look for one; ``cflags`` come after the usual flags. ``verify`` checks the
     IR after every stage.
     """
@@ -59,6 +61,7 @@ class Options:
     sizes: tuple[tuple[str, int], ...] = ()
     threads: int = 1
     on_singular: str = "raise"
+    lapack: bool = True
     march: str = "native"
     cache_dir: Path | None = None
     cc: str | None = None
@@ -151,6 +154,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "sizes": _sizes,
     "threads": lambda name, value: _whole(name, value, least=1),
     "on_singular": _choice(*ON_SINGULAR),
+    "lapack": _flag,
     "march": _text,
     "cache_dir": _path,
     "cc": _text,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bracketc.emit.c_contractions import Epilogues, contraction_view
 from bracketc.emit.c_expressions import CType, number_text
 from bracketc.emit.c_factorise import factorise_view
-from bracketc.emit.c_function import C_TYPES, FAILURE, CFunction
+from bracketc.emit.c_function import C_TYPES, FAILURE, LAPACK, CFunction
 from bracketc.emit.c_names import CScope, as_factor, bracket_text, comment_text, dim_text
 from bracketc.emit.c_nests import nest_view
 from bracketc.emit.c_views import (
@@ -74,12 +74,13 @@ def entry_text(
     functions: set[str],
     team: bool,
     faults: Faults,
+    lapack: bool = False,
 ) -> EntryText:
     """The entry point ``name`` of ``kernel``; ``epilogues``, ``functions`` and ``faults`` collect what it needs of the file.
-    ``team`` lets several threads run it."""
+    ``team`` lets several threads run it, ``lapack`` lets the caller hand over factorisations."""
     scope = CScope()
     sizes = {size: scope.fresh(size) for size in fields.dims}
-    c = CFunction(kernel, ctype, prefix, prefix.upper(), sizes, scope, functions, faults, team=team)
+    c = CFunction(kernel, ctype, prefix, prefix.upper(), sizes, scope, functions, faults, team=team, lapack=lapack)
     used = dict.fromkeys(_used(kernel.body))
     arguments = [s for s in kernel.arguments if s in used]
     pointers = [_given(c, s, f"args->{fields.arguments[s.name]}") for s in arguments]
@@ -92,6 +93,8 @@ def entry_text(
     body = tuple(_statements(kernel.body, c, epilogues))
     if c.reports:
         pointers.append(PointerView(f"{prefix}_failure *", FAILURE, "results->failure"))
+    if c.factorises:
+        pointers.append(PointerView(f"const {prefix}_lapack *", LAPACK, "args->lapack"))
     layout = _layout(kernel, name, c, fields, f"{name}_threads(dims)" if team else "")
     negatives = tuple(
         dict.fromkeys(f"{c.dim(d)} < 0" for d in _may_be_negative([*kernel.arguments, *kernel.results, *used]))

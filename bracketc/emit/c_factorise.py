@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from bracketc.emit.c_function import CFunction
+from bracketc.emit.c_function import LAPACK, CFunction
 from bracketc.emit.c_names import as_factor, bracket_text
 from bracketc.emit.c_views import FactoriseView
 from bracketc.emit.faults import fails, fault_of
+from bracketc.ir.dims import Dim
 from bracketc.ir.linear_algebra import ARITY, SCALARS
 from bracketc.loops.kernel import Factorise, Storage, product
+from bracketc.plan import schedule as plan
 
 SMALL = 4
 """Matrices of at most so many rows, known from the text, have inlined routines."""
 
 _WITH_FACTOR = frozenset(("inv", "solve", "det", "logdet"))
 """Operations that make the factors of their matrix in memory of their own."""
+
+_FACTORISES = _WITH_FACTOR | {"lu", "cholesky"}
+
+
+def is_small(n: Dim) -> bool:
+    """Whether matrices of so many rows have inlined routines."""
+    return n.constant is not None and n.constant <= SMALL
+
+
+def factorises(step: plan.Factorise) -> bool:
+    """Whether a step makes factors that LAPACK could make."""
+    return step.operator in _FACTORISES and not is_small(step.args[0].shape[-1])
 
 
 def factorise_view(statement: Factorise, c: CFunction) -> FactoriseView:
@@ -23,7 +37,7 @@ def factorise_view(statement: Factorise, c: CFunction) -> FactoriseView:
         label, minor = c.scope.first_of("ijk"), c.scope.fresh("minor")
         matrix, target = statement.args[0], statement.target
         n = matrix.shape[-1]
-        small = n.constant is not None and n.constant <= SMALL
+        small = is_small(n)
         columns = product(target.shape[matrix.rank - 1 :]) if ARITY[operator] == 2 else n
 
         def at(storage: Storage) -> str:
@@ -45,6 +59,10 @@ def factorise_view(statement: Factorise, c: CFunction) -> FactoriseView:
                 given.append(f"({c.ctype.real} *)(scratch + {workspace})")
             else:
                 c.scratch[workspace] = None
+            if operator in _FACTORISES:
+                c.functions.add("lapack" if c.lapack else "no_lapack")
+                c.factorises = c.lapack
+                given.append(LAPACK if c.lapack else "NULL")
             given.append("scratch")
         c.functions.add("small" if small else operator)
         name = f"small_{operator}" if small else operator

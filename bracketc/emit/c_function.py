@@ -20,6 +20,9 @@ C_TYPES = {"integer": "int64_t", "boolean": "uint8_t"}
 FAILURE = "brk_failure"
 """Where the caller wants to hear what failed."""
 
+LAPACK = "brk_lapack_table"
+"""The factorisations that the caller hands over."""
+
 _LABELS = "ijklmnpqrs"
 
 
@@ -28,7 +31,8 @@ class CFunction:
     """Names in use while the statements of one kernel are written.
 
     ``functions`` collects the vector functions that the text calls, ``used_sizes`` the named sizes that it mentions,
-    ``faults`` what can go wrong; ``reports`` says that the text says so.
+    ``faults`` what can go wrong; ``reports`` says that the text says so. With
+    ``lapack`` the caller may hand over factorisations, ``factorises`` says that the text would call them.
     ``team`` says that several threads run the text, each with a ``team`` that knows its number.
     """
 
@@ -46,6 +50,8 @@ class CFunction:
     scratch: dict[str, None] = field(default_factory=dict)
     team: bool = False
     reports: bool = False
+    lapack: bool = False
+    factorises: bool = False
 
     @property
     def s(self) -> str:

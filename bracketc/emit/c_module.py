@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from bracketc.emit.c_contractions import Epilogues
 from bracketc.emit.c_entry import EntryText, Fields, entry_text, named_sizes, residual_layout
 from bracketc.emit.c_expressions import FLOAT32, FLOAT64, CType
+from bracketc.emit.c_factorise import factorises
 from bracketc.emit.c_function import C_TYPES
 from bracketc.emit.c_layout import indented
 from bracketc.emit.c_names import CScope, c_identifier, comment_text
 from bracketc.emit.c_views import FaultView, FlatView, ModuleView, StructField
-from bracketc.emit.faults import Fault, Faults, can_fail
+from bracketc.emit.faults import Fault, Faults, can_fail, operations
 from bracketc.emit.kernels import kernel_view
 from bracketc.emit.resources import render
 from bracketc.emit.vectormath import functions_text, matrices_text, needs_products
@@ -34,6 +35,7 @@ _CONTRACTIONS = (
 )  # fmt: skip
 KERNELS = "/* kernels */"
 """Where the library goes; its text has its final layout already."""
+_CALLS = ("call_residuals", "call_failure", "call_set_lapack")
 _GRADIENTS = ("backward", "value_and_grad")
 
 
@@ -59,7 +61,8 @@ class CText:
     """Text of ``NAME.c``, ``NAME.h``, the flat functions (``NAME`` is included by them), and declarations for cffi.
 
     ``residual_sizes`` are the sizes that ``NAME_call_residuals`` takes, ``None`` when nothing is saved.
-    ``faults`` are the operations that the numbers of ``NAME_call_failure`` stand for.
+    ``faults`` are the operations that the numbers of ``NAME_call_failure`` stand for,
+    ``lapack`` says that there is ``NAME_call_set_lapack``.
     """
 
     source: str
@@ -69,6 +72,7 @@ class CText:
     entries: Mapping[str, CEntry]
     residual_sizes: tuple[str, ...] | None
     faults: tuple[Fault, ...] = ()
+    lapack: bool = False
 
 
 def c_module(
@@ -82,13 +86,14 @@ def c_module(
     checked: bool = False,
     threads: int = 1,
     on_singular: str = "raise",
+    lapack: bool = False,
 ) -> CText:
     """The C text of a plan. ``name`` is an ASCII identifier that starts every public name; ``about`` are lines for
     the head of the header; ``entries`` say what the functions answer. ``checked`` verifies the loop IR first.
     ``threads`` is the largest number of threads of a call, ``on_singular`` says whether a matrix without a result is an error or
-    gives NaN."""
+    gives NaN. With ``lapack`` callers may hand over the factorisations of LAPACK."""
     ctype = FLOAT64 if dtype == "float64" else FLOAT32
-    writer = _Writer(name, ctype, plan, {entry.name: entry for entry in entries}, threads, Faults(on_singular == "nan"))
+    writer = _Writer(name, ctype, plan, {entry.name: entry for entry in entries}, threads, Faults(on_singular == "nan"), lapack)
     if checked:
         for kernel in writer.kernels.values():
             verify(kernel)
@@ -102,6 +107,7 @@ def c_module(
         {schedule.entry: writer.called(schedule, text) for schedule, text in zip(plan.schedules, texts, strict=True)},
         writer.residual_sizes(),
         tuple(writer.faults.known),
+        writer.lapack,
     )
 
 
@@ -113,7 +119,7 @@ class _Writer:
     """Public names of a module and the parts of its view."""
 
     def __init__(
-        self, name: str, ctype: CType, plan: Plan, entries: Mapping[str, Entry], threads: int, faults: Faults
+        self, name: str, ctype: CType, plan: Plan, entries: Mapping[str, Entry], threads: int, faults: Faults, lapack: bool
     ) -> None:
         self.name = name
         self.ctype = ctype
@@ -122,13 +128,14 @@ class _Writer:
         self.threads = threads
         self.faults = faults
         self.reports = not faults.silent and can_fail(plan)
+        self.lapack = lapack and any(factorises(step) for step in operations(plan))
         self.kernels = {schedule.entry: lower(schedule) for schedule in plan.schedules}
         if threads > 1:
             self.kernels = {entry: for_team(kernel) for entry, kernel in self.kernels.items()}
         scope = CScope(taken=("threads",) if threads > 1 else ())
         sizes = dict.fromkeys((*plan.sizes, *(n for kernel in self.kernels.values() for n in named_sizes(kernel))))
         self.dims = {size: scope.fresh(size) for size in sizes}
-        scope = CScope()
+        scope = CScope(taken=("lapack",) if self.lapack else ())
         self.arguments: dict[str, str] = {}
         self.argument_fields: dict[str, StructField] = {}
         for schedule in plan.schedules:
@@ -137,11 +144,14 @@ class _Writer:
                     field = scope.fresh(buffer.name)
                     self.arguments[buffer.name] = field
                     self.argument_fields[field] = StructField(f"const {self.type(buffer)} *", field, _shape(buffer))
+        if self.lapack:
+            what = "NULL, or factorisations for large matrices"
+            self.argument_fields["lapack"] = StructField(f"const {name}_lapack *", "lapack", what)
         self.results: dict[str, tuple[str, ...]] = {}
         self.result_fields: dict[str, StructField] = {}
         self.name_results()
         # Public names never end in each other's suffixes: entry names are told from `<entry>_workspace`.
-        scope = CScope(taken=("abi_version", "residuals", "dims", "args", "results", "failure", "call_residuals", "call_failure"))
+        scope = CScope(taken=("abi_version", "residuals", "dims", "args", "results", "failure", "lapack", *_CALLS))
         self.functions: dict[str, str] = {}
         for schedule in plan.schedules:
             name = c_identifier(schedule.entry).rstrip("_")
@@ -210,6 +220,7 @@ class _Writer:
                     epilogues=self.epilogues,
                     functions=self.used,
                     team=self.threads > 1,
+                    lapack=self.lapack,
                     faults=self.faults,
                 )
             )
@@ -274,6 +285,7 @@ class _Writer:
             (
                 f".struct_size = sizeof({self.name}_args)",
                 *(f".{self.arguments[n]} = {v}" for n, v in arguments.items()),
+                *((".lapack = &lapack",) if self.lapack else ()),
             ),
             (f".struct_size = sizeof({self.name}_results)", *(f".{f} = {v}" for f, v in results.items()), *failure),
             saved,
@@ -326,6 +338,7 @@ class _Writer:
             kernels=KERNELS,
             threads=self.threads,
             faults=tuple(FaultView(k, comment_text(f.about)) for f, k in self.faults.known.items()),
+            lapack=self.lapack,
         )
 
 

@@ -392,3 +392,4 @@ class ModuleView:
     kernels: str
     threads: int
     faults: tuple[FaultView, ...]
+    lapack: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bracketc.ir.linear_algebra import SCALARS
@@ -45,10 +45,19 @@ def fault_of(operator: str, about: str, rank: int) -> Fault:
 
 def can_fail(plan: Plan) -> bool:
     """Whether any function of a plan has an operation that can fail."""
-    return any(_any(variant.steps) for schedule in plan.schedules for variant in schedule.variants)
+    return any(fails(step.operator) for step in operations(plan))
 
 
-def _any(steps: Iterable[Step]) -> bool:
-    return any(
-        fails(step.operator) if isinstance(step, Factorise) else isinstance(step, Loop) and _any(step.steps) for step in steps
-    )
+def operations(plan: Plan) -> Iterator[Factorise]:
+    """Every operation on matrices in a plan."""
+    for schedule in plan.schedules:
+        for variant in schedule.variants:
+            yield from _operations(variant.steps)
+
+
+def _operations(steps: Iterable[Step]) -> Iterator[Factorise]:
+    for step in steps:
+        if isinstance(step, Factorise):
+            yield step
+        elif isinstance(step, Loop):
+            yield from _operations(step.steps)

@@ -75,13 +75,14 @@ def c_wrapper(
     kernels = {s.entry: _native_kernel(s, code) for s in plan.schedules}
     messages = tuple(MessageView(number, literal(text)) for number, text in sorted(_messages(program).items()))
     faults = tuple(literal((f.about, f.definite, f.batched)) for f in code.faults)
+    lapack = {"float32": "s", "float64": "d"}[dtype] if code.lapack else ""
     imports = (
         "import os as _os",
         "from importlib import machinery as _machinery",
         "from importlib import util as _util",
     )
     views = {
-        "c": NativeView(name, tuple(flat_declarations(code)), C_ABI, _build_command(program, dtype), messages, faults),
+        "c": NativeView(name, tuple(flat_declarations(code)), C_ABI, _build_command(program, dtype), messages, faults, lapack),
         "singular": bool(faults),
         "backend": BackendView("module/c_library.py.j2", "module/c_calls.py.j2", True, imports),
     }

@@ -71,7 +71,8 @@ class MessageView:
 @dataclass(frozen=True, slots=True)
 class NativeView:
     """The library behind a module, for ``templates/module/c_library.py.j2``; ``faults`` are the ways in which operations on
-    matrices fail: name, whether the matrix must be positive definite, whether there are several."""
+    matrices fail: name, whether the matrix must be positive definite, whether there are several. ``lapack`` is the letter of its
+    routines for the real type, empty where none is called."""
 
     prefix: str
     cdef: tuple[str, ...]
@@ -79,6 +80,7 @@ class NativeView:
     command: str
     messages: tuple[MessageView, ...]
     faults: tuple[str, ...]
+    lapack: str
 
 
 @dataclass(frozen=True, slots=True)

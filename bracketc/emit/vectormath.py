@@ -61,6 +61,8 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 """Own versions, helpers among them, each after what it needs."""
 
 _MATRICES: dict[str, tuple[str, ...]] = {
+    "lapack": (),
+    "no_lapack": (),
     "spoil": (),
     "small": (),
     "tools": (),
@@ -88,7 +90,7 @@ do most of their work."""
 _PRODUCTS = frozenset(("contract_lanes",))
 """Forms of contractions that only some modules need."""
 
-_ALONE = frozenset(("small", "spoil"))
+_ALONE = frozenset(("small", "spoil", "lapack", "no_lapack"))
 """Those that need no contraction."""
 
 LIBM_1 = (

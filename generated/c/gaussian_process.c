@@ -8,6 +8,8 @@
 #define GAUSSIAN_PROCESS_NAME(name) gaussian_process_##name
 #endif
 
+typedef gaussian_process_lapack brk_lapack;
+
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -1075,6 +1077,67 @@ BRK_NOINLINE void contract_f32(
         contract_packed_f32(t, i_first, i_last, j_first, j_last, epilogue, operands, workspace);
 }
 
+#ifndef BRK_LAPACK_ROWS
+#define BRK_LAPACK_ROWS 1024 /* smaller matrices are factorised here, as fast; from here on the threads of a LAPACK pay */
+#endif
+
+/* f = a transposed, by tiles that stay in the first cache; in place when both are the same. */
+BRK_NOINLINE void turn_f32(int64_t n, const float *a, float *f)
+{
+    enum { TILE = 16 };
+    for (int64_t i0 = 0; i0 < n; i0 += TILE)
+        for (int64_t j0 = 0; j0 <= i0; j0 += TILE)
+            for (int64_t i = i0; i < brk_min(i0 + TILE, n); ++i)
+                for (int64_t j = j0; j < brk_min(j0 + TILE, i + 1); ++j) {
+                    const float below = a[i * n + j], above = a[j * n + i];
+                    f[i * n + j] = above;
+                    f[j * n + i] = below;
+                }
+}
+
+/* The factor of a by ?getrf, which takes columns for rows; 0 where it has to be made here. */
+BRK_NOINLINE int lapack_lu_f32(const void *given, int64_t n, const float *a, float *f, void *workspace)
+{
+    const brk_lapack *const lapack = given;
+    if (!lapack || !lapack->getrf || n < BRK_LAPACK_ROWS || n > INT32_MAX)
+        return 0;
+    float *const exchange = f + n * n;
+    turn_f32(n, a, f);
+    if (lapack->integer_bytes == 8) {
+        int64_t info = 0, *const pivots = workspace;
+        ((void (*)(const int64_t *, const int64_t *, float *, const int64_t *, int64_t *, int64_t *))lapack->getrf)(
+            &n, &n, f, &n, pivots, &info);
+        for (int64_t i = 0; i < n; ++i)
+            exchange[i] = (float)(pivots[i] - 1);
+    } else {
+        int32_t info = 0, *const pivots = workspace;
+        const int32_t rows = (int32_t)n;
+        ((void (*)(const int32_t *, const int32_t *, float *, const int32_t *, int32_t *, int32_t *))lapack->getrf)(
+            &rows, &rows, f, &rows, pivots, &info);
+        for (int64_t i = 0; i < n; ++i)
+            exchange[i] = (float)(pivots[i] - 1);
+    }
+    turn_f32(n, f, f);
+    return 1;
+}
+
+/* The factor of a lower triangle in place by ?potrf, to which it is an upper one; 0 where it has to be made here. */
+BRK_NOINLINE int lapack_cholesky_f32(const void *given, int64_t n, float *l)
+{
+    const brk_lapack *const lapack = given;
+    if (!lapack || !lapack->potrf || n < BRK_LAPACK_ROWS || n > INT32_MAX)
+        return 0;
+    if (lapack->integer_bytes == 8) {
+        int64_t info = 0;
+        ((void (*)(const char *, const int64_t *, float *, const int64_t *, int64_t *))lapack->potrf)("U", &n, l, &n, &info);
+        return info == 0;
+    }
+    int32_t info = 0;
+    const int32_t rows = (int32_t)n;
+    ((void (*)(const char *, const int32_t *, float *, const int32_t *, int32_t *))lapack->potrf)("U", &rows, l, &rows, &info);
+    return info == 0;
+}
+
 enum { LEAF_f32 = 16 }; /* triangles of so many rows are solved without a product */
 
 /* Bytes of workspace for products of matrices with at most so many rows and columns. */
@@ -1274,8 +1337,10 @@ BRK_NOINLINE void lu_columns_f32(
 }
 
 /* The factor f (n + 1 by n) of a. One of a singular matrix has a zero on the diagonal; what divides by it looks first. */
-BRK_NOINLINE int64_t lu_f32(int64_t n, const float *a, float *f, void *workspace)
+BRK_NOINLINE int64_t lu_f32(int64_t n, const float *a, float *f, const void *lapack, void *workspace)
 {
+    if (lapack_lu_f32(lapack, n, a, f, workspace))
+        return 0;
     memcpy(f, a, sizeof(float) * (size_t)(n * n));
     lu_columns_f32(n, n, f, n, f + n * n, workspace);
     return 0;
@@ -1456,6 +1521,7 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
     const float *const e = args->e;
     float *const J = results->J;
     gaussian_process_failure *const brk_failure = results->failure;
+    const gaussian_process_lapack *const brk_lapack_table = args->lapack;
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const Z = (float *)(arena + slot[2]);
@@ -1574,7 +1640,7 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
 
     /* lu_K = lu(K) */
     for (int64_t i = 0; i < 1; ++i)
-        lu_f32(N, K + i * N * N, lu_K + i * (N + N * N), scratch);
+        lu_f32(N, K + i * N * N, lu_K + i * (N + N * N), brk_lapack_table, scratch);
 
     /* solve_K = lu_solve(lu_K, t4) */
     for (int64_t i = 0; i < 1; ++i) {
@@ -1721,6 +1787,7 @@ int GAUSSIAN_PROCESS_NAME(forward)(
     float *const lu_K = (float *)((char *)residuals + saved[3]);
     float *const solve_K = (float *)((char *)residuals + saved[4]);
     gaussian_process_failure *const brk_failure = results->failure;
+    const gaussian_process_lapack *const brk_lapack_table = args->lapack;
     float *const Z = (float *)(arena + slot[0]);
     float *const t1 = (float *)(arena + slot[1]);
     float *const K = (float *)(arena + slot[2]);
@@ -1836,7 +1903,7 @@ int GAUSSIAN_PROCESS_NAME(forward)(
 
     /* lu_K = lu(K) */
     for (int64_t i = 0; i < 1; ++i)
-        lu_f32(N, K + i * N * N, lu_K + i * (N + N * N), scratch);
+        lu_f32(N, K + i * N * N, lu_K + i * (N + N * N), brk_lapack_table, scratch);
 
     /* solve_K = lu_solve(lu_K, t2) */
     for (int64_t i = 0; i < 1; ++i) {
@@ -2283,6 +2350,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     float *const d_s = results->grad_s;
     float *const d_e = results->grad_e;
     gaussian_process_failure *const brk_failure = results->failure;
+    const gaussian_process_lapack *const brk_lapack_table = args->lapack;
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const Z = (float *)(arena + slot[2]);
@@ -2417,7 +2485,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
 
     /* lu_K = lu(K) */
     for (int64_t i = 0; i < 1; ++i)
-        lu_f32(N, K + i * N * N, lu_K + i * (N + N * N), scratch);
+        lu_f32(N, K + i * N * N, lu_K + i * (N + N * N), brk_lapack_table, scratch);
 
     /* solve_K = lu_solve(lu_K, t6) */
     for (int64_t i = 0; i < 1; ++i) {

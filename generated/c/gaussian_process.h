@@ -63,6 +63,15 @@ typedef struct {
     int64_t N;
 } gaussian_process_dims;
 
+/* Factorisations of LAPACK for large matrices, to be handed over with the arguments: ?getrf and ?potrf for float, as Fortran calls
+   them, with integers of so many bytes. Without them own code runs, to the same accuracy; the last bits may differ. A table that is
+   part of the arguments leaves nothing behind: two callers may use different ones at the same time. */
+typedef struct {
+    int64_t integer_bytes; /* 4 or 8 */
+    void *getrf;
+    void *potrf;
+} gaussian_process_lapack;
+
 /* Arguments of all functions; each reads those that it names. */
 typedef struct {
     size_t struct_size; /* sizeof(gaussian_process_args) */
@@ -72,6 +81,7 @@ typedef struct {
     const float *s; /* scalar */
     const float *e; /* scalar */
     const float *bar_J; /* scalar */
+    const gaussian_process_lapack *lapack; /* NULL, or factorisations for large matrices */
 } gaussian_process_args;
 
 /* Where results go; each function writes those that it names. */

@@ -108,6 +108,7 @@ class Residuals:
 
 _CDEF = """
 int gaussian_process_abi_version(void);
+void gaussian_process_call_set_lapack(int integer_bytes, void *getrf, void *potrf);
 int64_t gaussian_process_call_failure(int part);
 int gaussian_process_call_evaluate(int64_t D, int64_t N, const void *X, const void *y, const void *l, const void *s, const void *e, void *J_out);
 int gaussian_process_call_forward(int64_t D, int64_t N, const void *X, const void *y, const void *l, const void *s, const void *e, void *saved_, void *J_out);
@@ -165,6 +166,29 @@ def _failure(function, status):
         member = _lib.gaussian_process_call_failure(1) if batched else None
         return _singular(operation, definite, member, _lib.gaussian_process_call_failure(2))
     return ArgumentError(f"{function}: {_MESSAGES.get(status, f'error {status}')}")
+def _use_lapack():
+    """Hand SciPy's factorisations to the library, by address; what kind of integers they take is in the name of the capsule."""
+    try:
+        from scipy.linalg.cython_lapack import __pyx_capi__ as routines
+    except ImportError:
+        return
+    import ctypes
+
+    name_of, address_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    address_of.restype, address_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    found = []
+    for routine in ("sgetrf", "spotrf"):
+        name = name_of(routines[routine])
+        integer = name.rsplit(b",", 1)[1].strip(b" *)")
+        width = 4 if integer == b"int" else 8 if b"64" in integer or integer == b"long" else 0
+        found.append((width, _ffi.cast("void *", address_of(routines[routine], name))))
+    (width, getrf), (other, potrf) = found
+    if width and width == other:
+        _lib.gaussian_process_call_set_lapack(width, getrf, potrf)
+
+
+_use_lapack()
 
 
 def _converted(value, name, dtype, strict):
