@@ -10,7 +10,8 @@ from rich.text import Text
 
 from bracketc import compiler
 from bracketc.cli.figures import bytes_text, flops_text
-from bracketc.cli.sources import file_argument, kernel_options, options
+from bracketc.cli.pages import annotated_page, explain_page, planned_at
+from bracketc.cli.sources import file_argument, kernel_options, options, write_text
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.plan.explain import Explanation, Row, explain
 
@@ -21,6 +22,8 @@ READS_SOURCE = True
 def arguments(command: argparse.ArgumentParser) -> None:
     file_argument(command)
     command.add_argument("--function", metavar="NAME", help="explain this function of the module only")
+    command.add_argument("--format", choices=("unicode", "html"), default="unicode")
+    command.add_argument("--annotate", metavar="OUT.html", help="write a page that sets the emitted code beside each step")
     kernel_options(command)
 
 
@@ -28,7 +31,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Print a table for each function."""
     program = compiler.load(arguments.file)
     with terminal.working("planning"):
-        done = compiler.stages(program, options(arguments))
+        settings = options(arguments)
+        done = compiler.stages(program, settings)
         explained = explain(done.plan)
     if arguments.function is not None:
         known = [e.entry for e in explained]
@@ -39,23 +43,18 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
             return 2
         explained = tuple(e for e in explained if e.entry == arguments.function)
     terminal.data({"ok": True, "sizes": done.plan.hints, "functions": [_data(e) for e in explained]})
-    terminal.say(f"planned at {_sizes(done)}", style="dim")
+    if arguments.annotate is not None:
+        write_text(arguments.annotate, annotated_page(done, explained, settings))
+        terminal.say(f"wrote {arguments.annotate}")
+        return 0
+    if arguments.format == "html":
+        terminal.text(explain_page(done, explained).rstrip("\n"))
+        return 0
+    terminal.say(f"planned at {planned_at(done)}", style="dim")
     for explanation in explained:
         terminal.say("")
         _print(explanation, terminal)
     return 0
-
-
-def _sizes(done: compiler.Stages) -> str:
-    given = {spec.name: spec for spec in done.program.sizes}
-
-    def text(name: str, number: int) -> str:
-        spec = given.get(name)
-        if spec is not None and spec.value is not None:
-            return f"{name} = {number} (bound)"
-        return f"{name} ~ {number}" + ("" if spec is not None and spec.hint is not None else " (default)")
-
-    return ", ".join(text(name, number) for name, number in done.plan.hints.items()) or "no named sizes"
 
 
 def _print(explanation: Explanation, terminal: Terminal) -> None:

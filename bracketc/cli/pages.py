@@ -13,6 +13,7 @@ from bracketc import compiler
 from bracketc.cli.check import check
 from bracketc.cli.figures import bytes_text, flops_text
 from bracketc.derivation import Answer, formulas_views
+from bracketc.emit.annotate import cut, shared
 from bracketc.emit.mathml import math
 from bracketc.emit.page import CheckRowView, CheckView, PageView, PlanView, RowView, page, plain
 from bracketc.emit.proofs import proof_views, tally
@@ -90,6 +91,36 @@ def verify_page(judged: Sequence[Verified]) -> str:
     steps = [judgement for found in judged for proof in found.proofs for judgement in proof.judgements]
     title = names[0] if len(names) == 1 else f"{len(names)} files"
     return page(PageView(title, f"{tally(steps)}; verified by bracketc {VERSION}", proofs=tuple(views)))
+
+
+def explain_page(done: compiler.Stages, explained: Sequence[Explanation]) -> str:
+    """The plan of every function."""
+    name = file_title(done.program)
+    plans = plan_views(explained, [e.entry for e in explained])
+    return page(PageView(name, f"planned by bracketc {VERSION}", plans=plans, plan_note=f"planned at {planned_at(done)}"))
+
+
+def annotated_page(done: compiler.Stages, explained: Sequence[Explanation], settings: Options) -> str:
+    """The plan of every function beside the text that is emitted for each step."""
+    name = compiler.stem(done.program)
+    files = compiler.emit(done, name, settings).files
+    text = files[f"{name}.py"] if settings.backend == "numpy" else files[f"{name}.c"]
+    main = next((e.entry for e in reversed(explained)), "")
+    views = []
+    for plan, explanation in zip(plan_views(explained, [main]), explained, strict=True):
+        cuts = cut(text, explanation.entry, [row.bracket for row in explanation.rows])
+        rows = [replace(row, code=part.code, epilogue=part.epilogue) for row, part in zip(plan.rows, cuts, strict=True)]
+        views.append(replace(plan, rows=tuple(rows)))
+    about = "NumPy" if settings.backend == "numpy" else "C"
+    return page(
+        PageView(
+            file_title(done.program),
+            f"{about} emitted by bracketc {VERSION} in {settings.dtype}",
+            plan_note=f"planned at {planned_at(done)}",
+            annotated=tuple(views),
+            shared=shared(text),
+        )
+    )
 
 
 def plan_views(explained: Iterable[Explanation], opened: Sequence[str]) -> tuple[PlanView, ...]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from bracketc import compiler
-from bracketc.errors import BracketError, Diagnostic, Source
+from bracketc.errors import BracketError, Diagnostic, Source, SourceError
 from bracketc.ir.program import Program
 from bracketc.options import BACKENDS, DTYPES, Options, read_options
 
@@ -67,6 +68,14 @@ def options(arguments: argparse.Namespace, **more: Any) -> Options:
 def read_source(path: str) -> Source:
     """The text of a file, for what works on the text."""
     return compiler.read(path)
+
+
+def write_text(path: str, text: str) -> None:
+    """A file that was asked for; one that cannot be written is an error of the input."""
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SourceError(f"cannot write {path}: {error.strerror}") from None
 
 
 def load_all(files: Sequence[str]) -> list[Program]:

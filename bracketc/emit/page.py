@@ -75,8 +75,8 @@ class FormulasView:
 
 @dataclass(frozen=True, slots=True)
 class RowView:
-    """A step of a plan. ``indent`` is as wide as the loops around it are many; ``code`` is its emitted text where a page
-    shows it."""
+    """A step of a plan. ``indent`` is as wide as the loops around it are many; ``code`` and ``epilogue`` are its emitted
+    text where a page shows it."""
 
     number: str
     kind: str
@@ -88,6 +88,7 @@ class RowView:
     saved: str
     why: str
     code: str = ""
+    epilogue: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,8 @@ class PageView:
     proofs: tuple[ProofView, ...] = ()
     plans: tuple[PlanView, ...] = ()
     plan_note: str = ""
+    annotated: tuple[PlanView, ...] = ()
+    shared: str = ""
     check: CheckView | None = None
 
 
