@@ -147,6 +147,10 @@ class Display:
         form = form_of(node)
         if form is not None:
             text = self.notation.call(form.function, [self.text(arg) for arg in form.args], form.kept)
+            if form.kept != tuple(range(1, len(form.kept) + 1)):  # a mapped function gives the axes that it keeps first
+                found = [*form.kept, *(axis for axis in range(1, node.rank + 1) if axis not in form.kept)]
+                order = [found.index(axis) + 1 for axis in range(1, node.rank + 1)]
+                text = self.notation.transpose(text) if node.rank == 2 else self.notation.permuted(text, order)
             return self.notation.call("ln", [text]) if form.logarithm else text
         return _RULES[type(node)](self, node)
 

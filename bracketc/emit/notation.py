@@ -78,15 +78,26 @@ class Notation:
         """An exact decimal where the number has a short one, else a quotient."""
         if isinstance(value, Fraction):
             size = abs(value)
-            if size.denominator == 1:
-                return Text(str(size), POSTFIX, value < 0)
             short = decimal(size)
+            if size.denominator == 1 and (size < 10**6 or short is None):
+                return Text(str(size), POSTFIX, value < 0)
             if short is not None:
                 return Text(short, POSTFIX, value < 0)
             return replace(self.quotient(Text(str(size.numerator)), Text(str(size.denominator))), negative=value < 0)
+        if math.isfinite(value) and value:
+            ratio = Fraction(value / math.pi).limit_denominator(12)
+            if ratio and abs(ratio.numerator) <= 12 and float(ratio) * math.pi == value:
+                return self._times_pi(ratio)
         if math.isnan(value) or math.isinf(value):
             return Text("nan" if math.isnan(value) else "inf", POSTFIX, value < 0)
         return Text(repr(abs(value)), POSTFIX, math.copysign(1.0, value) < 0)
+
+    def _times_pi(self, ratio: Fraction) -> Text:
+        pi = self.name("pi")
+        if abs(ratio) == 1:
+            return replace(pi, negative=ratio < 0)
+        front = self.number(abs(ratio))
+        return Text(self.side_by_side([front, pi]), FORMAL, ratio < 0)
 
     def size(self, dim: Dim) -> Text:
         text = str(dim)
@@ -461,10 +472,13 @@ class Latex(Notation):
     def index(self, operand: Text, entries: Sequence[str]) -> Text:
         body = self.at(operand, POSTFIX)
         body = body if len(body) == 1 else f"{{{body}}}"
-        return Text(f"{body}_{{{','.join(self._dim(e) for e in entries)}}}")
+        texts = [entry if entry == self.whole else self._dim(entry) for entry in entries]
+        if len(texts) == 1 and texts[0].isdigit():
+            texts = [f"[{texts[0]}]"]  # Z[0] is not Z0
+        return Text(f"{body}_{{{','.join(texts)}}}")
 
     def slice(self, first: str, last: str) -> str:
-        return f"{first}..{last}"
+        return f"{first}:{last}"
 
     def _bare(self, labels: Sequence[str]) -> str:
         texts = [f"{label[0]}_{{{label[1:]}}}" if len(label) > 1 else label for label in labels]
@@ -501,7 +515,10 @@ def decimal(value: Fraction, digits: int = 6) -> str | None:
     >>> decimal(Fraction(1, 2)), decimal(Fraction(1, 3)), decimal(Fraction(1, 10**9))
     ('0.5', None, '1e-09')
     """
-    rounded = f"{float(value):.{digits}g}"
+    try:
+        rounded = f"{float(value):.{digits}g}".replace("e+", "e")
+    except OverflowError:
+        return None
     return rounded if Fraction(rounded) == value else None
 
 

@@ -29,8 +29,11 @@ def presented(roots: Sequence[Node], names: Mapping[Node, str]) -> tuple[tuple[N
             used = tuple(aliases.get(old, new) for old, new in zip(node.operands, operands, strict=True))
         new = node if used == node.operands else node.rebuild(used)
         if isinstance(new, Einsum):
+            inner = _inner(new)
+            if isinstance(inner, Add) and inner not in names and form_of(inner) is None:
+                return collected(rearranged(new, inner), names)
             return squeezed(new)
-        return collected(new, names) if isinstance(new, Add) and form_of(new) is None else new
+        return collected(new, names) if form_of(new) is None else new
 
     found, memo = map_nodes(Roots(tuple(roots)), visit)
     known = dict(names)
@@ -87,14 +90,28 @@ def squeezed(node: Einsum) -> Node:
 
 
 # --------------------------------------------------------------------------------------------------- sums
-def collected(node: Add, names: Mapping[Node, str]) -> Node:
+def rearranged(node: Einsum, inner: Add) -> Node:
+    """A sum of rearrangements for the rearrangement of a sum: (A + b 𝟏)^T  ->  A^T + 𝟏 b."""
+    ((_, labels),) = node.factors
+    order = [labels.index(label) for label in node.output]
+    found: list[Node] = []
+    for term in inner.terms:
+        if isinstance(term, Einsum):
+            output = [term.output[axis] for axis in order]
+            found.append(einsum(term.coefficient, term.factors, output, dict(enumerate(term.extents))))
+        else:
+            found.append(permute(term, order))
+    return add(found)
+
+
+def collected(node: Node, names: Mapping[Node, str]) -> Node:
     """Terms that differ by one factor alone as one product with a sum.
 
     A_ij x_j + A_ji x_j  ->  (A + A^T)_ij x_j          A_ij B_ij + 2 A_ij C_ij  ->  A_ij (B + 2 C)_ij
     """
-    terms: list[Node] = list(node.terms)
-    if len(terms) > MOST_TERMS:
+    if not isinstance(node, Add) or len(node.terms) > MOST_TERMS:
         return node
+    terms: list[Node] = list(node.terms)
     place = 0
     while place < len(terms):
         first = terms[place]
