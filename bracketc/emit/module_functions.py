@@ -120,7 +120,7 @@ class FunctionWriter:
                 )
                 continue
             assert form.node is not None
-            parts = [next(rest) for term in structure.terms for _ in sorted(set(term.stored))]
+            parts = [next(rest) for _ in range(structure.count)]
             name = python_name(form.name)
             shape = ex.shape(form.node.shape, self.sizes)
             entries = sum((prod(buffer.shape, start=Dim.of(1)) for _, buffer in parts), Dim.of(0))

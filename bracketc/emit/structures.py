@@ -39,13 +39,8 @@ def class_name(structure: Structure) -> str:
 
 
 def constructor(target: str, structure: Structure, shape: str, stored: Sequence[str]) -> tuple[str, ...]:
-    """``target = BlockDiagonal(…)`` over the variables ``stored``, which belong to one term after another."""
-    rest = list(stored)
-    made = []
-    for term in structure.terms:
-        count = len(set(term.stored))
-        made.append(_term(term, structure, shape, rest[:count]))
-        del rest[:count]
+    """``target = BlockDiagonal(…)`` over the variables ``stored``."""
+    made = [_term(term, structure, shape, stored) for term in structure.terms]
     if len(made) == 1:
         lines = made[0]
     else:

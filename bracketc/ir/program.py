@@ -147,8 +147,8 @@ TermKind = OneOf["diagonal", "block diagonal", "kronecker", "symmetric", "produc
 class Term:
     """A product that is stored by its factors: 1 where the axes of each group of ``equal`` agree, else 0, times all factors.
 
-    ``factors`` are the axes of each factor, the first axis of a group standing for all of it; ``stored`` says which of the stored
-    tensors of the term each factor is.
+    ``factors`` are the axes of each factor, the first axis of a group standing for all of it; ``stored`` says which of the tensors
+    that the structure stores each factor is.
 
         (δ_ik B_ijl | ijkl)   ->   equal ((0, 2),), factors ((0, 1, 3),), stored (0,)
     """
@@ -161,11 +161,16 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """A sum of products over the axes of a result, the first ``rows`` of which are rows."""
+    """A sum of products over the axes of a result, the first ``rows`` of which are rows; products may share stored tensors."""
 
     rows: int
     terms: tuple[Term, ...]
     symmetric: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many tensors are stored."""
+        return 1 + max(number for term in self.terms for number in term.stored)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bracketc.errors import LimitError
+from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Node, Reduce, Tensor
 from bracketc.ir.passes import over_entries
 from bracketc.ir.program import Entry, SizeSpec
@@ -69,12 +71,28 @@ def plan(
     planned = []
     for entry in entries:
         if entry.candidates:
-            planned.append(_cheapest(entry, origins, hints, options))
+            schedule = _cheapest(entry, origins, hints, options)
+            planned.append(replace(schedule, notes=(*schedule.notes, *_structure_notes(entry))))
             continue
         task = _task(entry, residuals if entry.name in ("forward", "backward") else NO_RESIDUALS, names)
         schedule = _schedule(task, origins, hints, options)
         planned.append(replace(schedule, notes=(*schedule.notes, *_residual_notes(task, residuals))))
     return Plan(tuple(planned), tuple(hints.numbers), dict(hints.numbers), options.real_bytes)
+
+
+def _structure_notes(entry: Entry) -> tuple[str, ...]:
+    """What of a derivative is computed and stored instead of the whole."""
+    notes = []
+    rest = [node for _, node in entry.results]
+    for form in entry.forms:
+        count = 1 if form.structure is None else form.structure.count
+        stored, rest = rest[:count], rest[count:]
+        if form.structure is not None and form.node is not None:
+            kinds = " + ".join(term.kind for term in form.structure.terms)
+            entries = sum((math.prod(node.shape, start=Dim.of(1)) for node in stored), Dim.of(0))
+            whole = math.prod(form.node.shape, start=Dim.of(1))
+            notes.append(f"{form.name}: {kinds}; stores {entries} entries instead of {whole}")
+    return tuple(notes)
 
 
 # ------------------------------------------------------------------------------------------------ modes

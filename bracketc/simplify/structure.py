@@ -102,18 +102,18 @@ def _described(form: Form, node: Node) -> Stored | None:
 
 
 def _names(form: Form, alone: bool) -> list[str]:
-    """Names of what a result stores: of ``H`` alone ``blocks``, else ``H_blocks``; ``diagonal_values`` in a sum."""
+    """Names of what a result stores: ``blocks``, or ``H_blocks`` where it is not alone; in a sum, by the first term that has it."""
     if form.structure is None:
         return [form.name]
-    terms = form.structure.terms
-    found = []
-    for place, term in enumerate(terms, 1):
+    found: dict[int, str] = {}
+    for place, term in enumerate(form.structure.terms, 1):
         parts = [] if alone else [form.name]
-        parts += [f"term{place}"] if len(terms) > 1 else []
+        parts += [f"term{place}"] if len(form.structure.terms) > 1 else []
         noun = {"diagonal": "values", "block diagonal": "blocks"}.get(term.kind, "factor")
-        distinct = sorted(set(term.stored))
-        found += ["_".join([*parts, noun if len(distinct) == 1 else f"factor{number + 1}"]) for number in distinct]
-    return found
+        own = sorted(set(term.stored))
+        for number, stored in enumerate(own, 1):
+            found.setdefault(stored, "_".join([*parts, noun if len(own) == 1 else f"factor{number}"]))
+    return list(found.values())
 
 
 def _entries(nodes: Iterable[Node]) -> int:
@@ -134,16 +134,16 @@ def describe(node: Node, rows: int, symmetric: bool = False) -> Stored | None:
     if products is None or not node.rank:
         return None
     merged = _merged([_gathered(each, rows, node.shape) for each in products], node.shape)
-    terms, nodes = [], []
+    terms: list[Term] = []
+    nodes: dict[Node, None] = {}
     for each in merged:
         cores = [core for core, _ in each.factors]
         if any(core.rank == node.rank for core in cores):
             return None
-        distinct = list(dict.fromkeys(cores))
+        nodes.update(dict.fromkeys(cores))
         axes = tuple(labels for _, labels in each.factors)
         kind = _kind(each, rows, node.rank)
-        terms.append(Term(kind, each.equal, axes, tuple(distinct.index(core) for core in cores)))
-        nodes += distinct
+        terms.append(Term(kind, each.equal, axes, tuple(list(nodes).index(core) for core in cores)))
     sizes = [extent.constant for extent in node.shape]
     if None not in sizes and _entries(nodes) >= _size(node.shape):
         return None
