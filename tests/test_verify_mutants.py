@@ -1,59 +1,103 @@
-"""One wrong thing in a right step is refuted, and named where a single change mends it."""
+"""One wrong thing in a right step is refuted, and named where a single change mends it; a slice of `make mutants`."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
+from mutants import FILES, Mutant, mutants
 
 from bracketc.errors import Source
-from bracketc.ir import build
-from bracketc.ir.nodes import Einsum, Node, Tensor
-from bracketc.ir.program import Program
-from bracketc.ir.rewrite import substitute, tensors
-from bracketc.lang.claims import Claim, elaborate_derivations
+from bracketc.lang.claims import elaborate_derivations
 from bracketc.lang.parser import parse_file
-from bracketc.proof.verify import judge
+from bracketc.proof.edits import KINDS
+from bracketc.proof.verify import Judgement, verify_derivations
 
-FILES = sorted((Path(__file__).resolve().parent.parent / "examples" / "derivations").glob("*.brk"))
-
-
-def claims(path: Path) -> tuple[Program, list[Claim]]:
-    found = elaborate_derivations(parse_file(Source(path.read_text(encoding="utf-8"), path.name)))
-    every = [claim for block in found.blocks for claim in block.claims if claim.kind != "definition"]
-    return found.program, [claim for claim in every if not _is_zero(claim.left) and not _is_zero(claim.right)]
+EVERY = 100
+"""Of each kind of change, one in so many is tried here."""
 
 
-def _is_zero(side: Node | None) -> bool:
-    return side is None or build.is_zero(side)
+@cache
+def of_file(path: Path) -> tuple[Mutant, ...]:
+    return tuple(mutants(path, EVERY))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_sign_and_a_factor_are_refuted_and_named(path: Path) -> None:
-    program, every = claims(path)
-    for claim in every[::3]:
-        assert claim.right is not None
-        negated = judge(replace(claim, right=build.scale(-1, claim.right)), program)
-        assert negated.verdict == "refuted" and "sign" in negated.reason, claim.text
-        doubled = judge(replace(claim, right=build.scale(2, claim.right)), program)
-        assert doubled.verdict == "refuted" and "factor 1/2" in doubled.reason, claim.text
+def test_what_changes_the_value_is_refuted_and_nothing_else(path: Path) -> None:
+    for mutant in of_file(path):
+        verdict = mutant.verdict()
+        if mutant.differs:
+            assert verdict == "refuted", (mutant.claim.text, mutant.advice)
+        else:
+            assert verdict in ("proved", "confirmed"), (mutant.claim.text, mutant.advice)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_swapped_name_is_refuted(path: Path) -> None:
-    """Every use of one tensor of the right side alone replaced by its square, entry by entry."""
-    program, every = claims(path)
-    for claim in every[::3]:
-        assert claim.left is not None and claim.right is not None
-        for tensor in tensors([claim.right])[:2]:
-            if tensor.dtype != "real" or tensor.traits or not _is_linear_in(claim.right, tensor):
-                continue
-            (wrong,) = substitute((claim.right,), {tensor: build.multiply(tensor, tensor)})
-            verdict = judge(replace(claim, right=wrong), program).verdict
-            assert verdict == "refuted", (claim.text, tensor.name)
+def test_every_kind_of_change_is_tried() -> None:
+    counts = Counter((mutant.kind, mutant.differs) for path in FILES for mutant in of_file(path))
+    assert sum(counts.values()) >= 100
+    assert all(counts[kind, True] + counts[kind, False] > 0 for kind in KINDS)
 
 
-def _is_linear_in(node: Node, tensor: Tensor) -> bool:
-    """Whether a bracket has the tensor for a factor, so that it matters."""
-    return isinstance(node, Einsum) and tensor in node.operands
+HEAD = """dim N, M, K
+input A : N, M
+input B : M, K
+input C : N, M
+input S : N, N
+input Q : N, K
+input a : N
+input b : M
+input c : M
+param x : M
+param T : N, M, K
+"""
+
+MENDS = {
+    # a wrong step: (kind of the change that mends it, what to do, where)
+    "A @ x = -(A @ x)": ("sign", "the sign is wrong", None),
+    "A @ x = 3 A @ x": ("factor", "a factor 1/3 is missing on the right", None),
+    "S = S^T": ("transposition", "the right side is transposed", None),
+    "d(x · x) = dx · x": ("factor", "a factor 2 is missing on the right", None),
+    "A @ (x + b) = A @ x - A @ b": ("sign", "the sign of A @ b is wrong", "A @ b"),
+    "A @ (x + 2 b) = A @ x + A @ b": ("factor", "a factor 2 is missing in A @ b", "A @ b"),
+    "A @ (x + b) = A @ x + A @ b + a": ("term", "leave out a", "a"),
+    "S @ a = S^T @ a": ("transposition", "leave out the transposition of S", "S^T"),
+    "S^T @ S @ a = S @ S @ a": ("transposition", "transpose S", "S"),
+    "S ·_1 a = S_21 ·_1 a": ("position", "swap positions 2 and 1", "_21"),
+    "(A_ij x_j | i) = A @ b": ("name", "write x for b", "b"),
+    "d(a · (A @ x)) = (A^T @ a) · dx + a · (A @ b)": ("term", "leave out a · (A @ b)", "a · (A @ b)"),
+    "A @ diag(x) @ B = A @ diag(b) @ B": ("name", "write x for b", "b"),
+    "S_21 = S_12": ("transposition", "the right side is transposed", None),
+    "(S_ij S_jk | ik) = (S_ij S_jk | ki)": ("transposition", "the right side is transposed", None),
+    "(S_ij a_j | i) = (S_ji a_j | i)": ("position", "swap the labels j and i of S", "S_ji"),
+}
+
+
+def refuted(step: str) -> Judgement:
+    text = f"{HEAD}derivation wrt x {{\n  {step}\n}}\n"
+    (proof,) = verify_derivations(elaborate_derivations(parse_file(Source(text, "test.brk"))))
+    return proof.judgements[-1]
+
+
+@pytest.mark.parametrize(("step", "mend"), MENDS.items(), ids=list(MENDS))
+def test_a_single_change_that_mends_a_step_is_named(step: str, mend: tuple[str, str | None, str | None]) -> None:
+    found = refuted(step)
+    assert found.verdict == "refuted" and found.mend is not None, found.reason
+    kind, advice, place = mend
+    assert found.mend.kind == kind
+    if advice is not None:
+        assert found.mend.advice == advice and advice in found.reason
+    if place is not None:
+        assert found.mend.span is not None and found.mend.span.text == place
+
+
+def test_terms_of_one_side_are_underlined_where_they_stand() -> None:
+    found = refuted("A @ (x + b) = A @ x + a - S @ a")
+    assert [(term.side, term.span.text if term.span else None) for term in found.terms] == [
+        ("left", "A @ (x + b)"),
+        ("right", "a"),
+        ("right", "S @ a"),
+    ]
+    text = found.diagnostics[0].render()
+    assert "only the right side has a" in text and "only the left side has (A_ij b_j | i)" in text

@@ -13,9 +13,10 @@ from bracketc.ir.rewrite import Roots
 from bracketc.ir.sizes import substitute_dims
 from bracketc.lang import syntax
 from bracketc.lang.general import General, Use, general
-from bracketc.lang.opening import deep_stack
+from bracketc.lang.opening import deep_stack, dims_of
 from bracketc.lang.problems import Abort, Problems
 from bracketc.lang.scope import Elaboration, Scope
+from bracketc.lang.sizes import is_unknown
 from bracketc.lang.steps import Step
 from bracketc.lang.values import Binding, Quantity, Value, kind_of
 from bracketc.lang.variation import Variation
@@ -95,7 +96,8 @@ class Pairing:
                 bound, step = self.bound(number)
                 node = self._value(expr, self.right if right else self.left, bound, step).node
                 node = node if step is None else step.close(node)
-            return substitute_dims(Roots((node,)), run.sizes.solution())[0].nodes[0]
+            (node,) = substitute_dims(Roots((node,)), run.sizes.solution())[0].nodes
+            return None if any(is_unknown(name) for dim in dims_of([node]) for name in dim.names) else node
         except Abort:
             return None
         finally:

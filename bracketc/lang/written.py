@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from bracketc.ir.program import Request, Written
 from bracketc.lang import syntax
-from bracketc.lang.claims import Block, read_block
+from bracketc.lang.claims import read_block
 from bracketc.lang.opening import Opened
+from bracketc.lang.proofs import Block
 
 
 def written(asked: Sequence[Request], opened: Opened) -> tuple[Written, ...]:

@@ -107,7 +107,7 @@ def trial(left: Node, right: Node, program: Program, seed: int = 0) -> Trial:
     points: list[Point] = []
     undefined = True
     for attempt in range(ATTEMPTS):
-        sizes = _drawn_sizes(program, rng, (left, right), attempt)
+        sizes = affordable_sizes(program, rng, (left, right))
         if sizes is None:
             continue
         arrays = {tensor: draw(tensor, sizes, rng, positive=attempt % 3 == 2) for tensor in used}
@@ -195,7 +195,7 @@ def evaluate_precisely(left: Node, right: Node, arrays: Mapping[Tensor, Array], 
     """Both sides at a point in decimals; None where one has no finite value."""
     try:
         found = precise.interpret_precisely([left, right], arrays, sizes)
-    except (ValueError, ArithmeticError):
+    except (ValueError, IndexError, ArithmeticError):
         return None
     first, second = found[left], found[right]
     if not all(x.is_finite() for side in (first, second) for x in side.flat):
@@ -203,8 +203,8 @@ def evaluate_precisely(left: Node, right: Node, arrays: Mapping[Tensor, Array], 
     return Point(sizes, arrays, first, second, 0.0, True)
 
 
-def _drawn_sizes(
-    program: Program, rng: np.random.Generator, sides: tuple[Node, Node], attempt: int
+def affordable_sizes(
+    program: Program, rng: np.random.Generator, sides: tuple[Node, Node]
 ) -> dict[str, int] | None:
     """Sizes pairwise different, or, where tensors of many axes would be too large, mixed from 1, 2 and 3."""
     sizes = draw_sizes(program, rng)
@@ -235,7 +235,7 @@ def evaluate(left: Node, right: Node, arrays: Mapping[Tensor, Array], sizes: Map
     below = [node for node in below if not isinstance(node, Recurrence)]
     try:
         first, second, *others = interpret([left, right, *below], arrays, sizes)
-    except (np.linalg.LinAlgError, ValueError):  # a singular matrix, or an index that these sizes do not reach
+    except (np.linalg.LinAlgError, ValueError, IndexError):  # a singular matrix, or an index that these sizes do not reach
         return None
     if not (np.all(np.isfinite(first)) and np.all(np.isfinite(second))):
         return None
@@ -291,29 +291,3 @@ def _simple(tensor: Tensor, sizes: Mapping[str, int], rng: np.random.Generator, 
     if any(trait in tensor.traits for trait in ("orthogonal", "stochastic rows", "onehot rows")):
         return draw(tensor, sizes, rng)
     return with_traits(np.asarray(entries, dtype=np.float64), tensor.traits, rng)
-
-
-def mend(points: Sequence[Point]) -> str:
-    """The one change that would make the step right at every point: a sign, a factor, a transposition."""
-    sides = [(np.asarray(point.left, np.float64), np.asarray(point.right, np.float64)) for point in points]
-    if all(_close(left, right) for left, right in sides):
-        return ""  # apart in digits that float64 does not have
-    if all(np.any(right) for _, right in sides):
-        ratios = [float(np.sum(left * right) / np.sum(right * right)) for left, right in sides]
-        ratio = ratios[0]
-        whole = ratio != 0 and all(_close(left, ratio * right) for left, right in sides)
-        if whole and abs(ratio + 1) < 1e-9:
-            return "the sign is wrong"
-        for denominator in range(1, 13):
-            numerator = round(ratio * denominator)
-            if whole and abs(ratio * denominator - numerator) < 1e-9 and numerator:
-                text = str(numerator) if denominator == 1 else f"{numerator}/{denominator}"
-                return f"a factor {text} is missing on the right"
-    turned = [(left, right.T) for left, right in sides if left.ndim == 2 and left.shape == right.T.shape]
-    if turned and len(turned) == len(sides) and all(_close(left, right) for left, right in turned):
-        return "the right side is transposed"
-    return ""
-
-
-def _close(left: Array, right: Array) -> bool:
-    return bool(np.max(np.abs(left - right), initial=0.0) <= 1e-9 * max(float(np.max(np.abs(left), initial=0.0)), 1e-9))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bracketc.errors import Diagnostic, SourceError
 from bracketc.ir.program import Program
-from bracketc.lang.claims import Claim
+from bracketc.lang.proofs import Claim
 from bracketc.proof.verify import judge
 
 
@@ -16,7 +16,7 @@ def check_written(program: Program) -> None:
     found: list[Diagnostic] = []
     for formula in program.written:
         claim = Claim("conclusion", formula.derivative, formula.node, formula.span, formula.span)
-        judgement = judge(claim, program)
+        judgement = judge(claim, program, advise=False)
         if not judgement.accepted:
             (why, *_) = judgement.diagnostics
             message = f"the gradient of {formula.output} by {formula.wrt} as derived is {judgement.verdict}: {why.message}"
