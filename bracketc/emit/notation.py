@@ -429,7 +429,8 @@ class Latex(Notation):
 
     def portion(self, operand: Text, slots: Sequence[Slot], tag: int | None = None) -> Text:
         body = self.at(operand, POSTFIX)
-        body = body if len(body) == 1 or re.fullmatch(r"\\[a-zA-Z]+", body) else f"{{{body}}}"
+        if not (len(body) == 1 or re.fullmatch(r"\\[a-zA-Z]+", body)):
+            body = self.group(body) if "_" in body else f"{{{body}}}"  # positions are not the number of W1
         between = r"\," if any(p > 9 for slot in slots for p in slot.positions) else ""
         texts = []
         for slot in slots:

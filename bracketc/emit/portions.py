@@ -83,7 +83,7 @@ def layout(factors: Sequence[Labels], output: Labels, closed: Sequence[bool]) ->
     Scalars do not belong to ``factors``. A closed factor that is split all the same has to be given a name.
     """
     found = _Arrangement(factors, output, ())
-    for labels in _candidates(factors, closed):
+    for labels in _candidates(factors, output, closed):
         block = found.block(labels)
         if block is None:
             continue
@@ -93,8 +93,9 @@ def layout(factors: Sequence[Labels], output: Labels, closed: Sequence[bool]) ->
     return found.layout()
 
 
-def _candidates(factors: Sequence[Labels], closed: Sequence[bool]) -> list[frozenset[int]]:
-    """Sets of labels that may become one fusion: those of a closed factor, then those that two factors share."""
+def _candidates(factors: Sequence[Labels], output: Labels, closed: Sequence[bool]) -> list[frozenset[int]]:
+    """Sets of labels that may become one fusion: those of a closed factor, those that two factors share, and those of a factor
+    that is free and fused everywhere."""
     found: dict[frozenset[int], None] = {}
     carried = [frozenset(labels) for labels in factors]
     for own, is_closed in zip(carried, closed, strict=True):
@@ -109,6 +110,9 @@ def _candidates(factors: Sequence[Labels], closed: Sequence[bool]) -> list[froze
                 pairs.setdefault(own & other, None)
         if len(pairs) > MOST_MERGES:
             break
+    for own in carried:
+        if len(own) > 1 and own <= set(output) and all(sum(label in other for other in carried) > 1 for label in own):
+            pairs.setdefault(own, None)
     ordered = sorted(pairs, key=lambda labels: (-len(labels), sorted(labels)))
     return list(dict.fromkeys([*found, *ordered]))[:MOST_MERGES]
 
