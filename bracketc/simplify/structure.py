@@ -142,7 +142,7 @@ def describe(node: Node, rows: int, symmetric: bool = False) -> Stored | None:
             return None
         nodes.update(dict.fromkeys(cores))
         axes = tuple(labels for _, labels in each.factors)
-        kind = _kind(each, rows, node.rank)
+        kind = _kind(each, rows, node.shape)
         terms.append(Term(kind, each.equal, axes, tuple(list(nodes).index(core) for core in cores)))
     sizes = [extent.constant for extent in node.shape]
     if None not in sizes and _entries(nodes) >= _size(node.shape):
@@ -247,11 +247,12 @@ def _merged(products: Sequence[_Product], shape: Shape) -> list[_Product]:
     return sorted(found, key=lambda each: (-len(each.equal), each.equal, [axes for _, axes in each.factors]))
 
 
-def _kind(given: _Product, rows: int, rank: int) -> TermKind:
+def _kind(given: _Product, rows: int, shape: Shape) -> TermKind:
+    rank = len(shape)
     if _is_diagonal(given.equal, rows, rank):
         return "diagonal"
     swapped = {(core, tuple((axis + rows) % rank for axis in axes)) for core, axes in given.factors}
-    if not given.equal and 2 * rows == rank and swapped == set(given.factors):
+    if not given.equal and shape[:rows] == shape[rows:] and swapped == set(given.factors):
         return "symmetric"
     if not all(len(group) == 2 and group[0] < rows <= group[1] for group in given.equal):
         return "product"
