@@ -13,7 +13,7 @@ CODE    := bracketc tests examples benchmarks tools
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format bench fuzz goldens wheel clean
+.PHONY: help setup demo test lint format bench fuzz mutants goldens wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ fuzz: $(STAMPS)/test ## mutated sources for two minutes; random programs, many m
 	@$(BIN)/python tools/fuzz.py --seconds 60 --seed $$$$
 	@$(BIN)/python tools/fuzz.py --seconds 60 --seed $$$$ --stages
 	@$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile fuzz -k "fuzz or random" $(ARGS)
+
+mutants: $(STAMPS)/test ## every step of the example derivations with one thing changed: what changes its value is refuted
+	@$(BIN)/python tests/mutants.py $(ARGS)
 
 goldens: $(STAMPS)/test ## rewrite generated/ from models/, and the answers in README.md (review the diff)
 	@$(BIN)/python -m pytest -q tests/test_generated.py tests/test_readme.py --update-golden $(ARGS)

@@ -27,6 +27,9 @@ from bracketc.proof.trial import affordable_sizes
 TRIED = 300
 """Changes that are tried, and with a recurrence on the way to a side, which takes long, a tenth of it."""
 
+NODES = 10_000
+"""Nodes that all the tried sides may have together."""
+
 POINTS = 2
 
 
@@ -160,9 +163,11 @@ def _of_edits(
 ) -> Mend | None:
     """The first single change of a side that makes it equal to the other one."""
     assert claim.pairing is not None
-    slow = any(isinstance(node, Recurrence) for node in topological([other]))
+    below = topological([other])
+    slow = any(isinstance(node, Recurrence) for node in below)
+    most = min(TRIED // 10 if slow else TRIED, NODES // len(below))
     for count, edit in enumerate(edits(expr, names)):
-        if count == (TRIED // 10 if slow else TRIED):
+        if count >= most:
             return None
         node = claim.pairing.again(edit.tree, is_right, number)
         if node is None or node.rank != wanted[0].ndim:
