@@ -134,3 +134,14 @@ def test_a_notebook_runs(tmp_path: Path) -> None:
     for cell in book.cells:
         (output,) = cell.outputs
         assert "<math" in output.data["text/html"] and output.data["text/latex"].startswith("$$")
+
+
+# ------------------------------------------------------------------------------------------------ docs/output.md
+def test_the_session_of_the_page_gives_what_stands_there() -> None:
+    import doctest
+
+    text = (ROOT / "docs" / "output.md").read_text(encoding="utf-8")
+    session = text.split("```pycon\n")[1].split("```")[0]
+    test = doctest.DocTestParser().get_doctest(session, {}, "output.md", "output.md", 0)
+    results = doctest.DocTestRunner().run(test)
+    assert results.attempted == 6 and results.failed == 0
