@@ -16,7 +16,7 @@ from bracketc.cli.terminal import Terminal, aligned, record
 from bracketc.emit.latex import document
 from bracketc.emit.marks import latex_text
 from bracketc.emit.proofs import latex_proofs, plain_step, tally
-from bracketc.errors import BracketError, Diagnostic
+from bracketc.errors import BracketError, Diagnostic, Span
 from bracketc.lang.claims import elaborate_derivations
 from bracketc.lang.parser import parse_file
 from bracketc.lang.spelling import spelled
@@ -131,6 +131,19 @@ def _record(path: str, judgement: Judgement) -> dict[str, Any]:
     }
     if claim.remark is not None:
         found["remark"] = claim.remark
+    if claim.label is not None:
+        found["label"] = claim.label
+    if claim.cites:
+        found["cites"] = list(claim.cites)
+    if judgement.move is not None:
+        found["move"] = judgement.move.kind
+    if judgement.points:
+        found["points"] = judgement.points
+        found["digits"] = judgement.digits
+    if judgement.mend is not None:
+        found["mend"] = {"kind": judgement.mend.kind, "advice": judgement.mend.advice, **_place(judgement.mend.span)}
+    if judgement.terms:
+        found["terms"] = [{"side": term.side, "text": term.text, **_place(term.span)} for term in judgement.terms]
     example = judgement.counterexample
     if example is not None:
         found["counterexample"] = {
@@ -143,3 +156,11 @@ def _record(path: str, judgement: Judgement) -> dict[str, Any]:
     if judgement.diagnostics:
         found["diagnostics"] = [record(diagnostic) for diagnostic in judgement.diagnostics]
     return found
+
+
+def _place(span: Span | None) -> dict[str, Any]:
+    """Line, column and text of a part of the source."""
+    if span is None:
+        return {}
+    line, column = span.source.position(span.start)
+    return {"line": line, "column": column, "source": span.text}
