@@ -1,7 +1,7 @@
 """Gradients of the literature come out as it prints them, or shorter.
 
-Numbers of sections are those of *Matrix Differential Calculus with Tensors* (C.1 to C.6: its sections 5 to 6.4), of the lecture slides
-on matrix calculus (D), of the notes on back-propagation (E, F) and of *Mathematics for Machine Learning*, chapter 5 (G).
+Numbers of sections are those of *Matrix Differential Calculus with Tensors* (its sections 4 to 6.4), of lecture slides on matrix
+calculus (D), of the notes on back-propagation (E, F) and of *Mathematics for Machine Learning*, chapter 5 (G).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ CASES = {
     "slices": (
         "dim N\nparam x : N\nF = sum(x[2..N]**2)\ngradient F wrt x", ["∇[x](F) = 2 eye(N)![·,2..N] @ x[2..N]"], None,
     ),
-    "second derivative of lgamma": ("param x : 3\nF = sum(lgamma(x))\nhessian F wrt x", ["∇[x](∇[x](F)) = diag(trigamma(x))"], None),
+    "derivatives of lgamma": ("param x : 3\nF = sum(lgamma(x))\nhessian F wrt x", ["∇[x](∇[x](F)) = diag(trigamma(x))"], None),
     "D element-wise quotient": (
         "dim N\nparam w : N\nparam x : N\nF = w / x\njacobian F wrt w, x",
         ["Jac[w](F) = diag(x**-1)", "Jac[x](F) = -diag(w ⊙ x**-2)"],
@@ -107,9 +107,11 @@ CASES = {
         ["∇[x](F) = A_2 [~y A_1]", "∇[y](F) = A_1 [~A_2 x]"],
     ),
     "D x^T A x, symmetric": (
-        "dim N\ninput A : N, N symmetric\nparam x : N\nF = x^T @ A @ x\ngradient F wrt x", ["∇[x](F) = 2 A @ x"], None,
+        "dim N\ninput A : N, N symmetric\nparam x : N\nF = x^T @ A @ x\ngradient F wrt x",
+        ["∇[x](F) = 2 A @ x"],
+        None,
     ),
-    "E weights": ("dim m, n\ninput a : m\nparam W : m, n\nz = W^T @ a\nL = 0.5 norm2(z)\ngradient L wrt W", ["∇[W](L) = a z"], None),
+    "E weights": ("dim m, n\ninput a: m\nparam W : m, n\nz = W^T @ a\nL = norm2(z) / 2\ngradient L wrt W", ["∇[W](L) = a z"], None),
     "F least squares": (
         "dim M, N\nparam A : M, N\ninput x : N\ninput y : M\nF = norm2(A @ x - y)\ngradient F wrt A",
         ["∇[A](F) = 2 (A @ x - y) x"],

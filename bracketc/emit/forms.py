@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bracketc.ir.build import einsum
-from bracketc.ir.nodes import Add, Einsum, Linalg, Node, Pointwise, Reduce
+from bracketc.ir.nodes import Add, Einsum, Linalg, Literal, Node, Pointwise, Reduce
+from bracketc.lang.builtins import elementwise_node
 from bracketc.simplify.brackets import constant_axes, drop_axes, is_exact_one
 
 
@@ -30,7 +31,19 @@ def form_of(node: Node) -> Form | None:
         return None if found is None else Form("softmax", found.args, found.kept)
     if isinstance(node, Add):
         return _log_softmax(node)
-    return (_solve(node) or _quotient(node)) if isinstance(node, Einsum) else None
+    return (_solve(node) or _quotient(node) or _gelu(node)) if isinstance(node, Einsum) else None
+
+
+def _gelu(node: Einsum) -> Form | None:
+    """x Φ(x), written out by elaboration."""
+    if len(node.factors) != 2 or not any(isinstance(factor, Add) and len(factor.terms) == 2 for factor in node.operands):
+        return None
+    for x in node.operands:
+        if x.shape == node.shape and not isinstance(x, Literal):
+            whole = elementwise_node("gelu", [x])
+            if isinstance(whole, Einsum) and set(whole.factors) == set(node.factors) and whole.coefficient == node.coefficient:
+                return Form("gelu", (x,))
+    return None
 
 
 def _solve(node: Einsum) -> Form | None:

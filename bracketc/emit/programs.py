@@ -28,10 +28,9 @@ def program_equations(program: Program, style: StyleName = "unicode", form: Form
     """Every definition as formulas, in an order in which each uses only those above it."""
     program = over_program(program, expand_derivatives)
     names = _names(program)
-    below = topological(node for _, node in program.definitions)
-    defined = [(name, node) for node, name in names.items() if not isinstance(node, Tensor | Literal)]
-    place = {node: number for number, node in enumerate(below)}
-    defined = sorted((pair for pair in defined if pair[1] in place), key=lambda pair: place[pair[1]])
+    place = {node: number for number, node in enumerate(topological(node for _, node in program.definitions))}
+    defined = [(name, node) for node, name in names.items() if node in place and not isinstance(node, Tensor | Literal)]
+    defined.sort(key=lambda pair: place[pair[1]])
     known = {name for name, _ in defined}
     aliases = [(own, node) for name, node in program.definitions if (own := _member(name)) not in known]
     spelling = notation(style)
@@ -62,6 +61,7 @@ def _names(program: Program) -> dict[Node, str]:
     """Names that definitions of their own can have: those of arguments, constants, definitions and, once, local ones."""
     members = {name: _member(name) for name, _ in program.definitions}
     taken = {tensor.name for tensor in program.arguments} | {name for name, _ in program.definitions}
+    below = set(topological(node for _, node in program.definitions))
     names: dict[Node, str] = {}
     seen: set[str] = set()
     for node, name in names_of(program).items():
@@ -70,7 +70,9 @@ def _names(program: Program) -> dict[Node, str]:
                 names[node] = name
         elif name in members:
             names[node] = members[name]
-        elif "[" not in name and name not in taken and name not in seen and not isinstance(node, Project):
+        elif isinstance(node, Literal):
+            names[node] = name
+        elif node in below and "[" not in name and name not in taken and name not in seen and not isinstance(node, Project):
             names[node] = name
             seen.add(name)
     return names
