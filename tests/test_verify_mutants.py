@@ -64,6 +64,7 @@ MENDS = {
     "A @ (x + b) = A @ x + A @ b + a": ("term", "leave out a", "a"),
     "S @ a = S^T @ a": ("transposition", "leave out the transposition of S", "S^T"),
     "S^T @ S @ a = S @ S @ a": ("transposition", "transpose S", "S"),
+    "(S_ij S_jk | ik) = (S_ij S_ik | ik)": ("position", "the label i of S_ik should be j", "S_ik"),
     "S ·_1 a = S_21 ·_1 a": ("position", "swap positions 2 and 1", "_21"),
     "(A_ij x_j | i) = A @ b": ("name", "write x for b", "b"),
     "d(a · (A @ x)) = (A^T @ a) · dx + a · (A @ b)": ("term", "leave out a · (A @ b)", "a · (A @ b)"),
@@ -95,9 +96,23 @@ def test_a_single_change_that_mends_a_step_is_named(step: str, mend: tuple[str, 
 def test_terms_of_one_side_are_underlined_where_they_stand() -> None:
     found = refuted("A @ (x + b) = A @ x + a - S @ a")
     assert [(term.side, term.span.text if term.span else None) for term in found.terms] == [
-        ("left", "A @ (x + b)"),
+        ("left", "b"),
         ("right", "a"),
         ("right", "S @ a"),
     ]
     text = found.diagnostics[0].render()
     assert "only the right side has a" in text and "only the left side has (A_ij b_j | i)" in text
+
+
+@pytest.mark.parametrize(
+    ("step", "places"),
+    [
+        ("(x + b) · x = (x + c) · x", ["b", "c"]),
+        ("2 (x - b) = 2 (x - c)", ["b", "c"]),
+        ("(x_i b_j + b_i x_j | ij) = (x_i b_j - b_i c_j | ij)", ["b_i x_j", "b_i c_j"]),
+        ("S ⊙ (S + S^T) = S ⊙ (S - S^T)", ["S^T", "S^T"]),
+        ("tanh(x) = tanh(b)", ["tanh(x)", "tanh(b)"]),
+    ],
+)
+def test_addends_inside_products_are_found(step: str, places: list[str]) -> None:
+    assert [term.span.text for term in refuted(step).terms if term.span] == places

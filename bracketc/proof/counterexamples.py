@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal, localcontext
+from functools import partial
 from typing import Literal as OneOf
 
 import numpy as np
@@ -122,7 +124,7 @@ def only_one_side(claim: Claim, left: Node, right: Node, number: int | None = No
         alone = [term for term in own if term not in others and not build.is_zero(term)]
         if 0 < len(alone) <= SHOWN:
             places = _places(claim, side == "right", number)
-            found += [Term(side, describe(term), next((span for known, span in places if term in known), None)) for term in alone]
+            found += [Term(side, _described(term), next((span for known, span in places if term in known), None)) for term in alone]
     return tuple(found)
 
 
@@ -132,7 +134,7 @@ def _places(claim: Claim, is_right: bool, number: int | None) -> list[tuple[set[
         return []
     side = claim.pairing.right if is_right else claim.pairing.left
     found: list[tuple[set[Node], Span]] = []
-    for sign, addend in _addends(side.expr, 1):
+    for sign, addend, span in _addends(side.expr, 1):
         node = claim.pairing.again(addend, is_right, number)
         if node is None:
             continue
@@ -140,15 +142,72 @@ def _places(claim: Claim, is_right: bool, number: int | None) -> list[tuple[set[
             (expanded,) = expand(expand_derivatives(Roots((build.scale(sign, node),)))).nodes
         except BracketError:
             continue
-        found.append((set(terms(expanded)), addend.span))
+        found.append((set(terms(expanded)), span))
     return found
 
 
-def _addends(expr: syntax.Expr, sign: int) -> Iterator[tuple[int, syntax.Expr]]:
+def _addends(expr: syntax.Expr, sign: int) -> Iterator[tuple[int, syntax.Expr, Span]]:
+    """The addends of a side, each with its sign and its place; those of a factor stand in the whole product.
+
+    (A + B) @ x   ->   (A) @ x at A,  (B) @ x at B
+    """
+    expr = _bare(expr)
+    if isinstance(expr, syntax.Sum) and _is_plain(expr):
+        for operator, operand in _signed(expr):
+            yield from _addends(operand, -sign if operator == "-" else sign)
+        return
+    for part, rebuilt in _factors(expr):
+        inner = _bare(part)
+        if isinstance(inner, syntax.Sum) and _is_plain(inner) and len(inner.operands) > 1:
+            for operator, operand in _signed(inner):
+                yield (-sign if operator == "-" else sign), rebuilt(operand), operand.span
+            return
+    yield sign, expr, expr.span
+
+
+def _bare(expr: syntax.Expr) -> syntax.Expr:
     while isinstance(expr, syntax.Paren):
         expr = expr.body
-    if not isinstance(expr, syntax.Sum) or any(operator not in "+-" for operator in expr.operators):
-        yield sign, expr
-        return
-    for operator, operand in zip(("-" if expr.negated else "+", *expr.operators), expr.operands, strict=True):
-        yield from _addends(operand, -sign if operator == "-" else sign)
+    return expr
+
+
+def _is_plain(expr: syntax.Sum) -> bool:
+    return all(operator in "+-" for operator in expr.operators)
+
+
+def _signed(expr: syntax.Sum) -> Iterator[tuple[str, syntax.Expr]]:
+    yield from zip(("-" if expr.negated else "+", *expr.operators), expr.operands, strict=True)
+
+
+def _factors(expr: syntax.Expr) -> Iterator[tuple[syntax.Expr, Callable[[syntax.Expr], syntax.Expr]]]:
+    """The parts in which an expression is linear, each with a way to put another one in its place."""
+    if isinstance(expr, syntax.IndexBracket):
+        yield expr.body, lambda new: replace(expr, body=new)
+    elif isinstance(expr, syntax.FormalProduct):
+        for place, part in enumerate(expr.factors):
+            yield part, partial(_with_factor, expr, place)
+    elif isinstance(expr, syntax.MatrixProduct | syntax.Kronecker | syntax.Dot) or (
+        isinstance(expr, syntax.Elementwise) and all(operator.symbol == "⊙" for operator in expr.operators)
+    ):
+        for place, part in enumerate(expr.operands):
+            yield part, partial(_with_operand, expr, place)
+
+
+def _with_factor(expr: syntax.FormalProduct, place: int, new: syntax.Expr) -> syntax.Expr:
+    return replace(expr, factors=(*expr.factors[:place], syntax.Paren(new, new.span), *expr.factors[place + 1 :]))
+
+
+def _with_operand(
+    expr: syntax.MatrixProduct | syntax.Kronecker | syntax.Dot | syntax.Elementwise, place: int, new: syntax.Expr
+) -> syntax.Expr:
+    return replace(expr, operands=(*expr.operands[:place], syntax.Paren(new, new.span), *expr.operands[place + 1 :]))
+
+
+def _described(term: Node) -> str:
+    """A term as a bracket, without its sizes."""
+    text = describe(term).split(" : ")[0]
+    return _RECURRENCE.sub("a result of the recurrence", _DELTA.sub("δ", text))
+
+
+_DELTA = re.compile(r"<Delta [^>]*>")
+_RECURRENCE = re.compile(r"project\[\d+\]\(<Recurrence[^>]*>\)")

@@ -148,6 +148,37 @@ def _kept_labels(node: syntax.IndexBracket) -> Iterator[_Local]:
         labels[place], labels[place + 1] = labels[place + 1], labels[place]
         advice = f"swap the labels {labels[place + 1].text} and {labels[place].text} right of the bar"
         yield "position", replace(node, labels=tuple(labels)), node.span, advice
+    used = [label.text for inner in syntax.walk(node.body) if isinstance(inner, _LABELLED) for label in inner.labels]
+    known = tuple(dict.fromkeys([*(label.text for label in node.labels), *used]))
+    for body, span, advice in _relabelled(node.body, known):
+        yield "position", replace(node, body=body), span, advice
+
+
+_LABELLED = (syntax.Labelled, syntax.Delta)
+
+
+def _relabelled(node: Any, known: Sequence[str]) -> Iterator[tuple[Any, Span, str]]:
+    """One label of one factor replaced by another one."""
+    if isinstance(node, _LABELLED):
+        for place, label in enumerate(node.labels):
+            for other in known:
+                if other != label.text:
+                    labels = (*node.labels[:place], replace(label, text=other), *node.labels[place + 1 :])
+                    yield replace(node, labels=labels), node.span, f"the label {label.text} of {_text(node)} should be {other}"
+        return
+    for field in fields(node):
+        value = getattr(node, field.name)
+        if not field.compare or field.name == "function":
+            continue
+        if isinstance(value, tuple):
+            for place, item in enumerate(value):
+                if _is_tree(item):
+                    for new, span, advice in _relabelled(item, known):
+                        changed = (*value[:place], new, *value[place + 1 :])
+                        yield replace(node, **{field.name: changed}), span, advice
+        elif _is_tree(value):
+            for new, span, advice in _relabelled(value, known):
+                yield replace(node, **{field.name: new}), span, advice
 
 
 def _index(node: syntax.Index) -> Iterator[_Local]:

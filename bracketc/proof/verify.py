@@ -205,7 +205,7 @@ def _refuted(
     change = mend(claim, left, right, program, number) if advise else None
     terms = only_one_side(claim, left, right, number) if advise else ()
     advice = change.advice if change is not None else ""
-    notes = [("the left side", claim.left_span)]
+    notes = [] if any(term.side == "left" for term in terms) else [("the left side", claim.left_span)]
     notes += [(f"only the {term.side} side has {term.text}", term.span or claim.right_span) for term in terms]
     if change is not None and change.span is not None:
         notes.append((advice, change.span))
