@@ -83,6 +83,9 @@ CASES: dict[str, tuple[str, str, str]] = {
     "param V : I, J symmetric\nF = x": ("symmetric", "square matrices", ""),
     "param V : Q\nF = x": ("Q", "unknown name Q", ""),
     "F = dX": ("dX", "unknown name dX", ""),
+    "F = dx": ("dx", "dx, the differential of x, stands outside a derivation", "derivation"),
+    "F = d(x)": ("d(x)", "stands outside a derivation", "derivation"),
+    "F = d[x](x · x)": ("d[x](x · x)", "stands outside a derivation", "derivation"),
     "F = ∇[x,z](x · z)": ("∇[x,z](x · z)", "no single tensor", "∇[x](…)"),
 }
 
@@ -99,9 +102,6 @@ def test_message(text: str) -> None:
 
 
 UNSUPPORTED = {
-    "F = dx": "dx",
-    "F = d(x)": "d(x)",
-    'import "other.brk"\nF = x': 'import "other.brk"',
     "F = x · x\nhessian F wrt x as derived": "hessian F wrt x as derived",
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,14 @@ from bracketc.lang.lexer import lex
 from bracketc.lang.notation import text
 from bracketc.lang.parser import parse_expression, parse_file
 
+ROOT = Path(__file__).resolve().parent.parent
 Strategy = st.SearchStrategy[Any]
+
+
+def formatted(written: str, style: str) -> str:
+    source = Source(written)
+    return format_file(parse_file(source), source, style)
+
 
 names = st.sampled_from(["x", "A", "W1", "β", "é", "f'", "h''", "d", "dX", "e", "t", "by", "in", "input"]).map(s.Name)
 labels = st.sampled_from(["i", "j", "k", "o", "x", "β", "i1", "row"]).map(s.Label)
@@ -346,3 +355,52 @@ def test_comments_anywhere_are_kept(data: Any, style: str) -> None:
     assert again == tree
     assert len(again.comments) == len(tree.comments)
     assert format_file(again, Source(once), style) == once
+
+
+ALIGNED = """\
+dim   N, D
+input X  : N, D  positive
+input y0 : N     nonzero
+param W[j] : D, D  for j = 1..3
+param b[j] : D     for j = 1..3
+
+J  = a ⊙ b
+dJ = c        # a comment
+
+A[j] = Z[j-1] @ W[j] + 𝟏 b[j]  for j = 1..3
+Z[j] = f(A[j])                 for j = 1..3
+F = h · h   where h = X @ W[1]
+derivation {
+  F   = h · h                      where h = X @ y0
+  dF  = h · dh + dh · h
+      = 2 h · dh                   where k = 2
+      = 2 [~h (X_1 [X_2 ~dy0])]    [by moving]
+}
+"""
+
+
+def test_columns_that_authors_align_stay_aligned() -> None:
+    text = formatted(ALIGNED, "unicode")
+    for pattern in (r"^input X  : N, D  positive\ninput y0 : N     nonzero$", r"^J  = a ⊙ b\ndJ = c        # a comment$",
+                    r"^param W\[j\] : D, D  for .*\nparam b\[j\] : D     for ", r"@ W\[j\] \+ 𝟏 b\[j\]  for .*\n.*f\(A\[j\]\) {17}for ",
+                    r"h · h   where h = X @ W\[1\]$"):  # fmt: skip
+        assert re.search(pattern, text, re.MULTILINE), (pattern, text)
+    assert formatted(text, "unicode") == text
+
+
+def test_columns_are_aligned_again_in_the_other_spelling() -> None:
+    text = formatted(ALIGNED, "ascii")
+    assert re.search(r"^A\[j\] = Z\[j-1\] @ W\[j\] \+ ones b\[j\]  for j.*\nZ\[j\] = f\(A\[j\]\) {20}for j", text, re.MULTILINE), text
+    assert formatted(text, "ascii") == text
+    assert formatted(text, "unicode") == formatted(ALIGNED, "unicode")
+
+
+def test_columns_that_nobody_aligned_are_left_alone() -> None:
+    text = "x = 1\nlonger = 2\nJ   = 3\n\nz = u where u = 1\nw = uv where uv = 1\n"
+    assert formatted(text, "unicode") == text.replace("J   =", "J =")
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("models/*.brk"), *ROOT.glob("examples/**/*.brk")], ids=lambda path: path.stem)
+def test_our_own_files_are_formatted(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert formatted(text, "unicode") == text

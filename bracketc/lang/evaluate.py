@@ -208,7 +208,11 @@ def _over_members(expr: syntax.Reduction, name: str, scope: Scope) -> Value:
 
 def _differential(expr: syntax.Differential, scope: Scope) -> Value:
     if scope.run.variation is None:
-        scope.run.problems.unsupported("a differential outside a derivation", expr.span)
+        scope.run.problems.error(
+            "a differential stands outside a derivation",
+            expr.span,
+            "differentials stand in `derivation` blocks; a derivative as an expression is ∇[x](f)",
+        )
     return scope.run.variation.of(expr.body, expr.wrt, scope, expr.span)
 
 

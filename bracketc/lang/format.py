@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from bracketc.errors import Source, display_width
 from bracketc.lang import syntax
+from bracketc.lang.alignment import Mark, Place, Row, aligned
 from bracketc.lang.filling import fill
 from bracketc.lang.notation import (
     ANY,
@@ -33,6 +34,8 @@ from bracketc.lang.spelling import spelled
 from bracketc.lang.syntax import Comment, Statement, SyntaxFile
 
 STYLES = ("unicode", "ascii")
+
+_MARKS = ("=", ":", "where", "for", "[by")  # what lines are aligned at, traits besides
 
 _LABEL = re.compile(r"\(([^\W\d_][^\W_]*'*)\) ")
 
@@ -67,11 +70,52 @@ class _Layout:
         self.source = source
         self.style = style
         self.lines: list[str] = []
+        self.marks: dict[int, tuple[Place, ...]] = {}  # of lines that hold a whole statement
+        self.behind: dict[int, Comment] = {}
         self.starts = [0, *(match.end() for match in re.finditer("\n", source.text))]
         self.last = -1  # source line on which the item printed last ends
 
     def text(self) -> str:
-        return "\n".join(self.lines) + "\n" if self.lines else ""
+        lines: list[str] = []
+        rows: list[Row] = []
+        for number, line in enumerate(self.lines):
+            if number in self.marks:
+                rows.append(Row(line, self.marks[number]))
+                continue
+            lines += [*aligned(rows), line]
+            rows = []
+        lines += aligned(rows)
+        for number, comment in self.behind.items():
+            width = display_width(lines[number])
+            lines[number] += " " * (max(width + 2, self.column(comment.span.start)) - width) + comment.text
+        return "\n".join(lines) + "\n" if lines else ""
+
+    def places(self, item: syntax.Node, parts: Sequence[Piece]) -> tuple[Place, ...]:
+        """The marks of a statement that stands on one line here and there."""
+        start, end = item.span.start, item.span.end
+        if self.row(start) != self.row(max(end - 1, start)):
+            return ()
+        found = []
+        at = 0
+        behind = start
+        for number, part in enumerate(parts):
+            if isinstance(part, Mark):
+                broken = number > 0 and isinstance(parts[number - 1], Break)
+                least = 1 if broken else len(part) - len(part.lstrip())
+                word = part.split()[0]
+                typed = self.source.text.find(self._typed(word), behind, end)
+                if typed < 0:
+                    return ()
+                before = self.source.text[self.starts[self.row(start)] : typed]
+                gap = len(before) - len(before.rstrip())
+                mark = word if word in _MARKS else "trait"
+                found.append(Place(mark, at - broken, least, display_width(before), gap))
+                behind = typed + 1
+            at += 1 if isinstance(part, Break) else len(part)
+        return tuple(found)
+
+    def _typed(self, word: str) -> str:
+        return "[" if word == "[by" else word
 
     def row(self, offset: int) -> int:
         return bisect.bisect_right(self.starts, offset) - 1
@@ -89,7 +133,8 @@ class _Layout:
                 continue
             self._above(waiting, stop, 0)
             self._blank(item.span.start)
-            self._put(fill(_statement(item, self.style), 4), stop, waiting)
+            parts = _statement(item, self.style)
+            self._put(fill(parts, 4), stop, waiting, self.places(item, parts))
         self._above(waiting, None, 0)
 
     def derivation(self, item: syntax.Derivation, waiting: list[Comment]) -> None:
@@ -100,7 +145,7 @@ class _Layout:
         for step, parts in zip(item.steps, _aligned(item.steps, self.style), strict=True):
             self._above(waiting, step.span.end, 2)
             self._blank(step.span.start)
-            self._put(fill(parts, 6), step.span.end, waiting)
+            self._put(fill(parts, 6), step.span.end, waiting, self.places(step, parts))
         self._above(waiting, item.span.end, 2)
         self.lines.append("}")
         self.last = self.row(max(item.span.end - 1, 0))
@@ -119,18 +164,18 @@ class _Layout:
         if self.lines and self.lines[-1] and self.row(start) > self.last + 1 and self.last >= 0:
             self.lines.append("")
 
-    def _put(self, text: str, end: int, waiting: list[Comment]) -> None:
-        self.lines.extend(text.split("\n"))
+    def _put(self, text: str, end: int, waiting: list[Comment], places: tuple[Place, ...] = ()) -> None:
+        lines = text.split("\n")
+        if len(lines) == 1:
+            self.marks[len(self.lines)] = places
+        self.lines.extend(lines)
         self.last = self.row(max(end - 1, 0))
         self._behind(end, waiting)
 
     def _behind(self, end: int, waiting: list[Comment]) -> None:
         """The comment on the line of ``end``, in its old column where that is free."""
         if waiting and not waiting[-1].own_line and self.row(waiting[-1].span.start) == self.last:
-            comment = waiting.pop()
-            width = display_width(self.lines[-1])
-            column = max(width + 2, self.column(comment.span.start))
-            self.lines[-1] += " " * (column - width) + comment.text
+            self.behind[len(self.lines) - 1] = waiting.pop()
 
 
 # ---------------------------------------------------------------------------------------------- statements
@@ -167,11 +212,10 @@ def _dim_family(node: syntax.DimFamily) -> list[Part]:
 
 def _argument(node: syntax.Argument) -> list[Part]:
     index = "" if node.index is None else f"[{node.index.text}]"
-    parts: list[Part] = [f"{node.kind} {node.name.text}{index} : "]
+    parts: list[Part] = [f"{node.kind} {node.name.text}{index}", Mark(" : ")]
     parts += _listed([entry_parts(dim) for dim in node.dims]) if node.dims else ["scalar"]
     for number, trait in enumerate(node.traits):
-        parts.append(" " if number else "  ")
-        parts.append(trait.name)
+        parts.append(f" {trait.name}" if number else Mark(f"  {trait.name}"))
         if trait.size is not None:
             parts += [" in ", *entry_parts(trait.size)]
     return parts + (_ranges((node.range,)) if node.range is not None else [])
@@ -188,7 +232,7 @@ def _function(node: syntax.Function) -> list[Part]:
 
 def _definition(node: syntax.Definition) -> list[Part]:
     left = _target(node.target)
-    return [*left, " = ", Child(node.body, ANY), *_bindings(node.where), *(_ranges(node.ranges) if node.ranges else [])]
+    return [*left, Mark(" = "), Child(node.body, ANY), *_bindings(node.where), *(_ranges(node.ranges) if node.ranges else [])]
 
 
 def _target(node: syntax.Target) -> list[Part]:
@@ -200,11 +244,11 @@ def _target(node: syntax.Target) -> list[Part]:
 def _bindings(bindings: Sequence[syntax.Binding]) -> list[Part]:
     if not bindings:
         return []
-    return [Break(0), "where ", *_listed([[*_target(b.target), " = ", Child(b.value, ANY)] for b in bindings])]
+    return [Break(0), Mark("where "), *_listed([[*_target(b.target), " = ", Child(b.value, ANY)] for b in bindings])]
 
 
 def _ranges(ranges: Sequence[syntax.Range]) -> list[Part]:
-    return [Break(0), "for ", *_listed([_range(one) for one in ranges])]
+    return [Break(0), Mark("for "), *_listed([_range(one) for one in ranges])]
 
 
 def _range(node: syntax.Range) -> list[Part]:
@@ -298,7 +342,7 @@ def _step(step: syntax.Step, style: str) -> list[Piece]:
                 parts += _member(member, style)
     parts += expand(_bindings(step.where), style)
     if step.remark is not None:
-        parts.append(f"  [by {step.remark}]")
+        parts.append(Mark(f"  [by {step.remark}]"))
     return parts
 
 

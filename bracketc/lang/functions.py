@@ -63,7 +63,11 @@ def _check(name: syntax.Name, expr: syntax.Call, scope: Scope) -> None:
         if name.base in words.FUNCTIONS:
             return
         if name.text == "d":
-            scope.run.problems.unsupported("a differential outside a derivation", expr.span)
+            scope.run.problems.error(
+                "a differential stands outside a derivation",
+                expr.span,
+                "differentials stand in `derivation` blocks; a derivative as an expression is ∇[x](f)",
+            )
         if name.base in scope.run.declarations.names:
             raise Abort
         scope.unknown(name.base, name.span, call=True)

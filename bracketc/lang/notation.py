@@ -250,7 +250,8 @@ def _kronecker(node: syntax.Kronecker, style: str) -> list[Part]:
 def _elementwise(node: syntax.Elementwise, style: str) -> list[Part]:
     operators = [operator_text(operator, style) for operator in node.operators]
     first, *rest = node.operands
-    if operators == ["/"] and all(isinstance(operand, Number | Name) for operand in node.operands):
+    tight = isinstance(first, Number | Name) and isinstance(rest[0], Number | Name | syntax.Paren)
+    if operators == ["/"] and tight:
         return [Child(first, ANY), "/", Child(rest[0], ANY)]
     parts: list[Part] = [Child(first, KRONECKER)]
     for operator, written, operand in zip(node.operators, operators, rest, strict=True):

@@ -148,10 +148,10 @@ class Scope:
         if name in words.UNKNOWN_FUNCTIONS:
             problems.error(f"unknown {what} {name}", span, words.UNKNOWN_FUNCTIONS[name])
         if name.startswith("d") and len(name) > 1 and self.find(name[1:]) is not None:
-            problems.unsupported(
-                f"{name}, the differential of {name[1:]}, outside a derivation",
+            problems.error(
+                f"{name}, the differential of {name[1:]}, stands outside a derivation",
                 span,
-                "differentials stand in `derivation` blocks",
+                "differentials stand in `derivation` blocks; a derivative as an expression is ∇[x](f)",
             )
         if name.endswith("'") and self.find(name.rstrip("'")) is not None:
             base = name.rstrip("'")

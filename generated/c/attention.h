@@ -28,7 +28,7 @@
        A = softmax^123(S)                              # over the positions that are looked at
        O = (A_bhtk U_bhke WO_hed | btd)
    
-       J = (1 / (2 B T)) norm2(X + O - Y)
+       J = (1/(2 B T)) norm2(X + O - Y)
    
        gradient J wrt g, s, WQ, WK, WV, WO
 

@@ -26,7 +26,7 @@
        Z[t] = Q[t] ⊙ Z[t-1] + (1 ⊖ Q[t]) ⊙ M[t] for t = 1..T
    
        E[t] = Z[t] @ V + 𝟏 c - Y[t] for t = 1..T
-       J = (1 / (2 N)) (E · E)
+       J = (1/(2 N)) (E · E)
    
        gradient J wrt Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c
 

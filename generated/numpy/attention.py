@@ -28,7 +28,7 @@
     A = softmax^123(S)                              # over the positions that are looked at
     O = (A_bhtk U_bhke WO_hed | btd)
 
-    J = (1 / (2 B T)) norm2(X + O - Y)
+    J = (1/(2 B T)) norm2(X + O - Y)
 
     gradient J wrt g, s, WQ, WK, WV, WO
 """
@@ -1028,7 +1028,7 @@ SIGNATURE = {
     "dtype": "float32",
     "bracketc": "0.1.0",
     "source": "attention.brk",
-    "source_hash": "8495cd23a19141b4ab36c60825925f757763ddff1a79952defafc7de24936429",
+    "source_hash": "cead1754d7172fc7fb37c14bcc6b50e62e88f9b00fede958108a0dbf2ad698fb",
     "dims": {
         "B": None,
         "T": None,

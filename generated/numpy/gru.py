@@ -26,7 +26,7 @@
     Z[t] = Q[t] ⊙ Z[t-1] + (1 ⊖ Q[t]) ⊙ M[t] for t = 1..T
 
     E[t] = Z[t] @ V + 𝟏 c - Y[t] for t = 1..T
-    J = (1 / (2 N)) (E · E)
+    J = (1/(2 N)) (E · E)
 
     gradient J wrt Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c
 """
@@ -1253,7 +1253,7 @@ SIGNATURE = {
     "dtype": "float32",
     "bracketc": "0.1.0",
     "source": "gru.brk",
-    "source_hash": "8ed43a9d6709aa6ec56b6037e82d94d7c2062d2a85511303eb6eb488273e83d0",
+    "source_hash": "e96601049941265a9e727b72a0a5083db2282d5fe8df42632fea671fae3092e5",
     "dims": {
         "T": None,
         "N": None,
