@@ -222,6 +222,11 @@ BRK_INLINE ivec_f32 lanes_f32(void)
 BRK_INLINE vec_f32 index_f32(int64_t first)
 {
     vec_f32 index;
+    if (first < (1 << 24) - WIDTH_f32) { /* exact in both precisions */
+        for (int lane = 0; lane < WIDTH_f32; ++lane)
+            index[lane] = (float)(lane + 1);
+        return index + (float)first;
+    }
     for (int lane = 0; lane < WIDTH_f32; ++lane)
         index[lane] = (float)(first + lane + 1);
     return index;

@@ -518,17 +518,18 @@ def backward(residuals, J=None, *, out=None, strict=False):
     Formulas
         G = O + X - Y
         P = (A_ikmj G_imn WO_kln | ijkl)
-        E3 = (bar_J/(B T)) (WV_ilm P_jklm | ijk)
-        R = (bar_J/(B T)) (G_ikm U_ijln WO_jnm | ijkl) ⊙ A
-        F = (R - (R_ijkm A_ijkl | ijkl))_4312
-        C = (where(i <= j, F_ijkl, 0) | ijkl)
-        E1 = (Q_ikml C_jmik | ijkl)
-        E2 = (K_ikml C_mjik | ijkl)
-        E4 = E3 + E**-0.5 (WK_ilm E1_jklm | ijk) + E**-0.5 (WQ_ilm E2_jklm | ijk)
-        ∇[g](J) = (E4_ijk ((V ⊕ 1e-05)**-0.5)_jk (X - (1/D) (X_ijk | ij) 𝟏)_jki | i)
-        ∇[s](J) = (E4_ijk | i)
-        ∇[WQ](J) = E**-0.5 (L_lmi E2_lmjk | ijk)
-        ∇[WK](J) = E**-0.5 (L_lmi E1_lmjk | ijk)
+        E4 = (bar_J/(B T)) (WV_ilm P_jklm | ijk)
+        R = (G_ikm U_ijln WO_jnm | ijkl)
+        F = -(bar_J/(B T)) (R_kljm A_kljm A_klji | ijkl)
+        C = (bar_J/(B T)) (R_klji A_klji | ijkl) + F
+        E1 = (where(i <= j, C_ijkl, 0) | ijkl)
+        E2 = (Q_ikml E1_jmik | ijkl)
+        E3 = (K_ikml E1_mjik | ijkl)
+        E5 = E4 + E**-0.5 (WK_ilm E2_jklm | ijk) + E**-0.5 (WQ_ilm E3_jklm | ijk)
+        ∇[g](J) = (E5_ijk ((V ⊕ 1e-05)**-0.5)_jk (X - (1/D) (X_ijk | ij) 𝟏)_jki | i)
+        ∇[s](J) = (E5_ijk | i)
+        ∇[WQ](J) = E**-0.5 (L_lmi E3_lmjk | ijk)
+        ∇[WK](J) = E**-0.5 (L_lmi E2_lmjk | ijk)
         ∇[WV](J) = (bar_J/(B T)) (L_lmi P_lmjk | ijk)
         ∇[WO](J) = (bar_J/(B T)) (A_limn U_linj G_lmk | ijk)
     """
@@ -660,8 +661,8 @@ def value_and_grad(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
         G = O + X - Y
         P = (A_ikmj G_imn WO_kln | ijkl)
         E3 = (1/(B T)) (WV_ilm P_jklm | ijk)
-        R = (1/(B T)) (G_ikm U_ijln WO_jnm | ijkl) ⊙ A
-        F = (R - (R_ijkm A_ijkl | ijkl))_4312
+        R = (G_ikm U_ijln WO_jnm | ijkl)
+        F = (1/(B T)) (R_klji A_klji | ijkl) - (1/(B T)) (R_kljm A_kljm A_klji | ijkl)
         C = (where(i <= j, F_ijkl, 0) | ijkl)
         E1 = (K_ikml C_mjik | ijkl)
         E2 = (Q_ikml C_jmik | ijkl)
