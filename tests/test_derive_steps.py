@@ -254,16 +254,59 @@ def test_abbreviations_avoid_the_names_of_the_file() -> None:
     assert "where S = (h - Q) ⊙ f'(P @ W + 𝟏 b)" in block and wrong(text, block) == []
 
 
-def test_a_start_value_that_varies() -> None:
-    text = """dim T, N
-param z : N
-param W : N, N
-Z[0] = z
-Z[t] = tanh(W @ Z[t-1]) for t = 1..T
-F = 0.5 norm2(Z[T])
-"""
-    block = derivation_block(presented(text, "F"))
-    assert "∇[z](F) = " in block and disagreeing(text, block) == []
+STEPWISE = "dim T, N\nparam W : N, N\ninput a : N\ninput b : N\ninput X : T, N\n"
+FAMILY = "dim N, D\ndim L = 4\ninput X : N, D\nparam W[j] : D, D for j = 1..L\nZ[0] = X\n"
+
+PROGRAMS = {
+    "rows by number": "dim N, V, D\ninput c : N integer in V\ninput Y : N, D\nparam E : V, D\nJ = 0.5 norm2(E[c] - Y)\n",
+    "convolution": "dim N, K\ninput x : N\nparam k : K\nY = (x[i+j-1] k_j | i)\nJ = 0.5 norm2(Y)\n",
+    "slices": "dim N\nparam x : 2 N\nJ = norm2(x[1..N]) + x[1] x[2]\n",
+    "two steps back": STEPWISE
+    + "Z[-1] = a\nZ[0] = b\nZ[t] = tanh(W @ Z[t-1] + Z[t-2]) for t = 1..T\nJ = 0.5 norm2(Z[T])\n",
+    "backwards": STEPWISE + "Z[T+1] = a\nZ[t] = tanh(W @ Z[t+1] + X[t]) for t = T..1\nJ = 0.5 norm2(Z[1])\n",
+    "a sum over steps": STEPWISE
+    + "Z[0] = a\nZ[t] = tanh(W @ Z[t-1] + X[t]) for t = 1..T\nJ = 0.5 sum[t=1..T](norm2(Z[t])) + 0.5 norm2(W)\n",
+    "two names a step": STEPWISE
+    + "Z[0] = a\nA[t] = W @ Z[t-1] + X[t] for t = 1..T\nZ[t] = tanh(A[t]) for t = 1..T\nJ = 0.5 (Z · Z)\n",
+    "a definition in every step": "dim T, N\nparam B : N, N\nW = B @ B\ninput a : N\n"
+    "Z[0] = a\nZ[t] = tanh(W @ Z[t-1]) for t = 1..T\nJ = 0.5 norm2(Z[T])\n",
+    "a start value that varies": "dim T, N\nparam z : N\nparam W : N, N\n"
+    "Z[0] = z\nZ[t] = tanh(W @ Z[t-1]) for t = 1..T\nJ = 0.5 norm2(Z[T])\n",
+    "residual layers": FAMILY + "Z[j] = Z[j-1] + tanh(Z[j-1] @ W[j]) for j = 1..L\nJ = 0.5 norm2(Z[L])\n",
+    "layers used one by one": FAMILY
+    + "Z[j] = tanh(Z[j-1] @ W[j]) for j = 1..L\nJ = 0.5 sum[k=1..L](norm2(Z[k])) + norm2(W[2])\n",
+    "shared": "dim N\nparam x : N\nu = exp(x)\nv = u ⊙ u\nJ = u · v\n",
+    "solution": "dim N\nparam A : N, N positive definite\ninput b : N\nx = solve(A, b)\nJ = x · x\n",
+    "kinks": "dim N\nparam x : N\ninput y : N\nJ = sum(max(x, y)) + sum(relu(x)) + sum(abs(x))\n",
+    "stop": "dim N\nparam x : N\nJ = stop(x) · exp(x)\n",
+    "scalars": "param x : scalar\na = sin(x)\nb = a**3\nJ = exp(b) + a\n",
+    "stack": "dim N\nparam x : N\nparam y : N\nS = stack(x, y)\nJ = norm2(S) + S[1,1]\n",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_of_every_kind_are_derived(name: str) -> None:
+    assert disagreeing(PROGRAMS[name], derivation_block(presented(PROGRAMS[name], "J"))) == []
+
+
+def test_one_member_of_a_family_alone() -> None:
+    text = PROGRAMS["residual layers"]
+    block = derivation_block(presented(text, "J", "W[2]"))
+    assert "∇[W[2]](J) = " in block and disagreeing(text, block) == []
+
+
+def test_steps_near_the_end_have_conclusions_of_their_own() -> None:
+    block = derivation_block(presented(PROGRAMS["two steps back"], "J"))
+    assert [line.split(" = ")[0].strip() for line in block.splitlines() if "⟹ ∇[Z" in line] == [
+        "⟹ ∇[Z[T]](J)",
+        "⟹ ∇[Z[T-1]](J)",
+        "⟹ ∇[Z[t]](J)",
+    ]
+
+
+def test_a_product_of_entries_has_no_formula() -> None:
+    with pytest.raises(UnsupportedError, match="a recurrence"):
+        presented("dim N\nparam x : N\nJ = prod(x)\n", "J")
 
 
 def test_only_gradients_of_scalars_have_steps() -> None:

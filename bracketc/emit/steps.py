@@ -17,7 +17,7 @@ from bracketc.emit.naming import Fresh, Naming, fresh_names
 from bracketc.emit.notation import FormName, Latex, Notation, StyleName, Text, notation
 from bracketc.errors import display_width
 from bracketc.ir.build import einsum
-from bracketc.ir.nodes import Einsum, Node, Tensor
+from bracketc.ir.nodes import Delta, Einsum, Node, Tensor
 from bracketc.ir.rewrite import tensors
 from bracketc.lang.spelling import spelled
 from bracketc.proof.presentation import Abbreviation, Chain, Conclusion, Heading, Presentation, Term
@@ -220,9 +220,11 @@ class _Writer:
 
     def _taken_out(self, node: Node, helpers: list[tuple[str, str]]) -> Text | None:
         """A cotangent and a differential, with the dot between them kept in every notation; None for any other term."""
-        if self.form not in ("index", "bracket") or not isinstance(node, Einsum) or node.output:
+        if not isinstance(node, Einsum) or node.output:
             return None
         wide = [factor for factor, labels in node.factors if labels]
+        if self.form not in ("index", "bracket") and not any(isinstance(factor, Delta) for factor in wide):
+            return None
         if len(wide) != 2 or wide[1] not in self.moving or isinstance(wide[0], Tensor) or self.moving & set(tensors([wide[0]])):
             return None
         if node.factors[-1][1] != node.factors[-2][1]:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from bracketc.ir.build import add, einsum, fill_value, product
 from bracketc.ir.build import total as add_numbers
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Add, Einsum, Linalg, Literal, Node, Number, Pointwise, Reduce, Size, Tensor
+from bracketc.ir.nodes import Add, Delta, Einsum, Linalg, Literal, Node, Number, Pointwise, Reduce, Size, Tensor
 from bracketc.ir.rewrite import Roots, depends_on, topological
 from bracketc.simplify.brackets import Factor, is_contraction, split_scale, times, with_factors
 from bracketc.simplify.deltas import eliminate_delta
@@ -93,7 +93,16 @@ def _is_scaled(node: Node) -> bool:
 
 
 def dot(cotangent: Node, tangent: Node) -> Node:
-    """``cotangent · tangent`` with scalars in front: ((1/N) A, t)  ->  (1/N) (A · t)."""
+    """``cotangent · tangent`` with scalars in front: ((1/N) A, t)  ->  (1/N) (A · t); of the identity with t, its trace."""
+    node = _dot(cotangent, tangent)
+    return eliminate_delta(node) if isinstance(node, Einsum) and not _is_identity(cotangent) else node
+
+
+def _is_identity(node: Node) -> bool:
+    return isinstance(split_front(node)[1], Delta)
+
+
+def _dot(cotangent: Node, tangent: Node) -> Node:
     labels = tuple(range(tangent.rank))
     (number, scalars), rest = split_front(cotangent)
     own: list[Factor] = [(factor, ()) for factor in scalars]

@@ -193,6 +193,10 @@ class _Presenter:
         written = [dot(part.cotangent, part.tangent) for part in parts]
         written = self.forms.abbreviated(written, found.moving.values(), where)
         rule = found.rule(name, rule_of(body, list(mine.values())))
+        is_short = any(isinstance(node, Reduce) for node in topological([body]))
+        if not is_short:  # of a stable form the result says more than the way there
+            shown = tuple(_term(node, over) for node, over in zip(written, overs, strict=True))
+            members.append(Member(shown, rule, self._local(where, written)))
         sums: dict[tuple[str, Over | None], list[Node]] = {}
         for part, node, over in zip(parts, written, overs, strict=True):
             cotangent = taken_out(part, node, found.moving[part.name], self.forms)
@@ -202,11 +206,9 @@ class _Presenter:
             _Taken(nodes[0] if len(nodes) == 1 else self.forms.simple(add(nodes)), other, over)
             for (other, over), nodes in sums.items()
         ]
-        if any(isinstance(node, Reduce) for node in topological([body])):
+        if is_short:
             members.append(self._member(taken, rule, where))
             return taken
-        shown = tuple(_term(node, over) for node, over in zip(written, overs, strict=True))
-        members.append(Member(shown, rule, self._local(where, written)))
         listed = [found.moving[term.name].name for term in taken]
         what = "the differentials" if any("[" in text for text in listed) else ", ".join(listed)
         members.append(self._member(taken, f"taking {what} out", ()))
@@ -287,7 +289,7 @@ class _Presenter:
                 name = moved.get(tensor, tensor.name)
                 if self.found.is_local(name) and name not in self.bound:
                     self.bound.add(name)
-                    body = self.found.layers[name].body
+                    body = self.found.bodies[name]
                     added.append(Abbreviation(name, (Term(body),)))
                     pending.append(body)
         return (*reversed(added), *given)
@@ -376,6 +378,8 @@ class _Presenter:
             raise UnsupportedError(f"the steps of a derivation where {ranged.base} is used at a step inside its range")
         ends = [_Given(placed(part.node, ranged.letter, last)) for part in same] + fixed.get(last, [])
         equations.append(self._equation(f"{ranged.base}[{last}]", ends))
+        for distance in range(1, max((abs(offset) for offset, _ in moved), default=1)):
+            equations.append(self._near_the_end(ranged, last, distance, same, moved))
         if not same and len({offset for offset, _ in moved}) == 1:
             entry = f"{ranged.letter}{moved[0][0]:+d}"
             equations.append(self._equation(f"{ranged.base}[{entry}]", [part for _, part in moved]))
@@ -384,6 +388,17 @@ class _Presenter:
             equations.append(self._equation(ranged.name, parts))
         for equation in equations:
             self._write([equation], "adding what later steps need" if equation is not equations[0] and same else "")
+
+    def _near_the_end(
+        self, ranged: Ranged, last: str, distance: int, same: Sequence[_Given], moved: Sequence[tuple[int, _Given]]
+    ) -> Equation:
+        """``∇[Z[T-1]](J)`` where steps reach further back than to the one before: not all of those after it are there."""
+        backwards = -1 if all(offset < 0 for offset, _ in moved) else 1
+        parts = [*same, *(_Given(shifted(p.node, ranged.letter, -o)) for o, p in moved if abs(o) <= distance)]
+        step = backwards * distance
+        position = str(int(last) + step) if last.isdecimal() else f"{last}{step:+d}"
+        there = [_Given(placed(shifted(part.node, ranged.letter, step), ranged.letter, last)) for part in parts]
+        return self._equation(f"{ranged.base}[{position}]", there)
 
     def _write(self, equations: Sequence[Equation], rule: str) -> None:
         nodes = [term.node for equation in equations for term in equation.terms]
