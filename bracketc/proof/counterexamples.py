@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal, localcontext
@@ -15,7 +14,6 @@ from bracketc.calculus.derivatives import expand_derivatives
 from bracketc.errors import BracketError, Span
 from bracketc.ir import build
 from bracketc.ir.nodes import Node
-from bracketc.ir.printer import describe
 from bracketc.ir.program import Program
 from bracketc.ir.rewrite import Roots, tensors
 from bracketc.lang import syntax
@@ -23,6 +21,7 @@ from bracketc.lang.proofs import Claim
 from bracketc.proof.expand import expand, terms
 from bracketc.proof.samples import Array
 from bracketc.proof.trial import Point, counterexample
+from bracketc.proof.wording import worded
 
 SHOWN = 3
 """Terms of one side that a message shows."""
@@ -124,7 +123,7 @@ def only_one_side(claim: Claim, left: Node, right: Node, number: int | None = No
         alone = [term for term in own if term not in others and not build.is_zero(term)]
         if 0 < len(alone) <= SHOWN:
             places = _places(claim, side == "right", number)
-            found += [Term(side, _described(term), next((span for known, span in places if term in known), None)) for term in alone]
+            found += [Term(side, worded(term), next((span for known, span in places if term in known), None)) for term in alone]
     return tuple(found)
 
 
@@ -201,13 +200,3 @@ def _with_operand(
     expr: syntax.MatrixProduct | syntax.Kronecker | syntax.Dot | syntax.Elementwise, place: int, new: syntax.Expr
 ) -> syntax.Expr:
     return replace(expr, operands=(*expr.operands[:place], syntax.Paren(new, new.span), *expr.operands[place + 1 :]))
-
-
-def _described(term: Node) -> str:
-    """A term as a bracket, without its sizes."""
-    text = describe(term).split(" : ")[0]
-    return _RECURRENCE.sub("a result of the recurrence", _DELTA.sub("δ", text))
-
-
-_DELTA = re.compile(r"<Delta [^>]*>")
-_RECURRENCE = re.compile(r"project\[\d+\]\(<Recurrence[^>]*>\)")
