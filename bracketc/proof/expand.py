@@ -8,13 +8,12 @@ It is for comparison, not for computing: what the simplifier keeps shared is wri
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Hashable
 from fractions import Fraction
 
-from bracketc.ir.build import add, delta, einsum, number_power, power, product, scale
+from bracketc.ir.build import add, einsum, number_power, power, product, scale
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Add, Einsum, Gather, Linalg, Node, Number, Overlap, Pointwise, Scatter, Select, Stack, Window
+from bracketc.ir.nodes import Add, Einsum, Gather, Node, Number, Overlap, Pointwise, Scatter, Select, Stack, Window
 from bracketc.ir.rewrite import Roots
 from bracketc.simplify import UNDER_TRAITS
 from bracketc.simplify.brackets import Factor, bracket, is_contraction, with_factors
@@ -22,6 +21,7 @@ from bracketc.simplify.deltas import eliminate_delta
 from bracketc.simplify.facts import declared_nonzero
 from bracketc.simplify.fixpoint import Rules, normalise
 from bracketc.simplify.flatten import fold_bracket
+from bracketc.simplify.linalg import cancel_inverse
 from bracketc.simplify.powers import base_and_exponent
 from bracketc.simplify.sums import merge_term
 from bracketc.simplify.traits import declared_product, sum_row, symmetric_canonical, use_diagonal, use_orthogonal
@@ -101,30 +101,6 @@ def distribute_power(node: Node) -> Node:
         return node
     labels = range(base.rank)
     return einsum(1, [(base, labels)] * exponent, labels)
-
-
-def cancel_inverse(node: Node) -> Node:
-    """A matrix beside its inverse is a delta.
-
-    (X_ij X⁻¹_jk B_kl | il)  ->  (δ_ik B_kl | il)
-    """
-    if not isinstance(node, Einsum):
-        return node
-    uses = Counter(label for _, labels in node.factors for label in labels)
-    for place, (inverse, (*outer,)) in enumerate(node.factors):
-        if not isinstance(inverse, Linalg) or inverse.operator != "inv" or inverse.rank != 2:
-            continue
-        for other, (factor, labels) in enumerate(node.factors):
-            if factor is not inverse.args[0]:
-                continue
-            for axis in (0, 1):
-                label = outer[axis]
-                if labels[1 - axis] == label and label >= len(node.output) and uses[label] == 2:
-                    rest: list[Factor] = [f for k, f in enumerate(node.factors) if k not in (place, other)]
-                    pair: tuple[Hashable, ...] = (outer[1 - axis], labels[axis])
-                    extents: dict[Hashable, Dim] = {x: e for x, e in enumerate(node.extents) if x != label}
-                    return bracket(node.coefficient, [(delta(factor.shape[0]), pair), *rest], node.output, extents)
-    return node
 
 
 def merge_exponentials(node: Node) -> Node:

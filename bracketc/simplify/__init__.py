@@ -16,6 +16,7 @@ what is shared stays shared. Each pass is a function of its own, with the bracke
     traits          sum_rows, use_diagonals, use_orthogonality, use_signs, declared_powers, canonical_under_symmetry
     windows         compose_windows, fold_overlaps, sum_overlaps, place_rows, fold_gathers, fold_stacks
     solves          simplify_solves
+    linalg          cancel_inverses, undo_inverses, log_determinants
     stops           drop_stops
     sharing         share_transposes
     recurrences     drop_unused, hoist, sink
@@ -51,6 +52,7 @@ from bracketc.simplify.flatten import (
     pull_outer_factor,
     pull_scalar,
 )
+from bracketc.simplify.linalg import cancel_inverse, log_determinant, undo_inverse
 from bracketc.simplify.powers import merge_power, simplify_power, split_size
 from bracketc.simplify.recurrences import drop_unused, hoist, in_bodies, sink
 from bracketc.simplify.sharing import share_transposes
@@ -86,6 +88,7 @@ ALWAYS: Rules = {
         fold_bracket,
         inline_bracket,
         eliminate_delta,
+        cancel_inverse,
         merge_power,
         stable_quotient,
         sum_overlap,
@@ -102,11 +105,12 @@ ALWAYS: Rules = {
         stable_power,
         simplify_power,
         stable_logarithm,
+        log_determinant,
         stable_exponential,
     ),
     Select: (fold_select, spread_later),
     Reduce: (shift_logsumexps,),
-    Linalg: (simplify_solve,),
+    Linalg: (simplify_solve, undo_inverse),
     Window: (compose_window,),
     Overlap: (fold_overlap,),
     Scatter: (fold_overlap,),
@@ -121,6 +125,7 @@ UNDER_TRAITS: Rules = {
         fold_bracket,
         inline_bracket,
         eliminate_delta,
+        cancel_inverse,
         use_diagonal,
         use_orthogonal,
         sum_row,
