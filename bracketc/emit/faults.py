@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bracketc.ir.linear_algebra import SCALARS
-from bracketc.plan.schedule import Factorise, Loop, Plan, Step
+from bracketc.plan.schedule import Blocks, Factorise, Loop, Plan, Step
 
 _INDEFINITE = frozenset(("cholesky",))
 _NEVER_FAILS = frozenset(("lu", *SCALARS))
@@ -59,5 +59,5 @@ def _operations(steps: Iterable[Step]) -> Iterator[Factorise]:
     for step in steps:
         if isinstance(step, Factorise):
             yield step
-        elif isinstance(step, Loop):
+        elif isinstance(step, Loop | Blocks):
             yield from _operations(step.steps)
