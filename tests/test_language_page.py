@@ -5,6 +5,7 @@ A block ``brk`` is a program. Below it may stand
     values     one line a name: a result of ``evaluate``, ∇[W](J) of the gradient request, or the function of another request
     shapes     one line a name: its dims, as ``C : N, K``
     formulas   the derivatives that the program asks for, as ``derive`` prints them
+    labels     the same with ``--form index``, ``portions`` with ``--form bracket``
     error      the message
 
 Arguments that no block ``given`` lists hold 1, 2, 3, … in order. ``pytest --update-golden`` writes the blocks anew.
@@ -23,6 +24,7 @@ import pytest
 
 import bracketc as bc
 from bracketc.derivation import derived
+from bracketc.emit.notation import FormName
 from bracketc.errors import Source
 from bracketc.ir.program import Program
 from bracketc.lang.format import format_file
@@ -117,9 +119,17 @@ def shapes(example: Example, wanted: list[str]) -> str:
     return "\n".join(f"{name} : {', '.join(outputs[name].dims) or 'scalar'}" for name in wanted)
 
 
-def formulas(example: Example, wanted: list[str]) -> str:
-    found = derived(bc.parse(example.program), Options())
+def formulas(example: Example, wanted: list[str], form: FormName = "auto") -> str:
+    found = derived(bc.parse(example.program), Options(), form=form)
     return "\n".join(equation.text for one in found for equation in one.equations)
+
+
+def labels(example: Example, wanted: list[str]) -> str:
+    return formulas(example, wanted, "index")
+
+
+def portions(example: Example, wanted: list[str]) -> str:
+    return formulas(example, wanted, "bracket")
 
 
 def error(example: Example, wanted: list[str]) -> str:
@@ -128,7 +138,7 @@ def error(example: Example, wanted: list[str]) -> str:
     return "\n".join(f"{d.message}\n  help: {d.help}" if d.help else d.message for d in caught.value.diagnostics)
 
 
-ANSWERS = {"values": values, "shapes": shapes, "formulas": formulas, "error": error}
+ANSWERS = {"values": values, "shapes": shapes, "formulas": formulas, "labels": labels, "portions": portions, "error": error}
 
 EXAMPLES = examples(PAGE.read_text(encoding="utf-8"))
 

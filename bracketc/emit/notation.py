@@ -21,6 +21,7 @@ from typing import Literal as OneOf
 from bracketc.emit.portions import Slot
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Number
+from bracketc.lang import notation as language
 from bracketc.lang.spelling import spelled
 
 StyleName = OneOf["unicode", "ascii", "latex", "mathml"]
@@ -29,7 +30,9 @@ FormName = OneOf["auto", "index", "bracket", "matrix"]
 """How products are written: by matrix products where they are some and by labels elsewhere (``auto`` and ``matrix``),
 by labels always, or as portions and fusions."""
 
-SUM, DOT, ELEMENTWISE, MATRIX, FORMAL, POWER, POSTFIX = range(10, 80, 10)
+SUM, DOT, ELEMENTWISE, MATRIX = language.SUM, language.DOT, language.ELEMENTWISE, language.MATRIX
+FORMAL, POWER, POSTFIX = language.SPACE, language.POWER, language.POSTFIX
+"""How tightly operators bind: the levels of the language."""
 
 
 @dataclass(frozen=True, slots=True)
