@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from modelcases import MODELS
@@ -17,6 +18,7 @@ from bracketc.ir.rewrite import Roots
 from bracketc.lang.claims import Claim, Derivations, elaborate_derivations
 from bracketc.lang.layers import Layered, layered
 from bracketc.lang.parser import parse_file
+from bracketc.proof.jacobian import present_jacobian
 from bracketc.proof.present import present
 from bracketc.proof.presentation import Presentation
 from bracketc.proof.trial import trial
@@ -307,6 +309,36 @@ def test_steps_near_the_end_have_conclusions_of_their_own() -> None:
 def test_a_product_of_entries_has_no_formula() -> None:
     with pytest.raises(UnsupportedError, match="a recurrence"):
         presented("dim N\nparam x : N\nJ = prod(x)\n", "J")
+
+
+JACOBIANS = [
+    ("F = x @ x^T", "x", "dx x + x dx", None),
+    ("F = tanh(A @ x)", "x", "(1 ⊖ F**2) ⊙ (A @ dx)", "diag(1 ⊖ F**2) @ A"),
+    ("F = softmax(x)", "x", None, None),
+    ("F = inv(X)", "X", "-F @ dX @ F", None),
+    ("u = A @ x\nF = u ⊙ u", "x", "2 u ⊙ du", None),
+]
+
+
+@pytest.mark.parametrize(("line", "name", "first", "slope"), JACOBIANS, ids=[case[0] for case in JACOBIANS])
+@pytest.mark.parametrize("layout", ["jacobian", "gradient"])
+def test_a_jacobian_is_the_coefficient_of_the_differential(
+    line: str, name: str, first: str | None, slope: str | None, layout: Literal["jacobian", "gradient"]
+) -> None:
+    found = present_jacobian(layers(HEAD + line), "F", [name], layout)
+    lines = step_texts(found)
+    assert first is None or lines[0].right == first
+    left = f"Jac[{name}](F)" if layout == "jacobian" else f"∇[{name}](F)"
+    assert lines[-1].right.startswith(f"{left} = ")
+    assert slope is None or layout == "gradient" or lines[-1].right == f"{left} = {slope}"
+    assert disagreeing(HEAD + line, derivation_block(found)) == []
+
+
+def test_jacobians_stop_at_recurrences() -> None:
+    with pytest.raises(UnsupportedError, match="the recurrence of Z"):
+        present_jacobian(layers(PROGRAMS["two names a step"] + "F = Z[T]\n"), "F", ["W"])
+    with pytest.raises(UnsupportedError, match="all steps of a recurrence"):
+        present_jacobian(layers(PROGRAMS["two names a step"]), "Z", ["W"])
 
 
 def test_only_gradients_of_scalars_have_steps() -> None:

@@ -1,4 +1,4 @@
-"""``derive --steps``: bracketc's own derivations of the gradients that a file asks for, in the language of the file."""
+"""``derive --steps``: bracketc's own derivations of what a file asks for, in the language of the file."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bracketc.errors import Source, SourceError, UnsupportedError
 from bracketc.ir.program import Program, Request
 from bracketc.lang.layers import Layered, layered
 from bracketc.lang.parser import parse_file
+from bracketc.proof.jacobian import present_jacobian
 from bracketc.proof.present import present
 from bracketc.proof.presentation import Presentation
 
@@ -43,17 +44,23 @@ def step_blocks(program: Program, form: FormName) -> list[str]:
 
 
 def presentations(program: Program, source: Source) -> list[Presentation]:
-    """The derivations of the gradients that ``program`` asks for.
+    """The derivations of the gradients and Jacobians that ``program`` asks for.
 
-    Raises :class:`~bracketc.errors.UnsupportedError` when a request is no gradient.
+    Raises :class:`~bracketc.errors.UnsupportedError` for any other request.
     """
     layers = layered(parse_file(source))
     found = []
     for request in program.requests:
-        if request.kind != "gradient":
-            raise UnsupportedError(f"the steps of a {request.kind}; --of and --wrt choose a scalar and what to derive it by")
+        layout = request.layout or "jacobian"
+        if request.kind not in ("gradient", "jacobian") or (request.kind == "jacobian" and layout not in ("jacobian", "gradient")):
+            what = f"a jacobian in the layout {layout}" if request.kind == "jacobian" else f"a {request.kind}"
+            raise UnsupportedError(f"the steps of {what}; --of and --wrt choose a gradient or a Jacobian")
         for wrt in _together(request, layers):
-            found.append(present(layers, layers.keys[request.output], wrt))
+            output = layers.keys[request.output]
+            if request.kind == "gradient":
+                found.append(present(layers, output, wrt))
+            else:
+                found.append(present_jacobian(layers, output, wrt, "gradient" if layout == "gradient" else "jacobian"))
     return found
 
 

@@ -69,6 +69,11 @@ def definitions(layered: Layered, target: str, wrt: Sequence[str]) -> Definition
     return found
 
 
+def plain_definitions(layered: Layered, target: str, wrt: Sequence[str]) -> Definitions:
+    """The same for a target of any rank, members of families one by one."""
+    return _read(layered, target, wrt, general_names(layered, wrt, families=False), scalar=False)
+
+
 def _is_regular(found: Definitions, layered: Layered) -> bool:
     """Whether what is said of a general member holds for all: no start varies, and only the last is used from outside."""
     for ranged in found.ranges.values():
@@ -85,11 +90,13 @@ def _is_regular(found: Definitions, layered: Layered) -> bool:
     return True
 
 
-def _read(layered: Layered, target: str, wrt: Sequence[str], names: Names) -> Definitions:
+def _read(layered: Layered, target: str, wrt: Sequence[str], names: Names, scalar: bool = True) -> Definitions:
     layers = names.layers
+    if target in names.ranges:
+        raise UnsupportedError(f"the steps of a derivation of {target}, which stands for all steps of a recurrence or all members")
     if target not in layers:
         raise UnsupportedError(f"the steps of a derivation of {target}, which is no definition")
-    if layers[target].variable.rank:
+    if scalar and layers[target].variable.rank:
         raise UnsupportedError(f"the steps of a derivation of {target}, which is no scalar")
     used = set(layered.names) | {tensor.name for tensor in layered.arguments} | {spec.name for spec in layered.sizes}
     letters = dict.fromkeys(ranged.letter for ranged in names.ranges.values())
