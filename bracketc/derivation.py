@@ -35,6 +35,13 @@ _LAYOUTS = {
 }
 
 
+WIDEST = 80
+"""Columns of an equation behind which shapes are not aligned."""
+
+WIDEST_LEFT = 24
+"""Columns of a left side up to which signs of equality are aligned."""
+
+
 @dataclass(frozen=True, slots=True)
 class Formulas:
     """The formulas of one request in one style; ``shapes`` by left side. ``typeset`` is the whole as one piece of text."""
@@ -51,14 +58,20 @@ class Formulas:
         """What a terminal shows: the title, then equations with their shapes below each other."""
         if self.style == "latex":
             return f"% {self.title}\n{self.typeset}"
-        texts = [equation.text for equation in self.equations]
-        width = max((display_width(text) for text in texts if display_width(text) <= 80), default=0)
-        lines = [f"# {self.title}"]
-        for equation, text in zip(self.equations, texts, strict=True):
+        return "\n".join([f"# {self.title}", *("".join(parts) for parts in self.rows())])
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Left side, rest and shape of every equation, padded so that they stand below each other."""
+        left = max((display_width(e.left) for e in self.equations if display_width(e.left) <= WIDEST_LEFT), default=0)
+        heads = [f"{e.left}{' ' * max(0, left - display_width(e.left))}" for e in self.equations]
+        rests = [f" = {e.right}{e.condition}" for e in self.equations]
+        widths = [display_width(head + rest) for head, rest in zip(heads, rests, strict=True)]
+        width = max((w for w in widths if w <= WIDEST), default=0)
+        found = []
+        for equation, head, rest, own in zip(self.equations, heads, rests, widths, strict=True):
             shape = self.shapes.get(equation.left)
-            pad = " " * max(0, width - display_width(text))
-            lines.append(f"{text}{pad}  # {shape}" if shape else text)
-        return "\n".join(lines)
+            found.append((head, rest, f"{' ' * max(0, width - own)}  # {shape}" if shape else ""))
+        return found
 
 
 @dataclass(frozen=True, slots=True)

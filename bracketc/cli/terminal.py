@@ -38,6 +38,15 @@ class Terminal:
         if not self.json:
             self.out.file.write(f"{text}\n")
 
+    def result(self, text: Text) -> None:
+        """A line of what was asked for: coloured on a terminal, plain text elsewhere."""
+        if self.json:
+            return
+        if self.out.is_terminal:
+            self.out.print(text, soft_wrap=True)
+        else:
+            self.text(text.plain)
+
     def say(self, text: str | Text, style: str | None = None) -> None:
         """A line of a report; ``-q`` and ``--json`` leave it out."""
         if self.verbosity >= 0 and not self.json:

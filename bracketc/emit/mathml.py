@@ -39,7 +39,7 @@ def operator(text: str) -> str:
     return f"<mo>{escape(_OPERATORS.get(text, text), quote=False)}</mo>"
 
 
-_TALL = ("<mfrac", "<mtable", "<munder", "<msqrt", "<mover")
+_TALL = ("<mfrac", "<mtable", "<munder", "<msqrt")
 """What is higher than a line, so that brackets around it grow."""
 
 

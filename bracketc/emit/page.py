@@ -127,7 +127,7 @@ class CheckView:
 @dataclass(frozen=True, slots=True)
 class StepView:
     """A step of a derivation. ``left`` is empty where a chain goes on, and where something stands ``alone`` that is no
-    equation; ``message`` are the lines that say what is wrong."""
+    equation; ``example`` is where its sides differ, ``message`` are the lines that say what is wrong."""
 
     line: str
     left: Markup
@@ -139,6 +139,7 @@ class StepView:
     mark: str
     reason: str
     remark: str
+    example: str
     message: str
 
 

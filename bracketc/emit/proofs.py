@@ -87,8 +87,18 @@ def _view(step: Set) -> StepView:
         f"{MARKS[verdict]} {verdict}",
         plain(judgement.reason),
         plain(claim.remark or ""),
+        _example(judgement),
         "\n".join(plain(_placed(diagnostic).render()) for diagnostic in judgement.diagnostics),
     )
+
+
+def _example(judgement: Judgement) -> str:
+    """``D = 1, N = 2; W = [[1.]]``: the smallest sizes and a simple point where the sides of a refuted step differ."""
+    example = judgement.counterexample
+    if example is None:
+        return ""
+    parts = (example.sizes, example.point)
+    return plain("; ".join(", ".join(f"{name} = {value}" for name, value in part) for part in parts if part))
 
 
 def _placed(diagnostic: Diagnostic) -> Diagnostic:
