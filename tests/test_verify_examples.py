@@ -59,3 +59,14 @@ def test_examples_are_formatted_and_say_what_they_show(path: Path) -> None:
     source = Source(text, path.name)
     assert format_file(parse_file(source), source) == text
     assert text.startswith(f"# {path.name}: ")
+
+
+PAGE = (FOLDER.parent.parent / "docs" / "derivations.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_the_page_on_derivations_shows_what_is_accepted(number: int) -> None:
+    source = Source(PAGE.split("```\n")[2 * number + 1], "derivations.md")
+    steps = judged(source)
+    assert steps and [(step.claim.text, step.reason) for step in steps if not step.accepted] == []
+    assert format_file(parse_file(source), source) == source.text
