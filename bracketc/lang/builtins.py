@@ -147,11 +147,10 @@ def _cholesky(node: Node, lead: int, *_: object) -> Node:
 
 
 def _solve(node: Node, lead: int, args: Sequence[tuple[Value, Span]], scope: Scope, span: Span) -> Node:
+    """Mapped, every matrix is solved with the same right-hand side."""
     right, place = args[1]
     if right.rank not in (1, 2):
         scope.run.problems.error(f"solve takes a vector or a matrix on the right, found {kind_of(right.rank)}", place)
-    if lead and right.rank == 1:
-        scope.run.problems.unsupported("solve mapped over its first argument", span)
     unify(
         scope.run,
         (node.shape[-1], args[0][1]),
@@ -159,12 +158,11 @@ def _solve(node: Node, lead: int, args: Sequence[tuple[Value, Span]], scope: Sco
         "the inner dimension of solve",
         place,
     )
-    if lead:
-        scope.run.problems.unsupported("solve mapped over its first argument", span)
-    if right.rank == 2:
-        return Linalg("solve", (node, right.node))
-    column = build.einsum(1, [(right.node, (0,))], (0, 1), {1: Dim.of(1)})
-    return build.einsum(1, [(Linalg("solve", (node, column)), (0, 1))], (0,))
+    lengths = (node.shape[-1], right.node.shape[1] if right.rank == 2 else Dim.of(1))
+    columns = build.broadcast(right.node, (*node.shape[:lead], *lengths), range(lead, lead + right.rank))
+    solved = Linalg("solve", (node, columns))
+    labels = tuple(range(lead + 2))
+    return solved if right.rank == 2 else build.einsum(1, [(solved, labels)], labels[:-1])
 
 
 def _diag(node: Node, lead: int, *_: object) -> Node:
