@@ -118,13 +118,32 @@ def _index_bracket(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer:
             assert isinstance(factor, Pointwise)
             divisors.append(notation.labelled(writer.text(factor.args[0]), texts))
         else:
-            factors.append(notation.labelled(writer.text(factor), texts))
+            factors.append(_entries_of(factor, labels, writer))
     carried = {label for _, labels in tensors for label in labels}
     for label in node.output:
         if label not in carried:
             ones = notation.ones((node.extents[label],), writer.sized)
             factors.insert(0, notation.labelled(ones, [label_text(label)]))
     return notation.bracket(notation.entries(factors or ["1"], divisors), [label_text(label) for label in node.output])
+
+
+def _entries_of(node: Node, labels: Labels, writer: Writer) -> str:
+    """``A_ij``; of a sum the sum of its entries, (A_ij + 2 B_ji), where each of its terms has every label."""
+    notation = writer.notation
+    names = [label_text(label) for label in labels]
+    if not isinstance(node, Add) or writer.is_named(node) or form_of(node) or len(set(labels)) < len(labels):
+        return notation.labelled(writer.text(node), names)
+    if any(is_loose(term) or is_spread(term) for term in node.terms):
+        return notation.labelled(writer.text(node), names)
+    terms: list[Text] = []
+    for term in node.terms:
+        if isinstance(term, Einsum) and not writer.is_named(term) and len(term.factors) == 1 and term.rank == len(term.extents):
+            ((inner, own),) = term.factors
+            entry = notation.labelled(writer.text(inner), [names[term.output.index(label)] for label in own])
+            terms.append(notation.scaled(scalar_factor(term.coefficient, (), writer), Text(entry)))
+        else:
+            terms.append(Text(notation.labelled(writer.text(term), names)))
+    return notation.group(notation.sum(sorted(terms, key=lambda text: text.negative)).text)
 
 
 # --------------------------------------------------------------------------------------------------- any rank
