@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from modelcases import BACKENDS, sizes_of
+from modelcases import BACKENDS, NO_COMPILER, sizes_of
 
 import bracketc as bc
 from bracketc import compiler
 from bracketc.emit.structures import CLASSES
 from bracketc.ir.interpret import interpret
 from bracketc.options import Options
+from bracketc.plan.schedule import Contract
 
 Array = np.ndarray[Any, Any]
 
@@ -330,3 +331,40 @@ def test_a_dense_derivative_of_known_size_beyond_the_limit_is_refused_at_its_pla
     assert module.SIGNATURE["functions"]["hessian_F_w"]["results"]["w"]["structure"] == ("diagonal",)
     with pytest.raises(bc.ArgumentError, match="its structure takes 800,000: dense=False returns that"):
         module.hessian_F_w(np.ones((3, 100000)), np.ones(100000), dense=True)
+
+
+# ------------------------------------------------------------------------------------------------ symmetric arrays
+SYMMETRIC = """dim m ~ 200, n ~ 100
+input X : m, n
+input y : m
+param w : n
+J = softplus(-y ⊙ (X @ w)) · 𝟏 + (w · w)**2
+hessian J wrt w as H
+"""
+
+
+@pytest.mark.skipif(bool(NO_COMPILER), reason=NO_COMPILER)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_half_of_a_symmetric_product_is_computed_and_the_rest_reflected(threads: int) -> None:
+    """Sizes below, at and above the width of a strip; every number is the same for one thread and for two."""
+    module = bc.compile(SYMMETRIC, backend="c", threads=threads)
+    one, reference = bc.compile(SYMMETRIC, backend="c"), bc.compile(SYMMETRIC, backend="numpy")
+    assert module.SIGNATURE["functions"]["H"]["results"]["w"] == {
+        "shape": ("n", "n"), "dtype": "float64", "structure": (), "symmetric": True
+    }  # fmt: skip
+    rng = np.random.default_rng(0)
+    for samples, size in ((3, 2), (40, 127), (50, 128), (300, 129), (64, 300), (200, 513)):
+        X, y, w = rng.normal(size=(samples, size)), np.sign(rng.normal(size=samples)), 0.1 * rng.normal(size=size)
+        found = module.H(X, y, w)
+        np.testing.assert_allclose(found, reference.H(X, y, w), rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(found, found.T, rtol=1e-12, atol=1e-12)
+        assert np.array_equal(found, one.H(X, y, w))
+
+
+def test_a_product_is_marked_symmetric_where_one_factor_has_the_rows_and_the_other_the_columns() -> None:
+    def marked(source: str) -> list[bool]:
+        steps = compiler.stages(bc.parse(source), Options()).plan.schedule("H").steps
+        return [step.symmetric for step in steps if isinstance(step, Contract) and step.stores[-1].target.rank == 2]
+
+    assert marked(SYMMETRIC).count(True) == 1
+    assert not any(marked("dim m, n\ninput X : m, n\nparam w : n\ng = tanh(X^T @ (X @ w))\njacobian g wrt w as H"))

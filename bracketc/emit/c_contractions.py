@@ -36,7 +36,10 @@ class Epilogues:
 def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues) -> ContractionView | UnrolledView:
     """The view of a contraction; ``epilogues`` gets its tile function."""
     with c.block():
-        lanes = "1"
+        lanes, call = "1", "contract"
+        if statement.form == "symmetric":
+            call = "contract_symmetric"
+            c.functions.add(call)
         if statement.form == "lanes":
             c.functions.add("contract_lanes")
             lanes = c.dim(statement.batch[-1].extent)
@@ -92,6 +95,7 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
             lanes,
         )
 
+            call,
 
 def _first_lane(statement: Contraction) -> Contraction:
     """The product in the first lane, the label of the lanes taken out."""

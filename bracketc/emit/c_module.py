@@ -316,6 +316,8 @@ class _Writer:
 
     def view(self, texts: Sequence[EntryText], title: str, about: tuple[str, ...]) -> ModuleView:
         saving = self.saving()
+        if "contract_symmetric" in self.used:
+            parts.append(render("c/contract_symmetric.c.j2", v=kernels))
         sizes = self.residual_sizes() or ()
         scope = CScope()
         local = {n: scope.fresh(n) for n in sizes}

@@ -194,6 +194,8 @@ class ContractionView:
     """First and last row, first and last column."""
     lanes: str
     """How many products lie side by side: ``1``, or the extent of the vector label."""
+    call: str
+    """The function for those that do not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ class Fill:
     divided: bool = False
 
 
-Form = OneOf["tiles", "lanes", "unrolled"]
+Form = OneOf["tiles", "lanes", "unrolled", "symmetric"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,8 @@ class Contraction:
     of the addresses that depends on the batch labels. Threads divide the outermost batch label, or rows and columns.
 
     ``form`` is how the loops are written: ``tiles`` of registers; ``lanes``, where the last batch label is contiguous in all three
-    operands and so the vector label; ``unrolled``, for a few rows, columns and sums of known size. Only tiles have an epilogue.
+    operands and so the vector label; ``unrolled``, for a few rows, columns and sums of known size; ``symmetric``, tiles on and
+    below the diagonal, the others by reflection. Only tiles have an epilogue.
     """
 
     batch: tuple[Axis, ...]

@@ -347,7 +347,10 @@ class _Lowering:
                 assert primary is not None
                 stored = [self.reference(s.target, s.labels, names) for s in others]
                 epilogue = shape_of.epilogue(step, operands, primary.value, stored, others, names)
-            yield shape_of.contraction(c, extents, adds or number > 0, epilogue, step.bracket if number == 0 else "")
+            bracket = step.bracket if number == 0 else ""
+            made = shape_of.contraction(c, extents, adds or number > 0, epilogue, bracket)
+            halved = step.symmetric and not adds and (plain or not split) and made.form == "tiles"
+            yield replace(made, form="symmetric") if halved else made
         if split and not plain:
             yield from self.unfused(step, names, extents, output, operands, c)
             self.room.give_back(scratch)

@@ -160,7 +160,7 @@ def _contraction(statement: Contraction, kernel: Kernel, known: set[Storage]) ->
         _require(len(group.extents) == len(group.strides), "a group without strides", statement)
         _require(all(len(strides) == 2 for strides in group.strides), "a group of other operands", statement)
     epilogue = statement.epilogue
-    if statement.form != "tiles":
+    if statement.form not in ("tiles", "symmetric"):
         _require(epilogue is None, "an epilogue without a tile", statement)
         _require(bool(labels), "no batch label", statement)
     if statement.form == "lanes":

@@ -28,7 +28,7 @@ from bracketc.plan.matrices import named
 from bracketc.plan.names import distinct, unique_names
 from bracketc.plan.notation import with_brackets
 from bracketc.plan.residuals import Residuals, choose_residuals
-from bracketc.plan.schedule import Buffer, Plan, Schedule, Step, Variant
+from bracketc.plan.schedule import Buffer, Contract, Plan, Schedule, Step, Variant
 from bracketc.plan.steps import rename, writes
 from bracketc.plan.storage import arranged
 from bracketc.plan.values import Value, View, whole
@@ -200,6 +200,7 @@ def _schedule(task: _Task, origins: Origins, hints: Hints, options: PlanOptions)
     if options.arrange:
         steps = arranged(steps, outputs, hints)
     steps, outputs = _named(steps, outputs, task)
+    steps = _symmetric(steps, outputs, task.entry)
     count = len(task.entry.results)
     return Schedule(
         task.entry.name,
@@ -212,6 +213,24 @@ def _schedule(task: _Task, origins: Origins, hints: Hints, options: PlanOptions)
         notes,
         baseline,
     )
+
+
+def _symmetric(steps: tuple[Step, ...], outputs: Sequence[Buffer], entry: Entry) -> tuple[Step, ...]:
+    """Second derivatives that one product makes are marked, so that half of them need be computed."""
+    if any(form.structure for form in entry.forms):
+        return steps
+    marked = [out for form, out in zip(entry.forms, outputs, strict=False) if form.symmetric and form.rows]
+    return tuple(replace(s, symmetric=True) if isinstance(s, Contract) and _makes_half(s, marked) else s for s in steps)
+
+
+def _makes_half(step: Contract, marked: Sequence[Buffer]) -> bool:
+    if len(step.products) != 1 or len(step.stores) != 1 or step.stores[0].target not in marked:
+        return False
+    (product,), (store,) = step.products, step.stores
+    half = len(step.output) // 2
+    sides = [tuple(x for x in step.output if x in access.labels) for access in (product.left, product.right)]
+    apart = sorted(sides) == sorted([step.output[:half], step.output[half:]])
+    return store.mode == "store" and store.labels == step.output and apart
 
 
 def _gain_notes(better: Reassociated, origins: Origins) -> tuple[str, ...]:

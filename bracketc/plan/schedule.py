@@ -113,6 +113,9 @@ class Contract:
     ``accumulator`` and ``operands`` (labels within ``output``); ``stores`` may reduce (``sum``) its values over
     labels of ``output``, so that a bias gradient falls out of the pass that makes its operand. Without an epilogue
     the program is the one instruction ``accumulator``.
+
+    ``symmetric``: what is stored stays as it is when the first half of ``output``, which only one factor carries, is exchanged
+    with the second, which only the other one carries. A backend may compute half of it.
     """
 
     products: tuple[Product, ...]
@@ -122,6 +125,7 @@ class Contract:
     stores: tuple[Store, ...]
     extents: Shape
     bracket: str = ""
+    symmetric: bool = False
 
 
 @dataclass(frozen=True, slots=True)
