@@ -93,9 +93,9 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
             share,
             area,
             lanes,
+            call,
         )
 
-            call,
 
 def _first_lane(statement: Contraction) -> Contraction:
     """The product in the first lane, the label of the lanes taken out."""

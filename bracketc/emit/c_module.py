@@ -311,13 +311,13 @@ class _Writer:
             parts += [render(f"c/{part}.j2", v=kernels) for part in _CONTRACTIONS]
         if "contract_lanes" in self.used:
             parts.append(render("c/contract_lanes.c.j2", v=kernels))
+        if "contract_symmetric" in self.used:
+            parts.append(render("c/contract_symmetric.c.j2", v=kernels))
         parts.append(matrices_text(kernels, self.used))
         return "\n".join(part for part in parts if part).rstrip("\n")
 
     def view(self, texts: Sequence[EntryText], title: str, about: tuple[str, ...]) -> ModuleView:
         saving = self.saving()
-        if "contract_symmetric" in self.used:
-            parts.append(render("c/contract_symmetric.c.j2", v=kernels))
         sizes = self.residual_sizes() or ()
         scope = CScope()
         local = {n: scope.fresh(n) for n in sizes}
