@@ -103,6 +103,16 @@ def test_index_form_writes_every_bracket_with_labels() -> None:
     assert show(einsum(1, [(A, "ij"), (B, "jk")], "ik"), form="index") == "(A_ik B_kj | ij)"
 
 
+def test_index_form_writes_sums_into_the_bracket_around_them() -> None:
+    residual = add([einsum(1, [(A, "ij"), (x, "j")], "i"), scale(-1, r)])
+    assert show(einsum(2, [(residual, "i"), (x, "j")], "ij"), form="index") == "2 ((A_ik x_k - r_i) x_j | ij)"
+    assert show(einsum(1, [(add([S, einsum(2, [(S, "ij")], "ji")]), "ij"), (r, "j")], "i"), form="index") == (
+        "((S_ij + 2 S_ji) r_j | i)"
+    )
+    spread = add([einsum(1, [(r, "i")], "ij", {"j": A.shape[1]}), A])  # the sum over j counts r J times
+    assert show(einsum(1, [(spread, "ij")], "i"), form="index") == "(((𝟏_j r_i | ij) + A)_ij | i)"
+
+
 def test_named_nodes_are_called_by_name() -> None:
     hidden = pointwise("tanh", einsum(1, [(A, "ij"), (B, "jk")], "ik"))
     assert show(einsum(1, [(hidden, "ik")], "k"), {hidden: "Z"}) == "Z^T @ 𝟏"

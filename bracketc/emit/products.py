@@ -10,13 +10,14 @@ lie in the order of the result.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import count
 
 from bracketc.emit.forms import form_of
-from bracketc.emit.juxtaposition import flattened, formal_text
-from bracketc.emit.notation import Text
+from bracketc.emit.juxtaposition import flattened, formal_text, is_nested
+from bracketc.emit.notation import FORMAL, Text
 from bracketc.emit.scalars import ONE, Writer, is_reciprocal, scalar_factor, scalar_product
 from bracketc.ir.build import einsum, permute
 from bracketc.ir.dims import Dim
@@ -105,6 +106,7 @@ def _index_bracket(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer:
     notation = writer.notation
     factors: list[str] = []
     divisors: list[str] = []
+    fresh = count(len(node.extents))
     sized = {label for factor, labels in tensors if not isinstance(factor, Delta) for label in labels}
     for factor, labels in tensors:
         texts = [label_text(label) for label in labels]
@@ -118,7 +120,7 @@ def _index_bracket(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer:
             assert isinstance(factor, Pointwise)
             divisors.append(notation.labelled(writer.text(factor.args[0]), texts))
         else:
-            factors.append(_entries_of(factor, labels, writer))
+            factors.append(_entries_of(factor, labels, writer, fresh))
     carried = {label for _, labels in tensors for label in labels}
     for label in node.output:
         if label not in carried:
@@ -127,22 +129,25 @@ def _index_bracket(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer:
     return notation.bracket(notation.entries(factors or ["1"], divisors), [label_text(label) for label in node.output])
 
 
-def _entries_of(node: Node, labels: Labels, writer: Writer) -> str:
-    """``A_ij``; of a sum the sum of its entries, (A_ij + 2 B_ji), where each of its terms has every label."""
+def _entries_of(node: Node, labels: Labels, writer: Writer, fresh: Iterator[int]) -> str:
+    """``A_ij``; of a sum the sum of its entries, (A_ij + 2 B_ik C_kj), where each of its terms has every label."""
     notation = writer.notation
     names = [label_text(label) for label in labels]
-    if not isinstance(node, Add) or writer.is_named(node) or form_of(node) or len(set(labels)) < len(labels):
-        return notation.labelled(writer.text(node), names)
-    if any(is_loose(term) or is_spread(term) for term in node.terms):
+    whole = not isinstance(node, Add) or writer.is_named(node) or form_of(node) is not None or len(set(labels)) < len(labels)
+    if whole or not isinstance(node, Add) or any(is_loose(term) or is_spread(term) for term in node.terms):
         return notation.labelled(writer.text(node), names)
     terms: list[Text] = []
     for term in node.terms:
-        if isinstance(term, Einsum) and not writer.is_named(term) and len(term.factors) == 1 and term.rank == len(term.extents):
-            ((inner, own),) = term.factors
-            entry = notation.labelled(writer.text(inner), [names[term.output.index(label)] for label in own])
-            terms.append(notation.scaled(scalar_factor(term.coefficient, (), writer), Text(entry)))
-        else:
+        if not is_nested(term, writer.is_named):
             terms.append(Text(notation.labelled(writer.text(term), names)))
+            continue
+        assert isinstance(term, Einsum)
+        scalars, tensors = split(term)
+        known = dict(zip(term.output, labels, strict=True))
+        known.update({label: next(fresh) for label in range(len(term.output), len(term.extents))})
+        factors = [_entries_of(factor, tuple(known[label] for label in own), writer, fresh) for factor, own in tensors]
+        entry = Text(notation.entries(factors, ()), FORMAL)
+        terms.append(notation.scaled(scalar_factor(term.coefficient, scalars, writer), entry))
     return notation.group(notation.sum(sorted(terms, key=lambda text: text.negative)).text)
 
 
@@ -183,12 +188,12 @@ def hadamard(factors: Sequence[tuple[Node, Text]], writer: Writer) -> Text:
     counts: Counter[tuple[Node, Text]] = Counter(factors)
     above: list[Text] = []
     below: list[Text] = []
-    for (node, text), count in counts.items():
-        if count == 1 and is_reciprocal(node, writer):
+    for (node, text), times in counts.items():
+        if times == 1 and is_reciprocal(node, writer):
             assert isinstance(node, Pointwise)
             below.append(writer.text(node.args[0]))
         else:
-            above.append(text if count == 1 else notation.power(text, Fraction(count)))
+            above.append(text if times == 1 else notation.power(text, Fraction(times)))
     if not above:
         above = [text for _, text in factors]
         below = []
