@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bracketc.emit.display import Display
-from bracketc.emit.naming import Fresh, Naming, fresh_names
+from bracketc.emit.latex import packed, split_terms
+from bracketc.emit.marks import latex_text
+from bracketc.emit.naming import Fresh, Naming, fresh_names, parts
 from bracketc.emit.notation import FormName, Latex, Notation, StyleName, Text, notation
 from bracketc.errors import display_width
 from bracketc.ir.build import einsum
@@ -53,7 +55,7 @@ def derivation_block(presentation: Presentation, style: StyleName = "unicode", f
     """The block as source text, or in LaTeX an ``align*`` environment; no line end behind it."""
     lines = step_texts(presentation, style, form)
     if style == "latex":
-        return "\n".join(["\\begin{align*}", " \\\\\n".join(f"  {_latex(line)}" for line in lines), "\\end{align*}"])
+        return "\n".join(["\\begin{align*}", " \\\\\n".join(f"  {row}" for line in lines for row in _latex(line)), "\\end{align*}"])
     head = f"derivation of {presentation.target} wrt {', '.join(presentation.wrt)} {{"
     return "\n".join([head, *_laid_out(lines), "}"])
 
@@ -107,15 +109,17 @@ def _broken(start: str, text: str, indent: int) -> list[str]:
     return lines
 
 
-def _latex(line: StepText) -> str:
-    text = rf"{line.left} &= {line.right}" if line.relation == "=" else rf"\Longrightarrow\quad & {line.right}"
-    if line.where:
-        bodies = r",\; ".join(f"{name} = {value}" for name, value in line.where)
-        text += rf" && \text{{where }} {bodies}"
+def _latex(line: StepText) -> list[str]:
+    """The rows of a line: its formula, broken where it is long, then its names and its rule."""
+    first, *more = packed(split_terms(line.right))
+    rows = [rf"{line.left} &= {first}" if line.relation == "=" else rf"\Longrightarrow\quad & {first}"]
+    rows += [rf"&\qquad {part}" for part in more]
+    for name, value in line.where:
+        first, *more = packed(split_terms(value))
+        rows += [rf"&\qquad \text{{where }} {name} = {first}", *(rf"&\qquad\qquad {part}" for part in more)]
     if line.rule:
-        rule = line.rule.replace("_", r"\_").replace("^", r"\^{}").replace("@", "")
-        text += rf" {'&&' if not line.where else ''} \quad \text{{(by {rule})}}"
-    return text
+        rows.append(rf"&\qquad \text{{\footnotesize by {latex_text(line.rule)}}}")
+    return rows
 
 
 class _Differentials(Latex):
@@ -132,7 +136,8 @@ class _Differentials(Latex):
 
 @dataclass(slots=True)
 class _ConstantParts(Naming):
-    """Names for long parts that hold no differential, and no general number, which a name without index would hide."""
+    """Names for parts that a formula shows twice, if they hold no differential, and no general number, which a name without
+    index would hide. What is long has a name already."""
 
     moving: frozenset[Node] = frozenset()
     general: bool = False
@@ -140,6 +145,9 @@ class _ConstantParts(Naming):
     def name(self, node: Node) -> None:
         if not self.general and not self.moving.intersection(tensors([node])):
             Naming.name(self, node)
+
+    def _lighten(self, node: Node, weights: dict[Node, int]) -> int:
+        return 1 + sum(self._weight(operand, weights) for operand in dict.fromkeys(parts(node)))
 
 
 class _Writer:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bracketc.errors import UnsupportedError
 from bracketc.ir.build import delta, einsum, fill_value, window
-from bracketc.ir.nodes import Add, Gather, Node, Overlap, Project, Recurrence, Scatter, Tensor
+from bracketc.ir.nodes import Add, Einsum, Gather, Labels, Linalg, Node, Overlap, Project, Recurrence, Scatter, Tensor
 from bracketc.ir.rewrite import Roots, depends_on, map_nodes, substitute, topological
 from bracketc.lang.layers import Layer
 from bracketc.proof.phrases import tidy, weight
@@ -18,7 +18,7 @@ from bracketc.simplify import simplify, stabilise
 REPEATED = 3
 """Names in a constant part that gets an abbreviation when it stands in several places."""
 
-LARGE = 8
+LARGE = 6
 """Names in a constant part that always gets an abbreviation."""
 
 LETTERS = {0: "cqpuvr", 1: "guvpqr", 2: "PQSRUEGVFHABC"}
@@ -40,6 +40,15 @@ class Forms:
         for form in (layer.body, *stabilise(body).nodes, *simplify(body).nodes):
             if not isinstance(form, Tensor) and fill_value(form) is None:
                 self.known.setdefault(form, layer.variable)
+            if isinstance(form, Einsum) and len(form.factors) == 1 and form.coefficient == 1:
+                self._learn_column(*form.factors[0], form, layer.variable)
+
+    def _learn_column(self, matrix: Node, labels: Labels, form: Einsum, variable: Tensor) -> None:
+        """A solution is a matrix of one column, of which the name is the vector."""
+        column = [label for label in labels if label not in form.output]
+        if isinstance(matrix, Linalg) and len(column) == 1 and form.extents[column[0]].constant == 1:
+            sizes = dict(enumerate(form.extents))
+            self.known.setdefault(matrix, einsum(1, [(variable, form.output)], labels, sizes))
 
     def simple(self, node: Node) -> Node:
         """Simplified, as a person would write a result."""
