@@ -21,6 +21,7 @@ from bracketc.emit.c_views import FaultView, FlatView, ModuleView, StructField
 from bracketc.emit.faults import Fault, Faults, can_fail, operations
 from bracketc.emit.kernels import kernel_view
 from bracketc.emit.resources import render
+from bracketc.emit.structures import stored_formulas
 from bracketc.emit.vectormath import functions_text, matrices_text, needs_products
 from bracketc.ir.program import Entry
 from bracketc.loops.kernel import Kernel
@@ -195,7 +196,8 @@ class _Writer:
                 return result
             gradient = f"grad_{request.wrt[position]}"
             return gradient if schedule.entry in _GRADIENTS else f"{schedule.entry}_{gradient}"
-        return schedule.entry if len(schedule.results) == 1 else f"{schedule.entry}_{result}"
+        stored = entry is not None and any(form.structure for form in entry.forms)
+        return schedule.entry if len(schedule.results) == 1 and not stored else f"{schedule.entry}_{result}"
 
     # ------------------------------------------------------------------------------------------- entries
     def entries(self) -> list[EntryText]:
@@ -233,6 +235,8 @@ class _Writer:
             lines.append(f"reads    {', '.join(arguments)}")
         if schedule.results:
             lines.append(f"writes   {', '.join(self.results[schedule.entry])}")
+        entry = self.given.get(schedule.entry)
+        lines += [f"where    {line}" for line in stored_formulas(entry, self.results[schedule.entry])] if entry else []
         if schedule.residuals:
             saved = ", ".join(b.name for b in schedule.residuals)
             lines.append(f"{'writes  ' if schedule.entry == 'forward' else 'reads   '} residuals: {saved}")

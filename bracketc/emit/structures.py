@@ -13,7 +13,8 @@ from pathlib import Path
 
 from bracketc import structures
 from bracketc.emit.layout import WIDTH, literal
-from bracketc.ir.program import Structure, Term, TermKind
+from bracketc.ir.printer import label_text
+from bracketc.ir.program import Entry, Structure, Term, TermKind
 
 CLASSES: dict[TermKind, str] = {
     "diagonal": "Diagonal",
@@ -73,3 +74,24 @@ class PublicView:
     entries: str
     stored: tuple[str, ...]
     made: tuple[str, ...]
+
+
+def stored_formulas(entry: Entry, fields: Sequence[str]) -> list[str]:
+    """How results are made of what is stored, for readers of C: ``U(i,j,k,l) = delta(i,k) H_blocks(i,j,l)``."""
+    found, rest = [], list(fields)
+    for form in entry.forms:
+        if form.structure is None or form.node is None:
+            del rest[:1]
+            continue
+        stored, rest = rest[: form.structure.count], rest[form.structure.count :]
+        letters = [label_text(axis) for axis in range(form.node.rank)]
+        terms = []
+        for term in form.structure.terms:
+            deltas = [f"delta({','.join(letters[axis] for axis in group)})" for group in term.equal]
+            factors = [
+                f"{stored[number]}({','.join(letters[axis] for axis in axes)})" if axes else stored[number]
+                for number, axes in zip(term.stored, term.factors, strict=True)
+            ]
+            terms.append(" ".join([*deltas, *factors]))
+        found.append(f"{form.name}({','.join(letters)}) = {' + '.join(terms)}")
+    return found
