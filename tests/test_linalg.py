@@ -11,6 +11,7 @@ import pytest
 from ckernels import needs_compiler
 
 import bracketc as bc
+from bracketc.cli import main
 
 Array = np.ndarray[Any, Any]
 
@@ -182,3 +183,13 @@ def test_an_unknown_way_to_treat_singular_matrices_is_an_error() -> None:
 def test_matrices_must_be_square(name: str) -> None:
     with pytest.raises(bc.SourceError, match="has two sizes"):
         bc.parse(f"dim n, m\ninput A : n, m\nF = {name}(A)")
+
+
+def test_the_command_line_has_both_switches(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "m.brk"
+    source.write_text("dim n\ninput A : n, n\nV = inv(A)\n")
+    build = ["build", str(source), "-o", str(tmp_path), "--backend", "numpy"]
+    assert main(build) == 0 and "SingularError" in (tmp_path / "m.py").read_text()
+    assert main([*build, "--on-singular", "nan", "--no-lapack"]) == 0
+    assert "SingularError" not in (tmp_path / "m.py").read_text()
+    capsys.readouterr()

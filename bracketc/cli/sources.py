@@ -10,7 +10,7 @@ from typing import Any
 from bracketc import compiler
 from bracketc.errors import BracketError, Diagnostic, Source, SourceError
 from bracketc.ir.program import Program
-from bracketc.options import BACKENDS, DTYPES, Options, read_options
+from bracketc.options import BACKENDS, DTYPES, ON_SINGULAR, Options, read_options
 
 
 def file_argument(command: argparse.ArgumentParser, many: bool = False) -> None:
@@ -35,6 +35,8 @@ def kernel_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dtype", choices=DTYPES, help="type of real numbers (default: float64)")
     command.add_argument("--threads", type=positive, metavar="K", help="threads of the C kernels (default: 1)")
     command.add_argument("--march", metavar="LEVEL", help="native, portable or a level (default: native)")
+    command.add_argument("--on-singular", choices=ON_SINGULAR, help="a matrix without a result: an error (default), or NaN")
+    command.add_argument("--no-lapack", dest="lapack", action="store_const", const=False, help="own factorisations only")
 
 
 def size(text: str) -> tuple[str, int]:
@@ -54,7 +56,7 @@ def positive(text: str) -> int:
 
 def settings(arguments: argparse.Namespace, **more: Any) -> dict[str, Any]:
     """The settings that were given on the command line."""
-    given = {name: getattr(arguments, name, None) for name in ("backend", "dtype", "threads", "march")}
+    given = {name: getattr(arguments, name, None) for name in ("backend", "dtype", "threads", "march", "on_singular", "lapack")}
     sizes = dict(getattr(arguments, "size", []))
     found = {name: value for name, value in (given | more).items() if value is not None}
     return found | ({"sizes": sizes} if sizes else {})
