@@ -64,6 +64,18 @@ def is_reciprocal(node: Node, writer: Writer) -> bool:
     return isinstance(node, Pointwise) and node.function == "power" and node.exponent == -1 and not writer.is_named(node)
 
 
+def _divisor(node: Node, writer: Writer) -> Text | None:
+    """What a scalar divides by: N of N^-1, sqrt(E) of E^-1/2."""
+    if not isinstance(node, Pointwise) or node.exponent is None or not node.exponent < 0 or writer.is_named(node):
+        return None
+    text = writer.text(node.args[0])
+    if node.exponent == -1:
+        return text
+    if node.exponent == Fraction(-1, 2):
+        return writer.notation.call("sqrt", [text])
+    return writer.notation.power(text, product(Fraction(-1), node.exponent))
+
+
 def scalar_product(node: Einsum, scalars: Sequence[Node], writer: Writer) -> Text:
     """A product of scalars: what is long stands behind the short ones, -(1/N) (x · y)."""
     long = [factor for factor in scalars if _is_long(factor, writer)]
@@ -74,7 +86,7 @@ def scalar_product(node: Einsum, scalars: Sequence[Node], writer: Writer) -> Tex
 
 
 def _is_long(node: Node, writer: Writer) -> bool:
-    if isinstance(node, Pointwise) and node.function == "power" and node.exponent == -1:
+    if isinstance(node, Pointwise) and node.exponent is not None and node.exponent < 0:
         return False
     return not (isinstance(node, Tensor | Size | Literal) or writer.is_named(node))
 
@@ -85,8 +97,9 @@ def scalar_factor(coefficient: Number, scalars: Sequence[Node], writer: Writer) 
     above: list[Text] = []
     below: list[Text] = []
     for node in scalars:
-        if is_reciprocal(node, writer):
-            below.append(writer.text(node.operands[0]))
+        divisor = _divisor(node, writer)
+        if divisor is not None:
+            below.append(divisor)
         else:
             above.append(writer.text(node))
     constant = constant_in(coefficient, writer.constants)
