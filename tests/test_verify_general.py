@@ -51,23 +51,16 @@ def judged(head: str, line: str, wrt: str, before: str = "") -> list[Judgement]:
 
 STEPS = [
     ("dA[t] = dZ[t-1] @ W + Z[t-1] @ dW + X[t] @ dU + 𝟏 db", True),
-    ("dA[t] = dZ[t] @ W + Z[t-1] @ dW + X[t] @ dU + 𝟏 db", False),
-    ("dA[t] = d(Z[t-1] @ W) + X[t] @ dU + 𝟏 db", True),
     ("dZ[t] = D ⊙ dA[t] where D = 𝟏⟨N,H⟩ - tanh(A[t])**2", True),
     ("d[A[t]](A[t+1]) = (tanh'(A[t]) ⊙ dA[t]) @ W", True),
-    ("d[A[t]](A[t+1]) = dA[t+1]", False),
     ("d[A[t]](O[t]) = (tanh'(A[t]) ⊙ dA[t]) @ V", True),
     ("d[A[t]](J) = ∇[A[t+1]](J) · d[A[t]](A[t+1]) + ∇[O[t]](J) · d[A[t]](O[t])", True),
-    ("d[A[t]](J) = ∇[A[t+1]](J) · dA[t+1] + ∇[O[t]](J) · d[A[t]](O[t])", False),
     ("⟹ ∇[A[T+1]](J) = 0", True),
-    ("⟹ ∇[A[T]](J) = tanh'(A[T]) ⊙ (∇[O[T]](J) @ V^T)", True),
     ("⟹ ∇[O[t]](J) = -(1/N) (Y[t] - s^1(O[t]))", True),
     ("⟹ ∇[A[t]](J) = tanh'(A[t]) ⊙ (∇[A[t+1]](J) @ W^T + ∇[O[t]](J) @ V^T)", True),
     ("⟹ ∇[A[t]](J) = tanh'(A[t]) ⊙ (∇[A[t+1]](J) @ W + ∇[O[t]](J) @ V^T)", False),
-    ("⟹ ∇[Z[t]](J) = ∇[A[t+1]](J) @ W^T + ∇[O[t]](J) @ V^T", True),
     ("⟹ ∇[W](J) = sum[t=1..T](Z[t-1]^T @ ∇[A[t]](J))", True),
     ("⟹ ∇[W](J) = sum[t=1..T](Z[t]^T @ ∇[A[t]](J))", False),
-    ("⟹ ∇[U](J) = sum[t=1..T](X[t]^T @ G[t]) where G[t] = ∇[A[t]](J)", True),
     ("⟹ ∇[V](J) = sum[t=1..T](Z[t]^T @ ∇[O[t]](J)),  ∇[c](J) = sum[t=1..T](∇[O[t]](J)^T @ 𝟏)", True),
 ]
 
@@ -118,14 +111,13 @@ def test_what_has_no_reading(line: str, reason: str) -> None:
     assert steps[-1].verdict == "rejected" and reason in steps[-1].reason, steps[-1].reason
 
 
-@pytest.mark.parametrize("backend", ["numpy", "c"])
 @pytest.mark.parametrize("head", [RECURRENT, FAMILY], ids=["recurrence", "family"])
-def test_general_steps_compile_as_derived(head: str, backend: str) -> None:
+def test_general_steps_compile_as_derived(head: str) -> None:
     recurrent = "∇[W](J) = sum[t=1..T](Z[t-1]^T @ ∇[A[t]](J))"
     layered = "∇[W[j]](J) = Z[j-1]^T @ S[j] where S[j] = ∇[Z[j]](J) ⊙ f'(A[j])"
     line = recurrent if head is RECURRENT else layered
     text = f"{head}derivation of J wrt W {{\n  dJ = dJ\n  ⟹ {line}\n}}\ngradient J wrt W"
-    own, written = bc.compile(text, backend=backend), bc.compile(text + " as derived", backend=backend)
+    own, written = bc.compile(text, backend="numpy"), bc.compile(text + " as derived", backend="numpy")
     rng = np.random.default_rng(0)
     sizes = {"T": 3, "N": 2, "D": 2, "H": 3, "C": 2}
     shapes = {n: tuple(sizes.get(d, d) for d in spec.dims) for n, spec in bc.parse(text).inputs.items()}

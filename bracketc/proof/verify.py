@@ -168,15 +168,14 @@ def _algebra(sides: Sequence[Node]) -> bool:
     first, second = sides
     if first is second:
         return True
-    left, right = simplify(Roots((first, second))).nodes
-    if left is right:
+    simple = simplify(Roots((first, second))).nodes
+    if simple[0] is simple[1]:
         return True
-    nodes = (first, second, build.subtract(first, second))
-    left, right, rest = expand(Roots(nodes)).nodes
-    if left is right or build.is_zero(rest):
-        return True
-    left, right, rest = expand(simplify(Roots(nodes))).nodes
-    return left is right or build.is_zero(rest)
+    for one, other in ((first, second), simple):  # stable forms help some, and hide what is common to others
+        left, right, rest = expand(Roots((one, other, build.subtract(one, other)))).nodes
+        if left is right or build.is_zero(rest):
+            return True
+    return False
 
 
 def _needs_traits(left: Node, right: Node) -> bool:
