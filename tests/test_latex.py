@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bracketc.cli import main
+from bracketc.emit.latex import split_terms
 
 ROOT = Path(__file__).resolve().parent.parent
 PDFLATEX = shutil.which("pdflatex")
@@ -72,3 +73,27 @@ def test_a_part_has_no_preamble(capsys: pytest.CaptureFixture[str]) -> None:
     path = str(ROOT / "examples" / "derivations" / "neuron.brk")
     assert "documentclass" not in printed(["verify", path, "--format", "latex"], capsys)
     assert printed(["verify", path, "--format", "latex", "--standalone"], capsys).startswith("\\documentclass")
+
+
+@pytest.mark.parametrize(
+    ("formula", "terms"),
+    [
+        ("A + B - C", ["A", "+ B", "- C"]),
+        (r"\left(a + b\right) \, c + d", [r"\left(a + b\right) \, c", "+ d"]),
+        (r"\frac{a + b}{c} - x_{t + 1}", [r"\frac{a + b}{c}", "- x_{t + 1}"]),
+        (r"\left(x \,\middle|\, i\right) + \begin{cases} a + b \end{cases}", None),
+        (r"\nabla_{W} J = A,\quad \nabla_{b} J = B", [r"\nabla_{W} J = A,\quad ", r"\nabla_{b} J = B"]),
+        (r"\left\lVert a + b \right\rVert + c", [r"\left\lVert a + b \right\rVert", "+ c"]),
+    ],
+)
+def test_formulas_are_cut_outside_of_brackets_only(formula: str, terms: list[str] | None) -> None:
+    found = split_terms(formula)
+    assert "".join(found).replace(" ", "") == formula.replace(" ", "")
+    assert found == terms if terms is not None else len(found) == 2
+
+
+@compiled
+@pytest.mark.parametrize("model", ["lstm", "attention"])
+def test_long_derivations_fit_on_a_page(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["derive", str(ROOT / "models" / f"{model}.brk"), "--steps", "--format", "latex", "--standalone"]
+    assert "Overfull" not in pdf(printed(arguments, capsys), tmp_path)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bracketc.emit.display import Bracket, Display
+from bracketc.emit.latex import packed, split_terms
 from bracketc.emit.naming import Naming, fresh_names
 from bracketc.emit.notation import FormName, Notation, StyleName, notation
 from bracketc.emit.presentation import presented
@@ -95,7 +96,17 @@ def equations_and_brackets(
 def typeset(formulas: Iterable[Equation], style: StyleName = "unicode") -> str:
     """Equations below each other; in LaTeX an ``align*`` environment."""
     spelling: Notation = notation(style)
-    return spelling.lines([spelling.equation(e.left, e.right, e.condition) for e in formulas])
+    return spelling.lines([row for e in formulas for row in _rows(spelling, e)])
+
+
+def _rows(spelling: Notation, equation: Equation) -> list[str]:
+    """An equation on a line, in LaTeX on as many as it fills."""
+    if spelling.style != "latex":
+        return [spelling.equation(equation.left, equation.right, equation.condition)]
+    first, *more = packed(split_terms(equation.right))
+    rows = [spelling.equation(equation.left, first, ""), *(rf"&\qquad {part}" for part in more)]
+    rows[-1] += equation.condition
+    return rows
 
 
 def names_of(program: Program, origins: Mapping[Node, Origin] | None = None) -> dict[Node, str]:

@@ -23,7 +23,7 @@ def document(title: str, body: str) -> str:
     return render("latex/document.tex.j2", document=DocumentView(latex_text(title), body))
 
 
-WIDEST = 84
+WIDEST = 78
 """Characters of a line; a longer formula is broken before its signs."""
 
 

@@ -12,6 +12,7 @@ from pathlib import PurePath
 
 from markupsafe import Markup
 
+from bracketc.emit.latex import packed
 from bracketc.emit.marks import LATEX, MATHML, latex_text
 from bracketc.emit.mathml import math
 from bracketc.emit.page import ProofView, StepView, plain
@@ -22,10 +23,6 @@ from bracketc.proof.verify import Judgement, Proof
 
 MARKS = {"proved": "✓", "confirmed": "≈", "refuted": "✗", "rejected": "!"}
 """Every verdict with its sign, in the order in which they are counted."""
-
-WIDEST = 84
-"""Characters of a right side in LaTeX; a longer sum is broken before its signs."""
-
 
 @dataclass(frozen=True, slots=True)
 class Set:
@@ -182,33 +179,8 @@ def _rows(step: Set) -> Iterator[str]:
 
 
 def broken(parts: Sequence[str]) -> list[str]:
-    """Terms and signs on lines of about :data:`WIDEST` characters, broken before a sign."""
-    lines = [parts[0]]
-    width = len(parts[0])
-    for sign, term in zip(parts[1::2], parts[2::2], strict=True):
-        size = _width(sign) + _width(term)
-        if width + size > WIDEST and width:
-            lines.append(sign + term)
-            width = size
-        else:
-            lines[-1] += sign + term
-            width += size
-    return lines
-
-
-def _width(text: str) -> int:
-    """About how many characters a LaTeX text is wide."""
-    return len("".join(c for c in _without_commands(text) if c not in "{}_^ "))
-
-
-def _without_commands(text: str) -> str:
-    found = []
-    rest = iter(text.replace(r"\,", " ").split("\\"))
-    found.append(next(rest))
-    for part in rest:
-        word = next((n for n, c in enumerate(part) if not c.isalpha()), len(part))
-        found.append(("" if part.startswith(("left", "right", "mathrm", "overline", "operatorname")) else "x") + part[word:])
-    return "".join(found)
+    """Terms and signs on lines, broken before a sign."""
+    return packed([parts[0], *(sign + term for sign, term in zip(parts[1::2], parts[2::2], strict=True))])
 
 
 def wrapped(text: str, width: int = 100) -> list[str]:
