@@ -15,7 +15,7 @@ import math
 import os
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 from types import ModuleType
 
@@ -34,7 +34,7 @@ from bracketc.ir.sizes import bind_sizes
 from bracketc.ir.verify import verify
 from bracketc.lang.elaborate import elaborate
 from bracketc.lang.parser import read_file
-from bracketc.options import Limits, Options, read_options
+from bracketc.options import Limits, Options, read_limits, read_options
 from bracketc.plan.plan import PlanOptions, plan
 from bracketc.plan.schedule import Plan
 from bracketc.proof.written import check_written
@@ -107,7 +107,9 @@ def stages(program: Program, options: Options) -> Stages:
         verify(node for function in derived.entries for _, node in function.results)
         verify(node for function in derived.entries for candidate in function.candidates for node in candidate.nodes)
     factors = "all" if options.backend == "c" else "triangular"
-    wanted = PlanOptions(real_bytes=_REAL_BYTES[options.dtype], factors=factors)
+    wanted = PlanOptions(
+        real_bytes=_REAL_BYTES[options.dtype], factors=factors, max_nodes=options.limits.max_nodes
+    )
     planned = plan(derived.entries, derived.origins, derived.program.sizes, wanted)
     _check_limits(planned, options.limits, {function.twin for function in derived.entries})
     _check_memory(derived.entries, options)
@@ -210,16 +212,20 @@ def _check_memory(entries: Sequence[Entry], options: Options) -> None:
 
 # ------------------------------------------------------------------------------------------------- what people call
 @_collector_paused()
-def parse(text: str, filename: str = "<string>") -> Program:
-    """The program that ``text`` means; every mistake in it is in one :class:`~bracketc.errors.SourceError`."""
-    read = read_file(Source(text, str(filename)))
-    return elaborate(read.tree, read.problems, read.spoiled)
+def parse(text: str, filename: str = "<string>", **limits: object) -> Program:
+    """The program that ``text`` means; every mistake in it is in one :class:`~bracketc.errors.SourceError`.
+
+    ``limits`` are fields of :class:`~bracketc.options.Limits`, such as ``nesting=400``.
+    """
+    bounds = read_limits(limits)
+    read = read_file(Source(text, str(filename)), bounds.nesting)
+    return elaborate(read.tree, read.problems, read.spoiled, bounds)
 
 
-def load(path: str | os.PathLike[str]) -> Program:
-    """The program of a ``.brk`` file."""
+def load(path: str | os.PathLike[str], **limits: object) -> Program:
+    """The program of a ``.brk`` file; ``limits`` as for :func:`parse`."""
     source = read(path)
-    return parse(source.text, source.filename)
+    return parse(source.text, source.filename, **limits)
 
 
 def read(path: str | os.PathLike[str]) -> Source:
@@ -252,7 +258,7 @@ def compile(
 
 def _compiled(program: str | Program, options: Options) -> ModuleType:
     if isinstance(program, str):
-        program = parse(program)
+        program = parse(program, **asdict(options.limits))
     name = stem(program)
     text = emit(stages(program, options), name, options)
     if text.glue is None:
@@ -310,7 +316,7 @@ def build(
     given = {"backend": backend, "dtype": dtype, "sizes": sizes, "threads": threads, **settings}
     options = read_options(given)
     if isinstance(program, str):
-        program = parse(program)
+        program = parse(program, **asdict(options.limits))
     called = module_name(name) if name is not None else stem(program)
     done = stages(program, options)
     text = emit(done, called, options)

@@ -35,10 +35,16 @@ MAX_MEMORY = 2**34
 class Limits:
     """Bounds on what one compilation may take; the message of a :class:`LimitError` names the one that was met.
 
+    ``nesting`` counts brackets inside one another, ``max_members`` those of a family, ``max_calls`` functions of a file
+    inside one another, ``max_expressions`` what a file stands for with all calls written out, ``max_nodes`` a planned function.
     ``max_memory`` bounds the bytes of one dense tensor of derivatives: at compilation where its sizes are known, else at the call.
     """
 
-    max_nodes: int = 2_000_000
+    nesting: int = 200
+    max_members: int = 10_000
+    max_calls: int = 100
+    max_expressions: int = 2_000_000
+    max_nodes: int = 5_000_000
     max_flops: int = 10**16
     max_bytes: int = 10**14
     max_memory: int = MAX_MEMORY
@@ -84,6 +90,15 @@ def read_options(
     values.update(_from_environment(os.environ if environment is None else environment))
     values.update({name: value for name, value in given.items() if value is not None})
     return make_options(values)
+
+
+def read_limits(given: Mapping[str, object], folder: Path | None = Path()) -> Limits:
+    """Limits from ``given`` over those of the ``pyproject.toml`` above ``folder``; other settings are an :class:`OptionError`."""
+    known = {f.name for f in fields(Limits)}
+    for name in given:
+        if name not in known:
+            raise OptionError(f"no limit {name!r}; there are {', '.join(sorted(known))}")
+    return make_options({**{k: v for k, v in _from_project(folder).items() if k in known}, **given}).limits
 
 
 def make_options(values: Mapping[str, Any]) -> Options:

@@ -32,7 +32,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Build every file; nothing is written when any of them has an error."""
-    programs = load_all(arguments.files)
+    programs = load_all(arguments.files, terminal)
     given = settings(arguments) | {"backend": chosen_backend(arguments, terminal)}
     if arguments.name is not None:
         if len(programs) > 1:

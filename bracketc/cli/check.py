@@ -25,7 +25,7 @@ from bracketc.cli.build import chosen_backend
 from bracketc.cli.conditions import Condition, conditions, fitting
 from bracketc.cli.differences import Differences, along, central, disagreement, frozen, function_of, value_of
 from bracketc.cli.run import read_arrays
-from bracketc.cli.sources import file_argument, settings, size_options
+from bracketc.cli.sources import file_argument, load, settings, size_options
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.emit.formulas import heading
 from bracketc.errors import SourceError
@@ -86,7 +86,7 @@ class Sample:
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Check every request; status 1 when one fails."""
-    program = compiler.load(arguments.file)
+    program = load(arguments.file, terminal)
     given = dict(arguments.size)
     data: Sample | None = None
     kept = True

@@ -11,7 +11,7 @@ from rich.text import Text
 from bracketc import compiler
 from bracketc.cli.figures import bytes_text, flops_text
 from bracketc.cli.pages import annotated_page, explain_page, planned_at
-from bracketc.cli.sources import file_argument, kernel_options, options, write_text
+from bracketc.cli.sources import file_argument, kernel_options, load, options, write_text
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.plan.explain import Explanation, Row, explain
 
@@ -29,7 +29,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Print a table for each function."""
-    program = compiler.load(arguments.file)
+    program = load(arguments.file, terminal)
     with terminal.working("planning"):
         settings = options(arguments)
         done = compiler.stages(program, settings)

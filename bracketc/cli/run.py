@@ -13,7 +13,7 @@ import numpy as np
 
 from bracketc import compiler
 from bracketc.cli.build import chosen_backend
-from bracketc.cli.sources import file_argument, kernel_options, settings
+from bracketc.cli.sources import file_argument, kernel_options, load, settings
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.errors import ArgumentError, Diagnostic, SourceError
 from bracketc.ir.program import Program
@@ -32,7 +32,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Call every function of the module on the arrays, and save what it gives."""
-    program = compiler.load(arguments.file)
+    program = load(arguments.file, terminal)
     arrays = read_arrays(arguments.data)
     with terminal.working("compiling"):
         module = compiler.compile(program, **(settings(arguments) | {"backend": chosen_backend(arguments, terminal)}))

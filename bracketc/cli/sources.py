@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bracketc import compiler
+from bracketc.cli.terminal import Terminal
 from bracketc.errors import BracketError, Diagnostic, Source, SourceError
 from bracketc.ir.program import Program
 from bracketc.options import BACKENDS, DTYPES, ON_SINGULAR, Options, read_options
@@ -80,7 +81,14 @@ def write_text(path: str, text: str) -> None:
         raise SourceError(f"cannot write {path}: {error.strerror}") from None
 
 
-def load_all(files: Sequence[str]) -> list[Program]:
+def load(path: str, terminal: Terminal) -> Program:
+    """The program of a file; its notes go to standard error, and nowhere under ``-q``."""
+    program = compiler.load(path)
+    terminal.notes(program.notes)
+    return program
+
+
+def load_all(files: Sequence[str], terminal: Terminal | None = None) -> list[Program]:
     """The programs of all files, or one error with every mistake in any of them."""
     programs: list[Program] = []
     found: list[Diagnostic] = []
@@ -94,4 +102,7 @@ def load_all(files: Sequence[str]) -> list[Program]:
                 worst = error
     if worst is not None:
         raise type(worst)(found)
+    if terminal is not None:
+        for program in programs:
+            terminal.notes(program.notes)
     return programs

@@ -60,6 +60,12 @@ class Terminal:
     def warn(self, message: str) -> None:
         self.err.print(Text.assemble(("warning", "bold yellow"), f": {message}"), soft_wrap=True)
 
+    def notes(self, notes: Sequence[Diagnostic]) -> None:
+        """What may not be meant; ``-q`` and ``--json`` leave it out."""
+        if self.verbosity >= 0 and not self.json:
+            for note in notes:
+                self.err.print(_coloured(note), soft_wrap=True)
+
     def table(self, table: Table) -> None:
         if self.verbosity >= 0 and not self.json:
             with self.out.capture() as printed:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal as OneOf
 
-from bracketc.errors import Source, Span
+from bracketc.errors import Diagnostic, Source, Span
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import DType, Node, Shape, Tensor
 from bracketc.ir.rewrite import Origin
@@ -105,7 +105,7 @@ class Program:
     all named definitions in source order, ``results`` those that ``evaluate`` and ``forward`` return. Bound sizes (``dim K = 10``)
     are already numbers in every shape. ``constraints`` are equalities of sizes that no argument shape states by itself, as
     (left, right, why). ``cuts`` are outputs as functions of definitions that requests differentiate by; ``written`` the formulas of
-    derivations that requests ``as derived`` ask for.
+    derivations that requests ``as derived`` ask for. ``notes`` are about what is right and may not be meant.
     """
 
     source: Source
@@ -119,6 +119,7 @@ class Program:
     constraints: tuple[tuple[Dim, Dim, str], ...] = ()
     cuts: tuple[Cut, ...] = ()
     written: tuple[Written, ...] = ()
+    notes: tuple[Diagnostic, ...] = ()
 
     def _repr_html_(self) -> str | None:
         """The program as mathematics, for notebooks."""

@@ -80,5 +80,5 @@ def _column(texts: Sequence[str], places: Sequence[Place]) -> int:
     """Where the mark of a group stands."""
     padded = any(place.gap > place.least for place in places)
     widest = WIDEST.get(places[0].mark, 3)
-    gap = max(places[0].least, min(widest, min(place.gap for place in places))) if padded else places[0].least
+    gap = max(places[0].least, min(widest, *(place.gap for place in places))) if padded else places[0].least
     return max(display_width(text) for text in texts) + gap

@@ -9,7 +9,7 @@ from bracketc.ir.rewrite import Origin
 from bracketc.lang import syntax
 from bracketc.lang.declarations import Declarations
 from bracketc.lang.entries import dimension, integer
-from bracketc.lang.indexing import MAXIMAL_MEMBERS, members
+from bracketc.lang.indexing import check_members, members
 from bracketc.lang.problems import Abort
 from bracketc.lang.scope import Scope
 from bracketc.lang.values import Failed, Family, Quantity, SizeFamily, closed, kind_of
@@ -97,8 +97,7 @@ def _family(name: str, argument: syntax.Argument, scope: Scope, declarations: De
                 "bind it: dim L = 3",
             )
         ends.append(number)
-    if abs(ends[1] - ends[0]) >= MAXIMAL_MEMBERS:
-        problems.error(f"a family of more than {MAXIMAL_MEMBERS} members", argument.range.span)
+    check_members(ends[0], ends[1], argument.range.span, scope)
     made: dict[int, Tensor] = {}
     for number in members(*ends):
         own = f"{name}{number}"

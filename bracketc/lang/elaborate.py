@@ -24,29 +24,35 @@ from bracketc.lang.scope import Elaboration, Scope
 from bracketc.lang.sizes import is_unknown
 from bracketc.lang.values import Family, Steps, Value
 from bracketc.lang.written import written
+from bracketc.options import Limits
 
 
-def elaborate(tree: syntax.SyntaxFile, errors: Iterable[Diagnostic] = (), spoiled: Iterable[syntax.Name] = ()) -> Program:
+def elaborate(
+    tree: syntax.SyntaxFile,
+    errors: Iterable[Diagnostic] = (),
+    spoiled: Iterable[syntax.Name] = (),
+    limits: Limits | None = None,
+) -> Program:
     """The program of a file.
 
     Raises :class:`SourceError` with every semantic error of the file, each with its span; when all of them are
     constructs that are not compiled yet, an :class:`UnsupportedError`.  Of derivation blocks only those are read whose
     formulas a request ``as derived`` asks for.
     ``errors`` are those of the parser, raised together with what is found here; what depends on a ``spoiled`` name, whose statement
-    could not be read, is passed over in silence.
+    could not be read, is passed over in silence. ``limits`` bound what one file may take.
     """
     problems = Problems(errors)
-    opened = open_file(tree, problems, spoiled)
+    opened = open_file(tree, problems, spoiled, limits)
     whole, run, file = opened.whole, opened.run, opened.file
     declarations, sizes, arguments, kinds = run.declarations, opened.sizes, opened.arguments, opened.kinds
-    with deep_stack():
+    with deep_stack(run.limits):
         for name in declarations.functions:
             if name not in run.called:
                 try_function(name, file)
     found = _definitions(declarations, file)
     asked = requests(declarations, file)
     returned = results(declarations, asked, found, file)
-    with deep_stack():
+    with deep_stack(run.limits):
         cut = cuts(declarations, file)
         formulas = written(asked, opened)
     for left, right in run.sizes.settle():
@@ -65,14 +71,24 @@ def elaborate(tree: syntax.SyntaxFile, errors: Iterable[Diagnostic] = (), spoile
         tuple(run.constraints),
         cut,
         formulas,
+        problems.notes(),
     )
     program = substitute_program(program, run.sizes.solution(), {})
     _determined(program, run)
     problems.finish()
     if not program.results:
-        source: Source = tree.span.source
-        raise SourceError(Diagnostic(f"{source.filename} defines nothing", tree.span, "add a definition: F = …"))
+        raise SourceError(_nothing(tree, declarations))
     return program
+
+
+def _nothing(tree: syntax.SyntaxFile, declarations: Declarations) -> Diagnostic:
+    """What to say of a file without a definition."""
+    source: Source = tree.span.source
+    if declarations.derivations:
+        first = declarations.derivations[0]
+        help = f"bracketc verify {source.filename} checks them; add a definition F = … for what is compiled"
+        return Diagnostic(f"{source.filename} holds derivations and defines nothing", first.span, help)
+    return Diagnostic(f"{source.filename} defines nothing", tree.span, "add a definition: F = …")
 
 
 def _definitions(declarations: Declarations, file: Scope) -> dict[str, Node]:

@@ -95,4 +95,4 @@ class Frames:
 def too_deep(cursor: Cursor, span: Span) -> LimitError:
     """The error for an expression that is nested beyond the limit."""
     message = f"an expression is nested more than {cursor.nesting} deep"
-    return LimitError(Diagnostic(message, span, "split it into definitions, or raise the limit `nesting`"))
+    return LimitError(Diagnostic(message, span, "split it into definitions, or raise the limit by the option nesting"))

@@ -17,7 +17,7 @@ from bracketc.lang import syntax, words
 from bracketc.lang.builtins import ARITY, elementwise, elementwise_node, tensor_function
 from bracketc.lang.entries import dimension
 from bracketc.lang.problems import Abort
-from bracketc.lang.scope import MAXIMAL_CALLS, Scope
+from bracketc.lang.scope import Scope
 from bracketc.lang.sums import align
 from bracketc.lang.values import Failed, FunctionValue, Quantity, Value, closed, kind_of, retyped
 
@@ -214,10 +214,9 @@ def _body(function: FunctionValue, values: Sequence[Value], scope: Scope, span: 
     known = run.calls.get(key)
     if known is not None:
         return known
-    if run.depth >= MAXIMAL_CALLS:
-        raise LimitError(
-            Diagnostic(f"functions call one another more than {MAXIMAL_CALLS} deep", span, "define fewer levels")
-        )
+    if run.depth >= run.limits.max_calls:
+        help = "define fewer levels, or raise the limit by the option max_calls"
+        raise LimitError(Diagnostic(f"functions call one another more than {run.limits.max_calls} deep", span, help))
     names = {parameter.name.text: value for parameter, value in zip(statement.parameters, values, strict=True)}
     inner = Scope(run, dict(names), scope.file, steps=scope.steps)
     run.depth += 1

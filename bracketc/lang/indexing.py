@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bracketc.errors import Span
+from bracketc.errors import Diagnostic, LimitError, Span
 from bracketc.ir import build
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Gather, Node
@@ -31,9 +31,6 @@ from bracketc.lang.values import (
     kind_of,
     retyped,
 )
-
-MAXIMAL_MEMBERS = 10_000
-"""Members of one family."""
 
 
 def index(expr: syntax.Index, scope: Scope) -> Value:
@@ -335,9 +332,16 @@ def is_family_range(expr: syntax.Reduction, scope: Scope) -> bool:
                 "bind the size: dim L = 3",
             )
         ends.append(number)
-    if abs(ends[1] - ends[0]) >= MAXIMAL_MEMBERS:
-        scope.run.problems.error(f"a range over more than {MAXIMAL_MEMBERS} members of a family", binder.span)
+    check_members(ends[0], ends[1], binder.span, scope)
     return True
+
+
+def check_members(first: int, last: int, span: Span, scope: Scope) -> None:
+    """A range of a family has no more members than the limit."""
+    most = scope.run.limits.max_members
+    if abs(last - first) >= most:
+        help = "a recurrence has steps of any number; the option max_members raises the limit"
+        raise LimitError(Diagnostic(f"a family of more than {most:,} members", span, help))
 
 
 def members(first: int, last: int) -> range:

@@ -196,6 +196,12 @@ class Rule:
                 once = sum(_count(part, label) for part, _ in at) == 1
                 if inside.bare or once:
                     self._two_readings(label, inside, at[0][0].span)
+            if inside is None and len(at) == 1 and _count(at[0][0], label) == 1 and not isinstance(at[0][0], Apply):
+                self.problems.note(
+                    f"label {label} occurs once in {_short(at[0][0].span.text)} and is summed",
+                    at[0][0].span,
+                    f"write sum[{label}](…) where that is meant",
+                )
             summed[label] = None
         return summed
 
@@ -292,6 +298,11 @@ def _compound(part: Part, divides: bool) -> bool:
     if divides:
         return True
     return isinstance(part, Group | Reduced | Ranged) or (isinstance(part, Apply) and not part.plain)
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _title(part: Part, divides: bool) -> str:

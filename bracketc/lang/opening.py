@@ -20,11 +20,12 @@ from bracketc.lang.definitions import define
 from bracketc.lang.entries import integer
 from bracketc.lang.evaluate import evaluate
 from bracketc.lang.imports import with_imports
-from bracketc.lang.indexing import members
+from bracketc.lang.indexing import check_members, members
 from bracketc.lang.order import Order
 from bracketc.lang.problems import Abort, Problems
 from bracketc.lang.scope import Elaboration, Scope
 from bracketc.lang.values import Failed, Family
+from bracketc.options import Limits
 
 STACK = 12_000
 """Python frames that an expression of the deepest nesting inside the deepest calls may take."""
@@ -42,7 +43,9 @@ class Opened:
     whole: bool
 
 
-def open_file(tree: syntax.SyntaxFile, problems: Problems, spoiled: Iterable[syntax.Name] = ()) -> Opened:
+def open_file(
+    tree: syntax.SyntaxFile, problems: Problems, spoiled: Iterable[syntax.Name] = (), limits: Limits | None = None
+) -> Opened:
     """Bind every name of a file; mistakes are recorded in ``problems``."""
     tree, lost_elsewhere = with_imports(tree, problems)
     declarations = declare(tree, problems)
@@ -50,12 +53,12 @@ def open_file(tree: syntax.SyntaxFile, problems: Problems, spoiled: Iterable[syn
         if lost.text not in declarations.names:
             declarations.names[lost.text] = declarations.spoiled[lost.text] = lost.span
     whole = not problems.diagnostics
-    run = Elaboration(evaluate, local_names, define, declarations, problems)
+    run = Elaboration(evaluate, local_names, define, declarations, problems, limits=limits or Limits())
     file = Scope(run, {})
     sizes = bind_sizes(declarations, file)
     arguments, kinds = bind_arguments(declarations, file)
     bind_functions(declarations, file)
-    with deep_stack():
+    with deep_stack(run.limits):
         bind_constants(declarations, file)
         run.order = Order(declarations, _family_members(declarations, file), file)
         for number in range(len(run.order.units)):
@@ -64,9 +67,12 @@ def open_file(tree: syntax.SyntaxFile, problems: Problems, spoiled: Iterable[syn
 
 
 @contextmanager
-def deep_stack() -> Iterator[None]:
+def deep_stack(limits: Limits | None = None) -> Iterator[None]:
+    """Room for the deepest nesting inside the deepest calls."""
+    known, usual = limits or Limits(), Limits()
+    most = STACK * max(1, known.nesting // usual.nesting) * max(1, known.max_calls // usual.max_calls)
     before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, STACK))
+    sys.setrecursionlimit(max(before, most))
     try:
         yield
     finally:
@@ -100,6 +106,7 @@ def _family_members(declarations: Declarations, scope: Scope) -> dict[str, tuple
                         counted.span,
                         "bind its ends: dim L = 3",
                     )
+                check_members(first, last, counted.span, scope)
                 numbers.update(dict.fromkeys(members(first, last)))
         except Abort:
             scope.bindings[name] = Failed()

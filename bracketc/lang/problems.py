@@ -25,13 +25,14 @@ class Abort(Exception):
 class Problems:
     """The diagnostics of one run, each once."""
 
-    __slots__ = ("_seen", "_supported", "diagnostics")
+    __slots__ = ("_notes", "_seen", "_supported", "diagnostics")
 
     def __init__(self, known: Iterable[Diagnostic] = ()) -> None:
         """``known`` are the errors of the stages before."""
         self.diagnostics: list[Diagnostic] = list(known)
         self._seen: set[tuple[str, str, int, int]] = set()
         self._supported = not self.diagnostics
+        self._notes: dict[tuple[str, str, int, int], Diagnostic] = {}
 
     def record(self, message: str, span: Span, help: str = "", notes: Iterable[tuple[str, Span | None]] = ()) -> None:
         """Remember a mistake and go on."""
@@ -57,6 +58,15 @@ class Problems:
         if key not in self._seen:
             self._seen.add(key)
             self.diagnostics.append(diagnostic)
+
+    def note(self, message: str, span: Span, help: str = "") -> None:
+        """What is right and may not be meant."""
+        key = (message, span.source.filename, span.start, span.end)
+        self._notes.setdefault(key, Diagnostic(message, span, help, severity="note"))
+
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """All notes, in the order of the source."""
+        return tuple(self._notes[key] for key in sorted(self._notes, key=lambda key: (key[1], key[2], key[3])))
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Remember a mistake that was found elsewhere."""

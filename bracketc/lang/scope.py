@@ -15,18 +15,13 @@ from bracketc.lang.integers import bound_of
 from bracketc.lang.problems import Abort, Problems
 from bracketc.lang.sizes import Sizes
 from bracketc.lang.values import Binding, Failed, FunctionValue, Value
+from bracketc.options import Limits
 
 if TYPE_CHECKING:
     from bracketc.lang.declarations import Declarations
     from bracketc.lang.order import Order
     from bracketc.lang.steps import Step
     from bracketc.lang.variation import Variation
-
-MAXIMAL_WORK = 2_000_000
-"""Expressions evaluated in one run: functions are written out at each call, and calls can double at each level."""
-
-MAXIMAL_CALLS = 100
-"""Calls of functions of the file inside one another."""
 
 MAXIMAL_SEARCHES = 30
 """Messages after which unknown names are no longer compared with all known ones."""
@@ -50,6 +45,7 @@ class Elaboration:
     constraints: list[tuple[Dim, Dim, str]] = field(default_factory=list)
     variation: Variation | None = None
     bumps: dict[str, Tensor] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
     depth: int = 0
     work: int = 0
     _placeholders: int = 0
@@ -68,12 +64,13 @@ class Elaboration:
     def count(self, span: Span) -> None:
         """One more expression evaluated."""
         self.work += 1
-        if self.work > MAXIMAL_WORK:
+        most = self.limits.max_expressions  # functions are written out at each call, and calls can double at each level
+        if self.work > most:
             raise LimitError(
                 Diagnostic(
-                    f"the file stands for more than {MAXIMAL_WORK} expressions, calls of functions written out",
+                    f"the file stands for more than {most:,} expressions, calls of functions written out",
                     span,
-                    "call fewer functions inside functions",
+                    "call fewer functions inside functions, or raise the limit by the option max_expressions",
                 )
             )
 

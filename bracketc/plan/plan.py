@@ -33,9 +33,6 @@ from bracketc.plan.steps import rename, writes
 from bracketc.plan.storage import arranged
 from bracketc.plan.values import Value, View, whole
 
-MAX_NODES = 5_000_000
-"""More nodes than this in one entry is taken for a mistake."""
-
 Origins = Mapping[Node, Origin]
 NO_RESIDUALS = Residuals((), ())
 
@@ -48,6 +45,7 @@ class PlanOptions:
     reassociate: bool = True
     arrange: bool = True
     real_bytes: int = 8
+    max_nodes: int = 5_000_000
     factors: str = "all"
     """Which factors of matrices are shared: ``all``, those that are ``triangular`` (there is no LU factorisation to call), or
     ``none`` at all."""
@@ -59,7 +57,7 @@ def plan(
     """One schedule an entry, planned at hints; ``forward`` and ``backward`` agree on the residuals.
 
     The flops of a schedule are never more than those of its nodes taken one by one. A :class:`LimitError` is raised
-    for graphs of more than :data:`MAX_NODES` nodes.
+    for graphs of more than ``max_nodes`` nodes.
     """
     entries = tuple(entries)
     options = options or PlanOptions()
@@ -184,8 +182,10 @@ def _task(entry: Entry, residuals: Residuals, names: Sequence[str]) -> _Task:
 
 def _schedule(task: _Task, origins: Origins, hints: Hints, options: PlanOptions) -> Schedule:
     roots = Roots(task.wanted, origins)
-    if len(topological(task.wanted)) > MAX_NODES:
-        raise LimitError(f"{task.entry.name} has more than {MAX_NODES} nodes; split the program")
+    if len(topological(task.wanted)) > options.max_nodes:
+        raise LimitError(
+            f"{task.entry.name} has more than {options.max_nodes:,} nodes; the option max_nodes raises the limit"
+        )
     steps, outputs = _records(task, roots, hints)
     baseline = hints.of(flops(steps))
     notes: tuple[str, ...] = ()
