@@ -30,8 +30,8 @@ class Structured:
 
     ``.dense()`` is the array, ``.diagonal()`` its entries of equal row and column in the shape of the rows, ``.nbytes`` counts
     what is stored. ``A @ x`` takes ``x`` in the shape of the columns or flat, with further axes behind; ``x @ A`` in that of
-    the rows, with further axes in front; a flat ``x`` gives a flat product. ``numpy.asarray`` and every ufunc see the dense
-    array, written anew each time.
+    the rows, with further axes in front; a flat ``x`` gives a flat product. Sums and multiples by numbers stay structured.
+    ``numpy.asarray``, every ufunc and ``A[…]`` see the dense array, written anew each time.
 
     ``products`` are pairs (equal, factors), to be added: an entry is the product of the entries of all factors where the
     axes of each group of ``equal`` agree, and 0 elsewhere. A factor is a pair (array, axes): axis m of the array lies along
@@ -119,6 +119,38 @@ class Structured:
         product = self.T @ behind
         return np.moveaxis(product, range(product.ndim - front, product.ndim), range(front))
 
+    def __mul__(self, number: _Any) -> _Any:
+        if np.ndim(number):
+            return self.dense() * number
+        scaled = [(equal, ((number * first[0], first[1]), *rest)) for equal, (first, *rest) in self.products]
+        return type(self)(self.shape, self.rows, scaled, self.symmetric)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, number: _Any) -> _Any:
+        return self.dense() / number if np.ndim(number) else self * (1 / number)
+
+    def __neg__(self) -> _Any:
+        return self * -1
+
+    def __add__(self, other: _Any) -> _Any:
+        if not isinstance(other, Structured) or (self.shape, self.rows) != (other.shape, other.rows):
+            return self.dense() + np.asarray(other)
+        terms = [term for given in (self, other) for term in (given.terms if isinstance(given, Sum) else [given])]
+        return Sum(terms, self.symmetric and other.symmetric)
+
+    def __radd__(self, other: _Any) -> _Any:
+        return self + other
+
+    def __sub__(self, other: _Any) -> _Any:
+        return self + -other
+
+    def __rsub__(self, other: _Any) -> _Any:
+        return -self + other
+
+    def __getitem__(self, index: _Any) -> _Any:
+        return self.dense()[index]
+
     def __array__(self, dtype: _Any = None, copy: bool | None = None) -> _Array:
         if copy is False:
             raise ValueError(f"{type(self).__name__} holds no dense array: this makes one")
@@ -205,6 +237,11 @@ class Sum(Structured):
     @property
     def T(self) -> Structured:
         return self if self.symmetric else Sum([term.T for term in self.terms])
+
+    def __mul__(self, number: _Any) -> _Any:
+        return self.dense() * number if np.ndim(number) else Sum([term * number for term in self.terms], self.symmetric)
+
+    __rmul__ = __mul__
 
 
 def _size(shape: _Iterable[int]) -> int:

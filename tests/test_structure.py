@@ -267,6 +267,21 @@ def test_several_blocks_are_structures_and_arrays_side_by_side(backend: str) -> 
             np.testing.assert_allclose(np.asarray(one), dense, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("case", ["factorisation", "softmax", "mixed factorisation"])
+def test_sums_and_multiples_stay_structured(case: str) -> None:
+    source = _source(case)
+    arrays = _arrays(source)
+    found, (dense,) = _module(case, "numpy").R(**arrays), _oracle(source, arrays)
+    for made, expected in ((2 * found, 2 * dense), (found * 0.5, dense / 2), (found / 4, dense / 4), (-found, -dense),
+                           (found + found, 2 * dense), (found - 3 * found, -2 * dense)):  # fmt: skip
+        _check(made, expected)
+    ones = np.ones(dense.shape)
+    for whole, expected in ((found + ones, dense + 1), (ones - found, 1 - dense), (found - ones, dense - 1), (found * ones, dense),
+                            (1 + found, dense + 1), (found[0], dense[0])):  # fmt: skip
+        assert isinstance(whole, np.ndarray)
+        np.testing.assert_allclose(whole, expected, rtol=1e-10, atol=1e-12)
+
+
 def test_the_page_on_structures_shows_what_happens() -> None:
     page = Path(__file__).parent.parent / "docs" / "second_order.md"
     failed, tried = doctest.testfile(str(page), module_relative=False)
