@@ -10,6 +10,8 @@ import argparse
 from dataclasses import replace
 from pathlib import PurePath
 
+from rich.text import Text
+
 from bracketc import compiler
 from bracketc.cli.pages import derive_page
 from bracketc.cli.sources import file_argument, options, size_options, standalone_option
@@ -61,11 +63,16 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     with terminal.working("deriving"):
         found = derived(program, options(arguments), arguments.format, arguments.form)
     terminal.data({"ok": True, "format": arguments.format, "formulas": [_data(f) for f in found]})
-    blocks = [formulas.text for formulas in found]
-    text = "\n\n".join(blocks)
-    if arguments.format == "latex" and arguments.standalone:
-        text = document(PurePath(arguments.file).name, text).rstrip("\n")
-    terminal.text(text)
+    if arguments.format == "latex":
+        text = "\n\n".join(formulas.text for formulas in found)
+        terminal.text(document(PurePath(arguments.file).name, text).rstrip("\n") if arguments.standalone else text)
+        return 0
+    for number, formulas in enumerate(found):
+        if number:
+            terminal.text()
+        terminal.result(Text(f"# {formulas.title}", "dim"))
+        for left, rest, shape in formulas.rows():
+            terminal.result(Text.assemble((left, "bold cyan"), rest, (shape, "dim")))
     return 0
 
 

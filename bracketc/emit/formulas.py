@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bracketc.emit.display import Bracket, Display
-from bracketc.emit.latex import packed, split_terms
+from bracketc.emit.latex import WIDEST, packed, split_terms, visible_width
 from bracketc.emit.naming import Naming, fresh_names
 from bracketc.emit.notation import FormName, Notation, StyleName, notation
 from bracketc.emit.presentation import presented
@@ -105,8 +105,9 @@ def _rows(spelling: Notation, equation: Equation) -> list[str]:
         return [spelling.equation(equation.left, equation.right, equation.condition)]
     first, *more = packed(split_terms(equation.right))
     rows = [spelling.equation(equation.left, first, ""), *(rf"&\qquad {part}" for part in more)]
-    rows[-1] += equation.condition
-    return rows
+    if more or visible_width(rows[-1] + equation.condition) > WIDEST + 10:
+        return [*rows, f"&{equation.condition}"] if equation.condition else rows
+    return [rows[0] + equation.condition]
 
 
 def names_of(program: Program, origins: Mapping[Node, Origin] | None = None) -> dict[Node, str]:
