@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bracketc.emit import mathml
-from bracketc.emit.notation import Latex, latex_name
+from bracketc.emit.latex_notation import Latex, latex_name
 from bracketc.ir.dims import Dim
 
 

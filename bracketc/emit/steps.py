@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 
 from bracketc.emit.display import Display
 from bracketc.emit.latex import packed, split_terms
+from bracketc.emit.latex_notation import Latex
 from bracketc.emit.marks import latex_text
 from bracketc.emit.naming import Fresh, Naming, fresh_names, parts
-from bracketc.emit.notation import FormName, Latex, Notation, StyleName, Text, notation
+from bracketc.emit.notation import FormName, Notation, StyleName, Text, notation
+from bracketc.emit.presentation import presented
 from bracketc.errors import display_width
 from bracketc.ir.build import einsum
 from bracketc.ir.nodes import Delta, Einsum, Node, Tensor
@@ -246,7 +248,8 @@ class _Writer:
         general = is_general(node, self.presentation.letters) is not None
         # Inside an index bracket the t of Z[t] would be a label.
         form: FormName = "auto" if general and self.form == "index" else self.form
-        naming = _ConstantParts(dict(self.names), self.fresh, form, moving=self.moving, general=general)
+        (node,), names = presented([node], self.names)
+        naming = _ConstantParts(dict(names), self.fresh, form, moving=self.moving, general=general)
         display = Display(self.notation, naming, form)
         display.define("", node)
         *found, _ = display.lines([node])
