@@ -72,6 +72,47 @@ def test_every_step_of_a_recurrence(line: str, right: bool) -> None:
         assert right or judgement.verdict == "refuted", judgement.reason
 
 
+OTHER = """dim T, N
+input X : T, N
+input u : N
+input v : N
+param W : N, N
+param V : N, N
+G[T+1] = u
+G[t] = tanh(W @ G[t+1] + X[t]) for t = T..1
+Z[-1] = v
+Z[0] = u
+Z[t] = tanh(W @ Z[t-1] + V @ Z[t-2]) + X[t] for t = 1..T
+P[0] = u
+P[t] = P[t-1] + G[t] for t = 1..T
+J = sum[t=1..T](G[t] · v) + sum[t=1..T](Z[t] · X[t]) + P[T] · P[T]
+"""
+
+DIRECTIONS = [
+    # from the last step to the first
+    ("∇[G[0]](P[T] · P[T]) = 0", True),
+    ("∇[G[1]](sum[t=1..T](G[t] · v)) = v", True),
+    ("∇[G[t+1]](sum[t=1..T](G[t] · v)) = v + W^T @ ((𝟏⟨N⟩ - G[t]**2) ⊙ ∇[G[t]](sum[t=1..T](G[t] · v)))", True),
+    ("∇[G[t]](sum[t=1..T](G[t] · v)) = v", False),
+    # two steps back
+    ("d[Z[t]](Z[t+1]) = (𝟏⟨N⟩ - (Z[t+1] - X[t+1])**2) ⊙ (W @ dZ[t])", True),
+    ("d[Z[t]](Z[t+2]) = (𝟏⟨N⟩ - (Z[t+2] - X[t+2])**2) ⊙ (W @ d[Z[t]](Z[t+1]) + V @ dZ[t])", True),
+    ("d[Z[t]](Z[t+2]) = (𝟏⟨N⟩ - (Z[t+2] - X[t+2])**2) ⊙ (W @ d[Z[t]](Z[t+1]))", False),
+    # a recurrence that uses another one
+    ("∇[P[t]](J) = 2 P[T]", True),
+    ("d[P[t]](P[t+1]) = dP[t]", True),
+    ("d[G[1]](P[1]) = dG[1]", True),
+    ("d[G[1]](P[T]) = dG[1]", True),
+    ("d[G[t]](P[t]) = dG[t]", False),
+]
+
+
+@pytest.mark.parametrize(("line", "right"), DIRECTIONS, ids=[line for line, _ in DIRECTIONS])
+def test_recurrences_of_either_direction_and_depth(line: str, right: bool) -> None:
+    (judgement,) = judged(OTHER, line, "W, V", "  d(W) = dW\n")[1:]
+    assert judgement.verdict in (("proved", "confirmed") if right else ("refuted",)), judgement.reason
+
+
 MEMBERS = [
     ("dA[j] = dZ[j-1] @ W[j] + Z[j-1] @ dW[j]", True),
     ("dA[j] = dZ[j-1] @ W[j] + Z[j] @ dW[j]", None),

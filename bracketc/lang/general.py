@@ -25,13 +25,15 @@ ZERO = Dim.of(0)
 class Use:
     """An index with a general number: entry ``axis`` of ``operand``; ``open_ended`` where what lies behind the last is 0.
 
-    ``settled`` when it is the number plus ``shift``, whatever the entry says.
+    ``varied`` where a step is a variable, and so no start value; ``settled`` when it is the number plus ``shift``,
+    whatever the entry says.
     """
 
     operand: syntax.Expr
     axis: int
     entry: syntax.Entry
     open_ended: bool
+    varied: bool = False
     shift: Dim = ZERO
     settled: bool = False
 
@@ -70,7 +72,7 @@ def uses(tree: syntax.Node, scope: Scope) -> dict[str, list[Use]]:
                     for name in label_names(entry, scope):
                         if name not in bound:
                             far = isinstance(node, syntax.Derivative) and name not in uses(node.body, scope)
-                            found.setdefault(name, []).append(Use(reference.name, axis, entry, far))
+                            found.setdefault(name, []).append(Use(reference.name, axis, entry, far, True))
             pending.append((node.body, bound, labelled))
             continue
         elif isinstance(node, syntax.IndexBracket):
@@ -176,7 +178,7 @@ def _steps(use: Use, scope: Scope) -> tuple[Dim, Dim, bool]:
             low = low - 1
         while high + 1 in positions:
             high = high + 1
-        if use.open_ended:
+        if use.varied:
             low, high = found.first, found.last
         return low, high, not (use.open_ended and runs_backwards(found.name, scope))
     if isinstance(found, Value) and use.axis < found.rank:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from bracketc.errors import Span
 from bracketc.ir import build
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Derivative, Differential, Node
+from bracketc.ir.nodes import Derivative, Differential, Node, Tensor
 from bracketc.ir.rewrite import substitute, tensors
 from bracketc.lang import syntax
 from bracketc.lang.bodies import body_value
@@ -25,7 +25,7 @@ from bracketc.lang.declarations import step_range
 from bracketc.lang.indexing import step_of
 from bracketc.lang.recurrences import DEEPEST
 from bracketc.lang.scope import Scope
-from bracketc.lang.steps import take
+from bracketc.lang.steps import Step, take
 from bracketc.lang.values import Quantity, Steps, Value, closed
 
 
@@ -97,7 +97,7 @@ class Bump:
     def derivative(self, output: Node, layout: str, span: Span) -> Node | None:
         """All partial derivatives of ``output`` by the step; None when it does not depend on it."""
         held = set(tensors([output]))
-        if self.added not in held and self.variable not in held:
+        if not self._matters(held):
             return None
         if self.variable not in held and not any(tensor in held for step in self.scope.steps for tensor in step.slices):
             whole = Derivative(output, self.added, build.zeros(self.added.shape), layout)
@@ -107,25 +107,46 @@ class Bump:
     def differential(self, output: Node, tangent: Node, span: Span) -> Node | None:
         """The differential of ``output`` where the step alone varies."""
         held = set(tensors([output]))
-        if self.added not in held and self.variable not in held:
+        if not self._matters(held):
             return None
-        if self.variable in held:
+        if self.variable in held or self._moved(held):
             return Differential(self._whole(output, span), (self.variable,), (self.point(span).node,), (tangent,))
         slope = self.derivative(output, "jacobian", span)
         assert slope is not None
         axes = range(slope.rank)
         return build.einsum(1, [(slope, axes), (tangent, axes[output.rank :])], axes[: output.rank])
 
+    def _matters(self, held: set[Tensor]) -> bool:
+        """Whether an expression that holds these tensors depends on the step."""
+        return self.added in held or self.variable in held or bool(self._moved(held))
+
+    def _moved(self, held: set[Tensor]) -> list[tuple[Step, Tensor, Node]]:
+        """Slices of open ranges, among those held, whose sources depend on what is added to the steps."""
+        return [
+            (step, placeholder, source)
+            for step in self.scope.steps
+            for placeholder, source in step.slices.items()
+            if isinstance(placeholder, Tensor) and placeholder in held and self.added in set(tensors([source]))
+        ]
+
     def _whole(self, output: Node, span: Span) -> Node:
         """``output`` with what is added to all steps in terms of the variable: it is 0 but at one step."""
-        if self.added not in set(tensors([output])):
+        held = set(tensors([output]))
+        moved = self._moved(held)
+        if self.added not in held and not moved:
             return output
         excess = build.subtract(self.variable, self.point(span).node)
         length = self.added.shape[0]
         picked = take(build.delta(length), 0, self.position - self.found.first, (), (), self.scope, span)
         axes = range(1, self.added.rank)
         spread = build.einsum(1, [(picked, (0,)), (excess, axes)], range(self.added.rank))
-        return substitute((output,), {self.added: spread})[0]
+        replaced: dict[Node, Node] = {self.added: spread}
+        for step, placeholder, source in moved:  # the step of a whole that depends on the variable: picked, for it is no slice
+            here = step.slice(build.delta(step.extent), 0, 1, Dim.of(0) - step.first, (), ())
+            (inner,) = substitute((source,), {self.added: spread})
+            rest = range(1, inner.rank)
+            replaced[placeholder] = build.einsum(1, [(here, (0,)), (inner, range(inner.rank))], rest)
+        return substitute((output,), replaced)[0]
 
     def _slice(self, whole: Node, axis: int, span: Span) -> Node:
         """The derivative by this step from that by all; behind the last one there is none, and so 0."""
