@@ -12,6 +12,7 @@ from test_cases import CASES, _arrays
 
 from bracketc import compiler
 from bracketc.calculus.derivatives import expand_derivatives
+from bracketc.cli import main
 from bracketc.derivation import derived
 from bracketc.emit.latex import document
 from bracketc.emit.notation import FormName, StyleName
@@ -76,6 +77,18 @@ def test_members_of_families_get_names_of_their_own() -> None:
     printed = program_text(compiler.parse(text + "gradient J wrt W"))
     assert "Z2 = tanh(Z1 @ W2)" in printed and "gradient J wrt W1, W2" in printed
     assert canonical(compiler.parse(printed)) == canonical(compiler.parse(text))
+
+
+def test_derive_prints_the_definitions_in_a_notation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "layer.brk"
+    path.write_text(MODELS["single_layer"], encoding="utf-8")
+    for form, line in (("auto", "h = tanh(X @ W + ones b)"), ("bracket", "h = tanh(X_1 [~X_2 W_1] W_2 + ones b)")):
+        assert main(["derive", str(path), "--definitions", "--form", form, "--format", "ascii"]) == 0
+        printed = capsys.readouterr().out
+        assert line in printed.splitlines()
+        assert canonical(compiler.parse(printed)) == canonical(compiler.parse(MODELS["single_layer"]))
+    assert main(["derive", str(path), "--definitions", "--format", "latex"]) == 0
+    assert capsys.readouterr().out.startswith("\\begin{align*}")
 
 
 # ------------------------------------------------------------------------------------------------ LaTeX
