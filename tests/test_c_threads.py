@@ -16,8 +16,9 @@ from ckernels import COMPILER, needs_compiler
 from cmodules import CModule, compiled, together
 from modelcases import MODELS, stages_of
 from random_ir import SIZES
-from test_c_backend import EXTENTS, FLAGS, HAND_BUILT, SEEDS, example, graph
+from test_c_backend import EXTENTS, FLAGS, HAND_BUILT, SEEDS, close, example, graph
 from test_plan_random import entry_of
+from test_split import CUTS
 
 import bracketc as bc
 from bracketc.emit.c_module import c_module
@@ -25,7 +26,9 @@ from bracketc.loops.interpret import interpret as run_loops
 from bracketc.loops.lower import lower
 from bracketc.loops.team import for_team
 from bracketc.loops.verify import verify
+from bracketc.plan.interpret import run
 from bracketc.plan.plan import plan
+from bracketc.plan.split import SplitOptions, split_plan
 
 pytestmark = needs_compiler
 COUNTS = (1, 2, 3, 7)
@@ -69,6 +72,42 @@ def test_the_same_bits_on_random_graphs(tmp_path: Path) -> None:
         given = {f"s{seed}_{node.name}": value for node, value in graph(seed)[1].items()}
         one, *others = (bits(module, f"s{seed}", given, SIZES, threads) for threads in (1, 2, 3))
         assert all(other == one for other in others), seed
+
+
+@needs_openmp
+@pytest.mark.parametrize("options", CUTS[:3], ids=lambda o: f"{o.unit}-{o.groups}")
+def test_blocks_of_random_graphs_for_every_number_of_threads(options: SplitOptions, tmp_path: Path) -> None:
+    whole = together({f"s{seed}": plan([entry_of(graph(seed)[0])], {}).schedule("evaluate") for seed in SEEDS[:20]})
+    module = compiled(split_plan(whole, options), "float64", tmp_path, flags=FLAGS, threads=3)
+    for seed in SEEDS[:20]:
+        given = {f"s{seed}_{node.name}": value for node, value in graph(seed)[1].items()}
+        wanted = run(whole.schedule(f"s{seed}"), given, SIZES).results
+        for name, array in module.run(f"s{seed}", given, SIZES).items():
+            close(array, wanted[name], "float64", 1000, f"{seed} {name}")
+        one, *others = (bits(module, f"s{seed}", given, SIZES, threads) for threads in COUNTS[:3])
+        assert all(other == one for other in others), seed
+
+
+LOGISTIC = """
+dim N, D
+input X : N, D
+input y : N
+param w : D
+J = (1/N) sum[i](softplus(-y_i X_ij w_j))
+gradient J wrt w
+"""
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 7, 64])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_blocks_of_all_lengths_in_c(rows: int, dtype: str, tmp_path: Path) -> None:
+    whole = stages_of(bc.parse(LOGISTIC)).plan
+    module = compiled(split_plan(whole, CUTS[2]), dtype, tmp_path, flags=FLAGS)
+    sizes = {"N": rows, "D": 5}
+    given = example(whole.schedule("value_and_grad"), sizes, dtype)
+    wanted = run(whole.schedule("value_and_grad"), given, sizes).results
+    for name, array in module.run("value_and_grad", given, sizes).items():
+        close(array, wanted[name], dtype, 100, name)
 
 
 @pytest.mark.parametrize("name", HAND_BUILT)

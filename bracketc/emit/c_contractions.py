@@ -69,7 +69,9 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
         if statement.form == "unrolled":
             return _unrolled(statement, c)
         need = f"brk_round_up(contract_bytes_{c.s}({m}, {n}, {k}), BRK_CACHE_LINE)"
-        c.scratch[" + ".join([need, *(f"{as_factor(t.count)} * (int64_t)sizeof(int64_t)" for t in tables)])] = None
+        varying = c.cuts.keys() & {n for g in (statement.m, statement.n, statement.k) for n in g.extent.names}
+        most = need.replace("contract_bytes", "contract_most_bytes") if varying else need
+        c.scratch[" + ".join([most, *(f"{as_factor(t.count)} * (int64_t)sizeof(int64_t)" for t in tables)])] = None
         name, fields = "", tuple[FieldView, ...]()
         if statement.epilogue is not None:
             name, fields = _epilogue(statement.epilogue, statement.bracket, c, epilogues)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bracketc.emit.c_contractions import Epilogues, contraction_view
 from bracketc.emit.c_expressions import CType, number_text
@@ -15,12 +15,16 @@ from bracketc.emit.c_nests import nest_view
 from bracketc.emit.c_views import (
     AloneView,
     BarrierView,
+    BlocksView,
     CarriedView,
+    CombineView,
     CopyView,
+    CutView,
     EntryView,
     FieldView,
     FillView,
     LayoutView,
+    PartialView,
     PointerView,
     SlotView,
     StepsView,
@@ -28,9 +32,12 @@ from bracketc.emit.c_views import (
 from bracketc.emit.faults import Faults
 from bracketc.ir.dims import Dim
 from bracketc.loops.kernel import (
+    NEUTRAL,
     Alone,
     Barrier,
+    Blocks,
     Check,
+    Combine,
     Contraction,
     Copy,
     Factorise,
@@ -81,6 +88,9 @@ def entry_text(
     scope = CScope()
     sizes = {size: scope.fresh(size) for size in fields.dims}
     c = CFunction(kernel, ctype, prefix, prefix.upper(), sizes, scope, functions, faults, team=team, lapack=lapack)
+    for statement in kernel.body:
+        if isinstance(statement, Blocks):
+            _name_cut(statement, c)
     used = dict.fromkeys(_used(kernel.body))
     arguments = [s for s in kernel.arguments if s in used]
     pointers = [_given(c, s, f"args->{fields.arguments[s.name]}") for s in arguments]
@@ -89,7 +99,10 @@ def entry_text(
         if storage in used:
             kind = c.pointer_type(storage)
             pointers.append(_given(c, storage, f"({kind})(({_bytes_of(kind)})residuals + saved[{number}])"))
-    arena = tuple(_given(c, s, f"({c.type(s)} *)(arena + slot[{s.slot}])") for s in used if s.kind in ("arena", "ring"))
+    rooms = ("arena", "ring", "partial")
+    arena = [_given(c, s, f"({c.type(s)} *)(arena + slot[{s.slot}])") for s in used if s.kind in rooms]
+    own, shift = "arena + own" if team else "arena", len(kernel.slots)
+    arena += [_given(c, s, f"({c.type(s)} *)({own} + slot[{shift + s.slot}])") for s in used if s.kind == "local"]
     body = tuple(_statements(kernel.body, c, epilogues))
     if c.reports:
         pointers.append(PointerView(f"{prefix}_failure *", FAILURE, "results->failure"))
@@ -110,7 +123,7 @@ def entry_text(
         tuple(pointers),
         len(kernel.residuals),
         layout,
-        arena,
+        tuple(arena),
         bool(arena) or bool(c.scratch),
         bool(c.scratch),
         body,
@@ -150,23 +163,47 @@ def _work(kernel: Kernel, fields: Fields) -> str:
 
 
 def _layout(kernel: Kernel, name: str, c: CFunction, fields: Fields, threads: str) -> LayoutView:
-    slots = [
+    parts = [*zip(kernel.slots, kernel.slot_dtypes, strict=True)]
+    parts += zip(kernel.local_slots, kernel.local_dtypes, strict=True)
+    every = [
         SlotView(number, f"{c.factor(size)} * (int64_t)sizeof({C_TYPES.get(dtype, c.ctype.real)})")
-        for number, (size, dtype) in enumerate(zip(kernel.slots, kernel.slot_dtypes, strict=True))
+        for number, (size, dtype) in enumerate(parts)
     ]
+    slots, local = every[: len(kernel.slots)], every[len(kernel.slots) :]
     scratch = tuple(c.scratch)
     about = f"Where the parts of the workspace of {name} begin"
-    sizes = _mentioned(slots, scratch, c.sizes, fields.dims)
-    count = len(slots) + (2 if threads else 1) * bool(scratch)
-    return LayoutView(f"{name}_layout", about, tuple(slots), scratch, sizes, count, len(slots), threads)
+    words = _words([*(slot.bytes for slot in every), *scratch])
+    cuts = tuple(
+        replace(cut, uses_piece=cut.piece in words, uses_groups=cut.groups in words) for cut in c.cuts.values()
+    )
+    sizes = _mentioned(every, (*scratch, *(cut.text for cut in cuts if cut.uses_piece or cut.uses_groups)), c.sizes, fields.dims)
+    own = len(every) + bool(scratch)
+    owned = bool(threads) and bool(local or scratch)
+    return LayoutView(
+        f"{name}_layout",
+        about,
+        tuple(slots),
+        scratch,
+        sizes,
+        own + owned,
+        len(every),
+        threads if owned else "",
+        tuple(local),
+        own,
+        cuts,
+    )
 
 
 def _mentioned(
     slots: Sequence[SlotView], scratch: Sequence[str], sizes: Mapping[str, str], dims: Mapping[str, str]
 ) -> tuple[FieldView, ...]:
     """The sizes that occur in these texts."""
-    words = set(re.findall(r"\w+", " ".join([*(slot.bytes for slot in slots), *scratch])))
-    return tuple(FieldView(local, f"dims->{dims[n]}") for n, local in sizes.items() if local in words)
+    words = _words([*(slot.bytes for slot in slots), *scratch])
+    return tuple(FieldView(local, f"dims->{dims[n]}") for n, local in sizes.items() if local in words and n in dims)
+
+
+def _words(texts: Iterable[str]) -> set[str]:
+    return set(re.findall(r"\w+", " ".join(texts)))
 
 
 def _may_be_negative(storages: Iterable[Storage]) -> tuple[Dim, ...]:
@@ -202,6 +239,10 @@ def _statements(body: Iterable[Statement], c: CFunction, epilogues: Epilogues) -
                 yield _steps(statement, c, epilogues)
             case Factorise():
                 yield factorise_view(statement, c)
+            case Blocks():
+                yield _blocks(statement, c, epilogues)
+            case Combine():
+                yield _combine(statement, c)
             case Alone():
                 yield AloneView("c/alone.c.j2", tuple(_statements(statement.body, c, epilogues)))
             case Barrier():
@@ -212,6 +253,65 @@ def _copy(statement: Copy, c: CFunction) -> CopyView:
     bytes = c.bytes(statement.source)
     share = c.share(bytes, "BRK_CACHE_LINE") if statement.divided else None
     return CopyView("c/copy.c.j2", c.named(statement.target), c.named(statement.source), bytes, share)
+
+
+def _name_cut(statement: Blocks, c: CFunction) -> None:
+    """Let texts speak of the sizes of a block."""
+    piece, groups = c.scope.fresh(statement.piece), c.scope.fresh(statement.groups)
+    c.sizes |= {statement.piece: piece, statement.groups: groups}
+    given = [c.dim(statement.extent), c.dim(statement.row_bytes)]
+    given += [str(number) for number in (statement.budget, statement.unit, statement.most_groups)]
+    name = c.scope.fresh(f"{piece}s")
+    c.cuts[statement.piece] = CutView(name, f"brk_cut_batch({', '.join(given)})", piece, groups, True, True)
+
+
+def _blocks(statement: Blocks, c: CFunction, epilogues: Epilogues) -> BlocksView:
+    bases = {storage: c.named(storage) for _, storage in statement.partials}
+    with c.block():
+        for name in ("group", "first", "last"):
+            c.scope.fresh(name)
+        share = c.share(f"{c.cuts[statement.piece].name}.groups") if statement.divided else None
+        partials, pointers = [], []
+        for mode, storage in statement.partials:
+            c.names[storage] = c.scope.fresh(f"{storage.name}_group")
+            count, neutral = c.dim(storage.size), number_text(NEUTRAL[mode], c.ctype)
+            partials.append(PartialView(c.pointer_type(storage), c.names[storage], bases[storage], as_factor(count), neutral))
+        for storage in statement.cuts:
+            assert storage.base is not None and storage.stride is not None
+            step = "" if storage.stride.constant == 1 else f" * {c.factor(storage.stride)}"
+            text = f"{c.named(storage.base)} + first{step}"
+            pointers.append(PointerView(c.pointer_type(storage), c.named(storage), text))
+        body = tuple(_statements(statement.body, c, epilogues))
+        c.names |= bases
+        return BlocksView(
+            "c/blocks.c.j2",
+            bracket_text(statement.bracket),
+            c.cuts[statement.piece],
+            c.dim(statement.extent),
+            share,
+            tuple(partials),
+            tuple(pointers),
+            body,
+        )
+
+
+def _combine(statement: Combine, c: CFunction) -> CombineView:
+    cut = next(cut for cut in c.cuts.values() if cut.groups == c.sizes[statement.groups])
+    target, count = c.named(statement.target), c.dim(statement.target.size)
+    held, value = f"{target}[i]", f"{c.named(statement.partial)}[group * {as_factor(count)} + i]"
+    if statement.mode in ("max", "min"):
+        name = {"max": "larger", "min": "smaller"}[statement.mode]
+        c.functions.add(name)
+        text = f"{name}_{c.s}({held}, {value})"
+    else:
+        text = f"{held} {'*' if statement.mode == 'prod' else '+'} {value}"
+    neutral = number_text(NEUTRAL[statement.mode], c.ctype)
+    if not statement.divided:
+        return CombineView("c/combine.c.j2", cut.name, target, neutral, text, "0", count, None)
+    with c.block():
+        share = c.share(count)
+    first, last = f"{share.name}.first", f"{share.name}.last"
+    return CombineView("c/combine.c.j2", cut.name, target, neutral, text, first, last, share)
 
 
 def _steps(statement: Steps, c: CFunction, epilogues: Epilogues) -> StepsView:
@@ -285,9 +385,12 @@ def mentioned(statement: Statement) -> Iterable[Storage]:
             if statement.epilogue is not None:
                 for operand in (*statement.epilogue.operands, *(o for o, _ in statement.epilogue.stores)):
                     yield operand.reference.storage
-        case Alone():
+        case Alone() | Blocks():
             for inner in statement.body:
                 yield from mentioned(inner)
+        case Combine():
+            yield statement.target
+            yield statement.partial
         case Steps():
             for carried, after in statement.carried:
                 yield from (carried, after)
@@ -302,6 +405,7 @@ def named_sizes(kernel: Kernel) -> tuple[str, ...]:
     """Named sizes that a kernel depends on, in an order fixed by its statements."""
     dims: list[Dim] = [d for s in (*kernel.arguments, *kernel.results, *kernel.residuals) for d in s.shape]
     dims += kernel.slots
+    own: set[str] = set()
     for statement in statements_of(kernel.body):
         match statement:
             case Nest():
@@ -316,6 +420,9 @@ def named_sizes(kernel: Kernel) -> tuple[str, ...]:
                     dims += [i.dim for i in statement.epilogue.program if i.dim is not None]
             case Steps():
                 dims.append(statement.length)
+            case Blocks():
+                dims += [statement.extent, statement.row_bytes]
+                own |= {statement.piece, statement.groups}
             case Fill() | Copy() | Factorise():
                 dims += [d for s in mentioned(statement) for d in s.shape]
-    return tuple(dict.fromkeys(name for dim in dims for name in sorted(dim.names)))
+    return tuple(dict.fromkeys(name for dim in dims for name in sorted(dim.names) if name not in own))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from bracketc.emit.c_expressions import CType
 from bracketc.emit.c_names import CScope, as_factor, dim_text
-from bracketc.emit.c_views import CheckView, ShareView
+from bracketc.emit.c_views import CheckView, CutView, ShareView
 from bracketc.emit.faults import Faults
 from bracketc.ir.dims import Dim
 from bracketc.loops.kernel import Address, Kernel, Reference, Storage
@@ -52,6 +52,8 @@ class CFunction:
     reports: bool = False
     lapack: bool = False
     factorises: bool = False
+    cuts: dict[str, CutView] = field(default_factory=dict)
+    """How batches are cut, by the name of the size of a block."""
 
     @property
     def s(self) -> str:
@@ -108,7 +110,7 @@ class CFunction:
         return self.names[storage]
 
     def reads_only(self, storage: Storage) -> bool:
-        while storage.kind == "moving":
+        while storage.kind in ("moving", "cut"):
             assert storage.base is not None
             storage = storage.base
         saved = storage.kind == "residual" and self.kernel.entry == "backward"

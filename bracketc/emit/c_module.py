@@ -300,10 +300,13 @@ class _Writer:
         """Text of the parts of the library that the entries use."""
         kernels = kernel_view(dtype)
         contracts = needs_products(self.used) or any(
-            "contract_bytes" in need for text in texts for need in text.view.layout.scratch
+            "contract_" in need for text in texts for need in text.view.layout.scratch
         )
         vectors = contracts or bool(self.used) or any(_is_vector(text.view.body) for text in texts)
         parts = [render("c/prelude.h.j2", v=kernels)]
+        blocks = any(text.view.layout.cuts for text in texts)
+        if blocks:
+            parts.append(render("c/cut.h.j2", v=kernels))
         if self.threads > 1:
             parts.append(render("c/team.h.j2", v=kernels))
         if vectors:
@@ -313,6 +316,8 @@ class _Writer:
         parts.append(functions_text(kernels, dtype, self.used))
         if contracts:
             parts += [render(f"c/{part}.j2", v=kernels) for part in _CONTRACTIONS]
+        if contracts and blocks:
+            parts.append(render("c/contract_most.c.j2", v=kernels))
         if "contract_lanes" in self.used:
             parts.append(render("c/contract_lanes.c.j2", v=kernels))
         if "contract_symmetric" in self.used:

@@ -306,6 +306,53 @@ class SlotView:
 
 
 @dataclass(frozen=True, slots=True)
+class CutView:
+    """``name`` says how a batch is cut; ``piece`` the most positions of a block, ``groups`` the number of groups."""
+
+    name: str
+    text: str
+    piece: str
+    groups: str
+    uses_piece: bool
+    uses_groups: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PartialView:
+    """What a group of blocks adds up: ``count`` elements at ``name`` that start as ``neutral``."""
+
+    type: str
+    name: str
+    base: str
+    count: str
+    neutral: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlocksView:
+    template: str
+    bracket: str
+    cut: CutView
+    extent: str
+    share: ShareView | None
+    partials: tuple[PartialView, ...]
+    pointers: tuple[PointerView, ...]
+    body: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CombineView:
+    template: str
+    cut: str
+    target: str
+    neutral: str
+    value: str
+    first: str
+    last: str
+    share: ShareView | None
+
+
+@dataclass(frozen=True, slots=True)
 class LayoutView:
     """The function that says where the parts of a block of memory begin, ``count`` of them; ``sizes`` are those it
     needs,
@@ -319,7 +366,10 @@ class LayoutView:
     count: int
     scratch_slot: int
     threads: str
-    """How many threads have a scratch part each; empty for one."""
+    """How many threads have ``local`` parts and a scratch part each, of ``slot[own_slot]`` bytes; empty for one."""
+    local: tuple[SlotView, ...] = ()
+    own_slot: int = -1
+    cuts: tuple[CutView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -695,11 +695,11 @@ _COUNTS = {
     ),
     "backward": lambda K=0, N=0, P=0: (
         4 * K * N * P + 2 * K * N + 2 * K * P + 2 * N * P + 2,
-        12 * K * N + 12 * K * P + 20 * N * P + 12,
+        8 * K * N + 20 * K * P + 8 * N * P + 8,
     ),
     "value_and_grad": lambda K=0, N=0, P=0: (
         6 * K * N * P + 4 * K * N + 4 * K * P + 5 * N * P + 5,
-        20 * K * N + 20 * K * P + 20 * N * P + 28,
+        8 * K * N + 24 * K * P + 8 * N * P + 28,
     ),
 }
 
@@ -786,7 +786,7 @@ SIGNATURE = {
                 "V": {"shape": ("P", "K"), "dtype": "float32"},
             },
             "flops": "4 * K * N * P + 2 * K * N + 2 * K * P + 2 * N * P + 2",
-            "bytes": "12 * K * N + 12 * K * P + 20 * N * P + 12",
+            "bytes": "8 * K * N + 20 * K * P + 8 * N * P + 8",
             "split": None,
         },
         "value_and_grad": {
@@ -797,7 +797,7 @@ SIGNATURE = {
                 "V": {"shape": ("P", "K"), "dtype": "float32"},
             },
             "flops": "6 * K * N * P + 4 * K * N + 4 * K * P + 5 * N * P + 5",
-            "bytes": "20 * K * N + 20 * K * P + 20 * N * P + 28",
+            "bytes": "8 * K * N + 24 * K * P + 8 * N * P + 28",
             "split": None,
         },
     },

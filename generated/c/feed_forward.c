@@ -81,6 +81,21 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
     }
 }
 
+/* Positions of a block and of a group of blocks, and the number of groups: sizes alone fix them. */
+typedef struct {
+    int64_t rows, group_rows, groups;
+} brk_batch;
+
+/* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
+BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t budget, int64_t unit, int64_t groups)
+{
+    const int64_t fitting = brk_min(budget / brk_max(1, row_bytes), brk_max(extent, 1)) / unit * unit;
+    const int64_t rows = brk_max(unit, fitting);
+    const int64_t blocks = (extent + rows - 1) / rows;
+    const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
+    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows};
+}
+
 #define BRK_SINGLE_LANES 0 /* partial vectors one element at a time, */
 #define BRK_MASK_VECTORS 1 /* by mask vectors, */
 #define BRK_PREDICATES 2   /* by predicate registers */
@@ -1090,6 +1105,17 @@ BRK_NOINLINE void contract_f32(
         contract_packed_f32(t, i_first, i_last, j_first, j_last, epilogue, operands, workspace);
 }
 
+/* Bytes of workspace that contractions of at most these sizes need. */
+BRK_INLINE int64_t contract_most_bytes_f32(int64_t m, int64_t n, int64_t k)
+{
+    const int64_t size = sizeof(float);
+    const int64_t kc = brk_round_up(brk_min(k, KC_f32), 4);
+    const int64_t rows = brk_round_up(brk_min(m, MC_f32), MR_f32);
+    const int64_t columns = brk_round_up(brk_min(n, NC_f32), NR_f32);
+    const int64_t bytes = brk_round_up(rows * kc * size, BRK_CACHE_LINE) + columns * kc * size;
+    return brk_max(bytes, brk_max(contract_small_bytes_f32(k), contract_vector_bytes_f32(k)));
+}
+
 BRK_INLINE char *brk_aligned(void *memory)
 {
     return (char *)(((uintptr_t)memory + BRK_CACHE_LINE - 1) / BRK_CACHE_LINE * BRK_CACHE_LINE);
@@ -1152,7 +1178,7 @@ typedef struct {
     int64_t x0_row;
 } tile_1_operands;
 
-/* t6_nh = (1/2) ((t5_nd W1_dh | nh) + b1_h) (erf(0.7071067811865476 ((t5_nd W1_dh | nh) + b1_h)) + 1) */
+/* t6_block_nh = (1/2) ((t5_block_nd W1_dh | nh) + b1_h) (erf(0.7071067811865476 ((t5_block_nd W1_dh | nh) + b1_h)) + 1) */
 static void tile_1(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1188,9 +1214,9 @@ typedef struct {
     int64_t x2_row;
 } tile_2_operands;
 
-/* saved_3_nh = (t3_nd W1_dh | nh) + b1_h
-   saved_4_nh = erf(0.7071067811865476 saved_3_nh) + 1
-   t4_nh = (1/2) saved_3_nh saved_4_nh */
+/* saved_3_block_nh = (t3_block_nd W1_dh | nh) + b1_h
+   saved_4_block_nh = erf(0.7071067811865476 saved_3_block_nh) + 1
+   t4_block_nh = (1/2) saved_3_block_nh saved_4_block_nh */
 static void tile_2(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1227,7 +1253,7 @@ typedef struct {
     int64_t x0_row;
 } tile_3_operands;
 
-/* d_W1_dh = bar_J (1 / N) (t2_nd t5_nh | dh) */
+/* d_W1_block_dh = bar_J (1 / N) (t2_nd t5_block_nh | dh) */
 static void tile_3(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1275,31 +1301,38 @@ static int64_t evaluate_layout(const feed_forward_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t H = dims->H;
     const int64_t N = dims->N;
+    const brk_batch N_blocks = brk_cut_batch(N, 16 * D + 4 * H + 12, 262144, 16, 32);
+    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
+    end += brk_round_up(D * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
+    end += brk_round_up(H * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[7] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, D, H), BRK_CACHE_LINE));
-    slot[6] = end;
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, H, D), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, D, H), BRK_CACHE_LINE));
+    slot[8] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t FEED_FORWARD_NAME(evaluate_workspace)(const feed_forward_dims *dims)
 {
-    int64_t slot[7];
+    int64_t slot[9];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -1321,7 +1354,7 @@ int FEED_FORWARD_NAME(evaluate)(
     const int64_t H = dims->H;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[7];
+    int64_t slot[9];
     evaluate_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -1332,194 +1365,224 @@ int FEED_FORWARD_NAME(evaluate)(
     const float *const W2 = args->W2;
     const float *const b2 = args->b2;
     float *const J = results->J;
-    float *const t1 = (float *)(arena + slot[0]);
-    float *const t2 = (float *)(arena + slot[1]);
-    float *const t3 = (float *)(arena + slot[2]);
-    float *const t4 = (float *)(arena + slot[0]);
-    float *const t5 = (float *)(arena + slot[3]);
-    float *const t6 = (float *)(arena + slot[4]);
-    float *const t7_tile = (float *)(arena + slot[1]);
-    float *const t7 = (float *)(arena + slot[5]);
-    char *const scratch = arena + slot[6];
+    float *const t7_part = (float *)(arena + slot[1]);
+    float *const t7 = (float *)(arena + slot[0]);
+    float *const t1_block = (float *)(arena + slot[2]);
+    float *const t2_block = (float *)(arena + slot[3]);
+    float *const t3_block = (float *)(arena + slot[4]);
+    float *const t4_block = (float *)(arena + slot[2]);
+    float *const t5_block = (float *)(arena + slot[5]);
+    float *const t6_block = (float *)(arena + slot[6]);
+    float *const t7_part_tile = (float *)(arena + slot[3]);
+    float *const t7_part_new = (float *)(arena + slot[7]);
+    char *const scratch = arena + slot[8];
+    const brk_batch N_blocks = brk_cut_batch(N, 16 * D + 4 * H + 12, 262144, 16, 32);
 
-    /* t1_n = sum(X_nd) */
-    for (int64_t i = 0; i < N; ++i) {
-        const float *const X_row = X + i * D;
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(X_row + j);
-            sum = sum + v0;
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(X_row + j, tail);
-            sum = sum + keep_first_f32(v0, rest, 0.0f);
-        }
-        t1[i] = sum_lanes_f32(sum);
-    }
-
-    /* t2_nd = X_nd - (1 / D) t1_n; t3_n = sum(t2_nd²) */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t1_row = t1 + i;
-        const float *const X_row = X + i * D;
-        float *const t2_row = t2 + i * D;
-        const vec_f32 v0 = splat_f32(t1_row[0]);
-        const vec_f32 v1 = splat_f32((float)D);
-        const vec_f32 v2 = 1 / v1;
-        const vec_f32 v3 = v2 * v0;
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v4 = load_f32(X_row + j);
-            const vec_f32 v5 = v4 - v3;
-            const vec_f32 v6 = v5 * v5;
-            sum = sum + v6;
-            store_f32(t2_row + j, v5);
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v4 = load_masked_f32(X_row + j, tail);
-            const vec_f32 v5 = v4 - v3;
-            const vec_f32 v6 = v5 * v5;
-            sum = sum + keep_first_f32(v6, rest, 0.0f);
-            store_masked_f32(t2_row + j, tail, v5);
-        }
-        t3[i] = sum_lanes_f32(sum);
-    }
-
-    /* t4_n = ((1 / D) t3_n + 1/100000)**-1/2 */
+    /* for blocks of N: t7 */
     {
-        const vec_f32 v1 = splat_f32((float)D);
-        const vec_f32 v2 = 1 / v1;
-        const vec_f32 v4 = splat_f32(1e-05f);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= N; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t3 + i);
-            const vec_f32 v3 = v2 * v0;
-            const vec_f32 v5 = v3 + v4;
-            const vec_f32 v6 = 1 / vsqrt_f32(v5);
-            store_f32(t4 + i, v6);
-        }
-        if (i < N) {
-            const int64_t rest = N - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t3 + i, tail);
-            const vec_f32 v3 = v2 * v0;
-            const vec_f32 v5 = v3 + v4;
-            const vec_f32 v6 = 1 / vsqrt_f32(v5);
-            store_masked_f32(t4 + i, tail, v6);
-        }
-    }
+        for (int64_t group = 0; group < N_blocks.groups; ++group) {
+            float *const t7_part_group = t7_part + group * 1;
+            for (int64_t i = 0; i < 1; ++i)
+                t7_part_group[i] = 0.0f;
+            const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
+            for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
+                const int64_t N_block = brk_min(N_blocks.rows, last - first);
+                const float *const X_block = X + first * D;
+                const float *const Y_block = Y + first * D;
+                /* t1_block_n = sum(X_block_nd) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    const float *const X_block_row = X_block + i * D;
+                    vec_f32 sum = splat_f32(0.0f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(X_block_row + j);
+                        sum = sum + v0;
+                    }
+                    if (j < D) {
+                        const int64_t rest = D - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(X_block_row + j, tail);
+                        sum = sum + keep_first_f32(v0, rest, 0.0f);
+                    }
+                    t1_block[i] = sum_lanes_f32(sum);
+                }
 
-    /* t5_nd = g_d t4_n t2_nd + s_d */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t4_row = t4 + i;
-        float *const t2_row = t2 + i * D;
-        float *const t5_row = t5 + i * D;
-        const vec_f32 v1 = splat_f32(t4_row[0]);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(g + j);
-            const vec_f32 v2 = load_f32(t2_row + j);
-            const vec_f32 v3 = v0 * v1 * v2;
-            const vec_f32 v4 = load_f32(s + j);
-            const vec_f32 v5 = v3 + v4;
-            store_f32(t5_row + j, v5);
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(g + j, tail);
-            const vec_f32 v2 = load_masked_f32(t2_row + j, tail);
-            const vec_f32 v3 = v0 * v1 * v2;
-            const vec_f32 v4 = load_masked_f32(s + j, tail);
-            const vec_f32 v5 = v3 + v4;
-            store_masked_f32(t5_row + j, tail, v5);
-        }
-    }
+                /* t2_block_nd = X_block_nd - (1 / D) t1_block_n; t3_block_n = sum(t2_block_nd²) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    float *const t1_block_row = t1_block + i;
+                    const float *const X_block_row = X_block + i * D;
+                    float *const t2_block_row = t2_block + i * D;
+                    const vec_f32 v0 = splat_f32(t1_block_row[0]);
+                    const vec_f32 v1 = splat_f32((float)D);
+                    const vec_f32 v2 = 1 / v1;
+                    const vec_f32 v3 = v2 * v0;
+                    vec_f32 sum = splat_f32(0.0f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                        const vec_f32 v4 = load_f32(X_block_row + j);
+                        const vec_f32 v5 = v4 - v3;
+                        const vec_f32 v6 = v5 * v5;
+                        sum = sum + v6;
+                        store_f32(t2_block_row + j, v5);
+                    }
+                    if (j < D) {
+                        const int64_t rest = D - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v4 = load_masked_f32(X_block_row + j, tail);
+                        const vec_f32 v5 = v4 - v3;
+                        const vec_f32 v6 = v5 * v5;
+                        sum = sum + keep_first_f32(v6, rest, 0.0f);
+                        store_masked_f32(t2_block_row + j, tail, v5);
+                    }
+                    t3_block[i] = sum_lanes_f32(sum);
+                }
 
-    /* t6_nh = (1/2) ((t5_nd W1_dh | nh) + b1_h) (erf(0.7071067811865476 ((t5_nd W1_dh | nh) + b1_h)) + 1) */
-    {
-        const contraction_f32 product = {
-            .m = N,
-            .n = H,
-            .k = D,
-            .a = t5,
-            .a_m = {D, NULL},
-            .a_k = {1, NULL},
-            .b = W1,
-            .b_k = {H, NULL},
-            .b_n = {1, NULL},
-            .c = t6,
-            .c_m = {H, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_1_operands operands = {
-            .x0 = b1,
-            .x0_row = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
-    }
+                /* t4_block_n = ((1 / D) t3_block_n + 1/100000)**-1/2 */
+                {
+                    const vec_f32 v1 = splat_f32((float)D);
+                    const vec_f32 v2 = 1 / v1;
+                    const vec_f32 v4 = splat_f32(1e-05f);
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= N_block; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t3_block + i);
+                        const vec_f32 v3 = v2 * v0;
+                        const vec_f32 v5 = v3 + v4;
+                        const vec_f32 v6 = 1 / vsqrt_f32(v5);
+                        store_f32(t4_block + i, v6);
+                    }
+                    if (i < N_block) {
+                        const int64_t rest = N_block - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t3_block + i, tail);
+                        const vec_f32 v3 = v2 * v0;
+                        const vec_f32 v5 = v3 + v4;
+                        const vec_f32 v6 = 1 / vsqrt_f32(v5);
+                        store_masked_f32(t4_block + i, tail, v6);
+                    }
+                }
 
-    /* t7 = sum(((t6_nh W2_hd | nd) + X_nd + b2_d - Y_nd)²) */
-    {
-        const contraction_f32 product = {
-            .m = N,
-            .n = D,
-            .k = H,
-            .a = t6,
-            .a_m = {H, NULL},
-            .a_k = {1, NULL},
-            .b = W2,
-            .b_k = {D, NULL},
-            .b_n = {1, NULL},
-            .c = t7_tile,
-            .c_m = {D, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
+                /* t5_block_nd = g_d t4_block_n t2_block_nd + s_d */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    float *const t4_block_row = t4_block + i;
+                    float *const t2_block_row = t2_block + i * D;
+                    float *const t5_block_row = t5_block + i * D;
+                    const vec_f32 v1 = splat_f32(t4_block_row[0]);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(g + j);
+                        const vec_f32 v2 = load_f32(t2_block_row + j);
+                        const vec_f32 v3 = v0 * v1 * v2;
+                        const vec_f32 v4 = load_f32(s + j);
+                        const vec_f32 v5 = v3 + v4;
+                        store_f32(t5_block_row + j, v5);
+                    }
+                    if (j < D) {
+                        const int64_t rest = D - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(g + j, tail);
+                        const vec_f32 v2 = load_masked_f32(t2_block_row + j, tail);
+                        const vec_f32 v3 = v0 * v1 * v2;
+                        const vec_f32 v4 = load_masked_f32(s + j, tail);
+                        const vec_f32 v5 = v3 + v4;
+                        store_masked_f32(t5_block_row + j, tail, v5);
+                    }
+                }
 
-    {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i = 0; i < N; ++i) {
-            float *const t7_tile_row = t7_tile + i * D;
-            const float *const Y_row = Y + i * D;
-            const float *const X_row = X + i * D;
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t j = 0;
-            for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t7_tile_row + j);
-                const vec_f32 v1 = load_f32(Y_row + j);
-                const vec_f32 v2 = load_f32(X_row + j);
-                const vec_f32 v3 = load_f32(b2 + j);
-                const vec_f32 v4 = v0 + v2 + v3;
-                const vec_f32 v5 = v4 - v1;
-                const vec_f32 v6 = v5 * v5;
-                sum = sum + v6;
+                /* t6_block_nh = (1/2) ((t5_block_nd W1_dh | nh) + b1_h) (erf(0.7071067811865476 ((t5_block_nd W1_dh | nh) + b1_h)) + 1) */
+                {
+                    const contraction_f32 product = {
+                        .m = N_block,
+                        .n = H,
+                        .k = D,
+                        .a = t5_block,
+                        .a_m = {D, NULL},
+                        .a_k = {1, NULL},
+                        .b = W1,
+                        .b_k = {H, NULL},
+                        .b_n = {1, NULL},
+                        .c = t6_block,
+                        .c_m = {H, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    const tile_1_operands operands = {
+                        .x0 = b1,
+                        .x0_row = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+                }
+
+                /* t7_part = sum(((t6_block_nh W2_hd | nd) + X_block_nd + b2_d - Y_block_nd)²) */
+                {
+                    const contraction_f32 product = {
+                        .m = N_block,
+                        .n = D,
+                        .k = H,
+                        .a = t6_block,
+                        .a_m = {H, NULL},
+                        .a_k = {1, NULL},
+                        .b = W2,
+                        .b_k = {D, NULL},
+                        .b_n = {1, NULL},
+                        .c = t7_part_tile,
+                        .c_m = {D, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                {
+                    vec_f32 whole_sum = splat_f32(0.0f);
+                    for (int64_t i = 0; i < N_block; ++i) {
+                        float *const t7_part_tile_row = t7_part_tile + i * D;
+                        const float *const Y_block_row = Y_block + i * D;
+                        const float *const X_block_row = X_block + i * D;
+                        vec_f32 sum = splat_f32(0.0f);
+                        int64_t j = 0;
+                        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(t7_part_tile_row + j);
+                            const vec_f32 v1 = load_f32(Y_block_row + j);
+                            const vec_f32 v2 = load_f32(X_block_row + j);
+                            const vec_f32 v3 = load_f32(b2 + j);
+                            const vec_f32 v4 = v0 + v2 + v3;
+                            const vec_f32 v5 = v4 - v1;
+                            const vec_f32 v6 = v5 * v5;
+                            sum = sum + v6;
+                        }
+                        if (j < D) {
+                            const int64_t rest = D - j;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(t7_part_tile_row + j, tail);
+                            const vec_f32 v1 = load_masked_f32(Y_block_row + j, tail);
+                            const vec_f32 v2 = load_masked_f32(X_block_row + j, tail);
+                            const vec_f32 v3 = load_masked_f32(b2 + j, tail);
+                            const vec_f32 v4 = v0 + v2 + v3;
+                            const vec_f32 v5 = v4 - v1;
+                            const vec_f32 v6 = v5 * v5;
+                            sum = sum + keep_first_f32(v6, rest, 0.0f);
+                        }
+                        whole_sum = whole_sum + sum;
+                    }
+                    t7_part_new[0] = sum_lanes_f32(whole_sum);
+                }
+
+                {
+                    const float v0 = t7_part_new[0];
+                    t7_part_group[0] = t7_part_group[0] + v0;
+                }
             }
-            if (j < D) {
-                const int64_t rest = D - j;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t7_tile_row + j, tail);
-                const vec_f32 v1 = load_masked_f32(Y_row + j, tail);
-                const vec_f32 v2 = load_masked_f32(X_row + j, tail);
-                const vec_f32 v3 = load_masked_f32(b2 + j, tail);
-                const vec_f32 v4 = v0 + v2 + v3;
-                const vec_f32 v5 = v4 - v1;
-                const vec_f32 v6 = v5 * v5;
-                sum = sum + keep_first_f32(v6, rest, 0.0f);
-            }
-            whole_sum = whole_sum + sum;
         }
-        t7[0] = sum_lanes_f32(whole_sum);
+    }
+
+    {
+        for (int64_t i = 0; i < 1; ++i)
+            t7[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 1; ++i)
+                t7[i] = t7[i] + t7_part[group * 1 + i];
     }
 
     /* J = (1/2) t7 / N */
@@ -1541,29 +1604,36 @@ static int64_t forward_layout(const feed_forward_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t H = dims->H;
     const int64_t N = dims->N;
+    const brk_batch N_blocks = brk_cut_batch(N, 20 * D + 12 * H + 12, 262144, 16, 32);
+    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
+    end += brk_round_up(D * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[5] = end;
+    end += brk_round_up(H * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, D, H), BRK_CACHE_LINE));
-    slot[5] = end;
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, H, D), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, D, H), BRK_CACHE_LINE));
+    slot[7] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t FEED_FORWARD_NAME(forward_workspace)(const feed_forward_dims *dims)
 {
-    int64_t slot[6];
+    int64_t slot[8];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -1588,7 +1658,7 @@ int FEED_FORWARD_NAME(forward)(
     int64_t saved[5];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[6];
+    int64_t slot[8];
     forward_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -1604,201 +1674,236 @@ int FEED_FORWARD_NAME(forward)(
     float *const saved_3 = (float *)((char *)residuals + saved[2]);
     float *const saved_4 = (float *)((char *)residuals + saved[3]);
     float *const saved_5 = (float *)((char *)residuals + saved[4]);
-    float *const t1 = (float *)(arena + slot[0]);
-    float *const t2 = (float *)(arena + slot[1]);
-    float *const t3 = (float *)(arena + slot[2]);
-    float *const t4 = (float *)(arena + slot[3]);
-    float *const saved_5_tile = (float *)(arena + slot[0]);
-    float *const t5 = (float *)(arena + slot[4]);
-    char *const scratch = arena + slot[5];
+    float *const t5_part = (float *)(arena + slot[1]);
+    float *const t5 = (float *)(arena + slot[0]);
+    float *const t1_block = (float *)(arena + slot[2]);
+    float *const t2_block = (float *)(arena + slot[3]);
+    float *const t3_block = (float *)(arena + slot[4]);
+    float *const t4_block = (float *)(arena + slot[5]);
+    float *const saved_5_block_tile = (float *)(arena + slot[2]);
+    float *const t5_part_new = (float *)(arena + slot[6]);
+    char *const scratch = arena + slot[7];
+    const brk_batch N_blocks = brk_cut_batch(N, 20 * D + 12 * H + 12, 262144, 16, 32);
 
-    /* saved_n = sum(X_nd) */
-    for (int64_t i = 0; i < N; ++i) {
-        const float *const X_row = X + i * D;
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(X_row + j);
-            sum = sum + v0;
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(X_row + j, tail);
-            sum = sum + keep_first_f32(v0, rest, 0.0f);
-        }
-        saved_[i] = sum_lanes_f32(sum);
-    }
-
-    /* t1_nd = X_nd - (1 / D) saved_n; t2_n = sum(t1_nd²) */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const saved_row = saved_ + i;
-        const float *const X_row = X + i * D;
-        float *const t1_row = t1 + i * D;
-        const vec_f32 v0 = splat_f32(saved_row[0]);
-        const vec_f32 v1 = splat_f32((float)D);
-        const vec_f32 v2 = 1 / v1;
-        const vec_f32 v3 = v2 * v0;
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v4 = load_f32(X_row + j);
-            const vec_f32 v5 = v4 - v3;
-            const vec_f32 v6 = v5 * v5;
-            sum = sum + v6;
-            store_f32(t1_row + j, v5);
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v4 = load_masked_f32(X_row + j, tail);
-            const vec_f32 v5 = v4 - v3;
-            const vec_f32 v6 = v5 * v5;
-            sum = sum + keep_first_f32(v6, rest, 0.0f);
-            store_masked_f32(t1_row + j, tail, v5);
-        }
-        t2[i] = sum_lanes_f32(sum);
-    }
-
-    /* saved_2_n = ((1 / D) t2_n + 1/100000)**-1/2 */
+    /* for blocks of N: saved, saved_2, saved_3, saved_4, saved_5, t5 */
     {
-        const vec_f32 v1 = splat_f32((float)D);
-        const vec_f32 v2 = 1 / v1;
-        const vec_f32 v4 = splat_f32(1e-05f);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= N; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t2 + i);
-            const vec_f32 v3 = v2 * v0;
-            const vec_f32 v5 = v3 + v4;
-            const vec_f32 v6 = 1 / vsqrt_f32(v5);
-            store_f32(saved_2 + i, v6);
-        }
-        if (i < N) {
-            const int64_t rest = N - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t2 + i, tail);
-            const vec_f32 v3 = v2 * v0;
-            const vec_f32 v5 = v3 + v4;
-            const vec_f32 v6 = 1 / vsqrt_f32(v5);
-            store_masked_f32(saved_2 + i, tail, v6);
-        }
-    }
+        for (int64_t group = 0; group < N_blocks.groups; ++group) {
+            float *const t5_part_group = t5_part + group * 1;
+            for (int64_t i = 0; i < 1; ++i)
+                t5_part_group[i] = 0.0f;
+            const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
+            for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
+                const int64_t N_block = brk_min(N_blocks.rows, last - first);
+                const float *const X_block = X + first * D;
+                const float *const Y_block = Y + first * D;
+                float *const saved_block = saved_ + first;
+                float *const saved_2_block = saved_2 + first;
+                float *const saved_3_block = saved_3 + first * H;
+                float *const saved_4_block = saved_4 + first * H;
+                float *const saved_5_block = saved_5 + first * D;
+                /* saved_block_n = sum(X_block_nd) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    const float *const X_block_row = X_block + i * D;
+                    vec_f32 sum = splat_f32(0.0f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(X_block_row + j);
+                        sum = sum + v0;
+                    }
+                    if (j < D) {
+                        const int64_t rest = D - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(X_block_row + j, tail);
+                        sum = sum + keep_first_f32(v0, rest, 0.0f);
+                    }
+                    saved_block[i] = sum_lanes_f32(sum);
+                }
 
-    /* t3_nd = g_d saved_2_n t1_nd + s_d */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const saved_2_row = saved_2 + i;
-        float *const t1_row = t1 + i * D;
-        float *const t3_row = t3 + i * D;
-        const vec_f32 v1 = splat_f32(saved_2_row[0]);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(g + j);
-            const vec_f32 v2 = load_f32(t1_row + j);
-            const vec_f32 v3 = v0 * v1 * v2;
-            const vec_f32 v4 = load_f32(s + j);
-            const vec_f32 v5 = v3 + v4;
-            store_f32(t3_row + j, v5);
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(g + j, tail);
-            const vec_f32 v2 = load_masked_f32(t1_row + j, tail);
-            const vec_f32 v3 = v0 * v1 * v2;
-            const vec_f32 v4 = load_masked_f32(s + j, tail);
-            const vec_f32 v5 = v3 + v4;
-            store_masked_f32(t3_row + j, tail, v5);
-        }
-    }
+                /* t1_block_nd = X_block_nd - (1 / D) saved_block_n; t2_block_n = sum(t1_block_nd²) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    float *const saved_block_row = saved_block + i;
+                    const float *const X_block_row = X_block + i * D;
+                    float *const t1_block_row = t1_block + i * D;
+                    const vec_f32 v0 = splat_f32(saved_block_row[0]);
+                    const vec_f32 v1 = splat_f32((float)D);
+                    const vec_f32 v2 = 1 / v1;
+                    const vec_f32 v3 = v2 * v0;
+                    vec_f32 sum = splat_f32(0.0f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                        const vec_f32 v4 = load_f32(X_block_row + j);
+                        const vec_f32 v5 = v4 - v3;
+                        const vec_f32 v6 = v5 * v5;
+                        sum = sum + v6;
+                        store_f32(t1_block_row + j, v5);
+                    }
+                    if (j < D) {
+                        const int64_t rest = D - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v4 = load_masked_f32(X_block_row + j, tail);
+                        const vec_f32 v5 = v4 - v3;
+                        const vec_f32 v6 = v5 * v5;
+                        sum = sum + keep_first_f32(v6, rest, 0.0f);
+                        store_masked_f32(t1_block_row + j, tail, v5);
+                    }
+                    t2_block[i] = sum_lanes_f32(sum);
+                }
 
-    /* saved_3_nh = (t3_nd W1_dh | nh) + b1_h
-       saved_4_nh = erf(0.7071067811865476 saved_3_nh) + 1
-       t4_nh = (1/2) saved_3_nh saved_4_nh */
-    {
-        const contraction_f32 product = {
-            .m = N,
-            .n = H,
-            .k = D,
-            .a = t3,
-            .a_m = {D, NULL},
-            .a_k = {1, NULL},
-            .b = W1,
-            .b_k = {H, NULL},
-            .b_n = {1, NULL},
-            .c = saved_3,
-            .c_m = {H, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_2_operands operands = {
-            .x0 = b1,
-            .x0_row = 0,
-            .x1 = saved_4,
-            .x1_row = H,
-            .x2 = t4,
-            .x2_row = H,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
-    }
+                /* saved_2_block_n = ((1 / D) t2_block_n + 1/100000)**-1/2 */
+                {
+                    const vec_f32 v1 = splat_f32((float)D);
+                    const vec_f32 v2 = 1 / v1;
+                    const vec_f32 v4 = splat_f32(1e-05f);
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= N_block; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t2_block + i);
+                        const vec_f32 v3 = v2 * v0;
+                        const vec_f32 v5 = v3 + v4;
+                        const vec_f32 v6 = 1 / vsqrt_f32(v5);
+                        store_f32(saved_2_block + i, v6);
+                    }
+                    if (i < N_block) {
+                        const int64_t rest = N_block - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t2_block + i, tail);
+                        const vec_f32 v3 = v2 * v0;
+                        const vec_f32 v5 = v3 + v4;
+                        const vec_f32 v6 = 1 / vsqrt_f32(v5);
+                        store_masked_f32(saved_2_block + i, tail, v6);
+                    }
+                }
 
-    /* saved_5_nd = (t4_nh W2_hd | nd) + X_nd + b2_d - Y_nd; t5 = sum(saved_5_nd²) */
-    {
-        const contraction_f32 product = {
-            .m = N,
-            .n = D,
-            .k = H,
-            .a = t4,
-            .a_m = {H, NULL},
-            .a_k = {1, NULL},
-            .b = W2,
-            .b_k = {D, NULL},
-            .b_n = {1, NULL},
-            .c = saved_5_tile,
-            .c_m = {D, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
+                /* t3_block_nd = g_d saved_2_block_n t1_block_nd + s_d */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    float *const saved_2_block_row = saved_2_block + i;
+                    float *const t1_block_row = t1_block + i * D;
+                    float *const t3_block_row = t3_block + i * D;
+                    const vec_f32 v1 = splat_f32(saved_2_block_row[0]);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(g + j);
+                        const vec_f32 v2 = load_f32(t1_block_row + j);
+                        const vec_f32 v3 = v0 * v1 * v2;
+                        const vec_f32 v4 = load_f32(s + j);
+                        const vec_f32 v5 = v3 + v4;
+                        store_f32(t3_block_row + j, v5);
+                    }
+                    if (j < D) {
+                        const int64_t rest = D - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(g + j, tail);
+                        const vec_f32 v2 = load_masked_f32(t1_block_row + j, tail);
+                        const vec_f32 v3 = v0 * v1 * v2;
+                        const vec_f32 v4 = load_masked_f32(s + j, tail);
+                        const vec_f32 v5 = v3 + v4;
+                        store_masked_f32(t3_block_row + j, tail, v5);
+                    }
+                }
 
-    {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i = 0; i < N; ++i) {
-            float *const saved_5_tile_row = saved_5_tile + i * D;
-            const float *const Y_row = Y + i * D;
-            const float *const X_row = X + i * D;
-            float *const saved_5_row = saved_5 + i * D;
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t j = 0;
-            for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(saved_5_tile_row + j);
-                const vec_f32 v1 = load_f32(Y_row + j);
-                const vec_f32 v2 = load_f32(X_row + j);
-                const vec_f32 v3 = load_f32(b2 + j);
-                const vec_f32 v4 = v0 + v2 + v3;
-                const vec_f32 v5 = v4 - v1;
-                const vec_f32 v6 = v5 * v5;
-                sum = sum + v6;
-                store_f32(saved_5_row + j, v5);
+                /* saved_3_block_nh = (t3_block_nd W1_dh | nh) + b1_h
+                   saved_4_block_nh = erf(0.7071067811865476 saved_3_block_nh) + 1
+                   t4_block_nh = (1/2) saved_3_block_nh saved_4_block_nh */
+                {
+                    const contraction_f32 product = {
+                        .m = N_block,
+                        .n = H,
+                        .k = D,
+                        .a = t3_block,
+                        .a_m = {D, NULL},
+                        .a_k = {1, NULL},
+                        .b = W1,
+                        .b_k = {H, NULL},
+                        .b_n = {1, NULL},
+                        .c = saved_3_block,
+                        .c_m = {H, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    const tile_2_operands operands = {
+                        .x0 = b1,
+                        .x0_row = 0,
+                        .x1 = saved_4_block,
+                        .x1_row = H,
+                        .x2 = t4_block,
+                        .x2_row = H,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+                }
+
+                /* saved_5_block_nd = (t4_block_nh W2_hd | nd) + X_block_nd + b2_d - Y_block_nd; t5_part = sum(saved_5_block_nd²) */
+                {
+                    const contraction_f32 product = {
+                        .m = N_block,
+                        .n = D,
+                        .k = H,
+                        .a = t4_block,
+                        .a_m = {H, NULL},
+                        .a_k = {1, NULL},
+                        .b = W2,
+                        .b_k = {D, NULL},
+                        .b_n = {1, NULL},
+                        .c = saved_5_block_tile,
+                        .c_m = {D, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                {
+                    vec_f32 whole_sum = splat_f32(0.0f);
+                    for (int64_t i = 0; i < N_block; ++i) {
+                        float *const saved_5_block_tile_row = saved_5_block_tile + i * D;
+                        const float *const Y_block_row = Y_block + i * D;
+                        const float *const X_block_row = X_block + i * D;
+                        float *const saved_5_block_row = saved_5_block + i * D;
+                        vec_f32 sum = splat_f32(0.0f);
+                        int64_t j = 0;
+                        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(saved_5_block_tile_row + j);
+                            const vec_f32 v1 = load_f32(Y_block_row + j);
+                            const vec_f32 v2 = load_f32(X_block_row + j);
+                            const vec_f32 v3 = load_f32(b2 + j);
+                            const vec_f32 v4 = v0 + v2 + v3;
+                            const vec_f32 v5 = v4 - v1;
+                            const vec_f32 v6 = v5 * v5;
+                            sum = sum + v6;
+                            store_f32(saved_5_block_row + j, v5);
+                        }
+                        if (j < D) {
+                            const int64_t rest = D - j;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(saved_5_block_tile_row + j, tail);
+                            const vec_f32 v1 = load_masked_f32(Y_block_row + j, tail);
+                            const vec_f32 v2 = load_masked_f32(X_block_row + j, tail);
+                            const vec_f32 v3 = load_masked_f32(b2 + j, tail);
+                            const vec_f32 v4 = v0 + v2 + v3;
+                            const vec_f32 v5 = v4 - v1;
+                            const vec_f32 v6 = v5 * v5;
+                            sum = sum + keep_first_f32(v6, rest, 0.0f);
+                            store_masked_f32(saved_5_block_row + j, tail, v5);
+                        }
+                        whole_sum = whole_sum + sum;
+                    }
+                    t5_part_new[0] = sum_lanes_f32(whole_sum);
+                }
+
+                {
+                    const float v0 = t5_part_new[0];
+                    t5_part_group[0] = t5_part_group[0] + v0;
+                }
             }
-            if (j < D) {
-                const int64_t rest = D - j;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(saved_5_tile_row + j, tail);
-                const vec_f32 v1 = load_masked_f32(Y_row + j, tail);
-                const vec_f32 v2 = load_masked_f32(X_row + j, tail);
-                const vec_f32 v3 = load_masked_f32(b2 + j, tail);
-                const vec_f32 v4 = v0 + v2 + v3;
-                const vec_f32 v5 = v4 - v1;
-                const vec_f32 v6 = v5 * v5;
-                sum = sum + keep_first_f32(v6, rest, 0.0f);
-                store_masked_f32(saved_5_row + j, tail, v5);
-            }
-            whole_sum = whole_sum + sum;
         }
-        t5[0] = sum_lanes_f32(whole_sum);
+    }
+
+    {
+        for (int64_t i = 0; i < 1; ++i)
+            t5[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 1; ++i)
+                t5[i] = t5[i] + t5_part[group * 1 + i];
     }
 
     /* J = (1/2) t5 / N */
@@ -1820,6 +1925,9 @@ static int64_t backward_layout(const feed_forward_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t H = dims->H;
     const int64_t N = dims->N;
+    const brk_batch H_blocks = brk_cut_batch(H, 16 * D + 16 * N + 8, 262144, 16, 32);
+    const int64_t H_block = H_blocks.rows;
+    const int64_t H_block_groups = H_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
@@ -1827,32 +1935,34 @@ static int64_t backward_layout(const feed_forward_dims *dims, int64_t *slot)
     slot[1] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[4] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[5] = end;
-    end += brk_round_up(H * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[6] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[7] = end;
-    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[8] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, N, H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, D, N), BRK_CACHE_LINE));
+    slot[4] = end;
+    end += brk_round_up(D * H_block_groups * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[5] = end;
+    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
+    end += brk_round_up(H_block * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[7] = end;
+    end += brk_round_up(H_block * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[8] = end;
+    end += brk_round_up(H_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
+    end += brk_round_up(H_block * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    int64_t scratch = 0;
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N, H_block, D), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(D, N, H_block), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(D, H_block, N), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(H_block, D, N), BRK_CACHE_LINE));
+    slot[10] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t FEED_FORWARD_NAME(backward_workspace)(const feed_forward_dims *dims)
 {
-    int64_t slot[10];
+    int64_t slot[11];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -1877,7 +1987,7 @@ int FEED_FORWARD_NAME(backward)(
     int64_t saved[5];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[10];
+    int64_t slot[11];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const g = args->g;
@@ -1898,15 +2008,17 @@ int FEED_FORWARD_NAME(backward)(
     const float *const saved_5 = (const float *)((const char *)residuals + saved[4]);
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
-    float *const t3 = (float *)(arena + slot[2]);
-    float *const t4 = (float *)(arena + slot[3]);
-    float *const t5_tile = (float *)(arena + slot[6]);
-    float *const t6 = (float *)(arena + slot[5]);
-    float *const t5 = (float *)(arena + slot[4]);
-    float *const t7_tile = (float *)(arena + slot[8]);
-    float *const t7 = (float *)(arena + slot[3]);
-    float *const t8 = (float *)(arena + slot[7]);
-    char *const scratch = arena + slot[9];
+    float *const t4 = (float *)(arena + slot[2]);
+    float *const t7_sum_part = (float *)(arena + slot[4]);
+    float *const t7_sum = (float *)(arena + slot[3]);
+    float *const t7 = (float *)(arena + slot[2]);
+    float *const t8 = (float *)(arena + slot[5]);
+    float *const t3_block = (float *)(arena + slot[6]);
+    float *const t5_block_tile = (float *)(arena + slot[9]);
+    float *const t6_block = (float *)(arena + slot[8]);
+    float *const t5_block = (float *)(arena + slot[7]);
+    char *const scratch = arena + slot[10];
+    const brk_batch H_blocks = brk_cut_batch(H, 16 * D + 16 * N + 8, 262144, 16, 32);
 
     /* t1_nd = X_nd - (1 / D) saved_n; t2_nd = g_d saved_2_n t1_nd + s_d */
     for (int64_t i = 0; i < N; ++i) {
@@ -1942,26 +2054,6 @@ int FEED_FORWARD_NAME(backward)(
             const vec_f32 v10 = v8 + v9;
             store_masked_f32(t1_row + j, tail, v5);
             store_masked_f32(t2_row + j, tail, v10);
-        }
-    }
-
-    /* t3_nh = (1/2) saved_3_nh saved_4_nh */
-    {
-        const vec_f32 v2 = splat_f32(0.5f);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= H * N; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(saved_3 + i);
-            const vec_f32 v1 = load_f32(saved_4 + i);
-            const vec_f32 v3 = v2 * v0 * v1;
-            store_f32(t3 + i, v3);
-        }
-        if (i < H * N) {
-            const int64_t rest = H * N - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(saved_3 + i, tail);
-            const vec_f32 v1 = load_masked_f32(saved_4 + i, tail);
-            const vec_f32 v3 = v2 * v0 * v1;
-            store_masked_f32(t3 + i, tail, v3);
         }
     }
 
@@ -2006,118 +2098,221 @@ int FEED_FORWARD_NAME(backward)(
         }
     }
 
-    /* t5_nh = 0.3989422804014327 saved_3_nh (saved_5_nd W2_hd | nh) exp((-0.5000000000000001) saved_3_nh²) + (1/2) saved_4_nh (saved_5…
-       t6_h = sum(t5_nh) */
+    /* for blocks of H: d_b1, d_W1, d_W2, t7_sum */
     {
-        const contraction_f32 product = {
-            .m = N,
-            .n = H,
-            .k = D,
-            .a = saved_5,
-            .a_m = {D, NULL},
-            .a_k = {1, NULL},
-            .b = W2,
-            .b_k = {1, NULL},
-            .b_n = {D, NULL},
-            .c = t5_tile,
-            .c_m = {H, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        for (int64_t group = 0; group < H_blocks.groups; ++group) {
+            float *const t7_sum_part_group = t7_sum_part + group * D * N;
+            for (int64_t i = 0; i < D * N; ++i)
+                t7_sum_part_group[i] = 0.0f;
+            const int64_t last = brk_min(H, (group + 1) * H_blocks.group_rows);
+            for (int64_t first = group * H_blocks.group_rows; first < last; first += H_blocks.rows) {
+                const int64_t H_block = brk_min(H_blocks.rows, last - first);
+                const float *const saved_3_block = saved_3 + first;
+                const float *const saved_4_block = saved_4 + first;
+                const float *const W2_block = W2 + first * D;
+                const float *const W1_block = W1 + first;
+                float *const d_b1_block = d_b1 + first;
+                float *const d_W1_block = d_W1 + first;
+                float *const d_W2_block = d_W2 + first * D;
+                /* t3_block_nh = (1/2) saved_3_block_nh saved_4_block_nh */
+                for (int64_t i = 0; i < N; ++i) {
+                    const float *const saved_3_block_row = saved_3_block + i * H;
+                    const float *const saved_4_block_row = saved_4_block + i * H;
+                    float *const t3_block_row = t3_block + i * H_block;
+                    const vec_f32 v2 = splat_f32(0.5f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= H_block; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(saved_3_block_row + j);
+                        const vec_f32 v1 = load_f32(saved_4_block_row + j);
+                        const vec_f32 v3 = v2 * v0 * v1;
+                        store_f32(t3_block_row + j, v3);
+                    }
+                    if (j < H_block) {
+                        const int64_t rest = H_block - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(saved_3_block_row + j, tail);
+                        const vec_f32 v1 = load_masked_f32(saved_4_block_row + j, tail);
+                        const vec_f32 v3 = v2 * v0 * v1;
+                        store_masked_f32(t3_block_row + j, tail, v3);
+                    }
+                }
+
+                /* t5_block_nh = 0.3989422804014327 saved_3_block_nh (saved_5_nd W2_block_hd | nh) exp((-0.5000000000000001) saved_3_block_nh²) + (1/2) s…
+                   t6_block_h = sum(t5_block_nh) */
+                {
+                    const contraction_f32 product = {
+                        .m = N,
+                        .n = H_block,
+                        .k = D,
+                        .a = saved_5,
+                        .a_m = {D, NULL},
+                        .a_k = {1, NULL},
+                        .b = W2_block,
+                        .b_k = {1, NULL},
+                        .b_n = {D, NULL},
+                        .c = t5_block_tile,
+                        .c_m = {H_block, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                for (int64_t i = 0; i < H_block; ++i)
+                    t6_block[i] = 0.0f;
+
+                for (int64_t i = 0; i < N; ++i) {
+                    float *const t5_block_tile_row = t5_block_tile + i * H_block;
+                    const float *const saved_3_block_row = saved_3_block + i * H;
+                    const float *const saved_4_block_row = saved_4_block + i * H;
+                    float *const t5_block_row = t5_block + i * H_block;
+                    const vec_f32 v3 = splat_f32(-0.5000000000000001f);
+                    const vec_f32 v6 = splat_f32(0.3989422804014327f);
+                    const vec_f32 v9 = splat_f32(0.5f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= H_block; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t5_block_tile_row + j);
+                        const vec_f32 v1 = load_f32(saved_3_block_row + j);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 * v2;
+                        const vec_f32 v5 = vexp_f32(v4);
+                        const vec_f32 v7 = v6 * v1 * v0 * v5;
+                        const vec_f32 v8 = load_f32(saved_4_block_row + j);
+                        const vec_f32 v10 = v9 * v8 * v0;
+                        const vec_f32 v11 = v7 + v10;
+                        const vec_f32 held = load_f32(t6_block + j);
+                        store_f32(t5_block_row + j, v11);
+                        store_f32(t6_block + j, held + v11);
+                    }
+                    if (j < H_block) {
+                        const int64_t rest = H_block - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t5_block_tile_row + j, tail);
+                        const vec_f32 v1 = load_masked_f32(saved_3_block_row + j, tail);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 * v2;
+                        const vec_f32 v5 = vexp_f32(v4);
+                        const vec_f32 v7 = v6 * v1 * v0 * v5;
+                        const vec_f32 v8 = load_masked_f32(saved_4_block_row + j, tail);
+                        const vec_f32 v10 = v9 * v8 * v0;
+                        const vec_f32 v11 = v7 + v10;
+                        const vec_f32 held = load_masked_f32(t6_block + j, tail);
+                        store_masked_f32(t5_block_row + j, tail, v11);
+                        store_masked_f32(t6_block + j, tail, held + v11);
+                    }
+                }
+
+                /* d_b1_block_h = bar_J (1 / N) t6_block_h */
+                {
+                    const vec_f32 v1 = splat_f32(bar_J[0]);
+                    const vec_f32 v2 = splat_f32((float)N);
+                    const vec_f32 v3 = 1 / v2;
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= H_block; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t6_block + i);
+                        const vec_f32 v4 = v1 * v3 * v0;
+                        store_f32(d_b1_block + i, v4);
+                    }
+                    if (i < H_block) {
+                        const int64_t rest = H_block - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t6_block + i, tail);
+                        const vec_f32 v4 = v1 * v3 * v0;
+                        store_masked_f32(d_b1_block + i, tail, v4);
+                    }
+                }
+
+                /* t7_sum_part_dn = (W1_block_dh t5_block_nh | dn) */
+                {
+                    const contraction_f32 product = {
+                        .m = D,
+                        .n = N,
+                        .k = H_block,
+                        .a = W1_block,
+                        .a_m = {H, NULL},
+                        .a_k = {1, NULL},
+                        .b = t5_block,
+                        .b_k = {1, NULL},
+                        .b_n = {H_block, NULL},
+                        .c = t7_sum_part_group,
+                        .c_m = {N, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 1,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                /* d_W1_block_dh = bar_J (1 / N) (t2_nd t5_block_nh | dh) */
+                {
+                    const contraction_f32 product = {
+                        .m = D,
+                        .n = H_block,
+                        .k = N,
+                        .a = t2,
+                        .a_m = {1, NULL},
+                        .a_k = {D, NULL},
+                        .b = t5_block,
+                        .b_k = {H_block, NULL},
+                        .b_n = {1, NULL},
+                        .c = d_W1_block,
+                        .c_m = {H, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    const tile_3_operands operands = {
+                        .size_0 = N,
+                        .x0 = bar_J,
+                        .x0_row = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+                }
+
+                /* d_W2_block_hd = bar_J (1 / N) (t3_block_nh saved_5_nd | hd) */
+                {
+                    const contraction_f32 product = {
+                        .m = H_block,
+                        .n = D,
+                        .k = N,
+                        .a = t3_block,
+                        .a_m = {1, NULL},
+                        .a_k = {H_block, NULL},
+                        .b = saved_5,
+                        .b_k = {D, NULL},
+                        .b_n = {1, NULL},
+                        .c = d_W2_block,
+                        .c_m = {D, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    const tile_3_operands operands = {
+                        .size_0 = N,
+                        .x0 = bar_J,
+                        .x0_row = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+                }
+            }
+        }
     }
 
-    for (int64_t i = 0; i < H; ++i)
-        t6[i] = 0.0f;
-
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t5_tile_row = t5_tile + i * H;
-        const float *const saved_3_row = saved_3 + i * H;
-        const float *const saved_4_row = saved_4 + i * H;
-        float *const t5_row = t5 + i * H;
-        const vec_f32 v3 = splat_f32(-0.5000000000000001f);
-        const vec_f32 v6 = splat_f32(0.3989422804014327f);
-        const vec_f32 v9 = splat_f32(0.5f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t5_tile_row + j);
-            const vec_f32 v1 = load_f32(saved_3_row + j);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 * v2;
-            const vec_f32 v5 = vexp_f32(v4);
-            const vec_f32 v7 = v6 * v1 * v0 * v5;
-            const vec_f32 v8 = load_f32(saved_4_row + j);
-            const vec_f32 v10 = v9 * v8 * v0;
-            const vec_f32 v11 = v7 + v10;
-            const vec_f32 held = load_f32(t6 + j);
-            store_f32(t5_row + j, v11);
-            store_f32(t6 + j, held + v11);
-        }
-        if (j < H) {
-            const int64_t rest = H - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t5_tile_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(saved_3_row + j, tail);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 * v2;
-            const vec_f32 v5 = vexp_f32(v4);
-            const vec_f32 v7 = v6 * v1 * v0 * v5;
-            const vec_f32 v8 = load_masked_f32(saved_4_row + j, tail);
-            const vec_f32 v10 = v9 * v8 * v0;
-            const vec_f32 v11 = v7 + v10;
-            const vec_f32 held = load_masked_f32(t6 + j, tail);
-            store_masked_f32(t5_row + j, tail, v11);
-            store_masked_f32(t6 + j, tail, held + v11);
-        }
-    }
-
-    /* d_b1_h = bar_J (1 / N) t6_h */
     {
-        const vec_f32 v1 = splat_f32(bar_J[0]);
-        const vec_f32 v2 = splat_f32((float)N);
-        const vec_f32 v3 = 1 / v2;
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= H; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t6 + i);
-            const vec_f32 v4 = v1 * v3 * v0;
-            store_f32(d_b1 + i, v4);
-        }
-        if (i < H) {
-            const int64_t rest = H - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t6 + i, tail);
-            const vec_f32 v4 = v1 * v3 * v0;
-            store_masked_f32(d_b1 + i, tail, v4);
-        }
+        for (int64_t i = 0; i < D * N; ++i)
+            t7_sum[i] = 0.0f;
+        for (int64_t group = 0; group < H_blocks.groups; ++group)
+            for (int64_t i = 0; i < D * N; ++i)
+                t7_sum[i] = t7_sum[i] + t7_sum_part[group * D * N + i];
     }
 
-    /* t7_d = sum(t1_nd (saved_2_n (W1_dh t5_nh | dn))); t8_d = sum((W1_dh t5_nh | dn)) */
-    {
-        const contraction_f32 product = {
-            .m = D,
-            .n = N,
-            .k = H,
-            .a = W1,
-            .a_m = {H, NULL},
-            .a_k = {1, NULL},
-            .b = t5,
-            .b_k = {1, NULL},
-            .b_n = {H, NULL},
-            .c = t7_tile,
-            .c_m = {N, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
-
+    /* t7_d = sum(t1_nd (saved_2_n t7_sum_dn)); t8_d = sum(t7_sum_dn) */
     for (int64_t i = 0; i < D; ++i) {
         double sum = 0.0f;
         double sum_2 = 0.0f;
         for (int64_t j = 0; j < N; ++j) {
-            const float v0 = t7_tile[i * N + j];
+            const float v0 = t7_sum[i * N + j];
             const float v1 = saved_2[j];
             const float v2 = v1 * v0;
             const float v3 = t1[j * D + i];
@@ -2167,58 +2362,6 @@ int FEED_FORWARD_NAME(backward)(
             const vec_f32 v4 = v1 * v3 * v0;
             store_masked_f32(d_s + i, tail, v4);
         }
-    }
-
-    /* d_W1_dh = bar_J (1 / N) (t2_nd t5_nh | dh) */
-    {
-        const contraction_f32 product = {
-            .m = D,
-            .n = H,
-            .k = N,
-            .a = t2,
-            .a_m = {1, NULL},
-            .a_k = {D, NULL},
-            .b = t5,
-            .b_k = {H, NULL},
-            .b_n = {1, NULL},
-            .c = d_W1,
-            .c_m = {H, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_3_operands operands = {
-            .size_0 = N,
-            .x0 = bar_J,
-            .x0_row = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
-    }
-
-    /* d_W2_hd = bar_J (1 / N) (t3_nh saved_5_nd | hd) */
-    {
-        const contraction_f32 product = {
-            .m = H,
-            .n = D,
-            .k = N,
-            .a = t3,
-            .a_m = {1, NULL},
-            .a_k = {H, NULL},
-            .b = saved_5,
-            .b_k = {D, NULL},
-            .b_n = {1, NULL},
-            .c = d_W2,
-            .c_m = {D, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_3_operands operands = {
-            .size_0 = N,
-            .x0 = bar_J,
-            .x0_row = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
     return FEED_FORWARD_OK;

@@ -832,15 +832,15 @@ _PRODUCTS = {
 _COUNTS = {
     "evaluate": lambda D=0, H=0, N=0: (
         4 * D * H * N + 12 * D * N + 6 * H * N + 4 * N + 4,
-        8 * D * H + 32 * D * N + 8 * H * N + 12 * D + 4 * H + 24 * N + 12,
+        8 * D * H + 8 * D * N + 12 * D + 4 * H + 12,
     ),
     "forward": lambda D=0, H=0, N=0: (
         4 * D * H * N + 12 * D * N + 6 * H * N + 4 * N + 4,
-        8 * D * H + 36 * D * N + 16 * H * N + 12 * D + 4 * H + 24 * N + 12,
+        8 * D * H + 12 * D * N + 8 * H * N + 12 * D + 4 * H + 8 * N + 12,
     ),
     "backward": lambda D=0, H=0, N=0: (
         8 * D * H * N + 2 * D * H + 9 * D * N + 12 * H * N + 3 * D + H + N + 13,
-        16 * D * H + 32 * D * N + 36 * H * N + 44 * D + 12 * H + 12 * N + 24,
+        16 * D * H + 36 * D * N + 8 * H * N + 44 * D + 4 * H + 12 * N + 16,
     ),
     "value_and_grad": lambda D=0, H=0, N=0: (
         12 * D * H * N + 2 * D * H + 17 * D * N + 16 * H * N + 3 * D + H + 4 * N + 10,
@@ -936,7 +936,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "4 * D * H * N + 12 * D * N + 6 * H * N + 4 * N + 4",
-            "bytes": "8 * D * H + 32 * D * N + 8 * H * N + 12 * D + 4 * H + 24 * N + 12",
+            "bytes": "8 * D * H + 8 * D * N + 12 * D + 4 * H + 12",
             "split": None,
         },
         "forward": {
@@ -945,7 +945,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "4 * D * H * N + 12 * D * N + 6 * H * N + 4 * N + 4",
-            "bytes": "8 * D * H + 36 * D * N + 16 * H * N + 12 * D + 4 * H + 24 * N + 12",
+            "bytes": "8 * D * H + 12 * D * N + 8 * H * N + 12 * D + 4 * H + 8 * N + 12",
             "split": None,
         },
         "backward": {
@@ -959,7 +959,7 @@ SIGNATURE = {
                 "b2": {"shape": ("D",), "dtype": "float32"},
             },
             "flops": "8 * D * H * N + 2 * D * H + 9 * D * N + 12 * H * N + 3 * D + H + N + 13",
-            "bytes": "16 * D * H + 32 * D * N + 36 * H * N + 44 * D + 12 * H + 12 * N + 24",
+            "bytes": "16 * D * H + 36 * D * N + 8 * H * N + 44 * D + 4 * H + 12 * N + 16",
             "split": None,
         },
         "value_and_grad": {

@@ -81,6 +81,21 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
     }
 }
 
+/* Positions of a block and of a group of blocks, and the number of groups: sizes alone fix them. */
+typedef struct {
+    int64_t rows, group_rows, groups;
+} brk_batch;
+
+/* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
+BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t budget, int64_t unit, int64_t groups)
+{
+    const int64_t fitting = brk_min(budget / brk_max(1, row_bytes), brk_max(extent, 1)) / unit * unit;
+    const int64_t rows = brk_max(unit, fitting);
+    const int64_t blocks = (extent + rows - 1) / rows;
+    const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
+    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows};
+}
+
 #define BRK_SINGLE_LANES 0 /* partial vectors one element at a time, */
 #define BRK_MASK_VECTORS 1 /* by mask vectors, */
 #define BRK_PREDICATES 2   /* by predicate registers */
@@ -1014,6 +1029,17 @@ BRK_NOINLINE void contract_f32(
         contract_packed_f32(t, i_first, i_last, j_first, j_last, epilogue, operands, workspace);
 }
 
+/* Bytes of workspace that contractions of at most these sizes need. */
+BRK_INLINE int64_t contract_most_bytes_f32(int64_t m, int64_t n, int64_t k)
+{
+    const int64_t size = sizeof(float);
+    const int64_t kc = brk_round_up(brk_min(k, KC_f32), 4);
+    const int64_t rows = brk_round_up(brk_min(m, MC_f32), MR_f32);
+    const int64_t columns = brk_round_up(brk_min(n, NC_f32), NR_f32);
+    const int64_t bytes = brk_round_up(rows * kc * size, BRK_CACHE_LINE) + columns * kc * size;
+    return brk_max(bytes, brk_max(contract_small_bytes_f32(k), contract_vector_bytes_f32(k)));
+}
+
 BRK_INLINE char *brk_aligned(void *memory)
 {
     return (char *)(((uintptr_t)memory + BRK_CACHE_LINE - 1) / BRK_CACHE_LINE * BRK_CACHE_LINE);
@@ -1091,37 +1117,6 @@ static void tile_1(
             const vec_f32 v7 = v3 + v6;
             const vec_f32 v9 = v8 * v7;
             store_f32(row + j, v9);
-        }
-    }
-}
-
-typedef struct {
-    int64_t size_0; /* N */
-    const float *x0;
-    int64_t x0_row;
-} tile_2_operands;
-
-/* d_w_d = (1 / N) (X_nd r_n | d) + (1/100) w_d */
-static void tile_2(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_2_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        const vec_f32 v1 = splat_f32((float)(o->size_0));
-        const vec_f32 v2 = 1 / v1;
-        const vec_f32 v5 = splat_f32(0.01f);
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v3 = v2 * v0;
-            const vec_f32 v4 = load_masked_f32(x0 + j, tail);
-            const vec_f32 v6 = v5 * v4;
-            const vec_f32 v7 = v3 + v6;
-            store_f32(row + j, v7);
         }
     }
 }
@@ -1541,29 +1536,44 @@ static int64_t value_and_grad_layout(const linear_dims *dims, int64_t *slot)
 {
     const int64_t D = dims->D;
     const int64_t N = dims->N;
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
+    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(1, N, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(1, D, N), BRK_CACHE_LINE));
+    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
+    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
+    end += brk_round_up(D * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[7] = end;
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[8] = end;
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[9] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[10] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    int64_t scratch = 0;
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(1, N_block, D), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(1, D, N_block), BRK_CACHE_LINE));
+    slot[11] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t LINEAR_NAME(value_and_grad_workspace)(const linear_dims *dims)
 {
-    int64_t slot[6];
+    int64_t slot[12];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -1584,7 +1594,7 @@ int LINEAR_NAME(value_and_grad)(
     const int64_t D = dims->D;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[6];
+    int64_t slot[12];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const y = args->y;
@@ -1594,11 +1604,18 @@ int LINEAR_NAME(value_and_grad)(
     float *const d_w = results->grad_w;
     float *const d_b = results->grad_b;
     float *const t1 = (float *)(arena + slot[0]);
-    float *const r_tile = (float *)(arena + slot[4]);
-    float *const r = (float *)(arena + slot[1]);
-    float *const t2 = (float *)(arena + slot[2]);
-    float *const t3 = (float *)(arena + slot[3]);
-    char *const scratch = arena + slot[5];
+    float *const t2_part = (float *)(arena + slot[4]);
+    float *const t3_part = (float *)(arena + slot[5]);
+    float *const d_w_sum_part = (float *)(arena + slot[6]);
+    float *const t2 = (float *)(arena + slot[1]);
+    float *const t3 = (float *)(arena + slot[2]);
+    float *const d_w_sum = (float *)(arena + slot[3]);
+    float *const r_block_tile = (float *)(arena + slot[8]);
+    float *const r_block = (float *)(arena + slot[7]);
+    float *const t2_part_new = (float *)(arena + slot[9]);
+    float *const t3_part_new = (float *)(arena + slot[10]);
+    char *const scratch = arena + slot[11];
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
 
     /* t1 = sum(w_d²) */
     {
@@ -1624,61 +1641,134 @@ int LINEAR_NAME(value_and_grad)(
         t1[0] = sum_lanes_f32(whole_sum);
     }
 
-    /* r_n = (X_nd w_d | n) + b - y_n; t2 = sum(r_n²); t3 = sum(r_n) */
+    /* for blocks of N: t2, t3, d_w_sum */
     {
-        const contraction_f32 product = {
-            .m = 1,
-            .n = N,
-            .k = D,
-            .a = w,
-            .a_k = {1, NULL},
-            .b = X,
-            .b_k = {1, NULL},
-            .b_n = {D, NULL},
-            .c = r_tile,
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        for (int64_t group = 0; group < N_blocks.groups; ++group) {
+            float *const t2_part_group = t2_part + group * 1;
+            for (int64_t i = 0; i < 1; ++i)
+                t2_part_group[i] = 0.0f;
+            float *const t3_part_group = t3_part + group * 1;
+            for (int64_t i = 0; i < 1; ++i)
+                t3_part_group[i] = 0.0f;
+            float *const d_w_sum_part_group = d_w_sum_part + group * D;
+            for (int64_t i = 0; i < D; ++i)
+                d_w_sum_part_group[i] = 0.0f;
+            const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
+            for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
+                const int64_t N_block = brk_min(N_blocks.rows, last - first);
+                const float *const y_block = y + first;
+                const float *const X_block = X + first * D;
+                /* r_block_n = (X_block_nd w_d | n) + b - y_block_n; t2_part = sum(r_block_n²); t3_part = sum(r_block_n) */
+                {
+                    const contraction_f32 product = {
+                        .m = 1,
+                        .n = N_block,
+                        .k = D,
+                        .a = w,
+                        .a_k = {1, NULL},
+                        .b = X_block,
+                        .b_k = {1, NULL},
+                        .b_n = {D, NULL},
+                        .c = r_block_tile,
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                {
+                    vec_f32 whole_sum = splat_f32(0.0f);
+                    vec_f32 whole_sum_2 = splat_f32(0.0f);
+                    for (int64_t i_first = 0; i_first < N_block; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+                        const int64_t i_end = brk_min(N_block, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+                        const vec_f32 v1 = splat_f32(b[0]);
+                        vec_f32 sum = splat_f32(0.0f);
+                        vec_f32 sum_2 = splat_f32(0.0f);
+                        int64_t i = i_first;
+                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(r_block_tile + i);
+                            const vec_f32 v2 = load_f32(y_block + i);
+                            const vec_f32 v3 = v0 + v1;
+                            const vec_f32 v4 = v3 - v2;
+                            const vec_f32 v5 = v4 * v4;
+                            sum = sum + v5;
+                            sum_2 = sum_2 + v4;
+                            store_f32(r_block + i, v4);
+                        }
+                        if (i < i_end) {
+                            const int64_t rest = i_end - i;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(r_block_tile + i, tail);
+                            const vec_f32 v2 = load_masked_f32(y_block + i, tail);
+                            const vec_f32 v3 = v0 + v1;
+                            const vec_f32 v4 = v3 - v2;
+                            const vec_f32 v5 = v4 * v4;
+                            sum = sum + keep_first_f32(v5, rest, 0.0f);
+                            sum_2 = sum_2 + keep_first_f32(v4, rest, 0.0f);
+                            store_masked_f32(r_block + i, tail, v4);
+                        }
+                        whole_sum = whole_sum + sum;
+                        whole_sum_2 = whole_sum_2 + sum_2;
+                    }
+                    t2_part_new[0] = sum_lanes_f32(whole_sum);
+                    t3_part_new[0] = sum_lanes_f32(whole_sum_2);
+                }
+
+                {
+                    const float v0 = t2_part_new[0];
+                    t2_part_group[0] = t2_part_group[0] + v0;
+                }
+
+                {
+                    const float v0 = t3_part_new[0];
+                    t3_part_group[0] = t3_part_group[0] + v0;
+                }
+
+                /* d_w_sum_part_d = (X_block_nd r_block_n | d) */
+                {
+                    const contraction_f32 product = {
+                        .m = 1,
+                        .n = D,
+                        .k = N_block,
+                        .a = r_block,
+                        .a_k = {1, NULL},
+                        .b = X_block,
+                        .b_k = {D, NULL},
+                        .b_n = {1, NULL},
+                        .c = d_w_sum_part_group,
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 1,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+            }
+        }
     }
 
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        vec_f32 whole_sum_2 = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(N, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            const vec_f32 v1 = splat_f32(b[0]);
-            vec_f32 sum = splat_f32(0.0f);
-            vec_f32 sum_2 = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(r_tile + i);
-                const vec_f32 v2 = load_f32(y + i);
-                const vec_f32 v3 = v0 + v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + v5;
-                sum_2 = sum_2 + v4;
-                store_f32(r + i, v4);
-            }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(r_tile + i, tail);
-                const vec_f32 v2 = load_masked_f32(y + i, tail);
-                const vec_f32 v3 = v0 + v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + keep_first_f32(v5, rest, 0.0f);
-                sum_2 = sum_2 + keep_first_f32(v4, rest, 0.0f);
-                store_masked_f32(r + i, tail, v4);
-            }
-            whole_sum = whole_sum + sum;
-            whole_sum_2 = whole_sum_2 + sum_2;
-        }
-        t2[0] = sum_lanes_f32(whole_sum);
-        t3[0] = sum_lanes_f32(whole_sum_2);
+        for (int64_t i = 0; i < 1; ++i)
+            t2[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 1; ++i)
+                t2[i] = t2[i] + t2_part[group * 1 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < 1; ++i)
+            t3[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 1; ++i)
+                t3[i] = t3[i] + t3_part[group * 1 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < D; ++i)
+            d_w_sum[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < D; ++i)
+                d_w_sum[i] = d_w_sum[i] + d_w_sum_part[group * D + i];
     }
 
     /* J = (1/2) t2 (1 / N) + (1/200) t1; d_b = t3 (1 / N) */
@@ -1698,28 +1788,30 @@ int LINEAR_NAME(value_and_grad)(
         d_b[0] = v10;
     }
 
-    /* d_w_d = (1 / N) (X_nd r_n | d) + (1/100) w_d */
+    /* d_w_d = (1 / N) d_w_sum_d + (1/100) w_d */
     {
-        const contraction_f32 product = {
-            .m = 1,
-            .n = D,
-            .k = N,
-            .a = r,
-            .a_k = {1, NULL},
-            .b = X,
-            .b_k = {D, NULL},
-            .b_n = {1, NULL},
-            .c = d_w,
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_2_operands operands = {
-            .size_0 = N,
-            .x0 = w,
-            .x0_row = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+        const vec_f32 v1 = splat_f32((float)N);
+        const vec_f32 v2 = 1 / v1;
+        const vec_f32 v5 = splat_f32(0.01f);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(d_w_sum + i);
+            const vec_f32 v3 = v2 * v0;
+            const vec_f32 v4 = load_f32(w + i);
+            const vec_f32 v6 = v5 * v4;
+            const vec_f32 v7 = v3 + v6;
+            store_f32(d_w + i, v7);
+        }
+        if (i < D) {
+            const int64_t rest = D - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(d_w_sum + i, tail);
+            const vec_f32 v3 = v2 * v0;
+            const vec_f32 v4 = load_masked_f32(w + i, tail);
+            const vec_f32 v6 = v5 * v4;
+            const vec_f32 v7 = v3 + v6;
+            store_masked_f32(d_w + i, tail, v7);
+        }
     }
 
     return LINEAR_OK;

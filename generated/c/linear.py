@@ -686,7 +686,7 @@ _COUNTS = {
     ),
     "value_and_grad": lambda D=0, N=0: (
         4 * D * N + 5 * D + 5 * N + 7,
-        8 * D * N + 16 * D + 12 * N + 36,
+        4 * D * N + 24 * D + 4 * N + 36,
     ),
 }
 
@@ -783,7 +783,7 @@ SIGNATURE = {
                 "b": {"shape": (), "dtype": "float32"},
             },
             "flops": "4 * D * N + 5 * D + 5 * N + 7",
-            "bytes": "8 * D * N + 16 * D + 12 * N + 36",
+            "bytes": "4 * D * N + 24 * D + 4 * N + 36",
             "split": None,
         },
     },

@@ -81,6 +81,21 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
     }
 }
 
+/* Positions of a block and of a group of blocks, and the number of groups: sizes alone fix them. */
+typedef struct {
+    int64_t rows, group_rows, groups;
+} brk_batch;
+
+/* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
+BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t budget, int64_t unit, int64_t groups)
+{
+    const int64_t fitting = brk_min(budget / brk_max(1, row_bytes), brk_max(extent, 1)) / unit * unit;
+    const int64_t rows = brk_max(unit, fitting);
+    const int64_t blocks = (extent + rows - 1) / rows;
+    const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
+    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows};
+}
+
 #define BRK_SINGLE_LANES 0 /* partial vectors one element at a time, */
 #define BRK_MASK_VECTORS 1 /* by mask vectors, */
 #define BRK_PREDICATES 2   /* by predicate registers */
@@ -1091,6 +1106,17 @@ BRK_NOINLINE void contract_f32(
         contract_packed_f32(t, i_first, i_last, j_first, j_last, epilogue, operands, workspace);
 }
 
+/* Bytes of workspace that contractions of at most these sizes need. */
+BRK_INLINE int64_t contract_most_bytes_f32(int64_t m, int64_t n, int64_t k)
+{
+    const int64_t size = sizeof(float);
+    const int64_t kc = brk_round_up(brk_min(k, KC_f32), 4);
+    const int64_t rows = brk_round_up(brk_min(m, MC_f32), MR_f32);
+    const int64_t columns = brk_round_up(brk_min(n, NC_f32), NR_f32);
+    const int64_t bytes = brk_round_up(rows * kc * size, BRK_CACHE_LINE) + columns * kc * size;
+    return brk_max(bytes, brk_max(contract_small_bytes_f32(k), contract_vector_bytes_f32(k)));
+}
+
 BRK_INLINE char *brk_aligned(void *memory)
 {
     return (char *)(((uintptr_t)memory + BRK_CACHE_LINE - 1) / BRK_CACHE_LINE * BRK_CACHE_LINE);
@@ -1134,45 +1160,6 @@ size_t LOGISTIC_NAME(residuals)(const logistic_dims *dims)
 {
     int64_t slot[1];
     return check_dims(dims) ? 0 : (size_t)residual_layout(dims, slot);
-}
-
-typedef struct {
-    const float *x0;
-    int64_t x0_row;
-} tile_1_operands;
-
-/* d_w_d = (-bar_J) (X_nd t1_n | d) */
-static void tile_1(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_1_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
-        const vec_f32 v1 = splat_f32(x0[0]);
-        const vec_f32 v2 = -v1;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v3 = v2 * v0;
-            store_f32(row + j, v3);
-        }
-    }
-}
-
-/* d_w_d = -(X_nd t1_n | d) */
-static void tile_2(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = -v0;
-            store_f32(row + j, v1);
-        }
-    }
 }
 
 /* Where the parts of the workspace of evaluate begin, in bytes; returns the size of all. */
@@ -1384,20 +1371,27 @@ static int64_t backward_layout(const logistic_dims *dims, int64_t *slot)
 {
     const int64_t D = dims->D;
     const int64_t N = dims->N;
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12, 262144, 16, 32);
+    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(1, D, N), BRK_CACHE_LINE));
+    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
+    end += brk_round_up(D * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[2] = end;
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    int64_t scratch = 0;
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(1, D, N_block), BRK_CACHE_LINE));
+    slot[3] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t LOGISTIC_NAME(backward_workspace)(const logistic_dims *dims)
 {
-    int64_t slot[2];
+    int64_t slot[4];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -1421,58 +1415,99 @@ int LOGISTIC_NAME(backward)(
     int64_t saved[1];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[2];
+    int64_t slot[4];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const y = args->y;
     const float *const bar_J = args->bar_J;
     float *const d_w = results->grad_w;
     const float *const saved_ = (const float *)((const char *)residuals + saved[0]);
-    float *const t1 = (float *)(arena + slot[0]);
-    char *const scratch = arena + slot[1];
+    float *const d_w_sum_part = (float *)(arena + slot[1]);
+    float *const d_w_sum = (float *)(arena + slot[0]);
+    float *const t1_block = (float *)(arena + slot[2]);
+    char *const scratch = arena + slot[3];
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12, 262144, 16, 32);
 
-    /* t1_n = y_n sigmoid(saved_n) */
+    /* for blocks of N: d_w_sum */
     {
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= N; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(saved_ + i);
-            const vec_f32 v1 = vsigmoid_f32(v0);
-            const vec_f32 v2 = load_f32(y + i);
-            const vec_f32 v3 = v2 * v1;
-            store_f32(t1 + i, v3);
-        }
-        if (i < N) {
-            const int64_t rest = N - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(saved_ + i, tail);
-            const vec_f32 v1 = vsigmoid_f32(v0);
-            const vec_f32 v2 = load_masked_f32(y + i, tail);
-            const vec_f32 v3 = v2 * v1;
-            store_masked_f32(t1 + i, tail, v3);
+        for (int64_t group = 0; group < N_blocks.groups; ++group) {
+            float *const d_w_sum_part_group = d_w_sum_part + group * D;
+            for (int64_t i = 0; i < D; ++i)
+                d_w_sum_part_group[i] = 0.0f;
+            const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
+            for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
+                const int64_t N_block = brk_min(N_blocks.rows, last - first);
+                const float *const saved_block = saved_ + first;
+                const float *const y_block = y + first;
+                const float *const X_block = X + first * D;
+                /* t1_block_n = y_block_n sigmoid(saved_block_n) */
+                {
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= N_block; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(saved_block + i);
+                        const vec_f32 v1 = vsigmoid_f32(v0);
+                        const vec_f32 v2 = load_f32(y_block + i);
+                        const vec_f32 v3 = v2 * v1;
+                        store_f32(t1_block + i, v3);
+                    }
+                    if (i < N_block) {
+                        const int64_t rest = N_block - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(saved_block + i, tail);
+                        const vec_f32 v1 = vsigmoid_f32(v0);
+                        const vec_f32 v2 = load_masked_f32(y_block + i, tail);
+                        const vec_f32 v3 = v2 * v1;
+                        store_masked_f32(t1_block + i, tail, v3);
+                    }
+                }
+
+                /* d_w_sum_part_d = (X_block_nd t1_block_n | d) */
+                {
+                    const contraction_f32 product = {
+                        .m = 1,
+                        .n = D,
+                        .k = N_block,
+                        .a = t1_block,
+                        .a_k = {1, NULL},
+                        .b = X_block,
+                        .b_k = {D, NULL},
+                        .b_n = {1, NULL},
+                        .c = d_w_sum_part_group,
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 1,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+            }
         }
     }
 
-    /* d_w_d = (-bar_J) (X_nd t1_n | d) */
     {
-        const contraction_f32 product = {
-            .m = 1,
-            .n = D,
-            .k = N,
-            .a = t1,
-            .a_k = {1, NULL},
-            .b = X,
-            .b_k = {D, NULL},
-            .b_n = {1, NULL},
-            .c = d_w,
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_1_operands operands = {
-            .x0 = bar_J,
-            .x0_row = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+        for (int64_t i = 0; i < D; ++i)
+            d_w_sum[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < D; ++i)
+                d_w_sum[i] = d_w_sum[i] + d_w_sum_part[group * D + i];
+    }
+
+    /* d_w_d = (-bar_J) d_w_sum_d */
+    {
+        const vec_f32 v1 = splat_f32(bar_J[0]);
+        const vec_f32 v2 = -v1;
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(d_w_sum + i);
+            const vec_f32 v3 = v2 * v0;
+            store_f32(d_w + i, v3);
+        }
+        if (i < D) {
+            const int64_t rest = D - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(d_w_sum + i, tail);
+            const vec_f32 v3 = v2 * v0;
+            store_masked_f32(d_w + i, tail, v3);
+        }
     }
 
     return LOGISTIC_OK;
@@ -1483,23 +1518,34 @@ static int64_t value_and_grad_layout(const logistic_dims *dims, int64_t *slot)
 {
     const int64_t D = dims->D;
     const int64_t N = dims->N;
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
+    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(1, N, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(1, D, N), BRK_CACHE_LINE));
+    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
+    end += brk_round_up(D * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[3] = end;
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[4] = end;
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[5] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    int64_t scratch = 0;
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(1, N_block, D), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(1, D, N_block), BRK_CACHE_LINE));
+    slot[6] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t LOGISTIC_NAME(value_and_grad_workspace)(const logistic_dims *dims)
 {
-    int64_t slot[3];
+    int64_t slot[7];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -1520,88 +1566,149 @@ int LOGISTIC_NAME(value_and_grad)(
     const int64_t D = dims->D;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[3];
+    int64_t slot[7];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const y = args->y;
     const float *const w = args->w;
     float *const J = results->J;
     float *const d_w = results->grad_w;
-    float *const J_tile = (float *)(arena + slot[1]);
-    float *const t1 = (float *)(arena + slot[0]);
-    char *const scratch = arena + slot[2];
+    float *const J_part = (float *)(arena + slot[1]);
+    float *const d_w_sum_part = (float *)(arena + slot[2]);
+    float *const d_w_sum = (float *)(arena + slot[0]);
+    float *const J_part_tile = (float *)(arena + slot[4]);
+    float *const J_part_new = (float *)(arena + slot[5]);
+    float *const t1_block = (float *)(arena + slot[3]);
+    char *const scratch = arena + slot[6];
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
 
-    /* J = sum(softplus(-y_n (X_nd w_d | n))); t1_n = y_n sigmoid(-y_n (X_nd w_d | n)) */
+    /* for blocks of N: J, d_w_sum */
     {
-        const contraction_f32 product = {
-            .m = 1,
-            .n = N,
-            .k = D,
-            .a = w,
-            .a_k = {1, NULL},
-            .b = X,
-            .b_k = {1, NULL},
-            .b_n = {D, NULL},
-            .c = J_tile,
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
+        for (int64_t group = 0; group < N_blocks.groups; ++group) {
+            float *const J_part_group = J_part + group * 1;
+            for (int64_t i = 0; i < 1; ++i)
+                J_part_group[i] = 0.0f;
+            float *const d_w_sum_part_group = d_w_sum_part + group * D;
+            for (int64_t i = 0; i < D; ++i)
+                d_w_sum_part_group[i] = 0.0f;
+            const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
+            for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
+                const int64_t N_block = brk_min(N_blocks.rows, last - first);
+                const float *const y_block = y + first;
+                const float *const X_block = X + first * D;
+                /* J_part = sum(softplus(-y_block_n (X_block_nd w_d | n)))
+                   t1_block_n = y_block_n sigmoid(-y_block_n (X_block_nd w_d | n)) */
+                {
+                    const contraction_f32 product = {
+                        .m = 1,
+                        .n = N_block,
+                        .k = D,
+                        .a = w,
+                        .a_k = {1, NULL},
+                        .b = X_block,
+                        .b_k = {1, NULL},
+                        .b_n = {D, NULL},
+                        .c = J_part_tile,
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
 
-    {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(N, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(J_tile + i);
-                const vec_f32 v1 = load_f32(y + i);
-                const vec_f32 v2 = v1 * v0;
-                const vec_f32 v3 = -v2;
-                const vec_f32 v4 = vsoftplus_f32(v3);
-                const vec_f32 v5 = vsigmoid_f32(v3);
-                const vec_f32 v6 = v1 * v5;
-                sum = sum + v4;
-                store_f32(t1 + i, v6);
+                {
+                    vec_f32 whole_sum = splat_f32(0.0f);
+                    for (int64_t i_first = 0; i_first < N_block; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+                        const int64_t i_end = brk_min(N_block, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+                        vec_f32 sum = splat_f32(0.0f);
+                        int64_t i = i_first;
+                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(J_part_tile + i);
+                            const vec_f32 v1 = load_f32(y_block + i);
+                            const vec_f32 v2 = v1 * v0;
+                            const vec_f32 v3 = -v2;
+                            const vec_f32 v4 = vsoftplus_f32(v3);
+                            const vec_f32 v5 = vsigmoid_f32(v3);
+                            const vec_f32 v6 = v1 * v5;
+                            sum = sum + v4;
+                            store_f32(t1_block + i, v6);
+                        }
+                        if (i < i_end) {
+                            const int64_t rest = i_end - i;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(J_part_tile + i, tail);
+                            const vec_f32 v1 = load_masked_f32(y_block + i, tail);
+                            const vec_f32 v2 = v1 * v0;
+                            const vec_f32 v3 = -v2;
+                            const vec_f32 v4 = vsoftplus_f32(v3);
+                            const vec_f32 v5 = vsigmoid_f32(v3);
+                            const vec_f32 v6 = v1 * v5;
+                            sum = sum + keep_first_f32(v4, rest, 0.0f);
+                            store_masked_f32(t1_block + i, tail, v6);
+                        }
+                        whole_sum = whole_sum + sum;
+                    }
+                    J_part_new[0] = sum_lanes_f32(whole_sum);
+                }
+
+                {
+                    const float v0 = J_part_new[0];
+                    J_part_group[0] = J_part_group[0] + v0;
+                }
+
+                /* d_w_sum_part_d = (X_block_nd t1_block_n | d) */
+                {
+                    const contraction_f32 product = {
+                        .m = 1,
+                        .n = D,
+                        .k = N_block,
+                        .a = t1_block,
+                        .a_k = {1, NULL},
+                        .b = X_block,
+                        .b_k = {D, NULL},
+                        .b_n = {1, NULL},
+                        .c = d_w_sum_part_group,
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 1,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
             }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(J_tile + i, tail);
-                const vec_f32 v1 = load_masked_f32(y + i, tail);
-                const vec_f32 v2 = v1 * v0;
-                const vec_f32 v3 = -v2;
-                const vec_f32 v4 = vsoftplus_f32(v3);
-                const vec_f32 v5 = vsigmoid_f32(v3);
-                const vec_f32 v6 = v1 * v5;
-                sum = sum + keep_first_f32(v4, rest, 0.0f);
-                store_masked_f32(t1 + i, tail, v6);
-            }
-            whole_sum = whole_sum + sum;
         }
-        J[0] = sum_lanes_f32(whole_sum);
     }
 
-    /* d_w_d = -(X_nd t1_n | d) */
     {
-        const contraction_f32 product = {
-            .m = 1,
-            .n = D,
-            .k = N,
-            .a = t1,
-            .a_k = {1, NULL},
-            .b = X,
-            .b_k = {D, NULL},
-            .b_n = {1, NULL},
-            .c = d_w,
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_2, NULL, scratch);
+        for (int64_t i = 0; i < 1; ++i)
+            J[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 1; ++i)
+                J[i] = J[i] + J_part[group * 1 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < D; ++i)
+            d_w_sum[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < D; ++i)
+                d_w_sum[i] = d_w_sum[i] + d_w_sum_part[group * D + i];
+    }
+
+    /* d_w_d = -d_w_sum_d */
+    {
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(d_w_sum + i);
+            const vec_f32 v1 = -v0;
+            store_f32(d_w + i, v1);
+        }
+        if (i < D) {
+            const int64_t rest = D - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(d_w_sum + i, tail);
+            const vec_f32 v1 = -v0;
+            store_masked_f32(d_w + i, tail, v1);
+        }
     }
 
     return LOGISTIC_OK;

@@ -652,11 +652,11 @@ _COUNTS = {
     ),
     "backward": lambda D=0, N=0: (
         2 * D * N + D + 2 * N,
-        4 * D * N + 4 * D + 16 * N + 4,
+        4 * D * N + 12 * D + 8 * N + 4,
     ),
     "value_and_grad": lambda D=0, N=0: (
         4 * D * N + 5 * N,
-        8 * D * N + 8 * D + 12 * N + 4,
+        4 * D * N + 16 * D + 4 * N + 4,
     ),
 }
 
@@ -735,7 +735,7 @@ SIGNATURE = {
                 "w": {"shape": ("D",), "dtype": "float32"},
             },
             "flops": "2 * D * N + D + 2 * N",
-            "bytes": "4 * D * N + 4 * D + 16 * N + 4",
+            "bytes": "4 * D * N + 12 * D + 8 * N + 4",
             "split": None,
         },
         "value_and_grad": {
@@ -745,7 +745,7 @@ SIGNATURE = {
                 "w": {"shape": ("D",), "dtype": "float32"},
             },
             "flops": "4 * D * N + 5 * N",
-            "bytes": "8 * D * N + 8 * D + 12 * N + 4",
+            "bytes": "4 * D * N + 16 * D + 4 * N + 4",
             "split": None,
         },
     },

@@ -81,6 +81,21 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
     }
 }
 
+/* Positions of a block and of a group of blocks, and the number of groups: sizes alone fix them. */
+typedef struct {
+    int64_t rows, group_rows, groups;
+} brk_batch;
+
+/* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
+BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t budget, int64_t unit, int64_t groups)
+{
+    const int64_t fitting = brk_min(budget / brk_max(1, row_bytes), brk_max(extent, 1)) / unit * unit;
+    const int64_t rows = brk_max(unit, fitting);
+    const int64_t blocks = (extent + rows - 1) / rows;
+    const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
+    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows};
+}
+
 #define BRK_SINGLE_LANES 0 /* partial vectors one element at a time, */
 #define BRK_MASK_VECTORS 1 /* by mask vectors, */
 #define BRK_PREDICATES 2   /* by predicate registers */
@@ -1095,6 +1110,17 @@ BRK_NOINLINE void contract_f32(
         contract_packed_f32(t, i_first, i_last, j_first, j_last, epilogue, operands, workspace);
 }
 
+/* Bytes of workspace that contractions of at most these sizes need. */
+BRK_INLINE int64_t contract_most_bytes_f32(int64_t m, int64_t n, int64_t k)
+{
+    const int64_t size = sizeof(float);
+    const int64_t kc = brk_round_up(brk_min(k, KC_f32), 4);
+    const int64_t rows = brk_round_up(brk_min(m, MC_f32), MR_f32);
+    const int64_t columns = brk_round_up(brk_min(n, NC_f32), NR_f32);
+    const int64_t bytes = brk_round_up(rows * kc * size, BRK_CACHE_LINE) + columns * kc * size;
+    return brk_max(bytes, brk_max(contract_small_bytes_f32(k), contract_vector_bytes_f32(k)));
+}
+
 BRK_INLINE char *brk_aligned(void *memory)
 {
     return (char *)(((uintptr_t)memory + BRK_CACHE_LINE - 1) / BRK_CACHE_LINE * BRK_CACHE_LINE);
@@ -1154,73 +1180,15 @@ size_t MIXTURE_NAME(residuals)(const mixture_dims *dims)
     return check_dims(dims) ? 0 : (size_t)residual_layout(dims, slot);
 }
 
-typedef struct {
-    int64_t size_0; /* N */
-    const float *x0;
-    int64_t x0_row;
-    const float *x1;
-    int64_t x1_row;
-} tile_1_operands;
-
-/* d_M_kd = (-bar_J) (1 / N) saved_3_kd (t3_nkd t1_nk | kd) */
-static void tile_1(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_1_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
-        const vec_f32 v2 = splat_f32(x1[0]);
-        const vec_f32 v3 = splat_f32((float)(o->size_0));
-        const vec_f32 v4 = 1 / v3;
-        const vec_f32 v5 = -v2;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-            const vec_f32 v6 = v5 * v4 * v1 * v0;
-            store_f32(row + j, v6);
-        }
-    }
-}
-
-typedef struct {
-    int64_t size_0; /* N */
-    const float *x0;
-    int64_t x0_row;
-} tile_2_operands;
-
-/* d_M_kd = (-1 / N) t2_kd (t3_knd t7_kn | kd) */
-static void tile_2(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_2_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        const vec_f32 v2 = splat_f32((float)(o->size_0));
-        const vec_f32 v3 = 1 / v2;
-        const vec_f32 v4 = -v3;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-            const vec_f32 v5 = v4 * v1 * v0;
-            store_f32(row + j, v5);
-        }
-    }
-}
-
 /* Where the parts of the workspace of evaluate begin, in bytes; returns the size of all. */
 static int64_t evaluate_layout(const mixture_dims *dims, int64_t *slot)
 {
+    const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 262144, 16, 32);
+    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
@@ -1230,21 +1198,25 @@ static int64_t evaluate_layout(const mixture_dims *dims, int64_t *slot)
     slot[2] = end;
     end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[8] = end;
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[9] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     return end;
 }
 
 size_t MIXTURE_NAME(evaluate_workspace)(const mixture_dims *dims)
 {
-    int64_t slot[8];
+    int64_t slot[10];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -1266,7 +1238,7 @@ int MIXTURE_NAME(evaluate)(
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[8];
+    int64_t slot[10];
     evaluate_layout(dims, slot);
     const float *const X = args->X;
     const float *const a = args->a;
@@ -1276,11 +1248,14 @@ int MIXTURE_NAME(evaluate)(
     float *const max_a = (float *)(arena + slot[0]);
     float *const sum_exp_a = (float *)(arena + slot[1]);
     float *const t1 = (float *)(arena + slot[2]);
-    float *const t2 = (float *)(arena + slot[3]);
-    float *const max_t_ = (float *)(arena + slot[5]);
-    float *const t3 = (float *)(arena + slot[4]);
-    float *const sum_exp_t_ = (float *)(arena + slot[6]);
-    float *const t4 = (float *)(arena + slot[7]);
+    float *const t4_part = (float *)(arena + slot[4]);
+    float *const t4 = (float *)(arena + slot[3]);
+    float *const t2_block = (float *)(arena + slot[5]);
+    float *const max_t_block = (float *)(arena + slot[7]);
+    float *const t3_block = (float *)(arena + slot[6]);
+    float *const sum_exp_t_block = (float *)(arena + slot[8]);
+    float *const t4_part_new = (float *)(arena + slot[9]);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 262144, 16, 32);
 
     /* max_a = max(a_k) */
     {
@@ -1345,140 +1320,166 @@ int MIXTURE_NAME(evaluate)(
         t1[i] = sum_lanes_f32(sum);
     }
 
-    /* t2_kn = sum(exp(-r_kd)² (X_nd - M_kd)²) */
-    for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < K; ++j) {
-            const float *const M_row = M + j * D;
-            const float *const X_row = X + i * D;
-            const float *const r_row = r + j * D;
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t k = 0;
-            for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(M_row + k);
-                const vec_f32 v1 = load_f32(X_row + k);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = v2 * v2;
-                const vec_f32 v4 = load_f32(r_row + k);
-                const vec_f32 v5 = -v4;
-                const vec_f32 v6 = vexp_f32(v5);
-                const vec_f32 v7 = v6 * v6;
-                const vec_f32 v8 = v7 * v3;
-                sum = sum + v8;
-            }
-            if (k < D) {
-                const int64_t rest = D - k;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(M_row + k, tail);
-                const vec_f32 v1 = load_masked_f32(X_row + k, tail);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = v2 * v2;
-                const vec_f32 v4 = load_masked_f32(r_row + k, tail);
-                const vec_f32 v5 = -v4;
-                const vec_f32 v6 = vexp_f32(v5);
-                const vec_f32 v7 = v6 * v6;
-                const vec_f32 v8 = v7 * v3;
-                sum = sum + keep_first_f32(v8, rest, 0.0f);
-            }
-            t2[j * N + i] = sum_lanes_f32(sum);
-        }
-    }
-
-    for (int64_t i = 0; i < N; ++i)
-        max_t_[i] = -INFINITY;
-
-    /* t3_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t2_kn; max_t_n = max(t3_kn) */
-    for (int64_t i = 0; i < K; ++i) {
-        float *const t1_row = t1 + i;
-        float *const t2_row = t2 + i * N;
-        const float *const a_row = a + i;
-        float *const t3_row = t3 + i * N;
-        const vec_f32 v0 = splat_f32(t1_row[0]);
-        const vec_f32 v2 = splat_f32(a_row[0]);
-        const vec_f32 v3 = splat_f32(6.283185307179586f);
-        const vec_f32 v4 = vlog_f32(v3);
-        const vec_f32 v5 = splat_f32((float)D);
-        const vec_f32 v6 = splat_f32(0.5f);
-        const vec_f32 v7 = v6 * v4 * v5;
-        const vec_f32 v9 = v2 - v7;
-        const vec_f32 v10 = v9 - v0;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
-            const vec_f32 v1 = load_f32(t2_row + j);
-            const vec_f32 v8 = v6 * v1;
-            const vec_f32 v11 = v10 - v8;
-            const vec_f32 held = load_f32(max_t_ + j);
-            store_f32(t3_row + j, v11);
-            store_f32(max_t_ + j, vmax_f32(held, v11));
-        }
-        if (j < N) {
-            const int64_t rest = N - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v1 = load_masked_f32(t2_row + j, tail);
-            const vec_f32 v8 = v6 * v1;
-            const vec_f32 v11 = v10 - v8;
-            const vec_f32 held = load_masked_f32(max_t_ + j, tail);
-            store_masked_f32(t3_row + j, tail, v11);
-            store_masked_f32(max_t_ + j, tail, vmax_f32(held, v11));
-        }
-    }
-
-    for (int64_t i = 0; i < N; ++i)
-        sum_exp_t_[i] = 0.0f;
-
-    /* sum_exp_t_n = sum(exp(t3_kn - finite_or_zero(max_t_n))) */
-    for (int64_t i = 0; i < K; ++i) {
-        float *const t3_row = t3 + i * N;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(max_t_ + j);
-            const vec_f32 v1 = vfinite_or_zero_f32(v0);
-            const vec_f32 v2 = load_f32(t3_row + j);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            const vec_f32 held = load_f32(sum_exp_t_ + j);
-            store_f32(sum_exp_t_ + j, held + v4);
-        }
-        if (j < N) {
-            const int64_t rest = N - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(max_t_ + j, tail);
-            const vec_f32 v1 = vfinite_or_zero_f32(v0);
-            const vec_f32 v2 = load_masked_f32(t3_row + j, tail);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            const vec_f32 held = load_masked_f32(sum_exp_t_ + j, tail);
-            store_masked_f32(sum_exp_t_ + j, tail, held + v4);
-        }
-    }
-
-    /* t4 = sum(finite_or_zero(max_t_n) + ln(sum_exp_t_n)) */
+    /* for blocks of N: t4 */
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(N, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(sum_exp_t_ + i);
-                const vec_f32 v1 = vlog_f32(v0);
-                const vec_f32 v2 = load_f32(max_t_ + i);
-                const vec_f32 v3 = vfinite_or_zero_f32(v2);
-                const vec_f32 v4 = v3 + v1;
-                sum = sum + v4;
+        for (int64_t group = 0; group < N_blocks.groups; ++group) {
+            float *const t4_part_group = t4_part + group * 1;
+            for (int64_t i = 0; i < 1; ++i)
+                t4_part_group[i] = 0.0f;
+            const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
+            for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
+                const int64_t N_block = brk_min(N_blocks.rows, last - first);
+                const float *const X_block = X + first * D;
+                /* t2_block_kn = sum(exp(-r_kd)² (X_block_nd - M_kd)²) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    for (int64_t j = 0; j < K; ++j) {
+                        const float *const M_row = M + j * D;
+                        const float *const X_block_row = X_block + i * D;
+                        const float *const r_row = r + j * D;
+                        vec_f32 sum = splat_f32(0.0f);
+                        int64_t k = 0;
+                        for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(M_row + k);
+                            const vec_f32 v1 = load_f32(X_block_row + k);
+                            const vec_f32 v2 = v1 - v0;
+                            const vec_f32 v3 = v2 * v2;
+                            const vec_f32 v4 = load_f32(r_row + k);
+                            const vec_f32 v5 = -v4;
+                            const vec_f32 v6 = vexp_f32(v5);
+                            const vec_f32 v7 = v6 * v6;
+                            const vec_f32 v8 = v7 * v3;
+                            sum = sum + v8;
+                        }
+                        if (k < D) {
+                            const int64_t rest = D - k;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(M_row + k, tail);
+                            const vec_f32 v1 = load_masked_f32(X_block_row + k, tail);
+                            const vec_f32 v2 = v1 - v0;
+                            const vec_f32 v3 = v2 * v2;
+                            const vec_f32 v4 = load_masked_f32(r_row + k, tail);
+                            const vec_f32 v5 = -v4;
+                            const vec_f32 v6 = vexp_f32(v5);
+                            const vec_f32 v7 = v6 * v6;
+                            const vec_f32 v8 = v7 * v3;
+                            sum = sum + keep_first_f32(v8, rest, 0.0f);
+                        }
+                        t2_block[j * N_block + i] = sum_lanes_f32(sum);
+                    }
+                }
+
+                for (int64_t i = 0; i < N_block; ++i)
+                    max_t_block[i] = -INFINITY;
+
+                /* t3_block_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t2_block_kn; max_t_block_n = max(t3_block_kn) */
+                for (int64_t i = 0; i < K; ++i) {
+                    float *const t1_row = t1 + i;
+                    float *const t2_block_row = t2_block + i * N_block;
+                    const float *const a_row = a + i;
+                    float *const t3_block_row = t3_block + i * N_block;
+                    const vec_f32 v0 = splat_f32(t1_row[0]);
+                    const vec_f32 v2 = splat_f32(a_row[0]);
+                    const vec_f32 v3 = splat_f32(6.283185307179586f);
+                    const vec_f32 v4 = vlog_f32(v3);
+                    const vec_f32 v5 = splat_f32((float)D);
+                    const vec_f32 v6 = splat_f32(0.5f);
+                    const vec_f32 v7 = v6 * v4 * v5;
+                    const vec_f32 v9 = v2 - v7;
+                    const vec_f32 v10 = v9 - v0;
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= N_block; j += WIDTH_f32) {
+                        const vec_f32 v1 = load_f32(t2_block_row + j);
+                        const vec_f32 v8 = v6 * v1;
+                        const vec_f32 v11 = v10 - v8;
+                        const vec_f32 held = load_f32(max_t_block + j);
+                        store_f32(t3_block_row + j, v11);
+                        store_f32(max_t_block + j, vmax_f32(held, v11));
+                    }
+                    if (j < N_block) {
+                        const int64_t rest = N_block - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v1 = load_masked_f32(t2_block_row + j, tail);
+                        const vec_f32 v8 = v6 * v1;
+                        const vec_f32 v11 = v10 - v8;
+                        const vec_f32 held = load_masked_f32(max_t_block + j, tail);
+                        store_masked_f32(t3_block_row + j, tail, v11);
+                        store_masked_f32(max_t_block + j, tail, vmax_f32(held, v11));
+                    }
+                }
+
+                for (int64_t i = 0; i < N_block; ++i)
+                    sum_exp_t_block[i] = 0.0f;
+
+                /* sum_exp_t_block_n = sum(exp(t3_block_kn - finite_or_zero(max_t_block_n))) */
+                for (int64_t i = 0; i < K; ++i) {
+                    float *const t3_block_row = t3_block + i * N_block;
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= N_block; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(max_t_block + j);
+                        const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                        const vec_f32 v2 = load_f32(t3_block_row + j);
+                        const vec_f32 v3 = v2 - v1;
+                        const vec_f32 v4 = vexp_f32(v3);
+                        const vec_f32 held = load_f32(sum_exp_t_block + j);
+                        store_f32(sum_exp_t_block + j, held + v4);
+                    }
+                    if (j < N_block) {
+                        const int64_t rest = N_block - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(max_t_block + j, tail);
+                        const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                        const vec_f32 v2 = load_masked_f32(t3_block_row + j, tail);
+                        const vec_f32 v3 = v2 - v1;
+                        const vec_f32 v4 = vexp_f32(v3);
+                        const vec_f32 held = load_masked_f32(sum_exp_t_block + j, tail);
+                        store_masked_f32(sum_exp_t_block + j, tail, held + v4);
+                    }
+                }
+
+                /* t4_part = sum(finite_or_zero(max_t_block_n) + ln(sum_exp_t_block_n)) */
+                {
+                    vec_f32 whole_sum = splat_f32(0.0f);
+                    for (int64_t i_first = 0; i_first < N_block; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+                        const int64_t i_end = brk_min(N_block, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+                        vec_f32 sum = splat_f32(0.0f);
+                        int64_t i = i_first;
+                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(sum_exp_t_block + i);
+                            const vec_f32 v1 = vlog_f32(v0);
+                            const vec_f32 v2 = load_f32(max_t_block + i);
+                            const vec_f32 v3 = vfinite_or_zero_f32(v2);
+                            const vec_f32 v4 = v3 + v1;
+                            sum = sum + v4;
+                        }
+                        if (i < i_end) {
+                            const int64_t rest = i_end - i;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(sum_exp_t_block + i, tail);
+                            const vec_f32 v1 = vlog_f32(v0);
+                            const vec_f32 v2 = load_masked_f32(max_t_block + i, tail);
+                            const vec_f32 v3 = vfinite_or_zero_f32(v2);
+                            const vec_f32 v4 = v3 + v1;
+                            sum = sum + keep_first_f32(v4, rest, 0.0f);
+                        }
+                        whole_sum = whole_sum + sum;
+                    }
+                    t4_part_new[0] = sum_lanes_f32(whole_sum);
+                }
+
+                {
+                    const float v0 = t4_part_new[0];
+                    t4_part_group[0] = t4_part_group[0] + v0;
+                }
             }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(sum_exp_t_ + i, tail);
-                const vec_f32 v1 = vlog_f32(v0);
-                const vec_f32 v2 = load_masked_f32(max_t_ + i, tail);
-                const vec_f32 v3 = vfinite_or_zero_f32(v2);
-                const vec_f32 v4 = v3 + v1;
-                sum = sum + keep_first_f32(v4, rest, 0.0f);
-            }
-            whole_sum = whole_sum + sum;
         }
-        t4[0] = sum_lanes_f32(whole_sum);
+    }
+
+    {
+        for (int64_t i = 0; i < 1; ++i)
+            t4[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 1; ++i)
+                t4[i] = t4[i] + t4_part[group * 1 + i];
     }
 
     /* J = finite_or_zero(max_a) + ln(sum_exp_a) - t4 / N */
@@ -1501,8 +1502,12 @@ int MIXTURE_NAME(evaluate)(
 /* Where the parts of the workspace of forward begin, in bytes; returns the size of all. */
 static int64_t forward_layout(const mixture_dims *dims, int64_t *slot)
 {
+    const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 262144, 16, 32);
+    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
@@ -1510,19 +1515,23 @@ static int64_t forward_layout(const mixture_dims *dims, int64_t *slot)
     slot[1] = end;
     end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
+    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[7] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     return end;
 }
 
 size_t MIXTURE_NAME(forward_workspace)(const mixture_dims *dims)
 {
-    int64_t slot[6];
+    int64_t slot[8];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -1547,7 +1556,7 @@ int MIXTURE_NAME(forward)(
     int64_t saved[6];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[6];
+    int64_t slot[8];
     forward_layout(dims, slot);
     const float *const X = args->X;
     const float *const a = args->a;
@@ -1562,10 +1571,13 @@ int MIXTURE_NAME(forward)(
     float *const saved_5 = (float *)((char *)residuals + saved[5]);
     float *const sum_exp_a = (float *)(arena + slot[0]);
     float *const t1 = (float *)(arena + slot[1]);
-    float *const t2 = (float *)(arena + slot[2]);
-    float *const t3 = (float *)(arena + slot[3]);
-    float *const sum_exp_t_ = (float *)(arena + slot[4]);
-    float *const t4 = (float *)(arena + slot[5]);
+    float *const t4_part = (float *)(arena + slot[3]);
+    float *const t4 = (float *)(arena + slot[2]);
+    float *const t2_block = (float *)(arena + slot[4]);
+    float *const t3_block = (float *)(arena + slot[5]);
+    float *const sum_exp_t_block = (float *)(arena + slot[6]);
+    float *const t4_part_new = (float *)(arena + slot[7]);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 262144, 16, 32);
 
     /* saved = max(a_k) */
     {
@@ -1639,121 +1651,152 @@ int MIXTURE_NAME(forward)(
         t1[i] = sum_lanes_f32(sum);
     }
 
-    /* t2_kn = sum(saved_3_kd (X_nd - M_kd)²) */
-    for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < K; ++j) {
-            const float *const M_row = M + j * D;
-            const float *const X_row = X + i * D;
-            float *const saved_3_row = saved_3 + j * D;
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t k = 0;
-            for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(M_row + k);
-                const vec_f32 v1 = load_f32(X_row + k);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = v2 * v2;
-                const vec_f32 v4 = load_f32(saved_3_row + k);
-                const vec_f32 v5 = v4 * v3;
-                sum = sum + v5;
-            }
-            if (k < D) {
-                const int64_t rest = D - k;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(M_row + k, tail);
-                const vec_f32 v1 = load_masked_f32(X_row + k, tail);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = v2 * v2;
-                const vec_f32 v4 = load_masked_f32(saved_3_row + k, tail);
-                const vec_f32 v5 = v4 * v3;
-                sum = sum + keep_first_f32(v5, rest, 0.0f);
-            }
-            t2[j * N + i] = sum_lanes_f32(sum);
-        }
-    }
-
-    for (int64_t i = 0; i < N; ++i)
-        saved_4[i] = -INFINITY;
-
-    /* t3_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t2_kn; saved_4_n = max(t3_kn); Q_nk = t3_kn */
-    for (int64_t i = 0; i < K; ++i) {
-        for (int64_t j = 0; j < N; ++j) {
-            const float v0 = t1[i];
-            const float v1 = t2[i * N + j];
-            const float v2 = a[i];
-            const float v3 = 6.283185307179586f;
-            const float v4 = vlog_f32(splat_f32(v3))[0];
-            const float v5 = (float)D;
-            const float v6 = 0.5f;
-            const float v7 = v6 * v4 * v5;
-            const float v8 = v6 * v1;
-            const float v9 = v2 - v7;
-            const float v10 = v9 - v0;
-            const float v11 = v10 - v8;
-            t3[i * N + j] = v11;
-            saved_4[j] = larger_f32(saved_4[j], v11);
-            Q[j * K + i] = v11;
-        }
-    }
-
-    for (int64_t i = 0; i < N; ++i)
-        sum_exp_t_[i] = 0.0f;
-
-    /* sum_exp_t_n = sum(exp(t3_kn - finite_or_zero(saved_4_n))) */
-    for (int64_t i = 0; i < K; ++i) {
-        float *const t3_row = t3 + i * N;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(saved_4 + j);
-            const vec_f32 v1 = vfinite_or_zero_f32(v0);
-            const vec_f32 v2 = load_f32(t3_row + j);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            const vec_f32 held = load_f32(sum_exp_t_ + j);
-            store_f32(sum_exp_t_ + j, held + v4);
-        }
-        if (j < N) {
-            const int64_t rest = N - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(saved_4 + j, tail);
-            const vec_f32 v1 = vfinite_or_zero_f32(v0);
-            const vec_f32 v2 = load_masked_f32(t3_row + j, tail);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            const vec_f32 held = load_masked_f32(sum_exp_t_ + j, tail);
-            store_masked_f32(sum_exp_t_ + j, tail, held + v4);
-        }
-    }
-
-    /* saved_5_n = ln(sum_exp_t_n); t4 = sum(finite_or_zero(saved_4_n) + saved_5_n) */
+    /* for blocks of N: saved_4, Q, saved_5, t4 */
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(N, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(sum_exp_t_ + i);
-                const vec_f32 v1 = vlog_f32(v0);
-                const vec_f32 v2 = load_f32(saved_4 + i);
-                const vec_f32 v3 = vfinite_or_zero_f32(v2);
-                const vec_f32 v4 = v3 + v1;
-                sum = sum + v4;
-                store_f32(saved_5 + i, v1);
+        for (int64_t group = 0; group < N_blocks.groups; ++group) {
+            float *const t4_part_group = t4_part + group * 1;
+            for (int64_t i = 0; i < 1; ++i)
+                t4_part_group[i] = 0.0f;
+            const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
+            for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
+                const int64_t N_block = brk_min(N_blocks.rows, last - first);
+                const float *const X_block = X + first * D;
+                float *const saved_4_block = saved_4 + first;
+                float *const Q_block = Q + first * K;
+                float *const saved_5_block = saved_5 + first;
+                /* t2_block_kn = sum(saved_3_kd (X_block_nd - M_kd)²) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    for (int64_t j = 0; j < K; ++j) {
+                        const float *const M_row = M + j * D;
+                        const float *const X_block_row = X_block + i * D;
+                        float *const saved_3_row = saved_3 + j * D;
+                        vec_f32 sum = splat_f32(0.0f);
+                        int64_t k = 0;
+                        for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(M_row + k);
+                            const vec_f32 v1 = load_f32(X_block_row + k);
+                            const vec_f32 v2 = v1 - v0;
+                            const vec_f32 v3 = v2 * v2;
+                            const vec_f32 v4 = load_f32(saved_3_row + k);
+                            const vec_f32 v5 = v4 * v3;
+                            sum = sum + v5;
+                        }
+                        if (k < D) {
+                            const int64_t rest = D - k;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(M_row + k, tail);
+                            const vec_f32 v1 = load_masked_f32(X_block_row + k, tail);
+                            const vec_f32 v2 = v1 - v0;
+                            const vec_f32 v3 = v2 * v2;
+                            const vec_f32 v4 = load_masked_f32(saved_3_row + k, tail);
+                            const vec_f32 v5 = v4 * v3;
+                            sum = sum + keep_first_f32(v5, rest, 0.0f);
+                        }
+                        t2_block[j * N_block + i] = sum_lanes_f32(sum);
+                    }
+                }
+
+                for (int64_t i = 0; i < N_block; ++i)
+                    saved_4_block[i] = -INFINITY;
+
+                /* t3_block_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t2_block_kn
+                   saved_4_block_n = max(t3_block_kn)
+                   Q_block_nk = t3_block_kn */
+                for (int64_t i = 0; i < K; ++i) {
+                    for (int64_t j = 0; j < N_block; ++j) {
+                        const float v0 = t1[i];
+                        const float v1 = t2_block[i * N_block + j];
+                        const float v2 = a[i];
+                        const float v3 = 6.283185307179586f;
+                        const float v4 = vlog_f32(splat_f32(v3))[0];
+                        const float v5 = (float)D;
+                        const float v6 = 0.5f;
+                        const float v7 = v6 * v4 * v5;
+                        const float v8 = v6 * v1;
+                        const float v9 = v2 - v7;
+                        const float v10 = v9 - v0;
+                        const float v11 = v10 - v8;
+                        t3_block[i * N_block + j] = v11;
+                        saved_4_block[j] = larger_f32(saved_4_block[j], v11);
+                        Q_block[j * K + i] = v11;
+                    }
+                }
+
+                for (int64_t i = 0; i < N_block; ++i)
+                    sum_exp_t_block[i] = 0.0f;
+
+                /* sum_exp_t_block_n = sum(exp(t3_block_kn - finite_or_zero(saved_4_block_n))) */
+                for (int64_t i = 0; i < K; ++i) {
+                    float *const t3_block_row = t3_block + i * N_block;
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= N_block; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(saved_4_block + j);
+                        const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                        const vec_f32 v2 = load_f32(t3_block_row + j);
+                        const vec_f32 v3 = v2 - v1;
+                        const vec_f32 v4 = vexp_f32(v3);
+                        const vec_f32 held = load_f32(sum_exp_t_block + j);
+                        store_f32(sum_exp_t_block + j, held + v4);
+                    }
+                    if (j < N_block) {
+                        const int64_t rest = N_block - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(saved_4_block + j, tail);
+                        const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                        const vec_f32 v2 = load_masked_f32(t3_block_row + j, tail);
+                        const vec_f32 v3 = v2 - v1;
+                        const vec_f32 v4 = vexp_f32(v3);
+                        const vec_f32 held = load_masked_f32(sum_exp_t_block + j, tail);
+                        store_masked_f32(sum_exp_t_block + j, tail, held + v4);
+                    }
+                }
+
+                /* saved_5_block_n = ln(sum_exp_t_block_n); t4_part = sum(finite_or_zero(saved_4_block_n) + saved_5_block_n) */
+                {
+                    vec_f32 whole_sum = splat_f32(0.0f);
+                    for (int64_t i_first = 0; i_first < N_block; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+                        const int64_t i_end = brk_min(N_block, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+                        vec_f32 sum = splat_f32(0.0f);
+                        int64_t i = i_first;
+                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(sum_exp_t_block + i);
+                            const vec_f32 v1 = vlog_f32(v0);
+                            const vec_f32 v2 = load_f32(saved_4_block + i);
+                            const vec_f32 v3 = vfinite_or_zero_f32(v2);
+                            const vec_f32 v4 = v3 + v1;
+                            sum = sum + v4;
+                            store_f32(saved_5_block + i, v1);
+                        }
+                        if (i < i_end) {
+                            const int64_t rest = i_end - i;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(sum_exp_t_block + i, tail);
+                            const vec_f32 v1 = vlog_f32(v0);
+                            const vec_f32 v2 = load_masked_f32(saved_4_block + i, tail);
+                            const vec_f32 v3 = vfinite_or_zero_f32(v2);
+                            const vec_f32 v4 = v3 + v1;
+                            sum = sum + keep_first_f32(v4, rest, 0.0f);
+                            store_masked_f32(saved_5_block + i, tail, v1);
+                        }
+                        whole_sum = whole_sum + sum;
+                    }
+                    t4_part_new[0] = sum_lanes_f32(whole_sum);
+                }
+
+                {
+                    const float v0 = t4_part_new[0];
+                    t4_part_group[0] = t4_part_group[0] + v0;
+                }
             }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(sum_exp_t_ + i, tail);
-                const vec_f32 v1 = vlog_f32(v0);
-                const vec_f32 v2 = load_masked_f32(saved_4 + i, tail);
-                const vec_f32 v3 = vfinite_or_zero_f32(v2);
-                const vec_f32 v4 = v3 + v1;
-                sum = sum + keep_first_f32(v4, rest, 0.0f);
-                store_masked_f32(saved_5 + i, tail, v1);
-            }
-            whole_sum = whole_sum + sum;
         }
-        t4[0] = sum_lanes_f32(whole_sum);
+    }
+
+    {
+        for (int64_t i = 0; i < 1; ++i)
+            t4[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 1; ++i)
+                t4[i] = t4[i] + t4_part[group * 1 + i];
     }
 
     /* saved_2 = ln(sum_exp_a); J = finite_or_zero(saved) + saved_2 - t4 / N */
@@ -1780,26 +1823,41 @@ static int64_t backward_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 262144, 16, 32);
+    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[1] = end;
     end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[1] = end;
+    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(D * K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
+    end += brk_round_up(K * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[4] = end;
+    end += brk_round_up(D * K * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[5] = end;
+    end += brk_round_up(D * K * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
+    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[7] = end;
+    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[8] = end;
+    end += brk_round_up(D * K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[9] = end;
     end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(1, D, N), BRK_CACHE_LINE));
-    slot[4] = end;
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(1, D, N_block), BRK_CACHE_LINE));
+    slot[10] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t MIXTURE_NAME(backward_workspace)(const mixture_dims *dims)
 {
-    int64_t slot[5];
+    int64_t slot[11];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -1824,7 +1882,7 @@ int MIXTURE_NAME(backward)(
     int64_t saved[6];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[5];
+    int64_t slot[11];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const a = args->a;
@@ -1839,45 +1897,190 @@ int MIXTURE_NAME(backward)(
     const float *const Q = (const float *)((const char *)residuals + saved[3]);
     const float *const saved_4 = (const float *)((const char *)residuals + saved[4]);
     const float *const saved_5 = (const float *)((const char *)residuals + saved[5]);
-    float *const t2 = (float *)(arena + slot[1]);
-    float *const t1 = (float *)(arena + slot[0]);
-    float *const t4 = (float *)(arena + slot[3]);
-    float *const t3 = (float *)(arena + slot[2]);
-    char *const scratch = arena + slot[4];
+    float *const t2_part = (float *)(arena + slot[3]);
+    float *const t4_part = (float *)(arena + slot[4]);
+    float *const d_M_sum_part = (float *)(arena + slot[5]);
+    float *const t2 = (float *)(arena + slot[0]);
+    float *const t4 = (float *)(arena + slot[1]);
+    float *const d_M_sum = (float *)(arena + slot[2]);
+    float *const t2_part_new = (float *)(arena + slot[7]);
+    float *const t1_block = (float *)(arena + slot[6]);
+    float *const t4_part_new = (float *)(arena + slot[9]);
+    float *const t3_block = (float *)(arena + slot[8]);
+    char *const scratch = arena + slot[10];
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 262144, 16, 32);
 
-    for (int64_t i = 0; i < K; ++i)
-        t2[i] = 0.0f;
+    /* for blocks of N: t2, t4, d_M_sum */
+    {
+        for (int64_t group = 0; group < N_blocks.groups; ++group) {
+            float *const t2_part_group = t2_part + group * K;
+            for (int64_t i = 0; i < K; ++i)
+                t2_part_group[i] = 0.0f;
+            float *const t4_part_group = t4_part + group * D * K;
+            for (int64_t i = 0; i < D * K; ++i)
+                t4_part_group[i] = 0.0f;
+            float *const d_M_sum_part_group = d_M_sum_part + group * D * K;
+            for (int64_t i = 0; i < D * K; ++i)
+                d_M_sum_part_group[i] = 0.0f;
+            const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
+            for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
+                const int64_t N_block = brk_min(N_blocks.rows, last - first);
+                const float *const saved_4_block = saved_4 + first;
+                const float *const Q_block = Q + first * K;
+                const float *const saved_5_block = saved_5 + first;
+                const float *const X_block = X + first * D;
+                for (int64_t i = 0; i < K; ++i)
+                    t2_part_new[i] = 0.0f;
 
-    /* t1_nk = exp(Q_nk - finite_or_zero(saved_4_n) - saved_5_n); t2_k = sum(t1_nk) */
-    for (int64_t i = 0; i < N; ++i) {
-        const float *const saved_4_row = saved_4 + i;
-        const float *const Q_row = Q + i * K;
-        const float *const saved_5_row = saved_5 + i;
-        float *const t1_row = t1 + i * K;
-        const vec_f32 v0 = splat_f32(saved_4_row[0]);
-        const vec_f32 v1 = vfinite_or_zero_f32(v0);
-        const vec_f32 v4 = splat_f32(saved_5_row[0]);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-            const vec_f32 v2 = load_f32(Q_row + j);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v5 = v3 - v4;
-            const vec_f32 v6 = vexp_f32(v5);
-            const vec_f32 held = load_f32(t2 + j);
-            store_f32(t1_row + j, v6);
-            store_f32(t2 + j, held + v6);
+                /* t1_block_nk = exp(Q_block_nk - finite_or_zero(saved_4_block_n) - saved_5_block_n)
+                   t2_part_k = sum(t1_block_nk) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    const float *const saved_4_block_row = saved_4_block + i;
+                    const float *const Q_block_row = Q_block + i * K;
+                    const float *const saved_5_block_row = saved_5_block + i;
+                    float *const t1_block_row = t1_block + i * K;
+                    const vec_f32 v0 = splat_f32(saved_4_block_row[0]);
+                    const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                    const vec_f32 v4 = splat_f32(saved_5_block_row[0]);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+                        const vec_f32 v2 = load_f32(Q_block_row + j);
+                        const vec_f32 v3 = v2 - v1;
+                        const vec_f32 v5 = v3 - v4;
+                        const vec_f32 v6 = vexp_f32(v5);
+                        const vec_f32 held = load_f32(t2_part_new + j);
+                        store_f32(t1_block_row + j, v6);
+                        store_f32(t2_part_new + j, held + v6);
+                    }
+                    if (j < K) {
+                        const int64_t rest = K - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v2 = load_masked_f32(Q_block_row + j, tail);
+                        const vec_f32 v3 = v2 - v1;
+                        const vec_f32 v5 = v3 - v4;
+                        const vec_f32 v6 = vexp_f32(v5);
+                        const vec_f32 held = load_masked_f32(t2_part_new + j, tail);
+                        store_masked_f32(t1_block_row + j, tail, v6);
+                        store_masked_f32(t2_part_new + j, tail, held + v6);
+                    }
+                }
+
+                {
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= K; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t2_part_new + i);
+                        const vec_f32 held = load_f32(t2_part_group + i);
+                        store_f32(t2_part_group + i, held + v0);
+                    }
+                    if (i < K) {
+                        const int64_t rest = K - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t2_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(t2_part_group + i, tail);
+                        store_masked_f32(t2_part_group + i, tail, held + v0);
+                    }
+                }
+
+                for (int64_t i = 0; i < D * K; ++i)
+                    t4_part_new[i] = 0.0f;
+
+                /* t3_block_nkd = X_block_nd - M_kd; t4_part_kd = sum(t3_block_nkd (t1_block_nk t3_block_nkd)) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    for (int64_t j = 0; j < K; ++j) {
+                        const float *const M_row = M + j * D;
+                        const float *const X_block_row = X_block + i * D;
+                        float *const t1_block_row = t1_block + i * K + j;
+                        float *const t3_block_row = t3_block + i * D * K + j * D;
+                        float *const t4_part_new_row = t4_part_new + j * D;
+                        const vec_f32 v3 = splat_f32(t1_block_row[0]);
+                        int64_t k = 0;
+                        for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(M_row + k);
+                            const vec_f32 v1 = load_f32(X_block_row + k);
+                            const vec_f32 v2 = v1 - v0;
+                            const vec_f32 v4 = v3 * v2;
+                            const vec_f32 v5 = v2 * v4;
+                            const vec_f32 held = load_f32(t4_part_new_row + k);
+                            store_f32(t3_block_row + k, v2);
+                            store_f32(t4_part_new_row + k, held + v5);
+                        }
+                        if (k < D) {
+                            const int64_t rest = D - k;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(M_row + k, tail);
+                            const vec_f32 v1 = load_masked_f32(X_block_row + k, tail);
+                            const vec_f32 v2 = v1 - v0;
+                            const vec_f32 v4 = v3 * v2;
+                            const vec_f32 v5 = v2 * v4;
+                            const vec_f32 held = load_masked_f32(t4_part_new_row + k, tail);
+                            store_masked_f32(t3_block_row + k, tail, v2);
+                            store_masked_f32(t4_part_new_row + k, tail, held + v5);
+                        }
+                    }
+                }
+
+                {
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= D * K; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t4_part_new + i);
+                        const vec_f32 held = load_f32(t4_part_group + i);
+                        store_f32(t4_part_group + i, held + v0);
+                    }
+                    if (i < D * K) {
+                        const int64_t rest = D * K - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t4_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(t4_part_group + i, tail);
+                        store_masked_f32(t4_part_group + i, tail, held + v0);
+                    }
+                }
+
+                /* d_M_sum_part_kd = (t3_block_nkd t1_block_nk | kd) */
+                {
+                    for (int64_t i = 0; i < K; ++i) {
+                        const contraction_f32 product = {
+                            .m = 1,
+                            .n = D,
+                            .k = N_block,
+                            .a = t1_block + i,
+                            .a_k = {K, NULL},
+                            .b = t3_block + i * D,
+                            .b_k = {D * K, NULL},
+                            .b_n = {1, NULL},
+                            .c = d_M_sum_part_group + i * D,
+                            .c_n = {1, NULL},
+                            .alpha = 1.0f,
+                            .accumulate = 1,
+                        };
+                        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                    }
+                }
+            }
         }
-        if (j < K) {
-            const int64_t rest = K - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v2 = load_masked_f32(Q_row + j, tail);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v5 = v3 - v4;
-            const vec_f32 v6 = vexp_f32(v5);
-            const vec_f32 held = load_masked_f32(t2 + j, tail);
-            store_masked_f32(t1_row + j, tail, v6);
-            store_masked_f32(t2 + j, tail, held + v6);
-        }
+    }
+
+    {
+        for (int64_t i = 0; i < K; ++i)
+            t2[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < K; ++i)
+                t2[i] = t2[i] + t2_part[group * K + i];
+    }
+
+    {
+        for (int64_t i = 0; i < D * K; ++i)
+            t4[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < D * K; ++i)
+                t4[i] = t4[i] + t4_part[group * D * K + i];
+    }
+
+    {
+        for (int64_t i = 0; i < D * K; ++i)
+            d_M_sum[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < D * K; ++i)
+                d_M_sum[i] = d_M_sum[i] + d_M_sum_part[group * D * K + i];
     }
 
     /* d_a_k = bar_J (exp(a_k - finite_or_zero(saved) - saved_2) - (1 / N) t2_k) */
@@ -1915,44 +2118,6 @@ int MIXTURE_NAME(backward)(
         }
     }
 
-    for (int64_t i = 0; i < D * K; ++i)
-        t4[i] = 0.0f;
-
-    /* t3_nkd = X_nd - M_kd; t4_kd = sum(t3_nkd (t1_nk t3_nkd)) */
-    for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < K; ++j) {
-            const float *const M_row = M + j * D;
-            const float *const X_row = X + i * D;
-            float *const t1_row = t1 + i * K + j;
-            float *const t3_row = t3 + i * D * K + j * D;
-            float *const t4_row = t4 + j * D;
-            const vec_f32 v3 = splat_f32(t1_row[0]);
-            int64_t k = 0;
-            for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(M_row + k);
-                const vec_f32 v1 = load_f32(X_row + k);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v4 = v3 * v2;
-                const vec_f32 v5 = v2 * v4;
-                const vec_f32 held = load_f32(t4_row + k);
-                store_f32(t3_row + k, v2);
-                store_f32(t4_row + k, held + v5);
-            }
-            if (k < D) {
-                const int64_t rest = D - k;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(M_row + k, tail);
-                const vec_f32 v1 = load_masked_f32(X_row + k, tail);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v4 = v3 * v2;
-                const vec_f32 v5 = v2 * v4;
-                const vec_f32 held = load_masked_f32(t4_row + k, tail);
-                store_masked_f32(t3_row + k, tail, v2);
-                store_masked_f32(t4_row + k, tail, held + v5);
-            }
-        }
-    }
-
     /* d_r_kd = bar_J (1 / N) (t2_k - t4_kd saved_3_kd) */
     for (int64_t i = 0; i < K; ++i) {
         float *const t4_row = t4 + i * D;
@@ -1984,31 +2149,26 @@ int MIXTURE_NAME(backward)(
         }
     }
 
-    /* d_M_kd = (-bar_J) (1 / N) saved_3_kd (t3_nkd t1_nk | kd) */
+    /* d_M_kd = (-bar_J) (1 / N) saved_3_kd d_M_sum_kd */
     {
-        for (int64_t i = 0; i < K; ++i) {
-            const contraction_f32 product = {
-                .m = 1,
-                .n = D,
-                .k = N,
-                .a = t1 + i,
-                .a_k = {K, NULL},
-                .b = t3 + i * D,
-                .b_k = {D * K, NULL},
-                .b_n = {1, NULL},
-                .c = d_M + i * D,
-                .c_n = {1, NULL},
-                .alpha = 1.0f,
-                .accumulate = 0,
-            };
-            const tile_1_operands operands = {
-                .size_0 = N,
-                .x0 = saved_3 + i * D,
-                .x0_row = 0,
-                .x1 = bar_J,
-                .x1_row = 0,
-            };
-            contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+        const vec_f32 v2 = splat_f32(bar_J[0]);
+        const vec_f32 v3 = splat_f32((float)N);
+        const vec_f32 v4 = 1 / v3;
+        const vec_f32 v5 = -v2;
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= D * K; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(d_M_sum + i);
+            const vec_f32 v1 = load_f32(saved_3 + i);
+            const vec_f32 v6 = v5 * v4 * v1 * v0;
+            store_f32(d_M + i, v6);
+        }
+        if (i < D * K) {
+            const int64_t rest = D * K - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(d_M_sum + i, tail);
+            const vec_f32 v1 = load_masked_f32(saved_3 + i, tail);
+            const vec_f32 v6 = v5 * v4 * v1 * v0;
+            store_masked_f32(d_M + i, tail, v6);
         }
     }
 
@@ -2021,6 +2181,9 @@ static int64_t value_and_grad_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 262144, 16, 32);
+    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
@@ -2034,29 +2197,47 @@ static int64_t value_and_grad_layout(const mixture_dims *dims, int64_t *slot)
     slot[4] = end;
     end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(D * K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[6] = end;
-    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[7] = end;
-    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[8] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[10] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
+    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[7] = end;
+    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[8] = end;
+    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[9] = end;
+    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[10] = end;
+    end += brk_round_up(K * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
+    end += brk_round_up(D * K * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[12] = end;
+    end += brk_round_up(D * K * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[13] = end;
+    end += brk_round_up(D * K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[14] = end;
+    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[15] = end;
+    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[16] = end;
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[17] = end;
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[18] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[19] = end;
+    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[20] = end;
     end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(1, D, N), BRK_CACHE_LINE));
-    slot[12] = end;
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(1, D, N_block), BRK_CACHE_LINE));
+    slot[21] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t MIXTURE_NAME(value_and_grad_workspace)(const mixture_dims *dims)
 {
-    int64_t slot[13];
+    int64_t slot[22];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2078,7 +2259,7 @@ int MIXTURE_NAME(value_and_grad)(
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[13];
+    int64_t slot[22];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const a = args->a;
@@ -2093,17 +2274,26 @@ int MIXTURE_NAME(value_and_grad)(
     float *const sum_exp_a = (float *)(arena + slot[2]);
     float *const t1 = (float *)(arena + slot[3]);
     float *const t2 = (float *)(arena + slot[4]);
-    float *const t3 = (float *)(arena + slot[5]);
-    float *const t4 = (float *)(arena + slot[6]);
-    float *const max_t_ = (float *)(arena + slot[8]);
-    float *const t5 = (float *)(arena + slot[7]);
-    float *const sum_exp_t_ = (float *)(arena + slot[9]);
-    float *const exp_t_ = (float *)(arena + slot[6]);
-    float *const t6 = (float *)(arena + slot[10]);
-    float *const t7 = (float *)(arena + slot[7]);
-    float *const t8 = (float *)(arena + slot[3]);
-    float *const t9 = (float *)(arena + slot[11]);
-    char *const scratch = arena + slot[12];
+    float *const t6_part = (float *)(arena + slot[9]);
+    float *const t8_part = (float *)(arena + slot[10]);
+    float *const t9_part = (float *)(arena + slot[11]);
+    float *const d_M_sum_part = (float *)(arena + slot[12]);
+    float *const t6 = (float *)(arena + slot[5]);
+    float *const t8 = (float *)(arena + slot[6]);
+    float *const t9 = (float *)(arena + slot[7]);
+    float *const d_M_sum = (float *)(arena + slot[8]);
+    float *const t3_block = (float *)(arena + slot[13]);
+    float *const t4_block = (float *)(arena + slot[14]);
+    float *const max_t_block = (float *)(arena + slot[16]);
+    float *const t5_block = (float *)(arena + slot[15]);
+    float *const sum_exp_t_block = (float *)(arena + slot[17]);
+    float *const exp_t_block = (float *)(arena + slot[14]);
+    float *const t6_part_new = (float *)(arena + slot[18]);
+    float *const t7_block = (float *)(arena + slot[15]);
+    float *const t8_part_new = (float *)(arena + slot[19]);
+    float *const t9_part_new = (float *)(arena + slot[20]);
+    char *const scratch = arena + slot[21];
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 262144, 16, 32);
 
     /* max_a = max(a_k) */
     {
@@ -2179,140 +2369,309 @@ int MIXTURE_NAME(value_and_grad)(
         t1[i] = sum_lanes_f32(sum);
     }
 
-    /* t3_knd = X_nd - M_kd; t4_kn = sum(t2_kd t3_knd²) */
-    for (int64_t i = 0; i < K; ++i) {
-        for (int64_t j = 0; j < N; ++j) {
-            const float *const M_row = M + i * D;
-            const float *const X_row = X + j * D;
-            float *const t2_row = t2 + i * D;
-            float *const t3_row = t3 + i * D * N + j * D;
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t k = 0;
-            for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(M_row + k);
-                const vec_f32 v1 = load_f32(X_row + k);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = v2 * v2;
-                const vec_f32 v4 = load_f32(t2_row + k);
-                const vec_f32 v5 = v4 * v3;
-                sum = sum + v5;
-                store_f32(t3_row + k, v2);
-            }
-            if (k < D) {
-                const int64_t rest = D - k;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(M_row + k, tail);
-                const vec_f32 v1 = load_masked_f32(X_row + k, tail);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = v2 * v2;
-                const vec_f32 v4 = load_masked_f32(t2_row + k, tail);
-                const vec_f32 v5 = v4 * v3;
-                sum = sum + keep_first_f32(v5, rest, 0.0f);
-                store_masked_f32(t3_row + k, tail, v2);
-            }
-            t4[i * N + j] = sum_lanes_f32(sum);
-        }
-    }
-
-    for (int64_t i = 0; i < N; ++i)
-        max_t_[i] = -INFINITY;
-
-    /* t5_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t4_kn; max_t_n = max(t5_kn) */
-    for (int64_t i = 0; i < K; ++i) {
-        float *const t1_row = t1 + i;
-        float *const t4_row = t4 + i * N;
-        const float *const a_row = a + i;
-        float *const t5_row = t5 + i * N;
-        const vec_f32 v0 = splat_f32(t1_row[0]);
-        const vec_f32 v2 = splat_f32(a_row[0]);
-        const vec_f32 v3 = splat_f32(6.283185307179586f);
-        const vec_f32 v4 = vlog_f32(v3);
-        const vec_f32 v5 = splat_f32((float)D);
-        const vec_f32 v6 = splat_f32(0.5f);
-        const vec_f32 v7 = v6 * v4 * v5;
-        const vec_f32 v9 = v2 - v7;
-        const vec_f32 v10 = v9 - v0;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
-            const vec_f32 v1 = load_f32(t4_row + j);
-            const vec_f32 v8 = v6 * v1;
-            const vec_f32 v11 = v10 - v8;
-            const vec_f32 held = load_f32(max_t_ + j);
-            store_f32(t5_row + j, v11);
-            store_f32(max_t_ + j, vmax_f32(held, v11));
-        }
-        if (j < N) {
-            const int64_t rest = N - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v1 = load_masked_f32(t4_row + j, tail);
-            const vec_f32 v8 = v6 * v1;
-            const vec_f32 v11 = v10 - v8;
-            const vec_f32 held = load_masked_f32(max_t_ + j, tail);
-            store_masked_f32(t5_row + j, tail, v11);
-            store_masked_f32(max_t_ + j, tail, vmax_f32(held, v11));
-        }
-    }
-
-    for (int64_t i = 0; i < N; ++i)
-        sum_exp_t_[i] = 0.0f;
-
-    /* exp_t_kn = exp(t5_kn - finite_or_zero(max_t_n)); sum_exp_t_n = sum(exp_t_kn) */
-    for (int64_t i = 0; i < K; ++i) {
-        float *const t5_row = t5 + i * N;
-        float *const exp_t_row = exp_t_ + i * N;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(max_t_ + j);
-            const vec_f32 v1 = vfinite_or_zero_f32(v0);
-            const vec_f32 v2 = load_f32(t5_row + j);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            const vec_f32 held = load_f32(sum_exp_t_ + j);
-            store_f32(exp_t_row + j, v4);
-            store_f32(sum_exp_t_ + j, held + v4);
-        }
-        if (j < N) {
-            const int64_t rest = N - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(max_t_ + j, tail);
-            const vec_f32 v1 = vfinite_or_zero_f32(v0);
-            const vec_f32 v2 = load_masked_f32(t5_row + j, tail);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            const vec_f32 held = load_masked_f32(sum_exp_t_ + j, tail);
-            store_masked_f32(exp_t_row + j, tail, v4);
-            store_masked_f32(sum_exp_t_ + j, tail, held + v4);
-        }
-    }
-
-    /* t6 = sum(finite_or_zero(max_t_n) + ln(sum_exp_t_n)) */
+    /* for blocks of N: t6, t8, t9, d_M_sum */
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(N, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(sum_exp_t_ + i);
-                const vec_f32 v1 = vlog_f32(v0);
-                const vec_f32 v2 = load_f32(max_t_ + i);
-                const vec_f32 v3 = vfinite_or_zero_f32(v2);
-                const vec_f32 v4 = v3 + v1;
-                sum = sum + v4;
+        for (int64_t group = 0; group < N_blocks.groups; ++group) {
+            float *const t6_part_group = t6_part + group * 1;
+            for (int64_t i = 0; i < 1; ++i)
+                t6_part_group[i] = 0.0f;
+            float *const t8_part_group = t8_part + group * K;
+            for (int64_t i = 0; i < K; ++i)
+                t8_part_group[i] = 0.0f;
+            float *const t9_part_group = t9_part + group * D * K;
+            for (int64_t i = 0; i < D * K; ++i)
+                t9_part_group[i] = 0.0f;
+            float *const d_M_sum_part_group = d_M_sum_part + group * D * K;
+            for (int64_t i = 0; i < D * K; ++i)
+                d_M_sum_part_group[i] = 0.0f;
+            const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
+            for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
+                const int64_t N_block = brk_min(N_blocks.rows, last - first);
+                const float *const X_block = X + first * D;
+                /* t3_block_knd = X_block_nd - M_kd; t4_block_kn = sum(t2_kd t3_block_knd²) */
+                for (int64_t i = 0; i < K; ++i) {
+                    for (int64_t j = 0; j < N_block; ++j) {
+                        const float *const M_row = M + i * D;
+                        const float *const X_block_row = X_block + j * D;
+                        float *const t2_row = t2 + i * D;
+                        float *const t3_block_row = t3_block + i * D * N_block + j * D;
+                        vec_f32 sum = splat_f32(0.0f);
+                        int64_t k = 0;
+                        for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(M_row + k);
+                            const vec_f32 v1 = load_f32(X_block_row + k);
+                            const vec_f32 v2 = v1 - v0;
+                            const vec_f32 v3 = v2 * v2;
+                            const vec_f32 v4 = load_f32(t2_row + k);
+                            const vec_f32 v5 = v4 * v3;
+                            sum = sum + v5;
+                            store_f32(t3_block_row + k, v2);
+                        }
+                        if (k < D) {
+                            const int64_t rest = D - k;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(M_row + k, tail);
+                            const vec_f32 v1 = load_masked_f32(X_block_row + k, tail);
+                            const vec_f32 v2 = v1 - v0;
+                            const vec_f32 v3 = v2 * v2;
+                            const vec_f32 v4 = load_masked_f32(t2_row + k, tail);
+                            const vec_f32 v5 = v4 * v3;
+                            sum = sum + keep_first_f32(v5, rest, 0.0f);
+                            store_masked_f32(t3_block_row + k, tail, v2);
+                        }
+                        t4_block[i * N_block + j] = sum_lanes_f32(sum);
+                    }
+                }
+
+                for (int64_t i = 0; i < N_block; ++i)
+                    max_t_block[i] = -INFINITY;
+
+                /* t5_block_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t4_block_kn; max_t_block_n = max(t5_block_kn) */
+                for (int64_t i = 0; i < K; ++i) {
+                    float *const t1_row = t1 + i;
+                    float *const t4_block_row = t4_block + i * N_block;
+                    const float *const a_row = a + i;
+                    float *const t5_block_row = t5_block + i * N_block;
+                    const vec_f32 v0 = splat_f32(t1_row[0]);
+                    const vec_f32 v2 = splat_f32(a_row[0]);
+                    const vec_f32 v3 = splat_f32(6.283185307179586f);
+                    const vec_f32 v4 = vlog_f32(v3);
+                    const vec_f32 v5 = splat_f32((float)D);
+                    const vec_f32 v6 = splat_f32(0.5f);
+                    const vec_f32 v7 = v6 * v4 * v5;
+                    const vec_f32 v9 = v2 - v7;
+                    const vec_f32 v10 = v9 - v0;
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= N_block; j += WIDTH_f32) {
+                        const vec_f32 v1 = load_f32(t4_block_row + j);
+                        const vec_f32 v8 = v6 * v1;
+                        const vec_f32 v11 = v10 - v8;
+                        const vec_f32 held = load_f32(max_t_block + j);
+                        store_f32(t5_block_row + j, v11);
+                        store_f32(max_t_block + j, vmax_f32(held, v11));
+                    }
+                    if (j < N_block) {
+                        const int64_t rest = N_block - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v1 = load_masked_f32(t4_block_row + j, tail);
+                        const vec_f32 v8 = v6 * v1;
+                        const vec_f32 v11 = v10 - v8;
+                        const vec_f32 held = load_masked_f32(max_t_block + j, tail);
+                        store_masked_f32(t5_block_row + j, tail, v11);
+                        store_masked_f32(max_t_block + j, tail, vmax_f32(held, v11));
+                    }
+                }
+
+                for (int64_t i = 0; i < N_block; ++i)
+                    sum_exp_t_block[i] = 0.0f;
+
+                /* exp_t_block_kn = exp(t5_block_kn - finite_or_zero(max_t_block_n)); sum_exp_t_block_n = sum(exp_t_block_kn) */
+                for (int64_t i = 0; i < K; ++i) {
+                    float *const t5_block_row = t5_block + i * N_block;
+                    float *const exp_t_block_row = exp_t_block + i * N_block;
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= N_block; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(max_t_block + j);
+                        const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                        const vec_f32 v2 = load_f32(t5_block_row + j);
+                        const vec_f32 v3 = v2 - v1;
+                        const vec_f32 v4 = vexp_f32(v3);
+                        const vec_f32 held = load_f32(sum_exp_t_block + j);
+                        store_f32(exp_t_block_row + j, v4);
+                        store_f32(sum_exp_t_block + j, held + v4);
+                    }
+                    if (j < N_block) {
+                        const int64_t rest = N_block - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(max_t_block + j, tail);
+                        const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                        const vec_f32 v2 = load_masked_f32(t5_block_row + j, tail);
+                        const vec_f32 v3 = v2 - v1;
+                        const vec_f32 v4 = vexp_f32(v3);
+                        const vec_f32 held = load_masked_f32(sum_exp_t_block + j, tail);
+                        store_masked_f32(exp_t_block_row + j, tail, v4);
+                        store_masked_f32(sum_exp_t_block + j, tail, held + v4);
+                    }
+                }
+
+                /* t6_part = sum(finite_or_zero(max_t_block_n) + ln(sum_exp_t_block_n)) */
+                {
+                    vec_f32 whole_sum = splat_f32(0.0f);
+                    for (int64_t i_first = 0; i_first < N_block; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+                        const int64_t i_end = brk_min(N_block, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+                        vec_f32 sum = splat_f32(0.0f);
+                        int64_t i = i_first;
+                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(sum_exp_t_block + i);
+                            const vec_f32 v1 = vlog_f32(v0);
+                            const vec_f32 v2 = load_f32(max_t_block + i);
+                            const vec_f32 v3 = vfinite_or_zero_f32(v2);
+                            const vec_f32 v4 = v3 + v1;
+                            sum = sum + v4;
+                        }
+                        if (i < i_end) {
+                            const int64_t rest = i_end - i;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(sum_exp_t_block + i, tail);
+                            const vec_f32 v1 = vlog_f32(v0);
+                            const vec_f32 v2 = load_masked_f32(max_t_block + i, tail);
+                            const vec_f32 v3 = vfinite_or_zero_f32(v2);
+                            const vec_f32 v4 = v3 + v1;
+                            sum = sum + keep_first_f32(v4, rest, 0.0f);
+                        }
+                        whole_sum = whole_sum + sum;
+                    }
+                    t6_part_new[0] = sum_lanes_f32(whole_sum);
+                }
+
+                {
+                    const float v0 = t6_part_new[0];
+                    t6_part_group[0] = t6_part_group[0] + v0;
+                }
+
+                /* t7_block_kn = (1 / sum_exp_t_block_n) exp_t_block_kn; t8_part_k = sum(t7_block_kn) */
+                for (int64_t i = 0; i < K; ++i) {
+                    float *const exp_t_block_row = exp_t_block + i * N_block;
+                    float *const t7_block_row = t7_block + i * N_block;
+                    vec_f32 sum = splat_f32(0.0f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= N_block; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(sum_exp_t_block + j);
+                        const vec_f32 v1 = 1 / v0;
+                        const vec_f32 v2 = load_f32(exp_t_block_row + j);
+                        const vec_f32 v3 = v1 * v2;
+                        sum = sum + v3;
+                        store_f32(t7_block_row + j, v3);
+                    }
+                    if (j < N_block) {
+                        const int64_t rest = N_block - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(sum_exp_t_block + j, tail);
+                        const vec_f32 v1 = 1 / v0;
+                        const vec_f32 v2 = load_masked_f32(exp_t_block_row + j, tail);
+                        const vec_f32 v3 = v1 * v2;
+                        sum = sum + keep_first_f32(v3, rest, 0.0f);
+                        store_masked_f32(t7_block_row + j, tail, v3);
+                    }
+                    t8_part_new[i] = sum_lanes_f32(sum);
+                }
+
+                {
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= K; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t8_part_new + i);
+                        const vec_f32 held = load_f32(t8_part_group + i);
+                        store_f32(t8_part_group + i, held + v0);
+                    }
+                    if (i < K) {
+                        const int64_t rest = K - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t8_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(t8_part_group + i, tail);
+                        store_masked_f32(t8_part_group + i, tail, held + v0);
+                    }
+                }
+
+                for (int64_t i = 0; i < D * K; ++i)
+                    t9_part_new[i] = 0.0f;
+
+                /* t9_part_kd = sum(t3_block_knd (t7_block_kn t3_block_knd)) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    for (int64_t j = 0; j < K; ++j) {
+                        float *const t7_block_row = t7_block + j * N_block + i;
+                        float *const t3_block_row = t3_block + j * D * N_block + i * D;
+                        float *const t9_part_new_row = t9_part_new + j * D;
+                        const vec_f32 v0 = splat_f32(t7_block_row[0]);
+                        int64_t k = 0;
+                        for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
+                            const vec_f32 v1 = load_f32(t3_block_row + k);
+                            const vec_f32 v2 = v0 * v1;
+                            const vec_f32 v3 = v1 * v2;
+                            const vec_f32 held = load_f32(t9_part_new_row + k);
+                            store_f32(t9_part_new_row + k, held + v3);
+                        }
+                        if (k < D) {
+                            const int64_t rest = D - k;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v1 = load_masked_f32(t3_block_row + k, tail);
+                            const vec_f32 v2 = v0 * v1;
+                            const vec_f32 v3 = v1 * v2;
+                            const vec_f32 held = load_masked_f32(t9_part_new_row + k, tail);
+                            store_masked_f32(t9_part_new_row + k, tail, held + v3);
+                        }
+                    }
+                }
+
+                {
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= D * K; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t9_part_new + i);
+                        const vec_f32 held = load_f32(t9_part_group + i);
+                        store_f32(t9_part_group + i, held + v0);
+                    }
+                    if (i < D * K) {
+                        const int64_t rest = D * K - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t9_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(t9_part_group + i, tail);
+                        store_masked_f32(t9_part_group + i, tail, held + v0);
+                    }
+                }
+
+                /* d_M_sum_part_kd = (t3_block_knd t7_block_kn | kd) */
+                {
+                    for (int64_t i = 0; i < K; ++i) {
+                        const contraction_f32 product = {
+                            .m = 1,
+                            .n = D,
+                            .k = N_block,
+                            .a = t7_block + i * N_block,
+                            .a_k = {1, NULL},
+                            .b = t3_block + i * D * N_block,
+                            .b_k = {D, NULL},
+                            .b_n = {1, NULL},
+                            .c = d_M_sum_part_group + i * D,
+                            .c_n = {1, NULL},
+                            .alpha = 1.0f,
+                            .accumulate = 1,
+                        };
+                        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                    }
+                }
             }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(sum_exp_t_ + i, tail);
-                const vec_f32 v1 = vlog_f32(v0);
-                const vec_f32 v2 = load_masked_f32(max_t_ + i, tail);
-                const vec_f32 v3 = vfinite_or_zero_f32(v2);
-                const vec_f32 v4 = v3 + v1;
-                sum = sum + keep_first_f32(v4, rest, 0.0f);
-            }
-            whole_sum = whole_sum + sum;
         }
-        t6[0] = sum_lanes_f32(whole_sum);
+    }
+
+    {
+        for (int64_t i = 0; i < 1; ++i)
+            t6[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 1; ++i)
+                t6[i] = t6[i] + t6_part[group * 1 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < K; ++i)
+            t8[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < K; ++i)
+                t8[i] = t8[i] + t8_part[group * K + i];
+    }
+
+    {
+        for (int64_t i = 0; i < D * K; ++i)
+            t9[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < D * K; ++i)
+                t9[i] = t9[i] + t9_part[group * D * K + i];
+    }
+
+    {
+        for (int64_t i = 0; i < D * K; ++i)
+            d_M_sum[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < D * K; ++i)
+                d_M_sum[i] = d_M_sum[i] + d_M_sum_part[group * D * K + i];
     }
 
     /* J = finite_or_zero(max_a) + ln(sum_exp_a) - t6 / N */
@@ -2327,33 +2686,6 @@ int MIXTURE_NAME(value_and_grad)(
         const float v7 = v5 / v6;
         const float v8 = v4 - v7;
         J[0] = v8;
-    }
-
-    /* t7_kn = (1 / sum_exp_t_n) exp_t_kn; t8_k = sum(t7_kn) */
-    for (int64_t i = 0; i < K; ++i) {
-        float *const exp_t_row = exp_t_ + i * N;
-        float *const t7_row = t7 + i * N;
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(sum_exp_t_ + j);
-            const vec_f32 v1 = 1 / v0;
-            const vec_f32 v2 = load_f32(exp_t_row + j);
-            const vec_f32 v3 = v1 * v2;
-            sum = sum + v3;
-            store_f32(t7_row + j, v3);
-        }
-        if (j < N) {
-            const int64_t rest = N - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(sum_exp_t_ + j, tail);
-            const vec_f32 v1 = 1 / v0;
-            const vec_f32 v2 = load_masked_f32(exp_t_row + j, tail);
-            const vec_f32 v3 = v1 * v2;
-            sum = sum + keep_first_f32(v3, rest, 0.0f);
-            store_masked_f32(t7_row + j, tail, v3);
-        }
-        t8[i] = sum_lanes_f32(sum);
     }
 
     /* d_a_k = (1 / sum_exp_a) exp_a_k - (1 / N) t8_k */
@@ -2380,36 +2712,6 @@ int MIXTURE_NAME(value_and_grad)(
             const vec_f32 v7 = v6 * v4;
             const vec_f32 v8 = v3 - v7;
             store_masked_f32(d_a + i, tail, v8);
-        }
-    }
-
-    for (int64_t i = 0; i < D * K; ++i)
-        t9[i] = 0.0f;
-
-    /* t9_kd = sum(t3_knd (t7_kn t3_knd)) */
-    for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < K; ++j) {
-            float *const t7_row = t7 + j * N + i;
-            float *const t3_row = t3 + j * D * N + i * D;
-            float *const t9_row = t9 + j * D;
-            const vec_f32 v0 = splat_f32(t7_row[0]);
-            int64_t k = 0;
-            for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
-                const vec_f32 v1 = load_f32(t3_row + k);
-                const vec_f32 v2 = v0 * v1;
-                const vec_f32 v3 = v1 * v2;
-                const vec_f32 held = load_f32(t9_row + k);
-                store_f32(t9_row + k, held + v3);
-            }
-            if (k < D) {
-                const int64_t rest = D - k;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v1 = load_masked_f32(t3_row + k, tail);
-                const vec_f32 v2 = v0 * v1;
-                const vec_f32 v3 = v1 * v2;
-                const vec_f32 held = load_masked_f32(t9_row + k, tail);
-                store_masked_f32(t9_row + k, tail, held + v3);
-            }
         }
     }
 
@@ -2443,29 +2745,25 @@ int MIXTURE_NAME(value_and_grad)(
         }
     }
 
-    /* d_M_kd = (-1 / N) t2_kd (t3_knd t7_kn | kd) */
+    /* d_M_kd = (-1 / N) t2_kd d_M_sum_kd */
     {
-        for (int64_t i = 0; i < K; ++i) {
-            const contraction_f32 product = {
-                .m = 1,
-                .n = D,
-                .k = N,
-                .a = t7 + i * N,
-                .a_k = {1, NULL},
-                .b = t3 + i * D * N,
-                .b_k = {D, NULL},
-                .b_n = {1, NULL},
-                .c = d_M + i * D,
-                .c_n = {1, NULL},
-                .alpha = 1.0f,
-                .accumulate = 0,
-            };
-            const tile_2_operands operands = {
-                .size_0 = N,
-                .x0 = t2 + i * D,
-                .x0_row = 0,
-            };
-            contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+        const vec_f32 v2 = splat_f32((float)N);
+        const vec_f32 v3 = 1 / v2;
+        const vec_f32 v4 = -v3;
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= D * K; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(d_M_sum + i);
+            const vec_f32 v1 = load_f32(t2 + i);
+            const vec_f32 v5 = v4 * v1 * v0;
+            store_f32(d_M + i, v5);
+        }
+        if (i < D * K) {
+            const int64_t rest = D * K - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(d_M_sum + i, tail);
+            const vec_f32 v1 = load_masked_f32(t2 + i, tail);
+            const vec_f32 v5 = v4 * v1 * v0;
+            store_masked_f32(d_M + i, tail, v5);
         }
     }
 

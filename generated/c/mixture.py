@@ -700,19 +700,19 @@ _PRODUCTS = {
 _COUNTS = {
     "evaluate": lambda D=0, K=0, N=0: (
         4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9,
-        12 * D * K + 4 * D * N + 16 * K * N + 20 * K + 20 * N + 32,
+        12 * D * K + 4 * D * N + 20 * K + 32,
     ),
     "forward": lambda D=0, K=0, N=0: (
         4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9,
-        16 * D * K + 4 * D * N + 20 * K * N + 20 * K + 24 * N + 36,
+        16 * D * K + 4 * D * N + 4 * K * N + 20 * K + 8 * N + 36,
     ),
     "backward": lambda D=0, K=0, N=0: (
         6 * D * K * N + 5 * D * K + 4 * K * N + 6 * K + N + 6,
-        8 * D * K * N + 28 * D * K + 4 * D * N + 16 * K * N + 20 * K + 8 * N + 20,
+        36 * D * K + 4 * D * N + 4 * K * N + 20 * K + 8 * N + 20,
     ),
     "value_and_grad": lambda D=0, K=0, N=0: (
         9 * D * K * N + 8 * D * K + 8 * K * N + 9 * K + 6 * N + 13,
-        12 * D * K * N + 40 * D * K + 4 * D * N + 36 * K * N + 44 * K + 24 * N + 36,
+        48 * D * K + 4 * D * N + 44 * K + 36,
     ),
 }
 
@@ -780,7 +780,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9",
-            "bytes": "12 * D * K + 4 * D * N + 16 * K * N + 20 * K + 20 * N + 32",
+            "bytes": "12 * D * K + 4 * D * N + 20 * K + 32",
             "split": None,
         },
         "forward": {
@@ -789,7 +789,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9",
-            "bytes": "16 * D * K + 4 * D * N + 20 * K * N + 20 * K + 24 * N + 36",
+            "bytes": "16 * D * K + 4 * D * N + 4 * K * N + 20 * K + 8 * N + 36",
             "split": None,
         },
         "backward": {
@@ -800,7 +800,7 @@ SIGNATURE = {
                 "r": {"shape": ("K", "D"), "dtype": "float32"},
             },
             "flops": "6 * D * K * N + 5 * D * K + 4 * K * N + 6 * K + N + 6",
-            "bytes": "8 * D * K * N + 28 * D * K + 4 * D * N + 16 * K * N + 20 * K + 8 * N + 20",
+            "bytes": "36 * D * K + 4 * D * N + 4 * K * N + 20 * K + 8 * N + 20",
             "split": None,
         },
         "value_and_grad": {
@@ -812,7 +812,7 @@ SIGNATURE = {
                 "r": {"shape": ("K", "D"), "dtype": "float32"},
             },
             "flops": "9 * D * K * N + 8 * D * K + 8 * K * N + 9 * K + 6 * N + 13",
-            "bytes": "12 * D * K * N + 40 * D * K + 4 * D * N + 36 * K * N + 44 * K + 24 * N + 36",
+            "bytes": "48 * D * K + 4 * D * N + 44 * K + 36",
             "split": None,
         },
     },

@@ -81,6 +81,21 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
     }
 }
 
+/* Positions of a block and of a group of blocks, and the number of groups: sizes alone fix them. */
+typedef struct {
+    int64_t rows, group_rows, groups;
+} brk_batch;
+
+/* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
+BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t budget, int64_t unit, int64_t groups)
+{
+    const int64_t fitting = brk_min(budget / brk_max(1, row_bytes), brk_max(extent, 1)) / unit * unit;
+    const int64_t rows = brk_max(unit, fitting);
+    const int64_t blocks = (extent + rows - 1) / rows;
+    const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
+    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows};
+}
+
 #define BRK_SINGLE_LANES 0 /* partial vectors one element at a time, */
 #define BRK_MASK_VECTORS 1 /* by mask vectors, */
 #define BRK_PREDICATES 2   /* by predicate registers */
@@ -1060,6 +1075,17 @@ BRK_NOINLINE void contract_f32(
         contract_packed_f32(t, i_first, i_last, j_first, j_last, epilogue, operands, workspace);
 }
 
+/* Bytes of workspace that contractions of at most these sizes need. */
+BRK_INLINE int64_t contract_most_bytes_f32(int64_t m, int64_t n, int64_t k)
+{
+    const int64_t size = sizeof(float);
+    const int64_t kc = brk_round_up(brk_min(k, KC_f32), 4);
+    const int64_t rows = brk_round_up(brk_min(m, MC_f32), MR_f32);
+    const int64_t columns = brk_round_up(brk_min(n, NC_f32), NR_f32);
+    const int64_t bytes = brk_round_up(rows * kc * size, BRK_CACHE_LINE) + columns * kc * size;
+    return brk_max(bytes, brk_max(contract_small_bytes_f32(k), contract_vector_bytes_f32(k)));
+}
+
 BRK_INLINE char *brk_aligned(void *memory)
 {
     return (char *)(((uintptr_t)memory + BRK_CACHE_LINE - 1) / BRK_CACHE_LINE * BRK_CACHE_LINE);
@@ -1131,95 +1157,6 @@ static void tile_1(
             const vec_f32 v2 = v0 + v1;
             const vec_f32 v3 = vtanh_f32(v2);
             store_f32(row + j, v3);
-        }
-    }
-}
-
-typedef struct {
-    const float *x0;
-    int64_t x0_row;
-    const float *x1;
-    int64_t x1_row;
-} tile_2_operands;
-
-/* d_W1_ij = (X_ni t3_nj | ij) + (1/1000) bar_J W1_ij */
-static void tile_2(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_2_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
-        const vec_f32 v2 = splat_f32(0.001f);
-        const vec_f32 v3 = splat_f32(x1[0]);
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-            const vec_f32 v4 = v2 * v3 * v1;
-            const vec_f32 v5 = v0 + v4;
-            store_f32(row + j, v5);
-        }
-    }
-}
-
-typedef struct {
-    const float *x0;
-    int64_t x0_row;
-    const float *x1;
-    int64_t x1_row;
-} tile_3_operands;
-
-/* d_W3_ij = (1/1000) bar_J W3_ij + (Z2_ni t1_jn | ij) */
-static void tile_3(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_3_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
-        const vec_f32 v2 = splat_f32(0.001f);
-        const vec_f32 v3 = splat_f32(x1[0]);
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-            const vec_f32 v4 = v2 * v3 * v1;
-            const vec_f32 v5 = v4 + v0;
-            store_f32(row + j, v5);
-        }
-    }
-}
-
-typedef struct {
-    const float *x0;
-    int64_t x0_row;
-} tile_4_operands;
-
-/* d_W1_ij = (X_ni t7_nj | ij) + (1/1000) W1_ij */
-static void tile_4(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_4_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        const vec_f32 v2 = splat_f32(0.001f);
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-            const vec_f32 v3 = v2 * v1;
-            const vec_f32 v4 = v0 + v3;
-            store_f32(row + j, v4);
         }
     }
 }
@@ -1737,30 +1674,53 @@ int MLP_REGRESSION_NAME(forward)(
 static int64_t backward_layout(const mlp_regression_dims *dims, int64_t *slot)
 {
     const int64_t N = dims->N;
+    const brk_batch N_blocks = brk_cut_batch(N, 568, 262144, 16, 32);
+    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(2 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(256 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(32 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1024 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(32 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(32 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 32, 2), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 32, 32), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(8, 32, N), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(32, 32, N), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(32, 2, N), BRK_CACHE_LINE));
+    end += brk_round_up(2 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
+    end += brk_round_up(32 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[5] = end;
+    end += brk_round_up(32 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
+    end += brk_round_up(256 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[7] = end;
+    end += brk_round_up(1024 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[8] = end;
+    end += brk_round_up(64 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[9] = end;
+    end += brk_round_up(2 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[10] = end;
+    end += brk_round_up(32 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[11] = end;
+    end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[12] = end;
+    end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[13] = end;
+    end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    int64_t scratch = 0;
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, 32, 2), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, 32, 32), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(8, 32, N_block), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(32, 32, N_block), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(32, 2, N_block), BRK_CACHE_LINE));
+    slot[14] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t MLP_REGRESSION_NAME(backward_workspace)(const mlp_regression_dims *dims)
 {
-    int64_t slot[5];
+    int64_t slot[15];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -1783,7 +1743,7 @@ int MLP_REGRESSION_NAME(backward)(
     int64_t saved[3];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[5];
+    int64_t slot[15];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -1800,221 +1760,413 @@ int MLP_REGRESSION_NAME(backward)(
     const float *const Z1 = (const float *)((const char *)residuals + saved[0]);
     const float *const Z2 = (const float *)((const char *)residuals + saved[1]);
     const float *const Z3 = (const float *)((const char *)residuals + saved[2]);
-    float *const t1 = (float *)(arena + slot[0]);
-    float *const t2_tile = (float *)(arena + slot[2]);
-    float *const t2 = (float *)(arena + slot[1]);
-    float *const t3_tile = (float *)(arena + slot[3]);
-    float *const t3 = (float *)(arena + slot[2]);
-    char *const scratch = arena + slot[4];
+    float *const d_b3_part = (float *)(arena + slot[3]);
+    float *const d_b2_part = (float *)(arena + slot[4]);
+    float *const d_b1_part = (float *)(arena + slot[5]);
+    float *const d_W1_sum_part = (float *)(arena + slot[6]);
+    float *const d_W2_sum_part = (float *)(arena + slot[7]);
+    float *const d_W3_sum_part = (float *)(arena + slot[8]);
+    float *const d_W1_sum = (float *)(arena + slot[0]);
+    float *const d_W2_sum = (float *)(arena + slot[1]);
+    float *const d_W3_sum = (float *)(arena + slot[2]);
+    float *const d_b3_part_new = (float *)(arena + slot[10]);
+    float *const t1_block = (float *)(arena + slot[9]);
+    float *const t2_block_tile = (float *)(arena + slot[12]);
+    float *const d_b2_part_new = (float *)(arena + slot[10]);
+    float *const t2_block = (float *)(arena + slot[11]);
+    float *const t3_block_tile = (float *)(arena + slot[13]);
+    float *const d_b1_part_new = (float *)(arena + slot[10]);
+    float *const t3_block = (float *)(arena + slot[12]);
+    char *const scratch = arena + slot[14];
+    const brk_batch N_blocks = brk_cut_batch(N, 568, 262144, 16, 32);
 
-    for (int64_t i = 0; i < 2; ++i)
-        d_b3[i] = 0.0f;
-
-    /* t1_in = bar_J (1 / N) (Z3_ni - Y_ni) (1 - Z3_ni²); d_b3_i = sum(t1_in) */
-    for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < 2; ++j) {
-            const float v0 = Y[i * 2 + j];
-            const float v1 = Z3[i * 2 + j];
-            const float v2 = v1 - v0;
-            const float v3 = v1 * v1;
-            const float v4 = 1.0f;
-            const float v5 = v4 - v3;
-            const float v6 = bar_J[0];
-            const float v7 = (float)N;
-            const float v8 = 1 / v7;
-            const float v9 = v6 * v8 * v2 * v5;
-            t1[j * N + i] = v9;
-            d_b3[j] = d_b3[j] + v9;
-        }
-    }
-
-    /* t2_ni = (1 - Z2_ni²) (t1_jn W3_ij | ni); d_b2_i = sum(t2_ni) */
+    /* for blocks of N: d_b3, d_b2, d_b1, d_W1_sum, d_W2_sum, d_W3_sum */
     {
-        const contraction_f32 product = {
-            .m = N,
-            .n = 32,
-            .k = 2,
-            .a = t1,
-            .a_m = {1, NULL},
-            .a_k = {N, NULL},
-            .b = W3,
-            .b_k = {1, NULL},
-            .b_n = {2, NULL},
-            .c = t2_tile,
-            .c_m = {32, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        for (int64_t group = 0; group < N_blocks.groups; ++group) {
+            float *const d_b3_part_group = d_b3_part + group * 2;
+            for (int64_t i = 0; i < 2; ++i)
+                d_b3_part_group[i] = 0.0f;
+            float *const d_b2_part_group = d_b2_part + group * 32;
+            for (int64_t i = 0; i < 32; ++i)
+                d_b2_part_group[i] = 0.0f;
+            float *const d_b1_part_group = d_b1_part + group * 32;
+            for (int64_t i = 0; i < 32; ++i)
+                d_b1_part_group[i] = 0.0f;
+            float *const d_W1_sum_part_group = d_W1_sum_part + group * 256;
+            for (int64_t i = 0; i < 256; ++i)
+                d_W1_sum_part_group[i] = 0.0f;
+            float *const d_W2_sum_part_group = d_W2_sum_part + group * 1024;
+            for (int64_t i = 0; i < 1024; ++i)
+                d_W2_sum_part_group[i] = 0.0f;
+            float *const d_W3_sum_part_group = d_W3_sum_part + group * 64;
+            for (int64_t i = 0; i < 64; ++i)
+                d_W3_sum_part_group[i] = 0.0f;
+            const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
+            for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
+                const int64_t N_block = brk_min(N_blocks.rows, last - first);
+                const float *const Y_block = Y + first * 2;
+                const float *const Z3_block = Z3 + first * 2;
+                const float *const Z2_block = Z2 + first * 32;
+                const float *const Z1_block = Z1 + first * 32;
+                const float *const X_block = X + first * 8;
+                for (int64_t i = 0; i < 2; ++i)
+                    d_b3_part_new[i] = 0.0f;
+
+                /* t1_block_in = bar_J (1 / N) (Z3_block_ni - Y_block_ni) (1 - Z3_block_ni²); d_b3_part_i = sum(t1_block_in) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    for (int64_t j = 0; j < 2; ++j) {
+                        const float v0 = Y_block[i * 2 + j];
+                        const float v1 = Z3_block[i * 2 + j];
+                        const float v2 = v1 - v0;
+                        const float v3 = v1 * v1;
+                        const float v4 = 1.0f;
+                        const float v5 = v4 - v3;
+                        const float v6 = bar_J[0];
+                        const float v7 = (float)N;
+                        const float v8 = 1 / v7;
+                        const float v9 = v6 * v8 * v2 * v5;
+                        t1_block[j * N_block + i] = v9;
+                        d_b3_part_new[j] = d_b3_part_new[j] + v9;
+                    }
+                }
+
+                {
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= 2; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(d_b3_part_new + i);
+                        const vec_f32 held = load_f32(d_b3_part_group + i);
+                        store_f32(d_b3_part_group + i, held + v0);
+                    }
+                    if (i < 2) {
+                        const int64_t rest = 2 - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(d_b3_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(d_b3_part_group + i, tail);
+                        store_masked_f32(d_b3_part_group + i, tail, held + v0);
+                    }
+                }
+
+                /* t2_block_ni = (1 - Z2_block_ni²) (t1_block_jn W3_ij | ni); d_b2_part_i = sum(t2_block_ni) */
+                {
+                    const contraction_f32 product = {
+                        .m = N_block,
+                        .n = 32,
+                        .k = 2,
+                        .a = t1_block,
+                        .a_m = {1, NULL},
+                        .a_k = {N_block, NULL},
+                        .b = W3,
+                        .b_k = {1, NULL},
+                        .b_n = {2, NULL},
+                        .c = t2_block_tile,
+                        .c_m = {32, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                for (int64_t i = 0; i < 32; ++i)
+                    d_b2_part_new[i] = 0.0f;
+
+                for (int64_t i = 0; i < N_block; ++i) {
+                    float *const t2_block_tile_row = t2_block_tile + i * 32;
+                    const float *const Z2_block_row = Z2_block + i * 32;
+                    float *const t2_block_row = t2_block + i * 32;
+                    const vec_f32 v3 = splat_f32(1.0f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t2_block_tile_row + j);
+                        const vec_f32 v1 = load_f32(Z2_block_row + j);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_f32(d_b2_part_new + j);
+                        store_f32(t2_block_row + j, v5);
+                        store_f32(d_b2_part_new + j, held + v5);
+                    }
+                    if (j < 32) {
+                        const int64_t rest = 32 - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t2_block_tile_row + j, tail);
+                        const vec_f32 v1 = load_masked_f32(Z2_block_row + j, tail);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_masked_f32(d_b2_part_new + j, tail);
+                        store_masked_f32(t2_block_row + j, tail, v5);
+                        store_masked_f32(d_b2_part_new + j, tail, held + v5);
+                    }
+                }
+
+                {
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= 32; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(d_b2_part_new + i);
+                        const vec_f32 held = load_f32(d_b2_part_group + i);
+                        store_f32(d_b2_part_group + i, held + v0);
+                    }
+                    if (i < 32) {
+                        const int64_t rest = 32 - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(d_b2_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(d_b2_part_group + i, tail);
+                        store_masked_f32(d_b2_part_group + i, tail, held + v0);
+                    }
+                }
+
+                /* t3_block_ni = (1 - Z1_block_ni²) (t2_block_nj W2_ij | ni); d_b1_part_i = sum(t3_block_ni) */
+                {
+                    const contraction_f32 product = {
+                        .m = N_block,
+                        .n = 32,
+                        .k = 32,
+                        .a = t2_block,
+                        .a_m = {32, NULL},
+                        .a_k = {1, NULL},
+                        .b = W2,
+                        .b_k = {1, NULL},
+                        .b_n = {32, NULL},
+                        .c = t3_block_tile,
+                        .c_m = {32, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                for (int64_t i = 0; i < 32; ++i)
+                    d_b1_part_new[i] = 0.0f;
+
+                for (int64_t i = 0; i < N_block; ++i) {
+                    float *const t3_block_tile_row = t3_block_tile + i * 32;
+                    const float *const Z1_block_row = Z1_block + i * 32;
+                    float *const t3_block_row = t3_block + i * 32;
+                    const vec_f32 v3 = splat_f32(1.0f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t3_block_tile_row + j);
+                        const vec_f32 v1 = load_f32(Z1_block_row + j);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_f32(d_b1_part_new + j);
+                        store_f32(t3_block_row + j, v5);
+                        store_f32(d_b1_part_new + j, held + v5);
+                    }
+                    if (j < 32) {
+                        const int64_t rest = 32 - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t3_block_tile_row + j, tail);
+                        const vec_f32 v1 = load_masked_f32(Z1_block_row + j, tail);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_masked_f32(d_b1_part_new + j, tail);
+                        store_masked_f32(t3_block_row + j, tail, v5);
+                        store_masked_f32(d_b1_part_new + j, tail, held + v5);
+                    }
+                }
+
+                {
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= 32; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(d_b1_part_new + i);
+                        const vec_f32 held = load_f32(d_b1_part_group + i);
+                        store_f32(d_b1_part_group + i, held + v0);
+                    }
+                    if (i < 32) {
+                        const int64_t rest = 32 - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(d_b1_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(d_b1_part_group + i, tail);
+                        store_masked_f32(d_b1_part_group + i, tail, held + v0);
+                    }
+                }
+
+                /* d_W1_sum_part_ij = (X_block_ni t3_block_nj | ij) */
+                {
+                    const contraction_f32 product = {
+                        .m = 8,
+                        .n = 32,
+                        .k = N_block,
+                        .a = X_block,
+                        .a_m = {1, NULL},
+                        .a_k = {8, NULL},
+                        .b = t3_block,
+                        .b_k = {32, NULL},
+                        .b_n = {1, NULL},
+                        .c = d_W1_sum_part_group,
+                        .c_m = {32, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 1,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                /* d_W2_sum_part_ij = (Z1_block_ni t2_block_nj | ij) */
+                {
+                    const contraction_f32 product = {
+                        .m = 32,
+                        .n = 32,
+                        .k = N_block,
+                        .a = Z1_block,
+                        .a_m = {1, NULL},
+                        .a_k = {32, NULL},
+                        .b = t2_block,
+                        .b_k = {32, NULL},
+                        .b_n = {1, NULL},
+                        .c = d_W2_sum_part_group,
+                        .c_m = {32, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 1,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                /* d_W3_sum_part_ij = (Z2_block_ni t1_block_jn | ij) */
+                {
+                    const contraction_f32 product = {
+                        .m = 32,
+                        .n = 2,
+                        .k = N_block,
+                        .a = Z2_block,
+                        .a_m = {1, NULL},
+                        .a_k = {32, NULL},
+                        .b = t1_block,
+                        .b_k = {1, NULL},
+                        .b_n = {N_block, NULL},
+                        .c = d_W3_sum_part_group,
+                        .c_m = {2, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 1,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+            }
+        }
     }
 
-    for (int64_t i = 0; i < 32; ++i)
-        d_b2[i] = 0.0f;
+    {
+        for (int64_t i = 0; i < 2; ++i)
+            d_b3[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 2; ++i)
+                d_b3[i] = d_b3[i] + d_b3_part[group * 2 + i];
+    }
 
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t2_tile_row = t2_tile + i * 32;
-        const float *const Z2_row = Z2 + i * 32;
-        float *const t2_row = t2 + i * 32;
-        const vec_f32 v3 = splat_f32(1.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t2_tile_row + j);
-            const vec_f32 v1 = load_f32(Z2_row + j);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v5 = v4 * v0;
-            const vec_f32 held = load_f32(d_b2 + j);
-            store_f32(t2_row + j, v5);
-            store_f32(d_b2 + j, held + v5);
+    {
+        for (int64_t i = 0; i < 32; ++i)
+            d_b2[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 32; ++i)
+                d_b2[i] = d_b2[i] + d_b2_part[group * 32 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < 32; ++i)
+            d_b1[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 32; ++i)
+                d_b1[i] = d_b1[i] + d_b1_part[group * 32 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < 256; ++i)
+            d_W1_sum[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 256; ++i)
+                d_W1_sum[i] = d_W1_sum[i] + d_W1_sum_part[group * 256 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < 1024; ++i)
+            d_W2_sum[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 1024; ++i)
+                d_W2_sum[i] = d_W2_sum[i] + d_W2_sum_part[group * 1024 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < 64; ++i)
+            d_W3_sum[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 64; ++i)
+                d_W3_sum[i] = d_W3_sum[i] + d_W3_sum_part[group * 64 + i];
+    }
+
+    /* d_W1_ij = d_W1_sum_ij + (1/1000) bar_J W1_ij */
+    {
+        const vec_f32 v2 = splat_f32(0.001f);
+        const vec_f32 v3 = splat_f32(bar_J[0]);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= 256; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(d_W1_sum + i);
+            const vec_f32 v1 = load_f32(W1 + i);
+            const vec_f32 v4 = v2 * v3 * v1;
+            const vec_f32 v5 = v0 + v4;
+            store_f32(d_W1 + i, v5);
         }
-        if (j < 32) {
-            const int64_t rest = 32 - j;
+        if (i < 256) {
+            const int64_t rest = 256 - i;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t2_tile_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(Z2_row + j, tail);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v5 = v4 * v0;
-            const vec_f32 held = load_masked_f32(d_b2 + j, tail);
-            store_masked_f32(t2_row + j, tail, v5);
-            store_masked_f32(d_b2 + j, tail, held + v5);
+            const vec_f32 v0 = load_masked_f32(d_W1_sum + i, tail);
+            const vec_f32 v1 = load_masked_f32(W1 + i, tail);
+            const vec_f32 v4 = v2 * v3 * v1;
+            const vec_f32 v5 = v0 + v4;
+            store_masked_f32(d_W1 + i, tail, v5);
         }
     }
 
-    /* t3_ni = (1 - Z1_ni²) (t2_nj W2_ij | ni); d_b1_i = sum(t3_ni) */
+    /* d_W2_ij = d_W2_sum_ij + (1/1000) bar_J W2_ij */
     {
-        const contraction_f32 product = {
-            .m = N,
-            .n = 32,
-            .k = 32,
-            .a = t2,
-            .a_m = {32, NULL},
-            .a_k = {1, NULL},
-            .b = W2,
-            .b_k = {1, NULL},
-            .b_n = {32, NULL},
-            .c = t3_tile,
-            .c_m = {32, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
-
-    for (int64_t i = 0; i < 32; ++i)
-        d_b1[i] = 0.0f;
-
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t3_tile_row = t3_tile + i * 32;
-        const float *const Z1_row = Z1 + i * 32;
-        float *const t3_row = t3 + i * 32;
-        const vec_f32 v3 = splat_f32(1.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t3_tile_row + j);
-            const vec_f32 v1 = load_f32(Z1_row + j);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v5 = v4 * v0;
-            const vec_f32 held = load_f32(d_b1 + j);
-            store_f32(t3_row + j, v5);
-            store_f32(d_b1 + j, held + v5);
+        const vec_f32 v2 = splat_f32(0.001f);
+        const vec_f32 v3 = splat_f32(bar_J[0]);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= 1024; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(d_W2_sum + i);
+            const vec_f32 v1 = load_f32(W2 + i);
+            const vec_f32 v4 = v2 * v3 * v1;
+            const vec_f32 v5 = v0 + v4;
+            store_f32(d_W2 + i, v5);
         }
-        if (j < 32) {
-            const int64_t rest = 32 - j;
+        if (i < 1024) {
+            const int64_t rest = 1024 - i;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t3_tile_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(Z1_row + j, tail);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v5 = v4 * v0;
-            const vec_f32 held = load_masked_f32(d_b1 + j, tail);
-            store_masked_f32(t3_row + j, tail, v5);
-            store_masked_f32(d_b1 + j, tail, held + v5);
+            const vec_f32 v0 = load_masked_f32(d_W2_sum + i, tail);
+            const vec_f32 v1 = load_masked_f32(W2 + i, tail);
+            const vec_f32 v4 = v2 * v3 * v1;
+            const vec_f32 v5 = v0 + v4;
+            store_masked_f32(d_W2 + i, tail, v5);
         }
     }
 
-    /* d_W1_ij = (X_ni t3_nj | ij) + (1/1000) bar_J W1_ij */
+    /* d_W3_ij = (1/1000) bar_J W3_ij + d_W3_sum_ij */
     {
-        const contraction_f32 product = {
-            .m = 8,
-            .n = 32,
-            .k = N,
-            .a = X,
-            .a_m = {1, NULL},
-            .a_k = {8, NULL},
-            .b = t3,
-            .b_k = {32, NULL},
-            .b_n = {1, NULL},
-            .c = d_W1,
-            .c_m = {32, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_2_operands operands = {
-            .x0 = W1,
-            .x0_row = 32,
-            .x1 = bar_J,
-            .x1_row = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
-    }
-
-    /* d_W2_ij = (Z1_ni t2_nj | ij) + (1/1000) bar_J W2_ij */
-    {
-        const contraction_f32 product = {
-            .m = 32,
-            .n = 32,
-            .k = N,
-            .a = Z1,
-            .a_m = {1, NULL},
-            .a_k = {32, NULL},
-            .b = t2,
-            .b_k = {32, NULL},
-            .b_n = {1, NULL},
-            .c = d_W2,
-            .c_m = {32, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_2_operands operands = {
-            .x0 = W2,
-            .x0_row = 32,
-            .x1 = bar_J,
-            .x1_row = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
-    }
-
-    /* d_W3_ij = (1/1000) bar_J W3_ij + (Z2_ni t1_jn | ij) */
-    {
-        const contraction_f32 product = {
-            .m = 32,
-            .n = 2,
-            .k = N,
-            .a = Z2,
-            .a_m = {1, NULL},
-            .a_k = {32, NULL},
-            .b = t1,
-            .b_k = {1, NULL},
-            .b_n = {N, NULL},
-            .c = d_W3,
-            .c_m = {2, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_3_operands operands = {
-            .x0 = W3,
-            .x0_row = 2,
-            .x1 = bar_J,
-            .x1_row = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+        const vec_f32 v2 = splat_f32(0.001f);
+        const vec_f32 v3 = splat_f32(bar_J[0]);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= 64; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(d_W3_sum + i);
+            const vec_f32 v1 = load_f32(W3 + i);
+            const vec_f32 v4 = v2 * v3 * v1;
+            const vec_f32 v5 = v4 + v0;
+            store_f32(d_W3 + i, v5);
+        }
+        if (i < 64) {
+            const int64_t rest = 64 - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(d_W3_sum + i, tail);
+            const vec_f32 v1 = load_masked_f32(W3 + i, tail);
+            const vec_f32 v4 = v2 * v3 * v1;
+            const vec_f32 v5 = v4 + v0;
+            store_masked_f32(d_W3 + i, tail, v5);
+        }
     }
 
     return MLP_REGRESSION_OK;
@@ -2024,6 +2176,9 @@ int MLP_REGRESSION_NAME(backward)(
 static int64_t value_and_grad_layout(const mlp_regression_dims *dims, int64_t *slot)
 {
     const int64_t N = dims->N;
+    const brk_batch N_blocks = brk_cut_batch(N, 560, 262144, 16, 32);
+    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
@@ -2033,35 +2188,59 @@ static int64_t value_and_grad_layout(const mlp_regression_dims *dims, int64_t *s
     slot[2] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(32 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[4] = end;
-    end += brk_round_up(32 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[5] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[4] = end;
+    end += brk_round_up(256 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[5] = end;
+    end += brk_round_up(1024 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(2 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(32 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
-    end += brk_round_up(32 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(2 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
-    end += brk_round_up(32 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 32, 8), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 32, 32), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 2, 32), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 32, 2), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(8, 32, N), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(32, 32, N), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(32, 2, N), BRK_CACHE_LINE));
+    end += brk_round_up(32 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
+    end += brk_round_up(32 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[11] = end;
+    end += brk_round_up(256 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[12] = end;
+    end += brk_round_up(1024 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[13] = end;
+    end += brk_round_up(64 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[14] = end;
+    end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[15] = end;
+    end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[16] = end;
+    end += brk_round_up(2 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[17] = end;
+    end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[18] = end;
+    end += brk_round_up(32 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[19] = end;
+    end += brk_round_up(2 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[20] = end;
+    end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[21] = end;
+    end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    int64_t scratch = 0;
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, 32, 8), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, 32, 32), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, 2, 32), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, 32, 2), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(8, 32, N_block), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(32, 32, N_block), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(32, 2, N_block), BRK_CACHE_LINE));
+    slot[22] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t MLP_REGRESSION_NAME(value_and_grad_workspace)(const mlp_regression_dims *dims)
 {
-    int64_t slot[11];
+    int64_t slot[23];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2081,7 +2260,7 @@ int MLP_REGRESSION_NAME(value_and_grad)(
     (void)residuals, (void)workspace;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[11];
+    int64_t slot[23];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2101,16 +2280,31 @@ int MLP_REGRESSION_NAME(value_and_grad)(
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const t3 = (float *)(arena + slot[2]);
-    float *const Z1 = (float *)(arena + slot[3]);
-    float *const Z2 = (float *)(arena + slot[4]);
-    float *const t4_tile = (float *)(arena + slot[7]);
-    float *const t4 = (float *)(arena + slot[5]);
-    float *const t5 = (float *)(arena + slot[6]);
-    float *const t6_tile = (float *)(arena + slot[8]);
-    float *const t6 = (float *)(arena + slot[7]);
-    float *const t7_tile = (float *)(arena + slot[9]);
-    float *const t7 = (float *)(arena + slot[8]);
-    char *const scratch = arena + slot[10];
+    float *const t4_part = (float *)(arena + slot[7]);
+    float *const d_b3_part = (float *)(arena + slot[8]);
+    float *const d_b2_part = (float *)(arena + slot[9]);
+    float *const d_b1_part = (float *)(arena + slot[10]);
+    float *const d_W1_sum_part = (float *)(arena + slot[11]);
+    float *const d_W2_sum_part = (float *)(arena + slot[12]);
+    float *const d_W3_sum_part = (float *)(arena + slot[13]);
+    float *const t4 = (float *)(arena + slot[3]);
+    float *const d_W1_sum = (float *)(arena + slot[4]);
+    float *const d_W2_sum = (float *)(arena + slot[5]);
+    float *const d_W3_sum = (float *)(arena + slot[6]);
+    float *const Z1_block = (float *)(arena + slot[14]);
+    float *const Z2_block = (float *)(arena + slot[15]);
+    float *const t4_part_tile = (float *)(arena + slot[17]);
+    float *const d_b3_part_new = (float *)(arena + slot[19]);
+    float *const t4_part_new = (float *)(arena + slot[18]);
+    float *const t5_block = (float *)(arena + slot[16]);
+    float *const t6_block_tile = (float *)(arena + slot[20]);
+    float *const d_b2_part_new = (float *)(arena + slot[18]);
+    float *const t6_block = (float *)(arena + slot[17]);
+    float *const t7_block_tile = (float *)(arena + slot[21]);
+    float *const d_b1_part_new = (float *)(arena + slot[18]);
+    float *const t7_block = (float *)(arena + slot[20]);
+    char *const scratch = arena + slot[22];
+    const brk_batch N_blocks = brk_cut_batch(N, 560, 262144, 16, 32);
 
     /* t1 = sum(W1_ij²) */
     {
@@ -2169,130 +2363,442 @@ int MLP_REGRESSION_NAME(value_and_grad)(
         t3[0] = sum_lanes_f32(sum);
     }
 
-    /* Z1_ni = tanh((X_nj W1_ji | ni) + b1_i) */
+    /* for blocks of N: t4, d_b3, d_b2, d_b1, d_W1_sum, d_W2_sum, d_W3_sum */
     {
-        const contraction_f32 product = {
-            .m = N,
-            .n = 32,
-            .k = 8,
-            .a = X,
-            .a_m = {8, NULL},
-            .a_k = {1, NULL},
-            .b = W1,
-            .b_k = {32, NULL},
-            .b_n = {1, NULL},
-            .c = Z1,
-            .c_m = {32, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_1_operands operands = {
-            .x0 = b1,
-            .x0_row = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
-    }
+        for (int64_t group = 0; group < N_blocks.groups; ++group) {
+            float *const t4_part_group = t4_part + group * 1;
+            for (int64_t i = 0; i < 1; ++i)
+                t4_part_group[i] = 0.0f;
+            float *const d_b3_part_group = d_b3_part + group * 2;
+            for (int64_t i = 0; i < 2; ++i)
+                d_b3_part_group[i] = 0.0f;
+            float *const d_b2_part_group = d_b2_part + group * 32;
+            for (int64_t i = 0; i < 32; ++i)
+                d_b2_part_group[i] = 0.0f;
+            float *const d_b1_part_group = d_b1_part + group * 32;
+            for (int64_t i = 0; i < 32; ++i)
+                d_b1_part_group[i] = 0.0f;
+            float *const d_W1_sum_part_group = d_W1_sum_part + group * 256;
+            for (int64_t i = 0; i < 256; ++i)
+                d_W1_sum_part_group[i] = 0.0f;
+            float *const d_W2_sum_part_group = d_W2_sum_part + group * 1024;
+            for (int64_t i = 0; i < 1024; ++i)
+                d_W2_sum_part_group[i] = 0.0f;
+            float *const d_W3_sum_part_group = d_W3_sum_part + group * 64;
+            for (int64_t i = 0; i < 64; ++i)
+                d_W3_sum_part_group[i] = 0.0f;
+            const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
+            for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
+                const int64_t N_block = brk_min(N_blocks.rows, last - first);
+                const float *const X_block = X + first * 8;
+                const float *const Y_block = Y + first * 2;
+                /* Z1_block_ni = tanh((X_block_nj W1_ji | ni) + b1_i) */
+                {
+                    const contraction_f32 product = {
+                        .m = N_block,
+                        .n = 32,
+                        .k = 8,
+                        .a = X_block,
+                        .a_m = {8, NULL},
+                        .a_k = {1, NULL},
+                        .b = W1,
+                        .b_k = {32, NULL},
+                        .b_n = {1, NULL},
+                        .c = Z1_block,
+                        .c_m = {32, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    const tile_1_operands operands = {
+                        .x0 = b1,
+                        .x0_row = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+                }
 
-    /* Z2_ni = tanh((Z1_nj W2_ji | ni) + b2_i) */
-    {
-        const contraction_f32 product = {
-            .m = N,
-            .n = 32,
-            .k = 32,
-            .a = Z1,
-            .a_m = {32, NULL},
-            .a_k = {1, NULL},
-            .b = W2,
-            .b_k = {32, NULL},
-            .b_n = {1, NULL},
-            .c = Z2,
-            .c_m = {32, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_1_operands operands = {
-            .x0 = b2,
-            .x0_row = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
-    }
+                /* Z2_block_ni = tanh((Z1_block_nj W2_ji | ni) + b2_i) */
+                {
+                    const contraction_f32 product = {
+                        .m = N_block,
+                        .n = 32,
+                        .k = 32,
+                        .a = Z1_block,
+                        .a_m = {32, NULL},
+                        .a_k = {1, NULL},
+                        .b = W2,
+                        .b_k = {32, NULL},
+                        .b_n = {1, NULL},
+                        .c = Z2_block,
+                        .c_m = {32, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    const tile_1_operands operands = {
+                        .x0 = b2,
+                        .x0_row = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+                }
 
-    /* t4 = sum((tanh((Z2_nj W3_ji | ni) + b3_i) - Y_ni)²)
-       t5_ni = (1 / N) (tanh((Z2_nj W3_ji | ni) + b3_i) - Y_ni) (1 - tanh((Z2_nj W3_ji | ni) + b3_i)²)
-       d_b3_i = sum(t5_ni) */
-    {
-        const contraction_f32 product = {
-            .m = N,
-            .n = 2,
-            .k = 32,
-            .a = Z2,
-            .a_m = {32, NULL},
-            .a_k = {1, NULL},
-            .b = W3,
-            .b_k = {2, NULL},
-            .b_n = {1, NULL},
-            .c = t4_tile,
-            .c_m = {2, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
+                /* t4_part = sum((tanh((Z2_block_nj W3_ji | ni) + b3_i) - Y_block_ni)²)
+                   t5_block_ni = (1 / N) (tanh((Z2_block_nj W3_ji | ni) + b3_i) - Y_block_ni) (1 - tanh((Z2_block_nj W3_ji | ni) + b3_i)²)
+                   d_b3_part_i = sum(t5_block_ni) */
+                {
+                    const contraction_f32 product = {
+                        .m = N_block,
+                        .n = 2,
+                        .k = 32,
+                        .a = Z2_block,
+                        .a_m = {32, NULL},
+                        .a_k = {1, NULL},
+                        .b = W3,
+                        .b_k = {2, NULL},
+                        .b_n = {1, NULL},
+                        .c = t4_part_tile,
+                        .c_m = {2, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
 
-    for (int64_t i = 0; i < 2; ++i)
-        d_b3[i] = 0.0f;
+                for (int64_t i = 0; i < 2; ++i)
+                    d_b3_part_new[i] = 0.0f;
 
-    {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i = 0; i < N; ++i) {
-            float *const t4_tile_row = t4_tile + i * 2;
-            const float *const Y_row = Y + i * 2;
-            float *const t5_row = t5 + i * 2;
-            const vec_f32 v8 = splat_f32(1.0f);
-            const vec_f32 v10 = splat_f32((float)N);
-            const vec_f32 v11 = 1 / v10;
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t j = 0;
-            for (; j + WIDTH_f32 <= 2; j += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t4_tile_row + j);
-                const vec_f32 v1 = load_f32(b3 + j);
-                const vec_f32 v2 = v0 + v1;
-                const vec_f32 v3 = vtanh_f32(v2);
-                const vec_f32 v4 = load_f32(Y_row + j);
-                const vec_f32 v5 = v3 - v4;
-                const vec_f32 v6 = v5 * v5;
-                const vec_f32 v7 = v3 * v3;
-                const vec_f32 v9 = v8 - v7;
-                const vec_f32 v12 = v11 * v5 * v9;
-                const vec_f32 held = load_f32(d_b3 + j);
-                sum = sum + v6;
-                store_f32(t5_row + j, v12);
-                store_f32(d_b3 + j, held + v12);
+                {
+                    vec_f32 whole_sum = splat_f32(0.0f);
+                    for (int64_t i = 0; i < N_block; ++i) {
+                        float *const t4_part_tile_row = t4_part_tile + i * 2;
+                        const float *const Y_block_row = Y_block + i * 2;
+                        float *const t5_block_row = t5_block + i * 2;
+                        const vec_f32 v8 = splat_f32(1.0f);
+                        const vec_f32 v10 = splat_f32((float)N);
+                        const vec_f32 v11 = 1 / v10;
+                        vec_f32 sum = splat_f32(0.0f);
+                        int64_t j = 0;
+                        for (; j + WIDTH_f32 <= 2; j += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(t4_part_tile_row + j);
+                            const vec_f32 v1 = load_f32(b3 + j);
+                            const vec_f32 v2 = v0 + v1;
+                            const vec_f32 v3 = vtanh_f32(v2);
+                            const vec_f32 v4 = load_f32(Y_block_row + j);
+                            const vec_f32 v5 = v3 - v4;
+                            const vec_f32 v6 = v5 * v5;
+                            const vec_f32 v7 = v3 * v3;
+                            const vec_f32 v9 = v8 - v7;
+                            const vec_f32 v12 = v11 * v5 * v9;
+                            const vec_f32 held = load_f32(d_b3_part_new + j);
+                            sum = sum + v6;
+                            store_f32(t5_block_row + j, v12);
+                            store_f32(d_b3_part_new + j, held + v12);
+                        }
+                        if (j < 2) {
+                            const int64_t rest = 2 - j;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(t4_part_tile_row + j, tail);
+                            const vec_f32 v1 = load_masked_f32(b3 + j, tail);
+                            const vec_f32 v2 = v0 + v1;
+                            const vec_f32 v3 = vtanh_f32(v2);
+                            const vec_f32 v4 = load_masked_f32(Y_block_row + j, tail);
+                            const vec_f32 v5 = v3 - v4;
+                            const vec_f32 v6 = v5 * v5;
+                            const vec_f32 v7 = v3 * v3;
+                            const vec_f32 v9 = v8 - v7;
+                            const vec_f32 v12 = v11 * v5 * v9;
+                            const vec_f32 held = load_masked_f32(d_b3_part_new + j, tail);
+                            sum = sum + keep_first_f32(v6, rest, 0.0f);
+                            store_masked_f32(t5_block_row + j, tail, v12);
+                            store_masked_f32(d_b3_part_new + j, tail, held + v12);
+                        }
+                        whole_sum = whole_sum + sum;
+                    }
+                    t4_part_new[0] = sum_lanes_f32(whole_sum);
+                }
+
+                {
+                    const float v0 = t4_part_new[0];
+                    t4_part_group[0] = t4_part_group[0] + v0;
+                }
+
+                {
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= 2; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(d_b3_part_new + i);
+                        const vec_f32 held = load_f32(d_b3_part_group + i);
+                        store_f32(d_b3_part_group + i, held + v0);
+                    }
+                    if (i < 2) {
+                        const int64_t rest = 2 - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(d_b3_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(d_b3_part_group + i, tail);
+                        store_masked_f32(d_b3_part_group + i, tail, held + v0);
+                    }
+                }
+
+                /* t6_block_ni = (1 - Z2_block_ni²) (t5_block_nj W3_ij | ni); d_b2_part_i = sum(t6_block_ni) */
+                {
+                    const contraction_f32 product = {
+                        .m = N_block,
+                        .n = 32,
+                        .k = 2,
+                        .a = t5_block,
+                        .a_m = {2, NULL},
+                        .a_k = {1, NULL},
+                        .b = W3,
+                        .b_k = {1, NULL},
+                        .b_n = {2, NULL},
+                        .c = t6_block_tile,
+                        .c_m = {32, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                for (int64_t i = 0; i < 32; ++i)
+                    d_b2_part_new[i] = 0.0f;
+
+                for (int64_t i = 0; i < N_block; ++i) {
+                    float *const t6_block_tile_row = t6_block_tile + i * 32;
+                    float *const Z2_block_row = Z2_block + i * 32;
+                    float *const t6_block_row = t6_block + i * 32;
+                    const vec_f32 v3 = splat_f32(1.0f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t6_block_tile_row + j);
+                        const vec_f32 v1 = load_f32(Z2_block_row + j);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_f32(d_b2_part_new + j);
+                        store_f32(t6_block_row + j, v5);
+                        store_f32(d_b2_part_new + j, held + v5);
+                    }
+                    if (j < 32) {
+                        const int64_t rest = 32 - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t6_block_tile_row + j, tail);
+                        const vec_f32 v1 = load_masked_f32(Z2_block_row + j, tail);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_masked_f32(d_b2_part_new + j, tail);
+                        store_masked_f32(t6_block_row + j, tail, v5);
+                        store_masked_f32(d_b2_part_new + j, tail, held + v5);
+                    }
+                }
+
+                {
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= 32; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(d_b2_part_new + i);
+                        const vec_f32 held = load_f32(d_b2_part_group + i);
+                        store_f32(d_b2_part_group + i, held + v0);
+                    }
+                    if (i < 32) {
+                        const int64_t rest = 32 - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(d_b2_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(d_b2_part_group + i, tail);
+                        store_masked_f32(d_b2_part_group + i, tail, held + v0);
+                    }
+                }
+
+                /* t7_block_ni = (1 - Z1_block_ni²) (t6_block_nj W2_ij | ni); d_b1_part_i = sum(t7_block_ni) */
+                {
+                    const contraction_f32 product = {
+                        .m = N_block,
+                        .n = 32,
+                        .k = 32,
+                        .a = t6_block,
+                        .a_m = {32, NULL},
+                        .a_k = {1, NULL},
+                        .b = W2,
+                        .b_k = {1, NULL},
+                        .b_n = {32, NULL},
+                        .c = t7_block_tile,
+                        .c_m = {32, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                for (int64_t i = 0; i < 32; ++i)
+                    d_b1_part_new[i] = 0.0f;
+
+                for (int64_t i = 0; i < N_block; ++i) {
+                    float *const t7_block_tile_row = t7_block_tile + i * 32;
+                    float *const Z1_block_row = Z1_block + i * 32;
+                    float *const t7_block_row = t7_block + i * 32;
+                    const vec_f32 v3 = splat_f32(1.0f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t7_block_tile_row + j);
+                        const vec_f32 v1 = load_f32(Z1_block_row + j);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_f32(d_b1_part_new + j);
+                        store_f32(t7_block_row + j, v5);
+                        store_f32(d_b1_part_new + j, held + v5);
+                    }
+                    if (j < 32) {
+                        const int64_t rest = 32 - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t7_block_tile_row + j, tail);
+                        const vec_f32 v1 = load_masked_f32(Z1_block_row + j, tail);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_masked_f32(d_b1_part_new + j, tail);
+                        store_masked_f32(t7_block_row + j, tail, v5);
+                        store_masked_f32(d_b1_part_new + j, tail, held + v5);
+                    }
+                }
+
+                {
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= 32; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(d_b1_part_new + i);
+                        const vec_f32 held = load_f32(d_b1_part_group + i);
+                        store_f32(d_b1_part_group + i, held + v0);
+                    }
+                    if (i < 32) {
+                        const int64_t rest = 32 - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(d_b1_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(d_b1_part_group + i, tail);
+                        store_masked_f32(d_b1_part_group + i, tail, held + v0);
+                    }
+                }
+
+                /* d_W1_sum_part_ij = (X_block_ni t7_block_nj | ij) */
+                {
+                    const contraction_f32 product = {
+                        .m = 8,
+                        .n = 32,
+                        .k = N_block,
+                        .a = X_block,
+                        .a_m = {1, NULL},
+                        .a_k = {8, NULL},
+                        .b = t7_block,
+                        .b_k = {32, NULL},
+                        .b_n = {1, NULL},
+                        .c = d_W1_sum_part_group,
+                        .c_m = {32, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 1,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                /* d_W2_sum_part_ij = (Z1_block_ni t6_block_nj | ij) */
+                {
+                    const contraction_f32 product = {
+                        .m = 32,
+                        .n = 32,
+                        .k = N_block,
+                        .a = Z1_block,
+                        .a_m = {1, NULL},
+                        .a_k = {32, NULL},
+                        .b = t6_block,
+                        .b_k = {32, NULL},
+                        .b_n = {1, NULL},
+                        .c = d_W2_sum_part_group,
+                        .c_m = {32, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 1,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                /* d_W3_sum_part_ij = (Z2_block_ni t5_block_nj | ij) */
+                {
+                    const contraction_f32 product = {
+                        .m = 32,
+                        .n = 2,
+                        .k = N_block,
+                        .a = Z2_block,
+                        .a_m = {1, NULL},
+                        .a_k = {32, NULL},
+                        .b = t5_block,
+                        .b_k = {2, NULL},
+                        .b_n = {1, NULL},
+                        .c = d_W3_sum_part_group,
+                        .c_m = {2, NULL},
+                        .c_n = {1, NULL},
+                        .alpha = 1.0f,
+                        .accumulate = 1,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
             }
-            if (j < 2) {
-                const int64_t rest = 2 - j;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t4_tile_row + j, tail);
-                const vec_f32 v1 = load_masked_f32(b3 + j, tail);
-                const vec_f32 v2 = v0 + v1;
-                const vec_f32 v3 = vtanh_f32(v2);
-                const vec_f32 v4 = load_masked_f32(Y_row + j, tail);
-                const vec_f32 v5 = v3 - v4;
-                const vec_f32 v6 = v5 * v5;
-                const vec_f32 v7 = v3 * v3;
-                const vec_f32 v9 = v8 - v7;
-                const vec_f32 v12 = v11 * v5 * v9;
-                const vec_f32 held = load_masked_f32(d_b3 + j, tail);
-                sum = sum + keep_first_f32(v6, rest, 0.0f);
-                store_masked_f32(t5_row + j, tail, v12);
-                store_masked_f32(d_b3 + j, tail, held + v12);
-            }
-            whole_sum = whole_sum + sum;
         }
-        t4[0] = sum_lanes_f32(whole_sum);
+    }
+
+    {
+        for (int64_t i = 0; i < 1; ++i)
+            t4[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 1; ++i)
+                t4[i] = t4[i] + t4_part[group * 1 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < 2; ++i)
+            d_b3[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 2; ++i)
+                d_b3[i] = d_b3[i] + d_b3_part[group * 2 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < 32; ++i)
+            d_b2[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 32; ++i)
+                d_b2[i] = d_b2[i] + d_b2_part[group * 32 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < 32; ++i)
+            d_b1[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 32; ++i)
+                d_b1[i] = d_b1[i] + d_b1_part[group * 32 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < 256; ++i)
+            d_W1_sum[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 256; ++i)
+                d_W1_sum[i] = d_W1_sum[i] + d_W1_sum_part[group * 256 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < 1024; ++i)
+            d_W2_sum[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 1024; ++i)
+                d_W2_sum[i] = d_W2_sum[i] + d_W2_sum_part[group * 1024 + i];
+    }
+
+    {
+        for (int64_t i = 0; i < 64; ++i)
+            d_W3_sum[i] = 0.0f;
+        for (int64_t group = 0; group < N_blocks.groups; ++group)
+            for (int64_t i = 0; i < 64; ++i)
+                d_W3_sum[i] = d_W3_sum[i] + d_W3_sum_part[group * 64 + i];
     }
 
     /* J = (1/2) t4 / N + (1/2000) t1 + (1/2000) t2 + (1/2000) t3 */
@@ -2313,187 +2819,70 @@ int MLP_REGRESSION_NAME(value_and_grad)(
         J[0] = v12;
     }
 
-    /* t6_ni = (1 - Z2_ni²) (t5_nj W3_ij | ni); d_b2_i = sum(t6_ni) */
+    /* d_W1_ij = d_W1_sum_ij + (1/1000) W1_ij */
     {
-        const contraction_f32 product = {
-            .m = N,
-            .n = 32,
-            .k = 2,
-            .a = t5,
-            .a_m = {2, NULL},
-            .a_k = {1, NULL},
-            .b = W3,
-            .b_k = {1, NULL},
-            .b_n = {2, NULL},
-            .c = t6_tile,
-            .c_m = {32, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
-
-    for (int64_t i = 0; i < 32; ++i)
-        d_b2[i] = 0.0f;
-
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t6_tile_row = t6_tile + i * 32;
-        float *const Z2_row = Z2 + i * 32;
-        float *const t6_row = t6 + i * 32;
-        const vec_f32 v3 = splat_f32(1.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t6_tile_row + j);
-            const vec_f32 v1 = load_f32(Z2_row + j);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v5 = v4 * v0;
-            const vec_f32 held = load_f32(d_b2 + j);
-            store_f32(t6_row + j, v5);
-            store_f32(d_b2 + j, held + v5);
+        const vec_f32 v2 = splat_f32(0.001f);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= 256; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(d_W1_sum + i);
+            const vec_f32 v1 = load_f32(W1 + i);
+            const vec_f32 v3 = v2 * v1;
+            const vec_f32 v4 = v0 + v3;
+            store_f32(d_W1 + i, v4);
         }
-        if (j < 32) {
-            const int64_t rest = 32 - j;
+        if (i < 256) {
+            const int64_t rest = 256 - i;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t6_tile_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(Z2_row + j, tail);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v5 = v4 * v0;
-            const vec_f32 held = load_masked_f32(d_b2 + j, tail);
-            store_masked_f32(t6_row + j, tail, v5);
-            store_masked_f32(d_b2 + j, tail, held + v5);
+            const vec_f32 v0 = load_masked_f32(d_W1_sum + i, tail);
+            const vec_f32 v1 = load_masked_f32(W1 + i, tail);
+            const vec_f32 v3 = v2 * v1;
+            const vec_f32 v4 = v0 + v3;
+            store_masked_f32(d_W1 + i, tail, v4);
         }
     }
 
-    /* t7_ni = (1 - Z1_ni²) (t6_nj W2_ij | ni); d_b1_i = sum(t7_ni) */
+    /* d_W2_ij = d_W2_sum_ij + (1/1000) W2_ij */
     {
-        const contraction_f32 product = {
-            .m = N,
-            .n = 32,
-            .k = 32,
-            .a = t6,
-            .a_m = {32, NULL},
-            .a_k = {1, NULL},
-            .b = W2,
-            .b_k = {1, NULL},
-            .b_n = {32, NULL},
-            .c = t7_tile,
-            .c_m = {32, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
-
-    for (int64_t i = 0; i < 32; ++i)
-        d_b1[i] = 0.0f;
-
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t7_tile_row = t7_tile + i * 32;
-        float *const Z1_row = Z1 + i * 32;
-        float *const t7_row = t7 + i * 32;
-        const vec_f32 v3 = splat_f32(1.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t7_tile_row + j);
-            const vec_f32 v1 = load_f32(Z1_row + j);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v5 = v4 * v0;
-            const vec_f32 held = load_f32(d_b1 + j);
-            store_f32(t7_row + j, v5);
-            store_f32(d_b1 + j, held + v5);
+        const vec_f32 v2 = splat_f32(0.001f);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= 1024; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(d_W2_sum + i);
+            const vec_f32 v1 = load_f32(W2 + i);
+            const vec_f32 v3 = v2 * v1;
+            const vec_f32 v4 = v0 + v3;
+            store_f32(d_W2 + i, v4);
         }
-        if (j < 32) {
-            const int64_t rest = 32 - j;
+        if (i < 1024) {
+            const int64_t rest = 1024 - i;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t7_tile_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(Z1_row + j, tail);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v5 = v4 * v0;
-            const vec_f32 held = load_masked_f32(d_b1 + j, tail);
-            store_masked_f32(t7_row + j, tail, v5);
-            store_masked_f32(d_b1 + j, tail, held + v5);
+            const vec_f32 v0 = load_masked_f32(d_W2_sum + i, tail);
+            const vec_f32 v1 = load_masked_f32(W2 + i, tail);
+            const vec_f32 v3 = v2 * v1;
+            const vec_f32 v4 = v0 + v3;
+            store_masked_f32(d_W2 + i, tail, v4);
         }
     }
 
-    /* d_W1_ij = (X_ni t7_nj | ij) + (1/1000) W1_ij */
+    /* d_W3_ij = d_W3_sum_ij + (1/1000) W3_ij */
     {
-        const contraction_f32 product = {
-            .m = 8,
-            .n = 32,
-            .k = N,
-            .a = X,
-            .a_m = {1, NULL},
-            .a_k = {8, NULL},
-            .b = t7,
-            .b_k = {32, NULL},
-            .b_n = {1, NULL},
-            .c = d_W1,
-            .c_m = {32, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_4_operands operands = {
-            .x0 = W1,
-            .x0_row = 32,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
-    }
-
-    /* d_W2_ij = (Z1_ni t6_nj | ij) + (1/1000) W2_ij */
-    {
-        const contraction_f32 product = {
-            .m = 32,
-            .n = 32,
-            .k = N,
-            .a = Z1,
-            .a_m = {1, NULL},
-            .a_k = {32, NULL},
-            .b = t6,
-            .b_k = {32, NULL},
-            .b_n = {1, NULL},
-            .c = d_W2,
-            .c_m = {32, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_4_operands operands = {
-            .x0 = W2,
-            .x0_row = 32,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
-    }
-
-    /* d_W3_ij = (Z2_ni t5_nj | ij) + (1/1000) W3_ij */
-    {
-        const contraction_f32 product = {
-            .m = 32,
-            .n = 2,
-            .k = N,
-            .a = Z2,
-            .a_m = {1, NULL},
-            .a_k = {32, NULL},
-            .b = t5,
-            .b_k = {2, NULL},
-            .b_n = {1, NULL},
-            .c = d_W3,
-            .c_m = {2, NULL},
-            .c_n = {1, NULL},
-            .alpha = 1.0f,
-            .accumulate = 0,
-        };
-        const tile_4_operands operands = {
-            .x0 = W3,
-            .x0_row = 2,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+        const vec_f32 v2 = splat_f32(0.001f);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= 64; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(d_W3_sum + i);
+            const vec_f32 v1 = load_f32(W3 + i);
+            const vec_f32 v3 = v2 * v1;
+            const vec_f32 v4 = v0 + v3;
+            store_f32(d_W3 + i, v4);
+        }
+        if (i < 64) {
+            const int64_t rest = 64 - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(d_W3_sum + i, tail);
+            const vec_f32 v1 = load_masked_f32(W3 + i, tail);
+            const vec_f32 v3 = v2 * v1;
+            const vec_f32 v4 = v0 + v3;
+            store_masked_f32(d_W3 + i, tail, v4);
+        }
     }
 
     return MLP_REGRESSION_OK;

@@ -827,11 +827,11 @@ _COUNTS = {
     ),
     "backward": lambda L=0, N=0: (
         5132 * N + 2693,
-        1224 * N + 15384,
+        304 * N + 26136,
     ),
     "value_and_grad": lambda L=0, N=0: (
         7956 * N + 5385,
-        1760 * N + 26420,
+        40 * N + 32820,
     ),
 }
 
@@ -945,7 +945,7 @@ SIGNATURE = {
                 "b3": {"shape": ("2",), "dtype": "float32"},
             },
             "flops": "5132 * N + 2693",
-            "bytes": "1224 * N + 15384",
+            "bytes": "304 * N + 26136",
             "split": None,
         },
         "value_and_grad": {
@@ -960,7 +960,7 @@ SIGNATURE = {
                 "b3": {"shape": ("2",), "dtype": "float32"},
             },
             "flops": "7956 * N + 5385",
-            "bytes": "1760 * N + 26420",
+            "bytes": "40 * N + 32820",
             "split": None,
         },
     },
