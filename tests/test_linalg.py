@@ -73,7 +73,7 @@ def expected(A: Array, E: Array, S: Array, B: Array, y: Array, P: Array) -> dict
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("n", [0, 1, 2, 3, 8, 15, 16, 17, 31, 33, 64, 65, 130])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 8, 15, 16, 17, 31, 33, 65, 130, 260])
 def test_values_at_every_size(backend: str, n: int) -> None:
     given = matrices(n, m=1 + n % 5)
     found = module(backend).evaluate(**given)._asdict()

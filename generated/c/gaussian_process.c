@@ -1138,12 +1138,16 @@ BRK_NOINLINE int lapack_cholesky_f32(const void *given, int64_t n, float *l)
     return info == 0;
 }
 
-enum { LEAF_f32 = 16 }; /* triangles of so many rows are solved without a product */
+enum {
+    LEAF_f32 = 16, /* triangles of so many rows are solved without a product */
+    LU_LEAF_f32 = 8 /* columns that are eliminated one by one */
+};
 
 /* Bytes of workspace for products of matrices with at most so many rows and columns. */
 BRK_INLINE int64_t matrix_bytes_f32(int64_t size)
 {
     int64_t bytes = contract_packed_bytes_f32(brk_min(size, MC_f32), brk_min(size, NC_f32), brk_min(size, KC_f32));
+    bytes = brk_max(bytes, size * LU_LEAF_f32 * (int64_t)sizeof(float));
     bytes = brk_max(bytes, contract_small_bytes_f32(size));
     return brk_round_up(brk_max(bytes, contract_vector_bytes_f32(size)), BRK_CACHE_LINE);
 }
@@ -1269,10 +1273,10 @@ BRK_NOINLINE void inverse_lower_f32(
     triangle_f32(0, unit, rest, half, t + half * (t_row + 1), t_row, 1, below, x_row, workspace);
 }
 
-enum { LU_LEAF_f32 = 8 }; /* columns that are eliminated one by one */
+enum { LU_TALL_f32 = 256 }; /* rows from which on columns are eliminated in a panel */
 
 /* The columns of a tall matrix of at most LU_LEAF columns. A column of zeros is passed over; NaN is chosen before any number. */
-BRK_NOINLINE void lu_leaf_f32(int64_t rows, int64_t columns, float *a, int64_t a_row, float *exchange)
+BRK_INLINE void lu_eliminate_f32(int64_t rows, int64_t columns, float *a, int64_t a_row, float *exchange)
 {
     for (int64_t p = 0; p < columns; ++p) {
         int64_t pivot = p;
@@ -1315,12 +1319,29 @@ BRK_NOINLINE void lu_leaf_f32(int64_t rows, int64_t columns, float *a, int64_t a
     }
 }
 
+/* The same; in a tall matrix, whose rows may all fall on the same lines of a cache, the columns are copied to a panel and back. */
+BRK_NOINLINE void lu_leaf_f32(
+    int64_t rows, int64_t columns, float *a, int64_t a_row, float *exchange, float *panel)
+{
+    if (rows < LU_TALL_f32 || columns < LU_LEAF_f32) {
+        lu_eliminate_f32(rows, columns, a, a_row, exchange);
+        return;
+    }
+    for (int64_t i = 0; i < rows; ++i)
+        for (int j = 0; j < LU_LEAF_f32; ++j)
+            panel[i * LU_LEAF_f32 + j] = a[i * a_row + j];
+    lu_eliminate_f32(rows, LU_LEAF_f32, panel, LU_LEAF_f32, exchange);
+    for (int64_t i = 0; i < rows; ++i)
+        for (int j = 0; j < LU_LEAF_f32; ++j)
+            a[i * a_row + j] = panel[i * LU_LEAF_f32 + j];
+}
+
 /* A matrix of rows >= columns in place. */
 BRK_NOINLINE void lu_columns_f32(
     int64_t rows, int64_t columns, float *a, int64_t a_row, float *exchange, void *workspace)
 {
     if (columns <= LU_LEAF_f32) {
-        lu_leaf_f32(rows, columns, a, a_row, exchange);
+        lu_leaf_f32(rows, columns, a, a_row, exchange, workspace);
         return;
     }
     const int64_t half = brk_round_up(columns / 2, LU_LEAF_f32), rest = columns - half;
