@@ -776,12 +776,6 @@ class ScipyProblem(_Mapping):
         self._evaluate(x)
         return self._slope.copy()
 
-    def _second(self, function, **more):
-        """A bound call of a function of second derivatives, made once."""
-        if function not in self._bound:
-            self._bound[function] = function.bind(**self._given, **more)
-        return self._bound[function]()
-
     @property
     def hess(self):
         """``hess(x)``, where the source asks for every block of second derivatives by these names."""
@@ -793,22 +787,6 @@ class ScipyProblem(_Mapping):
             raise AttributeError(f"no second derivatives by {names}; ask for them: hessian J wrt {names}")
         return self._hessian
 
-    def _hessian(self, x):
-        self._move(x)
-        result = np.empty((self._ends[-1], self._ends[-1]))
-        starts = [0, *self._ends]
-        for i, first in enumerate(self.names):
-            for j, second in enumerate(self.names[i:], i):
-                turned = (first, second) not in _SECOND
-                function, field = _SECOND[(second, first) if turned else (first, second)]
-                block = self._second(function, dense=True)
-                block = block if field is None else getattr(block, field)
-                rows, columns = self._arrays[first].size, self._arrays[second].size
-                block = np.reshape(block, (columns, rows)).T if turned else np.reshape(block, (rows, columns))
-                result[starts[i] : starts[i + 1], starts[j] : starts[j + 1]] = block
-                result[starts[j] : starts[j + 1], starts[i] : starts[i + 1]] = block.T
-        return result
-
     @property
     def hessp(self):
         """``hessp(x, p)``, where the source asks for it by the one name that varies."""
@@ -816,16 +794,6 @@ class ScipyProblem(_Mapping):
             what = "one name varies" if len(self.names) > 1 else f"the source says: hvp J wrt {self.names[0]}"
             raise AttributeError(f"there are products with the Hessian where {what}")
         return self._product
-
-    def _product(self, x, p):
-        self._move(x)
-        (name,) = self.names
-        function, direction = _PRODUCTS[name]
-        if direction not in self._bound:
-            self._bound[direction] = np.empty_like(self._arrays[name])
-        self._bound[direction][...] = np.reshape(p, self._arrays[name].shape)
-        result = self._second(function, **{direction: self._bound[direction]})
-        return np.array(result, np.float64).ravel()
 
 
 def scipy(*names, **arrays):
@@ -849,10 +817,8 @@ def scipy(*names, **arrays):
 
 _ARGUMENTS = ("X", "y", "l", "s", "e")
 _VARYING = ("l", "s", "e")
-_SECOND = {
-}
-_PRODUCTS = {
-}
+_SECOND = {}
+_PRODUCTS = {}
 
 
 _COUNTS = {
