@@ -93,6 +93,25 @@ def test_a_single_change_that_mends_a_step_is_named(step: str, mend: tuple[str, 
         assert found.mend.span is not None and found.mend.span.text == place
 
 
+UNREAD = {
+    # a step that cannot be read as it stands, and what mends it
+    "A^T @ a = A @ a": "transpose A",
+    "d(a · (A @ x)) = (A @ a) · dx": "transpose A",
+    "A @ x = A^T @ x": "leave out the transposition of A",
+    "A @ x = A @ a": "write x for a",
+    "T_231 ·_1 a = T_123 ·_1 a": None,
+    "A @ x = A @ y": "write x for y",
+}
+
+
+@pytest.mark.parametrize(("step", "advice"), UNREAD.items(), ids=list(UNREAD))
+def test_what_cannot_be_read_may_be_mended(step: str, advice: str | None) -> None:
+    found = refuted(step)
+    assert found.verdict == "rejected" or advice is None
+    assert (found.mend.advice if found.mend is not None else None) == advice
+    assert advice is None or (found.reason.endswith(f"; {advice}") and advice in found.diagnostics[0].render())
+
+
 def test_terms_of_one_side_are_underlined_where_they_stand() -> None:
     found = refuted("A @ (x + b) = A @ x + a - S @ a")
     assert [(term.side, term.span.text if term.span else None) for term in found.terms] == [

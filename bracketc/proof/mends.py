@@ -85,6 +85,26 @@ def mend(claim: Claim, left: Node, right: Node, program: Program, number: int | 
     return None
 
 
+def mend_unread(claim: Claim, program: Program) -> Mend | None:
+    """The single transposition, position or name with which a right side that cannot be read is the left one."""
+    pairing = claim.pairing
+    if pairing is None or pairing.left.uses or pairing.right.uses or pairing.again(pairing.right.expr, True) is not None:
+        return None
+    left = pairing.again(pairing.left.expr, False)
+    if left is None:
+        return None
+    try:
+        (left,) = expand_derivatives(Roots((left,))).nodes
+        drawn = [affordable_sizes(program, np.random.default_rng(k), (left, left)) for k in range(POINTS)]
+        points = [_Point(sizes, k) for k, sizes in enumerate(drawn) if sizes is not None]
+        wanted = [point.value(left) for point in points]
+    except (BracketError, ValueError, IndexError, np.linalg.LinAlgError):
+        return None
+    if not wanted or not all(np.all(np.isfinite(side)) and np.any(side) for side in wanted):
+        return None
+    return _of_edits(claim, pairing.right.expr, True, points, wanted, None, _names(claim, program), left)
+
+
 def of_numbers(sides: Sequence[tuple[Array, Array]]) -> Mend | None:
     """A sign, a factor or a transposition of a whole side."""
     if all(np.any(right) for _, right in sides):

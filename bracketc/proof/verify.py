@@ -22,7 +22,7 @@ from bracketc.ir.rewrite import Roots, substitute, tensors, topological
 from bracketc.lang.proofs import Block, Claim, Derivations
 from bracketc.proof.counterexamples import Counterexample, Term, only_one_side, refutation, summary
 from bracketc.proof.expand import expand
-from bracketc.proof.mends import Mend, mend
+from bracketc.proof.mends import Mend, mend, mend_unread
 from bracketc.proof.moves import Move, move
 from bracketc.proof.trial import Point, precise_trial, trial
 from bracketc.simplify import simplify
@@ -87,7 +87,12 @@ def judge(claim: Claim, program: Program, advise: bool = True) -> Judgement:
     """The verdict on one step; with ``advise`` a refuted one says what would mend it, if a single change does."""
     if claim.left is None or claim.right is None:
         reason = claim.problems[0].message if claim.problems else "it cannot be read"
-        return Judgement(claim, "rejected", reason, None, claim.problems)
+        change = mend_unread(claim, program) if advise else None
+        if change is None:
+            return Judgement(claim, "rejected", reason, None, claim.problems)
+        first, *others = claim.problems
+        noted = replace(first, notes=(*first.notes, (f"with this the step holds: {change.advice}", change.span)))
+        return Judgement(claim, "rejected", f"{reason}; {change.advice}", None, (noted, *others), mend=change)
     if claim.kind == "definition":
         return Judgement(claim, "proved", "definition")
     if claim.cases:
