@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -61,6 +64,16 @@ def test_the_page_shows_formulas_graphs_plan_and_check() -> None:
 
 def test_the_same_source_gives_the_same_page() -> None:
     assert page_of(REGRESSION) == page_of(REGRESSION)
+
+
+def test_the_page_does_not_depend_on_the_hash_seed() -> None:
+    command = [sys.executable, "-m", "bracketc", "derive", "models/classifier.brk", "--steps", "--format", "html"]
+    pages = []
+    for seed in ("0", "1"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        pages.append(done.stdout)
+    assert pages[0] == pages[1] and "✓ proved" in pages[0]
 
 
 def test_no_folder_of_the_file_is_in_the_page() -> None:
