@@ -292,6 +292,18 @@ PROGRAMS = {
     "kinks": "dim N\nparam x : N\ninput y : N\nJ = sum(max(x, y)) + sum(relu(x)) + sum(abs(x))\n",
     "stop": "dim N\nparam x : N\nJ = stop(x) · exp(x)\n",
     "scalars": "param x : scalar\na = sin(x)\nb = a**3\nJ = exp(b) + a\n",
+    "a weight for every step": "dim T, N\nparam u : T\ninput a : N\n"
+    "Z[0] = a\nZ[t] = u[t] tanh(Z[t-1]) for t = 1..T\nJ = norm2(Z[T])\n",
+    "an input of every step": "dim T, N\nparam X : T, N\ninput a : N\n"
+    "Z[0] = a\nZ[t] = tanh(Z[t-1]) + X[t] for t = 1..T\nJ = norm2(Z[T])\n",
+    "a recurrence of scalars": "dim T\nparam w : scalar\ninput x : T\n"
+    "z[0] = 0\nz[t] = w z[t-1] + x[t] for t = 1..T\nJ = z[T]**2\n",
+    "two recurrences": "dim T, N\nparam W : N, N\nparam V : N, N\ninput a : N\ninput X : T, N\nA[0] = a\nB[0] = a\n"
+    "A[t] = tanh(W @ A[t-1] + X[t]) for t = 1..T\nB[t] = tanh(V @ B[t-1] + A[t]) for t = 1..T\n"
+    "J = 0.5 norm2(B[T]) + 0.5 sum[t=1..T](norm2(A[t]))\n",
+    "local names twice": "dim N\nparam x : N\na = sum(h) where h = exp(x)\nb = sum(h) where h = sin(x)\nJ = a b\n",
+    "attention": "dim N, D\nparam Q : N, D\nparam K : N, D\nparam V : N, D\n"
+    "A = softmax^1((1/sqrt(D)) Q @ K^T)\nJ = 0.5 norm2(A @ V)\n",
     "stack": "dim N\nparam x : N\nparam y : N\nS = stack(x, y)\nJ = norm2(S) + S[1,1]\n",
 }
 
@@ -314,6 +326,16 @@ def test_steps_near_the_end_have_conclusions_of_their_own() -> None:
         "⟹ ∇[Z[T-1]](J)",
         "⟹ ∇[Z[t]](J)",
     ]
+
+
+def test_a_step_inside_the_range_is_not_supported() -> None:
+    with pytest.raises(UnsupportedError, match="a step inside its range"):
+        presented(PROGRAMS["backwards"] + "F = J + norm2(Z[T])\n", "F")
+
+
+def test_a_gradient_by_slices_is_concluded_slice_by_slice() -> None:
+    block = derivation_block(presented(PROGRAMS["an input of every step"], "J"))
+    assert "∇[X](J)![t] = g[t]" in block
 
 
 def test_a_product_of_entries_has_no_formula() -> None:

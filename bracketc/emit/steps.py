@@ -259,7 +259,8 @@ class _Writer:
 
     def _heading(self, heading: Heading) -> str:
         if heading.kind in ("gradient", "jacobian"):
-            return self.notation.derivative(heading.kind, heading.of, [heading.wrt])
+            text = self.notation.derivative(heading.kind, heading.of, [heading.wrt])
+            return self.notation.index(Text(text), [heading.entry]).text if heading.entry else text
         of, wrt = (self.notation.name(name).text for name in (heading.of, heading.wrt or heading.of))
         if self.style == "latex":
             return rf"\mathrm{{d}}{of}" if heading.kind == "differential" else rf"\mathrm{{d}}_{{{wrt}}}{of}"

@@ -101,7 +101,12 @@ def _read(layered: Layered, target: str, wrt: Sequence[str], names: Names, scala
     used = set(layered.names) | {tensor.name for tensor in layered.arguments} | {spec.name for spec in layered.sizes}
     letters = dict.fromkeys(ranged.letter for ranged in names.ranges.values())
     forms = Forms(used | set(letters), tuple(letters))
-    stacks = {base: ranged for base, ranged in names.ranges.items() if not ranged.numbers}
+    lengths = {tensor.name: str(tensor.shape[0]) for tensor in layered.arguments if tensor.rank}
+    stacks = {
+        base: ranged
+        for base, ranged in names.ranges.items()
+        if not ranged.numbers and (not ranged.argument or (ranged.first, ranged.last) == ("1", lengths[base]))
+    }
     bodies, rules = _bodies(layers, wrt, forms)
     graph = _Graph(layers, bodies, names.ranges, stacks, layered, wrt)
     layers = _with_arguments_named(layers, bodies, graph, target, forms)

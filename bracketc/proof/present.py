@@ -11,7 +11,7 @@ visited at a general step: what later steps add to ``Z[t]`` is in ``∇[Z[t]](J)
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bracketc.errors import UnsupportedError
 from bracketc.ir.build import add, einsum, literal
@@ -34,7 +34,7 @@ from bracketc.proof.presentation import (
     Presentation,
     Term,
 )
-from bracketc.proof.ranges import Ranged, generalised, is_general, placed, shifted, signature, split_name
+from bracketc.proof.ranges import Ranged, generalised, is_general, offsets, placed, shifted, signature, split_name
 from bracketc.proof.rules import rule_of
 
 
@@ -87,6 +87,7 @@ class _Presenter:
     paragraphs: list[Paragraph] = field(default_factory=list)
     given: dict[str, list[_Given]] = field(default_factory=dict)
     bound: set[str] = field(default_factory=set)
+    gradients: set[str] = field(default_factory=set)
 
     @property
     def forms(self) -> Forms:
@@ -134,6 +135,7 @@ class _Presenter:
             letter = split_name(name)[1]
             gradient = Tensor(f"∇[{name}]({self.target})", moving.shape)
             abbreviation = f"{self.forms.fresh(moving.rank)}[{letter}]"
+            self.gradients.add(abbreviation)
             where.append(Abbreviation(abbreviation, (Term(gradient),)))
             cotangent: Node = Tensor(abbreviation, moving.shape)
         else:
@@ -326,7 +328,8 @@ class _Presenter:
             self._write(equations, "adding the terms of each differential" if added else "")
 
     def _has(self, name: str) -> bool:
-        if name in self.given:
+        ranged = self.found.ranges.get(name)
+        if name in self.given or (ranged is not None and any(ranged.offset(other) is not None for other in self.given)):
             return True
         return name in self.found.starts and any(self.given.get(other) for other, _ in self.found.starts[name])
 
@@ -340,6 +343,14 @@ class _Presenter:
         ranged = self.found.ranges.get(self.found.base(name))
         if ranged is None:
             return [(self._equation(name, given), len(given))]
+        if ranged.argument:
+            slices = [other for other in self.given if ranged.offset(other) is not None]
+            if len(slices) != 1 or given:
+                raise UnsupportedError(f"the steps of a derivation by {name}, of which steps use several slices or all")
+            parts = self.given[slices[0]]
+            equation = self._equation(name, parts)
+            entry = split_name(slices[0])[1] or ""
+            return [(replace(equation, left=replace(equation.left, entry=entry)), len(parts))]
         own = [number for number in ranged.numbers if f"{ranged.base}[{number}]" in self.given]
         if not own:
             return [(self._equation(name, given), len(given))]
@@ -381,6 +392,9 @@ class _Presenter:
         for distance in range(1, max((abs(offset) for offset, _ in moved), default=1)):
             equations.append(self._near_the_end(ranged, last, distance, same, moved))
         if not same and len({offset for offset, _ in moved}) == 1:
+            if not any(self._ends(part.node, ranged.letter, offset < 0) for offset, part in moved):
+                moved = []  # nothing in the equation would end the range before the last step
+        if moved and not same and len({offset for offset, _ in moved}) == 1:
             entry = f"{ranged.letter}{moved[0][0]:+d}"
             equations.append(self._equation(f"{ranged.base}[{entry}]", [part for _, part in moved]))
         elif moved:
@@ -388,6 +402,20 @@ class _Presenter:
             equations.append(self._equation(ranged.name, parts))
         for equation in equations:
             self._write([equation], "adding what later steps need" if equation is not equations[0] and same else "")
+
+    def _ends(self, node: Node, letter: str, forward: bool) -> bool:
+        """Whether ``node`` holds something that is not there behind the last step: no mere gradient."""
+        abbreviations = {tensor: body for body, tensor in self.forms.known.items()}
+        pending = [node]
+        while pending:
+            for tensor in tensors([pending.pop()]):
+                if tensor.name.startswith("∇") or tensor.name in self.gradients:
+                    continue
+                if tensor in abbreviations and self.found.base(tensor.name) == tensor.name:
+                    pending.append(abbreviations[tensor])
+                elif any(offset >= 0 if forward else offset <= 0 for offset in offsets(tensor, letter)):
+                    return True
+        return False
 
     def _near_the_end(
         self, ranged: Ranged, last: str, distance: int, same: Sequence[_Given], moved: Sequence[tuple[int, _Given]]

@@ -26,11 +26,15 @@ HeadingKind = Literal["differential", "restricted", "gradient", "jacobian"]
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A left side: ``dJ`` (differential), ``d[Z](J)`` (restricted), ``∇[W](J)`` (gradient), ``Jac[x](y)`` (jacobian)."""
+    """A left side: ``dJ`` (differential), ``d[Z](J)`` (restricted), ``∇[W](J)`` (gradient), ``Jac[x](y)`` (jacobian).
+
+    ``entry`` is the slice of a gradient that is meant: ``∇[X](J)![t]``.
+    """
 
     kind: HeadingKind
     of: str
     wrt: str = ""
+    entry: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,17 @@ LETTERS = "jkitmn"
 
 @dataclass(frozen=True, slots=True)
 class Ranged:
-    """A base name with its general number: ``numbers`` of a family, or the steps of a recurrence ``first..last``."""
+    """A base name with its general number: ``numbers`` of a family, or the steps of a recurrence ``first..last``.
+
+    An ``argument`` is one whose slices a recurrence takes step by step.
+    """
 
     base: str
     letter: str
     first: str
     last: str
     numbers: tuple[int, ...] = ()
+    argument: bool = False
 
     @property
     def name(self) -> str:
@@ -111,6 +115,12 @@ def is_general(node: Node, letters: Iterable[str]) -> str | None:
     return None
 
 
+def offsets(tensor: Tensor, letter: str) -> list[int]:
+    """The distances in the name of a general tensor: ∇[A[t+1]](J) -> 1."""
+    found = (re.fullmatch(rf"{re.escape(letter)}([+-]\d+)?", text) for text in _INDEX.findall(tensor.name))
+    return [int(match[1] or 0) for match in found if match is not None]
+
+
 def generalised(node: Node, number: int, letter: str, families: Iterable[str]) -> Node:
     """``node``, which belongs to a member, for a general one: Z[1] @ W[2], 2 -> Z[j-1] @ W[j]."""
     values: dict[Node, Node] = {}
@@ -169,6 +179,9 @@ def general_names(layered: Layered, wrt: Sequence[str], families: bool = True) -
         ranged = Ranged(layer.name, recurring.variable, _text(recurring.first), _text(recurring.last))
         ranges[layer.name] = ranged
         layers[ranged.name] = Layer(ranged.name, Tensor(ranged.name, layer.body.shape), layer.body, recurring=recurring)
+        for slice in recurring.slices.values():
+            if slice.name in wrt:
+                ranges.setdefault(slice.name, replace(ranged, base=slice.name, argument=True))
     stacks = {layer.name: layer for layer in layered.layers if layer.recurring is not None}
     layers = {name: replace(layer, body=_picked(layer.body, stacks)) for name, layer in layers.items()}
     return _with_families(layered, layers, ranges, wrt) if families else Names(layers, ranges)
