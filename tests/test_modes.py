@@ -115,3 +115,16 @@ def test_a_product_with_the_hessian_costs_at_most_three_gradients(model: str) ->
     assert len(products) == len(first.wrt)
     for schedule in products:
         assert schedule.flops.evaluate(planned.hints) <= 3 * slope, schedule.entry
+
+
+def test_jacobians_in_definitions_are_planned_in_both_modes() -> None:
+    """By its size the first Jacobian goes backwards, though forwards is cheaper: the widths between are what counts."""
+    source = "param A : 4, 5\nparam B : 90, 4\nparam C : 4, 90\ninput x : 5\n"
+    source += "h = tanh(C @ tanh(B @ tanh(A @ x)))\nQ = Jac[x](h)\nS = norm2(Q)\noutput Q, S\nhessian S wrt A"
+    program = bc.parse(source)
+    done = compiler.stages(program, Options(verify=True))
+    for name in ("evaluate", "hessian_S_A"):
+        schedule = done.plan.schedule(name)
+        assert {mode.endswith("definitions in the other mode") for mode, _ in schedule.modes} == {False, True}
+        assert schedule.flops.evaluate(done.plan.hints) <= min(flops for _, flops in schedule.modes)
+        _check_values(program, done, schedule)

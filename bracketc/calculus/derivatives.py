@@ -58,15 +58,20 @@ def gradient(output: Node, wrt: Sequence[Node], origins: Origins | None = None) 
     return vjp((output,), wrt, (literal(1),), origins)
 
 
-def jacobian(output: Node, wrt: Node, layout: Layout = "jacobian", origins: Origins | None = None) -> Node:
+def jacobian(
+    output: Node, wrt: Node, layout: Layout = "jacobian", origins: Origins | None = None, *, swapped: bool = False
+) -> Node:
     """All partial derivatives: axes of ``output`` then of ``wrt`` (``"jacobian"``), or of ``wrt`` then of ``output``.
 
-    In reverse mode; where ``output`` surely has more entries than ``wrt``, in forward mode.
+    In reverse mode; where ``output`` surely has more entries than ``wrt``, in forward mode; ``swapped`` in the other one.
 
         A_ij x_j | i, wrt x   ->   δ_ik A_kj | ij
     """
     first = output.rank
-    result = JACOBIANS[preferred(output, wrt)](output, wrt, origins)
+    mode = preferred(output, wrt)
+    if swapped and output.rank and wrt.rank:
+        mode = "forward" if mode == "reverse" else "reverse"
+    result = JACOBIANS[mode](output, wrt, origins)
     if layout == "gradient":
         result = permute(result, [*range(first, result.rank), *range(first)])
     return result
@@ -144,8 +149,9 @@ def hvp(output: Node, wrt: Node, direction: Node, origins: Origins | None = None
     return jvp((slope,), (wrt,), (direction,), origins)[0]
 
 
-def expand_derivatives(roots: Roots) -> Roots:
-    """Replace every ``Derivative`` and ``Differential``, innermost first, in the steps of recurrences too.
+def expand_derivatives(roots: Roots, swapped: bool = False) -> Roots:
+    """Replace every ``Derivative`` and ``Differential``, innermost first, in the steps of recurrences too. ``swapped`` takes
+    Jacobians in the mode that their sizes do not suggest.
 
     ∂(u_i u_i | ) / ∂u at A   ->   (2 A_i | i)
     """
@@ -158,26 +164,26 @@ def expand_derivatives(roots: Roots) -> Roots:
         if isinstance(new, Recurrence):
             body = new.body
             if body not in bodies:
-                results = expand_derivatives(Roots(body.results, roots.origins)).nodes
+                results = expand_derivatives(Roots(body.results, roots.origins), swapped).nodes
                 bodies[body] = body if results == body.results else Body(body.parameters, results)
             if bodies[body] is not body:
                 new = Recurrence(bodies[body], new.length, new.carries, new.xs, new.consts, new.reverse)
         elif isinstance(new, Derivative | Differential):
             found = True
-            new = _expand(new, roots.origins)
+            new = _expand(new, roots.origins, swapped)
         return new
 
     expanded = map_nodes(roots, visit)[0]
     return merge_recurrences(expanded) if found else expanded
 
 
-def _expand(node: Derivative | Differential, origins: Origins) -> Node:
+def _expand(node: Derivative | Differential, origins: Origins, swapped: bool) -> Node:
     """A derivative whose operands are free of derivatives; the placeholders are replaced last."""
     if isinstance(node, Derivative):
         if node.layout not in ("jacobian", "gradient"):
             raise BracketError(f"no layout {node.layout!r}")
         layout: Layout = "jacobian" if node.layout == "jacobian" else "gradient"
-        result = jacobian(node.output, node.wrt, layout, origins)
+        result = jacobian(node.output, node.wrt, layout, origins, swapped=swapped)
         return substitute((result,), {node.wrt: node.point})[0]
     (result,) = jvp((node.output,), node.wrt, node.tangents, origins)
     return substitute((result,), dict(zip(node.wrt, node.points, strict=True)))[0]

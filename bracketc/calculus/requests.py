@@ -24,10 +24,10 @@ from bracketc.calculus.derivatives import (
 )
 from bracketc.errors import Diagnostic, SourceError, UnsupportedError
 from bracketc.ir.build import add, broadcast, fill_value, literal, multiply
-from bracketc.ir.nodes import Node, Tensor
+from bracketc.ir.nodes import Derivative, Node, Tensor
 from bracketc.ir.program import Candidate, Cut, Entry, Form, Program, Request
 from bracketc.ir.recurrence import merge_recurrences
-from bracketc.ir.rewrite import Origin, Roots, substitute
+from bracketc.ir.rewrite import Origin, Roots, substitute, topological
 
 Named = tuple[tuple[str, Node], ...]
 
@@ -44,16 +44,42 @@ def entries(program: Program) -> tuple[Entry, ...]:
 def named_entries(program: Program) -> tuple[tuple[Entry, ...], Mapping[Node, Origin]]:
     """The same, with the names of nodes: loops that were merged keep those of their results."""
     checked = _check(program)
-    graph = _expand(program, checked)
-    functions = [_evaluate("evaluate", graph), _evaluate("forward", graph)]
-    for request in checked:
-        functions.extend(_ANSWERS[request.kind](graph, request))
+    functions = _functions(program, checked)
+    if _writes_jacobians(program):
+        functions = [_either(*both) for both in zip(functions, _functions(program, checked, swapped=True), strict=True)]
     _check_names(functions)
     # What forward saves is what backward reads: the two run one loop.
     origins = {node: Origin(name) for name, node in program.definitions} | dict(program.origins)
     joint = [f for f in functions if f.name in ("forward", "backward")]
     found = {f.name: f for f in _merged(joint, origins)}
     return tuple(found.get(f.name) or _merged_alone(f, origins) for f in functions), origins
+
+
+def _functions(program: Program, requests: Iterable[Request], swapped: bool = False) -> list[Entry]:
+    """All functions; ``swapped`` has the Jacobians of definitions in the mode that their sizes do not suggest."""
+    graph = _expand(program, requests, swapped)
+    functions = [_evaluate("evaluate", graph), _evaluate("forward", graph)]
+    for request in requests:
+        functions.extend(_ANSWERS[request.kind](graph, request))
+    return functions
+
+
+def _writes_jacobians(program: Program) -> bool:
+    """Whether a definition holds a Jacobian whose mode is open: ``Jac[x](y)``, or ``∇[x](g)`` of what is no scalar."""
+    nodes = topological(node for _, node in (*program.definitions, *program.results))
+    return any(isinstance(node, Derivative) and node.output.rank > 0 and node.wrt.rank > 0 for node in nodes)
+
+
+def _either(function: Entry, swapped: Entry) -> Entry:
+    """The function with what ``swapped`` computes among its candidates; ``forward`` and ``backward`` must stay of one kind."""
+    if function.name in ("forward", "backward"):
+        return function
+    own, others = (
+        entry.candidates or (Candidate("modes by size", tuple(node for _, node in entry.results)),)
+        for entry in (function, swapped)
+    )
+    turned = tuple(Candidate(f"{candidate.mode}, definitions in the other mode", candidate.nodes) for candidate in others)
+    return function.with_candidates((*own, *turned))
 
 
 def _merged_alone(function: Entry, origins: dict[Node, Origin]) -> Entry:
@@ -198,7 +224,7 @@ class _Graph:
         return substitute(tuple(nodes), values) if values else tuple(nodes)
 
 
-def _expand(program: Program, requests: Iterable[Request]) -> _Graph:
+def _expand(program: Program, requests: Iterable[Request], swapped: bool = False) -> _Graph:
     """Expand what the results and the requests mention; unused definitions are left alone."""
     outputs, sources = _outputs(program), _sources(program)
     wanted: dict[Node, None] = dict.fromkeys(node for _, node in program.results)
@@ -208,7 +234,7 @@ def _expand(program: Program, requests: Iterable[Request]) -> _Graph:
     wanted.update(dict.fromkeys(cut.node for cut in program.cuts))
     wanted.update(dict.fromkeys(formula.node for formula in program.written))
     nodes = tuple(wanted)
-    expanded = dict(zip(nodes, expand_derivatives(Roots(nodes, program.origins)).nodes, strict=True))
+    expanded = dict(zip(nodes, expand_derivatives(Roots(nodes, program.origins), swapped).nodes, strict=True))
     return _Graph(
         program,
         tuple((name, expanded[node]) for name, node in program.results),
