@@ -14,7 +14,7 @@ from htmlpages import outside, read_page
 from bracketc.cli import main
 from bracketc.cli.pages import check_view, derive_page
 from bracketc.compiler import load, parse
-from bracketc.derivation import answers
+from bracketc.derivation import answers, derive
 from bracketc.emit.formulas import FormName, equations
 from bracketc.emit.mathml import MathML, identifier, math, piece
 from bracketc.emit.notation import Text
@@ -171,3 +171,13 @@ def test_all_formulas_of_all_models_are_well_formed(form: FormName) -> None:
 def test_a_text_of_the_source_is_never_markup() -> None:
     assert MathML().name("<b>").text.count("<b>") == 0
     assert MathML().call("f", [Text("x")]).text.startswith("<mrow><mi")
+
+
+def test_graphs_are_those_of_the_brackets_that_are_shown() -> None:
+    program = load(ROOT / "models" / "mixture.brk")
+    (view,) = derive(program).views()
+    shown = " ".join(str(equation.right) for equation in view.equations)
+    titles = [figure.title for figure in view.figures]
+    assert "(E_kji softmax^1(Q)_ki G_ij | ij)" in titles
+    assert not any("(E_ijk softmax^1(Q)_ik G_kj | ijk)" in title for title in titles)  # multiplied out in the formula
+    assert len(set(titles)) == len(titles) and "G" in shown

@@ -60,10 +60,9 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """A bracket as it was written, in the equation with the left side ``left``: its factors, the labels of the result,
-    the size of every label."""
+    """A bracket as it was written: its text, its factors, the labels of the result, the size of every label."""
 
-    left: str
+    text: str
     factors: tuple[Factor, ...]
     output: Labels
     extents: tuple[str, ...]
@@ -88,8 +87,7 @@ class Display:
         self._constants = {name: node.value for node, name in naming.names.items() if isinstance(node, Literal)}
         self._texts: dict[tuple[Node, bool], Text] = {}
         self.wanted: list[tuple[str, Node]] = []
-        self.brackets: list[Bracket] = []  # as they were written, in loops, too
-        self._left = ""
+        self.brackets: list[Bracket] = []  # as they were written, in loops, too, and those of texts that were given up
         self._sized = True  # whether ones at the outside must say their size, because nothing beside them does
 
     # ------------------------------------------------------------------------------------------ equations
@@ -109,7 +107,7 @@ class Display:
             if isinstance(node, Recurrence):
                 lines.extend(self._loop(node))
             if node in self.naming.chosen:
-                lines.append((self._symbol(node), self._defined(node, self._symbol(node)), condition))
+                lines.append((self._symbol(node), self._defined(node), condition))
             lefts = pending.get(node, [])
             for number, left in enumerate(lefts):
                 if node in self.naming.chosen or (node in given and left != self._symbol(node)):
@@ -117,16 +115,15 @@ class Display:
                 elif number:
                     lines.append((left, lefts[0], condition))
                 elif not isinstance(node, Project) or left != self.text(node).text:  # else the loop said it
-                    lines.append((left, self._defined(node, left), condition))
+                    lines.append((left, self._defined(node), condition))
         return lines
 
     def _symbol(self, node: Node) -> str:
         name = self.notation.name(self.naming.names[node])
         return (name if self.step is None else self.notation.index(name, [self.step])).text
 
-    def _defined(self, node: Node, left: str) -> str:
+    def _defined(self, node: Node) -> str:
         """The right side for a node, which itself may have a name."""
-        self._left = left
         return self._compute(node).text
 
     # ------------------------------------------------------------------------------------------ texts
@@ -157,13 +154,13 @@ class Display:
     def writer(self) -> Writer:
         return Writer(self.notation, self.text, self.naming.is_named, self.form, self._sized, self._note, self._constants)
 
-    def _note(self, node: Einsum, tensors: Sequence[tuple[Node, Labels]]) -> None:
+    def _note(self, node: Einsum, tensors: Sequence[tuple[Node, Labels]], written: Text) -> None:
         factors = []
         for factor, labels in tensors:
             text = self.text(factor)
             factors.append(Factor(text.text, labels, text.level < POSTFIX or text.negative, isinstance(factor, Delta)))
         extents = tuple(self.notation.size(extent).text for extent in node.extents)
-        self.brackets.append(Bracket(self._left, tuple(factors), node.output, extents))
+        self.brackets.append(Bracket(written.body, tuple(factors), node.output, extents))
 
     def scalar_or_text(self, node: Node) -> Text:
         """The text of ``node``, or of the scalar that it repeats."""

@@ -47,10 +47,11 @@ def illustrated(
     shown = tuple(_shown(text, line) for text, line in zip(texts, marked, strict=True) if line.left != line.right)
     figures: dict[tuple[object, ...], Figure] = {}
     for plain, bracket in zip(written, drawn, strict=True):
+        place = next((n for n, text in enumerate(texts) if plain.text in text.right), None)
         key = (plain.factors, plain.output)
-        picture = None if key in figures else graph(plain)
-        if picture is not None:
-            left = math(bracket.left, plain.left) if plain.left else ""
+        picture = None if key in figures or place is None else graph(plain)
+        if picture is not None and place is not None:
+            left = math(marked[place].left, texts[place].left) if texts[place].left else ""
             figures[key] = Figure(picture, math(_marked(bracket), picture.title), left)
     return shown, tuple(figures.values())
 

@@ -34,8 +34,7 @@ def bracket_form(node: Einsum, writer: Writer) -> Text:
             if not tensors and not node.output:
                 return scalar_product(node, front, writer)
             found = _whole_text(node, tensors, writer)
-    if found is None:
-        found = _index_bracket(node, _untransposed(tensors, writer), writer)
+    found = _noted(node, tensors, found, writer)
     return writer.notation.scaled(scalar_factor(node.coefficient, front, writer), found)
 
 
@@ -68,8 +67,16 @@ def is_spread(node: Node) -> bool:
 
 def tensor_part(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text:
     """The text of a bracket without its scalar factors and its coefficient."""
-    found = _whole_text(node, tensors, writer)
-    return _index_bracket(node, _untransposed(tensors, writer), writer) if found is None else found
+    return _noted(node, tensors, _whole_text(node, tensors, writer), writer)
+
+
+def _noted(node: Einsum, tensors: Sequence[tuple[Node, Labels]], found: Text | None, writer: Writer) -> Text:
+    """The text that was ``found``, or else the one with labels; whoever draws brackets is told of it."""
+    tensors = tensors if writer.form == "bracket" else _untransposed(tensors, writer)
+    if found is None:
+        found = _index_bracket(node, _untransposed(tensors, writer), writer)
+    writer.note(node, tensors, found)
+    return found
 
 
 def _whole_text(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Writer) -> Text | None:
@@ -77,10 +84,8 @@ def _whole_text(node: Einsum, tensors: Sequence[tuple[Node, Labels]], writer: Wr
     if not tensors:
         return writer.notation.ones(node.shape, writer.sized or node.rank > 1)
     if writer.form == "bracket":
-        writer.note(node, tensors)
         return formal_text(node, writer.notation, writer.text, writer.is_named, writer.sized)
     tensors = _untransposed(tensors, writer)
-    writer.note(node, tensors)
     ((factor, labels), *others) = tensors
     if not others and labels == node.output:
         return writer.text(factor)

@@ -38,7 +38,7 @@ class Writer:
     is_named: Callable[[Node], bool]
     form: FormName = "auto"
     sized: bool = False
-    note: Callable[[Einsum, Sequence[tuple[Node, Labels]]], None] = lambda node, tensors: None  # told of each bracket
+    note: Callable[[Einsum, Sequence[tuple[Node, Labels]], Text], None] = lambda node, tensors, text: None  # told of brackets
     constants: Mapping[str, Number] = field(default_factory=dict)
 
 
