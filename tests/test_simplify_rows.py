@@ -36,6 +36,9 @@ CASES = {
         overlap(E, 0, 0, (1, 1), Dim.of(4)),
     ),
     "one entry": (einsum(1, [(window(delta(N), 1, 2, (), ()), "p"), (x, "i")], "pi"), overlap(x, 0, 2, (), N)),
+    "a delta times itself": (
+        einsum(1, [(delta(N), "ij"), (delta(N), "ij"), (y, "j")], "ij"), einsum(1, [(delta(N), "ij"), (y, "i")], "ij"),
+    ),
     "a gather": (einsum(1, [(Gather(delta(N), c), "bp"), (x, "b")], "p"), Scatter(x, c, N)),
     "a gather of rows": (
         einsum(1, [(Gather(delta(N), c), "bp"), (B, "bk")], "kp"), permute(Scatter(B, c, N), (1, 0)),

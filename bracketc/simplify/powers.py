@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from bracketc.ir.build import einsum, fill_value, number_power, power, size, total
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Einsum, Labels, Node, Number, Pointwise, Size
+from bracketc.ir.nodes import Delta, Einsum, Labels, Node, Number, Pointwise, Size
 from bracketc.ir.rewrite import Roots, rewrite
 from bracketc.simplify.brackets import Factor, is_contraction, is_exact_one, with_factors
 from bracketc.simplify.facts import Fact, is_integer, positive
@@ -53,7 +53,9 @@ def merge_power(node: Node, nonzero: Fact = positive) -> Node:
     factors: list[Factor] = []
     for (base, labels), exponents in groups.items():
         together = exponents
-        if len(exponents) > 1 and _may_join(base, exponents, nonzero):
+        if isinstance(base, Delta) and len(exponents) > 1 and all(e > 0 for e in exponents):
+            together = [Fraction(1)]  # δ δ = δ
+        elif len(exponents) > 1 and _may_join(base, exponents, nonzero):
             together = [Fraction(0)]
             for exponent in exponents:
                 together = [total(together[0], exponent)]
