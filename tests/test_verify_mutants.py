@@ -65,6 +65,7 @@ MENDS = {
     "S @ a = S^T @ a": ("transposition", "leave out the transposition of S", "S^T"),
     "S^T @ S @ a = S @ S @ a": ("transposition", "transpose S", "S"),
     "(S_ij S_jk | ik) = (S_ij S_ik | ik)": ("position", "the label i of S_ik should be j", "S_ik"),
+    "a ⊙ (S^T @ a) = [S (a ~a)]": ("bar", "the bar belongs to a", "~a"),
     "S ·_1 a = S_21 ·_1 a": ("position", "swap positions 2 and 1", "_21"),
     "(A_ij x_j | i) = A @ b": ("name", "write x for b", "b"),
     "d(a · (A @ x)) = (A^T @ a) · dx + a · (A @ b)": ("term", "leave out a · (A @ b)", "a · (A @ b)"),

@@ -121,6 +121,21 @@ def _bar(node: syntax.Bar) -> Iterator[_Local]:
     yield "bar", node.operand, node.span, f"the bar on {_text(node.operand)} is wrong"
 
 
+def _moved_bar(node: syntax.FormalProduct | syntax.Fusion) -> Iterator[_Local]:
+    """The bar on another member: ``(~X_1 𝟏)`` -> ``(X_1 ~𝟏)``."""
+    members = node.factors if isinstance(node, syntax.FormalProduct) else node.members
+    for place, barred in enumerate(members):
+        for other, free in enumerate(members):
+            if isinstance(barred, syntax.Bar) and isinstance(free, syntax.Portion | syntax.Name | syntax.Ones):
+                changed = list(members)
+                changed[place], changed[other] = barred.operand, syntax.Bar(free, free.span)
+                advice = f"the bar belongs to {_text(free)}"
+                if isinstance(node, syntax.FormalProduct):
+                    yield "bar", replace(node, factors=tuple(changed)), barred.span, advice
+                else:
+                    yield "bar", replace(node, members=tuple(changed)), barred.span, advice
+
+
 def _positions(node: syntax.Positions) -> Iterator[_Local]:
     for place in range(len(node.groups) - 1):
         groups = list(node.groups)
@@ -199,6 +214,8 @@ _RULES: dict[type, Any] = {
     syntax.Number: _number,
     syntax.Transpose: _transpose,
     syntax.Bar: _bar,
+    syntax.FormalProduct: _moved_bar,
+    syntax.Fusion: _moved_bar,
     syntax.Positions: _positions,
     syntax.Labelled: _labels,
     syntax.IndexBracket: _kept_labels,
