@@ -28,7 +28,7 @@ def given() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def own() -> ModuleType:
-    return bc.compile(SOURCE, lapack=False)
+    return bc.compile(SOURCE, lapack=False, cflags=("-O1",))
 
 
 def agree(found: Any, want: Any) -> None:
@@ -40,7 +40,7 @@ def test_lapack_and_own_code_agree(own: ModuleType) -> None:
     pytest.importorskip("scipy")
     arrays = given()
     assert not hasattr(own._lib, "model_call_set_lapack")
-    module: Any = bc.compile(SOURCE, cflags=(LOW,))
+    module: Any = bc.compile(SOURCE, cflags=("-O1", LOW))
     want = own.evaluate(**arrays)
     np.testing.assert_allclose(arrays["A"] @ want.x, arrays["y"], atol=1e-8)
     np.testing.assert_allclose(want.h, np.linalg.slogdet(arrays["A"])[1])
@@ -81,7 +81,7 @@ def test_integers_of_eight_bytes_and_no_table(own: ModuleType, monkeypatch: pyte
 
     with monkeypatch.context() as context:
         context.setitem(sys.modules, "scipy.linalg.cython_lapack", None)
-        module: Any = bc.compile(SOURCE, cflags=(LOW, "-DALONE"))  # a library of its own, whose table nobody else uses
+        module: Any = bc.compile(SOURCE, cflags=("-O1", LOW, "-DALONE"))  # a library of its own, whose table nobody else uses
     arrays = given()
     want = own.evaluate(**arrays)
     for array, other in zip(module.evaluate(**arrays), want, strict=True):

@@ -41,7 +41,8 @@ output V, x, X, d, h, L, F, W, q
 
 @cache
 def module(backend: str, on_singular: str = "raise", n: int | None = None) -> ModuleType:
-    return bc.compile(EVERYTHING, backend=backend, on_singular=on_singular, sizes=None if n is None else {"n": n})
+    sizes = None if n is None else {"n": n}
+    return bc.compile(EVERYTHING, backend=backend, on_singular=on_singular, sizes=sizes, cflags=("-O1",))
 
 
 def matrices(n: int, m: int = 3, b: int = 2, seed: int = 0) -> dict[str, Array]:
@@ -82,7 +83,7 @@ def test_values_at_every_size(backend: str, n: int) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("n", [1, 3, 4])
+@pytest.mark.parametrize("n", [3, 4])
 def test_sizes_that_the_text_knows(backend: str, n: int) -> None:
     given = matrices(n, seed=n)
     found = module(backend, n=n).evaluate(**given)._asdict()

@@ -161,7 +161,7 @@ hvp J wrt A
 
 @pytest.mark.parametrize("backend", BOTH)
 def test_both_backends_with_shared_factors(backend: str) -> None:
-    module = bc.compile(HEAD + MODEL, backend=backend)
+    module = bc.compile(HEAD + MODEL, backend=backend, cflags=("-O1",))
     for n in (5, 40):
         given = arrays(n)
         value, found = module.value_and_grad(**given)
