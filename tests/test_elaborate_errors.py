@@ -149,5 +149,5 @@ def test_functions_that_call_functions_have_a_limit() -> None:
 
 
 def test_ranges_over_families_have_a_limit() -> None:
-    with pytest.raises(SourceError, match="members of a family"):
+    with pytest.raises(LimitError, match="a family of more than 10,000 members"):
         program("dim D[0..1] = 2, 3\nF = sum[k=1..99999999](D[k])")

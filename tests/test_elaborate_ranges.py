@@ -35,6 +35,8 @@ REDUCED = {
     "both ends": ("F[i] = sum[j=i-1..i+1](x[j]) for i = 2..n-1", np.convolve(X, np.ones(3), "valid")),
     "terms that differ": ("F[i] = sum[j=1..i](x[i] x[j]) for i = 1..n", X * np.cumsum(X)),
     "rows": ("F[i] = sum[j=1..i](A[j]) for i = 1..n", np.cumsum(A, axis=0)),
+    "norm": ("F[i] = norm[j=1..i](x[j]) for i = 1..n", np.sqrt(np.cumsum(X**2))),
+    "norm over a label": ("F = (norm[j](A_ij) + norm2[i](A_ij) | ij)![·,1]", np.linalg.norm(A, axis=1) + (A**2).sum(0)[0]),
     "labels": ("F[i] = sum[j=1..i](A[j,k] x[k]) for i = 1..n", np.cumsum(A @ X)),
     "mean": ("F[i] = mean[j=1..i](x[j]) for i = 1..n", np.cumsum(X) / np.arange(1, N + 1)),
     "product": ("F[i] = prod[j=i..n](x[j]) for i = 1..n", np.cumprod(X[::-1])[::-1]),

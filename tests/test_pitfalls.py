@@ -157,6 +157,11 @@ CLASSIC = [
     ("F = A.T @ B", "T", "@ multiplies matrices and vectors, and T is a tensor of rank 3"),
     ("F = I - S", "I", "unknown name I", "const I = eye(N)"),
     ("F = A[0,1]", "0", "index 0 is not in 1..N", "indices in the source count from 1"),
+    ("F = A[1][2]", "[", "[ ] touches the index before it", "two indices stand in one bracket: A[1,2]"),
+    ("F = x +", "", "found the end of the statement, expected an operand", "a statement goes on behind +"),
+    ("F = exp(S)[1,2]", ",", "a comma inside [ ]", "(…)![i, j]"),
+    ("F_i = x[M i]", "M i", "a sum of labels times fixed numbers", "bind the step: dim M = 2"),
+    ("F[i] = x[2 i]", "2 i", "how far i runs depends on the rest of", "give a range: for i = 1..n"),
 ]
 
 CHARACTERS = [
@@ -178,6 +183,15 @@ ALL = [*INDEX_BRACKETS, *PORTIONS, *FUSIONS, *OPERATORS, *ORIENTATION, *ONES, *P
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case[0])
 def test_a_pitfall_is_told_with_its_place_and_its_fix(case: tuple[str, ...]) -> None:
     fails(*case)
+
+
+def test_a_space_in_the_definition_of_a_name_is_remembered() -> None:
+    text = error("P = S x\nF = P · x")
+    assert "P is a tensor of rank 3, x is a vector" in text and "P = S x: a space is the formal product" in text
+
+
+def test_the_nearest_name_is_no_product_where_none_can_stand() -> None:
+    assert "did you mean x?" in error("J = x · x\ngradient J wrt xx")
 
 
 @pytest.mark.parametrize("case", CHARACTERS, ids=lambda case: case[1])

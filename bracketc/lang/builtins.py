@@ -55,7 +55,11 @@ def elementwise(name: str, values: Sequence[tuple[Value, Span]], scope: Scope, s
 
 
 def reduce_axes(operation: str, node: Node, axes: tuple[int, ...]) -> Node:
-    """``sum mean max min prod logsumexp`` over ``axes``."""
+    """``sum mean max min prod logsumexp norm norm2`` over ``axes``."""
+    if operation in ("norm", "norm2"):
+        kept = [axis for axis in range(node.rank) if axis not in axes]
+        square = build.einsum(1, [(node, range(node.rank))] * 2, kept)
+        return square if operation == "norm2" else build.power(square, Fraction(1, 2))
     if not axes:
         return node
     if operation in ("sum", "mean"):

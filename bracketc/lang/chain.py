@@ -165,6 +165,8 @@ def missing_operand(cursor: Cursor, token: Token) -> Exception:
         help = "nothing stands between the brackets"
     elif token.is_op("⊙", "**") or (token.kind == "op" and token.text in LEVELS):
         help = "an operator stands between two operands"
+    elif token.kind == "end" and before.kind == "op" and before.text in LEVELS:
+        help = f"a statement goes on behind {cursor.shown(before)}: write what follows it, or take it away"
     return cursor.unexpected(token, "an operand", help)
 
 

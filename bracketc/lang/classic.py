@@ -42,7 +42,7 @@ def _multiply(left: tuple[Value, Span], right: tuple[Value, Span], scope: Scope,
         scope.run.problems.error(
             f"@ multiplies matrices and vectors, and {span.text} is {kind_of(value.rank)}",
             span,
-            space_hint(expr) or "contract tensors with an index bracket, or with ·_1",
+            space_hint(expr, scope=scope) or "contract tensors with an index bracket, or with ·_1",
         )
     if v.rank == 1:
         if w.is_row:

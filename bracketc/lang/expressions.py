@@ -343,6 +343,9 @@ class _Reader:
         differential = isinstance(frame.operand, Name) and frame.operand.text == "d" and touching
         if not frame.operator and not differential:
             assert frame.operand is not None
+            if cursor.token.is_op("[") and not cursor.token.spaced:
+                help = "two indices stand in one bracket: A[1,2]; a product needs a space"
+                raise cursor.problem("[ ] touches the index before it", cursor.token, help)
             complete(self.stack, Index(frame.operand, items, span), frame.start)
             return
         if not cursor.token.is_op("("):

@@ -250,12 +250,23 @@ def _use(instance: Instance, expr: syntax.Portion, scope: Scope) -> None:
             instance.used[position.number] = expr.span
 
 
-def space_hint(*exprs: syntax.Expr) -> str:
-    """What to say of unequal ranks when a space between tensors is near."""
+def space_hint(*exprs: syntax.Expr, scope: Scope | None = None) -> str:
+    """What to say of unequal ranks when a space between tensors is near, here or in the definition of a name in ``scope``."""
     for expr in exprs:
         for node in syntax.walk(expr):
-            if isinstance(node, syntax.FormalProduct):
-                named = [f for f in node.factors if not isinstance(f, syntax.Number)]
-                if len(named) > 1:
-                    return "a space is the formal product; the matrix product is `@`"
+            if _spaced(node):
+                return SPACE_HELP
+    for expr in exprs if scope is not None else ():
+        for node in syntax.walk(expr):
+            defined = scope.run.declarations.definitions.get(node.text) if scope and isinstance(node, syntax.Name) else None
+            if defined is not None and defined.whole is not None and _spaced(defined.whole.body):
+                return f"{defined.name} = {defined.whole.body.span.text}: {SPACE_HELP}"
     return ""
+
+
+SPACE_HELP = "a space is the formal product; the matrix product is `@`"
+
+
+def _spaced(node: syntax.Node) -> bool:
+    """Whether tensors stand side by side in a product."""
+    return isinstance(node, syntax.FormalProduct) and sum(not isinstance(f, syntax.Number) for f in node.factors) > 1

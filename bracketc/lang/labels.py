@@ -124,7 +124,9 @@ class Labels:
             if monomial == ((MARK + label, 1),):
                 factor = coefficient
             elif MARK + label in names:
-                self.run.problems.error("an index is a multiple of each label", span)
+                sizes = [name for name in names if not name.startswith(MARK)]
+                help = f"bind the step: dim {sizes[0]} = 2" if sizes else ""
+                self.run.problems.error("an index is a sum of labels times fixed numbers", span, help)
             else:
                 others = Dim([(monomial, coefficient)])
                 bounds = {}
@@ -142,6 +144,6 @@ class Labels:
             return Dim.of(max(0, room.constant // step))
         if all(coefficient % step == 0 for monomial, coefficient in room.terms if monomial):
             return Dim([(m, c // step) for m, c in room.terms])
-        self.run.problems.unsupported(
-            f"how far {label} runs when {room} is divided by {step}", span, f"give a range: for {label} = 1..n"
+        self.run.problems.error(
+            f"how far {label} runs depends on the rest of {room} divided by {step}", span, f"give a range: for {label} = 1..n"
         )

@@ -189,7 +189,9 @@ class Leaves:
         for name in names:
             factor = [c for m, c in position.terms if m == ((MARK + name, 1),)]
             if len(factor) != 1 or sum(MARK + name in [n for n, _ in m] for m, _ in position.terms) != 1:
-                self.problems.error("an index is a sum of multiples of labels", span)
+                sizes = [n for m, _ in position.terms if (MARK + name, 1) in m for n, _ in m if not n.startswith(MARK)]
+                help = f"bind the step: dim {sizes[0]} = 2" if sizes else ""
+                self.problems.error("an index is a sum of labels times fixed numbers", span, help)
             steps.append(factor[0])
             offset = offset + factor[0] * (1 + self.labels.shift(name))
         extents = tuple(self.labels.size(name) for name in names)

@@ -76,7 +76,7 @@ def misplaced(frames: Frames, token: Token) -> Exception:
     if text == ":" and frame.kind == "entries":
         return cursor.problem(": in an index", token, "a slice is first..last, a whole dimension · or : alone")
     if text == "," and frame.kind == "fusion":
-        help = "the members of [ ] stand side by side; a list of tensors is stack(a, b); an index touches its name"
+        help = "the members of [ ] stand side by side; a list is stack(a, b); an index touches its name, or is (…)![i, j]"
         return cursor.problem("a comma inside [ ]", token, help)
     if text == ",":
         return cursor.problem(f"a comma inside {cursor.shown(frame.opener)}", token, "there are no tuples")

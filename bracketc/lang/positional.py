@@ -104,11 +104,11 @@ def _pairs(
                 problems.error(
                     f"{operator.span.text} needs {count} dimensions of {span.text}, which is {kind_of(rank)}",
                     span,
-                    _orientation(operands) or space_hint(expr),
+                    _orientation(operands) or space_hint(expr, scope=scope),
                 )
         return [(n - count + k, k, dotted) for k in range(1, count + 1)]
     if n != m:
-        help = _orientation(operands) or space_hint(expr)
+        help = _orientation(operands) or space_hint(expr, scope=scope)
         if not help and dotted and {n, m} == {1, 2}:
             help = "the matrix product is `@`; `·` sums over all dimensions of two tensors of one shape"
         elif not help and 0 in ranks:
@@ -172,7 +172,7 @@ def _divide(left: Value, right: Value, spans: tuple[Span, Span], scope: Scope, e
             f"⊘ needs operands of equal rank or a scalar: {spans[0].text} is {kind_of(left.rank)}, "
             f"{spans[1].text} is {kind_of(right.rank)}",
             spans[0].join(spans[1]),
-            space_hint(expr) or "rows are divided by a column with an index bracket: (A_ij / b_i | ij)",
+            space_hint(expr, scope=scope) or "rows are divided by a column with an index bracket: (A_ij / b_i | ij)",
         )
     (left, right), rows, shape = align([(left, spans[0]), (inverse, spans[1])], scope, "⊘")
     return Value(

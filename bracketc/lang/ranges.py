@@ -19,7 +19,7 @@ from bracketc.ir.rewrite import tensors
 from bracketc.lang.builtins import reduce_axes
 from bracketc.lang.steps import Moving, Step, lowest, number, take
 
-NEUTRAL = {"sum": 0, "mean": 0, "prod": 1, "max": -math.inf, "min": math.inf, "logsumexp": -math.inf}
+NEUTRAL = {"sum": 0, "mean": 0, "prod": 1, "max": -math.inf, "min": math.inf, "logsumexp": -math.inf, "norm": 0, "norm2": 0}
 """The value of a reduction over an empty range."""
 
 

@@ -66,7 +66,7 @@ def variables(reference: syntax.Reference, scope: Scope) -> list[str]:
                 reference.span,
                 f"declare it as an argument: `param {name} : scalar`",
             )
-        scope.unknown(name, reference.span)
+        scope.unknown(name, reference.span, alone=True)
     found = scope.get(name, reference.span)
     if isinstance(found, Family):
         if reference.entries is None:

@@ -136,8 +136,8 @@ class Scope:
             raise Abort
         return found
 
-    def unknown(self, name: str, span: Span, *, call: bool = False) -> NoReturn:
-        """Report a name that nothing declares."""
+    def unknown(self, name: str, span: Span, *, call: bool = False, alone: bool = False) -> NoReturn:
+        """Report a name that nothing declares; ``alone`` where no product can stand."""
         problems = self.run.problems
         what = "function" if call else "name"
         if name in words.UNKNOWN_NAMES and not call:
@@ -162,7 +162,7 @@ class Scope:
         known = {n for n in self.names() if not n.startswith("%")}
         if call:
             known |= words.FUNCTIONS
-        if len(name) > 1 and all(letter in known for letter in name):
+        if len(name) > 1 and not alone and all(letter in known for letter in name):
             problems.error(f"unknown {what} {name}", span, f"a product needs a space: {' '.join(name)}")
-        near = words.nearest(name, known)
+        near = words.nearest(name, known, 0.6 if alone else 0.7)
         problems.error(f"unknown {what} {name}", span, f"did you mean {near}?" if near else "declare or define it")

@@ -37,7 +37,7 @@ def total(expr: syntax.Sum, scope: Scope) -> Value:
             scope.run.problems.error(
                 f"a sum of {_kind(reference[0], value)} and {_kind(value, reference[0])}: {reference[1].text} and {span.text}",
                 span,
-                _advice(expr, reference, value, span),
+                _advice(expr, reference, value, span, scope),
                 [(_kind(reference[0], value), reference[1])],
             )
     aligned, rows, shape = align([(value, span) for value, span, _ in tensors], scope, "a sum")
@@ -55,13 +55,13 @@ def _kind(value: Value, other: Value) -> str:
     return "a column" if value.rank == 1 and other.is_row else kind_of(value.rank)
 
 
-def _advice(expr: syntax.Sum, reference: tuple[Value, Span, str], value: Value, span: Span) -> str:
+def _advice(expr: syntax.Sum, reference: tuple[Value, Span, str], value: Value, span: Span, scope: Scope) -> str:
     rank = reference[0].rank
     if reference[0].is_row and value.rank == 1:
         return f"{reference[1].text} is a row and {span.text} a column: write both with ^T, or none"
     if _numeral_one(expr):
         return "the numeral 1 is a number; a vector of ones is 𝟏 (ones)"
-    near = space_hint(*expr.operands)
+    near = space_hint(*expr.operands, scope=scope)
     if value.rank == 0:
         named = span.text if len(span.text) < 20 else "c"
         help = f"a scalar is added by ⊕ or ⊖, or spread by ones: {named} 𝟏" + (f"_{'12345678'[:rank]}" if rank > 1 else "")

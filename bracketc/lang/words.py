@@ -22,7 +22,7 @@ ELEMENTWISE = frozenset((
 ))  # fmt: skip
 """Functions of scalars, applied element by element."""
 
-REDUCTIONS = frozenset(("sum", "prod", "max", "min", "mean", "logsumexp", "softmax"))
+REDUCTIONS = frozenset(("sum", "prod", "max", "min", "mean", "logsumexp", "softmax", "norm", "norm2"))
 """Functions that take labels, ``sum[i,j](…)``; without labels they run over all entries of one argument."""
 
 TENSOR_FUNCTIONS = frozenset((
