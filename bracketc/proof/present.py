@@ -11,13 +11,13 @@ visited at a general step: what later steps add to ``Z[t]`` is in ``∇[Z[t]](J)
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from bracketc.errors import UnsupportedError
 from bracketc.ir.build import add, einsum, literal
-from bracketc.ir.nodes import Add, Einsum, Node, Reduce, Tensor
+from bracketc.ir.nodes import Node, Reduce, Tensor
 from bracketc.ir.rewrite import tensors, topological
 from bracketc.lang.layers import Layered
+from bracketc.proof.cotangents import Cotangents, summand
 from bracketc.proof.definitions import Definitions, definitions
 from bracketc.proof.forms import LARGE, REPEATED, Forms, check_written
 from bracketc.proof.phrases import dot, split_front, weight
@@ -34,7 +34,7 @@ from bracketc.proof.presentation import (
     Presentation,
     Term,
 )
-from bracketc.proof.ranges import Ranged, generalised, is_general, offsets, placed, shifted, signature, split_name
+from bracketc.proof.ranges import Ranged, generalised, signature, split_name
 from bracketc.proof.rules import rule_of
 
 
@@ -44,7 +44,7 @@ def present(layered: Layered, target: str, wrt: Sequence[str]) -> Presentation:
     Raises :class:`~bracketc.errors.UnsupportedError` for what has no presentation.
     """
     found = definitions(layered, target, wrt)
-    presenter = _Presenter(found, target)
+    presenter = _Presenter(found, target, Cotangents(found, target))
     presenter.work()
     nodes = [term.node for paragraph in presenter.paragraphs for term in _terms(paragraph)]
     check_written(nodes)
@@ -62,14 +62,6 @@ def _terms(paragraph: Paragraph) -> list[Term]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """A cotangent that reaches a name, for every number of ``over`` if that is given."""
-
-    node: Node
-    over: Over | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Taken:
     """``cotangent · d name``."""
 
@@ -84,10 +76,9 @@ class _Presenter:
 
     found: Definitions
     target: str
+    reached: Cotangents
     paragraphs: list[Paragraph] = field(default_factory=list)
-    given: dict[str, list[_Given]] = field(default_factory=dict)
     bound: set[str] = field(default_factory=set)
-    gradients: set[str] = field(default_factory=set)
 
     @property
     def forms(self) -> Forms:
@@ -98,14 +89,14 @@ class _Presenter:
         """Every definition in turn, each after all that uses it."""
         found = self.found
         waiting = list(found.order)
-        self.given[self.target] = [_Given(literal(1))]
+        self.reached.give(self.target, literal(1))
         members: list[Member] = []
         heading = Heading("differential", self.target)
         terms = [_Taken(literal(1), self.target)]
         while waiting:
             name = waiting.pop(0)
             if not members and name != self.target:
-                if name not in self.given and name not in found.noted:
+                if name not in self.reached.given and name not in found.noted:
                     continue
                 heading = Heading("restricted", self.target, name)
                 terms = [self._start(name, members)]
@@ -121,7 +112,7 @@ class _Presenter:
             for term in terms:
                 over = term.over if ranged is None else ranged.over
                 over = None if found.range_of(term.name) is not None else over
-                self.given.setdefault(term.name, []).append(_Given(term.cotangent, over))
+                self.reached.give(term.name, term.cotangent, over)
             self.paragraphs.append(Chain(heading, tuple(members)))
             members = []
             self._conclude(waiting)
@@ -135,12 +126,12 @@ class _Presenter:
             letter = split_name(name)[1]
             gradient = Tensor(f"∇[{name}]({self.target})", moving.shape)
             abbreviation = f"{self.forms.fresh(moving.rank)}[{letter}]"
-            self.gradients.add(abbreviation)
+            self.reached.gradients.add(abbreviation)
             where.append(Abbreviation(abbreviation, (Term(gradient),)))
             cotangent: Node = Tensor(abbreviation, moving.shape)
         else:
-            cotangent = self._total(name, where)
-            if len(self.given[name]) > 1:
+            cotangent = self.reached.total(name, where)
+            if len(self.reached.given[name]) > 1:
                 rule = "adding its terms"
                 if weight(cotangent) >= LARGE:
                     cotangent = self.forms.known.get(cotangent) or self.forms.named(cotangent, where)
@@ -155,8 +146,8 @@ class _Presenter:
         local = next((name for name in waiting if name in reached and found.is_local(name)), None)
         if local is not None:
             return local
-        following = next((name for name in waiting if name in reached or name in self.given or name in found.noted), None)
-        if len(terms) == 1 and following in reached and following not in self.given and following not in found.noted:
+        following = next((name for name in waiting if name in reached or name in self.reached.given or name in found.noted), None)
+        if len(terms) == 1 and following in reached and following not in self.reached.given and following not in found.noted:
             return following
         return None
 
@@ -197,7 +188,7 @@ class _Presenter:
         rule = found.rule(name, rule_of(body, list(mine.values())))
         is_short = any(isinstance(node, Reduce) for node in topological([body]))
         if not is_short:  # of a stable form the result says more than the way there
-            shown = tuple(_term(node, over) for node, over in zip(written, overs, strict=True))
+            shown = tuple(summand(node, over) for node, over in zip(written, overs, strict=True))
             members.append(Member(shown, rule, self._local(where, written)))
         sums: dict[tuple[str, Over | None], list[Node]] = {}
         for part, node, over in zip(parts, written, overs, strict=True):
@@ -277,7 +268,7 @@ class _Presenter:
 
     def _member(self, terms: Sequence[_Taken], rule: str, where: Sequence[Abbreviation]) -> Member:
         nodes = [dot(term.cotangent, self.found.moving[term.name]) for term in terms]
-        shown = tuple(_term(node, term.over) for node, term in zip(nodes, terms, strict=True))
+        shown = tuple(summand(node, term.over) for node, term in zip(nodes, terms, strict=True))
         return Member(shown, rule, self._local(where, nodes))
 
     def _local(self, where: Iterable[Abbreviation], nodes: Sequence[Node]) -> tuple[Abbreviation, ...]:
@@ -297,16 +288,6 @@ class _Presenter:
         return (*reversed(added), *given)
 
     # ------------------------------------------------------------------------------------------- conclusions
-    def _total(self, name: str, where: list[Abbreviation]) -> Node:
-        """All that has reached ``name``, as one node; a sum over steps gets a name."""
-        plain = [given.node for given in self.given[name] if given.over is None]
-        summed = tuple(_term(given.node, given.over) for given in self.given[name] if given.over is not None)
-        if summed:
-            shape = self.given[name][0].node.shape
-            abbreviation = self.forms.fresh(len(shape))
-            where.append(Abbreviation(abbreviation, summed))
-            plain.append(Tensor(abbreviation, shape))
-        return plain[0] if len(plain) == 1 else self.forms.simple(add(plain))
 
     def _conclude(self, waiting: Sequence[str]) -> None:
         """The gradients by which nothing that is left could add anything."""
@@ -314,130 +295,20 @@ class _Presenter:
         for name in self.found.noted:
             if name not in self.bound and self.found.base(name) not in later:
                 self.bound.add(name)
-                self._conclude_steps(self.found.ranges[self.found.base(name)])
+                for equation, rule in self.reached.steps(self.found.ranges[self.found.base(name)]):
+                    self._write([equation], rule)
         equations: list[Equation] = []
         added = False
         for name in self.found.results:
-            if name in self.bound or self.found.base(name) in later or not self._has(name):
+            if name in self.bound or self.found.base(name) in later or not self.reached.has(name):
                 continue
             self.bound.add(name)
-            for equation, count in self._result(name):
+            for equation, count in self.reached.result(name):
                 equations.append(equation)
                 added = added or count > 1
         if equations:
             self._write(equations, "adding the terms of each differential" if added else "")
 
-    def _has(self, name: str) -> bool:
-        ranged = self.found.ranges.get(name)
-        if name in self.given or (ranged is not None and any(ranged.offset(other) is not None for other in self.given)):
-            return True
-        return name in self.found.starts and any(self.given.get(other) for other, _ in self.found.starts[name])
-
-    def _result(self, name: str) -> list[tuple[Equation, int]]:
-        """The equation of ``∇[W](J)``; of a family one for every member that gets something of its own."""
-        given = list(self.given.get(name, []))
-        for other, position in self.found.starts.get(name, ()):
-            ranged = self.found.range_of(other)
-            assert ranged is not None
-            given += [_Given(placed(part.node, ranged.letter, position)) for part in self.given.get(other, [])]
-        ranged = self.found.ranges.get(self.found.base(name))
-        if ranged is None:
-            return [(self._equation(name, given), len(given))]
-        if ranged.argument:
-            slices = [other for other in self.given if ranged.offset(other) is not None]
-            if len(slices) != 1 or given:
-                raise UnsupportedError(f"the steps of a derivation by {name}, of which steps use several slices or all")
-            parts = self.given[slices[0]]
-            equation = self._equation(name, parts)
-            entry = split_name(slices[0])[1] or ""
-            return [(replace(equation, left=replace(equation.left, entry=entry)), len(parts))]
-        own = [number for number in ranged.numbers if f"{ranged.base}[{number}]" in self.given]
-        if not own:
-            return [(self._equation(name, given), len(given))]
-        found = []
-        for number in ranged.numbers:
-            member = f"{ranged.base}[{number}]"
-            mine = [_Given(placed(part.node, ranged.letter, str(number))) for part in given] + self.given.get(member, [])
-            found.append((self._equation(member, mine), len(mine)))
-        return found
-
-    def _equation(self, name: str, given: Sequence[_Given]) -> Equation:
-        plain = [part.node for part in given if part.over is None]
-        terms = [_term(part.node, part.over) for part in given if part.over is not None]
-        if plain:
-            node = plain[0] if len(plain) == 1 else self.forms.simple(add(plain))
-            terms += [Term(part) for part in (node.terms if isinstance(node, Add) and weight(node) > LARGE else (node,))]
-        return Equation(Heading("gradient", self.target, name), tuple(terms) or (Term(literal(0)),))
-
-    def _conclude_steps(self, ranged: Ranged) -> None:
-        """``∇[Z[t]](J)`` from the step after it, and at the end that has none after it."""
-        same = self.given.get(ranged.name, [])
-        moved: list[tuple[int, _Given]] = []
-        fixed: dict[str, list[_Given]] = {}
-        for other, given in self.given.items():
-            offset = ranged.offset(other)
-            base, position = split_name(other)
-            if offset:
-                moved += [(offset, part) for part in given]
-            elif offset is None and base == ranged.base and position is not None:
-                fixed[position] = given
-        equations: list[Equation] = []
-        last = str(ranged.numbers[-1]) if ranged.numbers else ranged.last
-        if moved and all(offset > 0 for offset, _ in moved):
-            last = str(ranged.numbers[0]) if ranged.numbers else ranged.first
-        if any(position != last for position in fixed):
-            raise UnsupportedError(f"the steps of a derivation where {ranged.base} is used at a step inside its range")
-        ends = [_Given(placed(part.node, ranged.letter, last)) for part in same] + fixed.get(last, [])
-        equations.append(self._equation(f"{ranged.base}[{last}]", ends))
-        for distance in range(1, max((abs(offset) for offset, _ in moved), default=1)):
-            equations.append(self._near_the_end(ranged, last, distance, same, moved))
-        if not same and len({offset for offset, _ in moved}) == 1:
-            if not any(self._ends(part.node, ranged.letter, offset < 0) for offset, part in moved):
-                moved = []  # nothing in the equation would end the range before the last step
-        if moved and not same and len({offset for offset, _ in moved}) == 1:
-            entry = f"{ranged.letter}{moved[0][0]:+d}"
-            equations.append(self._equation(f"{ranged.base}[{entry}]", [part for _, part in moved]))
-        elif moved:
-            parts = [*same, *(_Given(shifted(part.node, ranged.letter, -offset)) for offset, part in moved)]
-            equations.append(self._equation(ranged.name, parts))
-        for equation in equations:
-            self._write([equation], "adding what later steps need" if equation is not equations[0] and same else "")
-
-    def _ends(self, node: Node, letter: str, forward: bool) -> bool:
-        """Whether ``node`` holds something that is not there behind the last step: no mere gradient."""
-        abbreviations = {tensor: body for body, tensor in self.forms.known.items()}
-        pending = [node]
-        while pending:
-            for tensor in tensors([pending.pop()]):
-                if tensor.name.startswith("∇") or tensor.name in self.gradients:
-                    continue
-                if tensor in abbreviations and self.found.base(tensor.name) == tensor.name:
-                    pending.append(abbreviations[tensor])
-                elif any(offset >= 0 if forward else offset <= 0 for offset in offsets(tensor, letter)):
-                    return True
-        return False
-
-    def _near_the_end(
-        self, ranged: Ranged, last: str, distance: int, same: Sequence[_Given], moved: Sequence[tuple[int, _Given]]
-    ) -> Equation:
-        """``∇[Z[T-1]](J)`` where steps reach further back than to the one before: not all of those after it are there."""
-        backwards = -1 if all(offset < 0 for offset, _ in moved) else 1
-        parts = [*same, *(_Given(shifted(p.node, ranged.letter, -o)) for o, p in moved if abs(o) <= distance)]
-        step = backwards * distance
-        position = str(int(last) + step) if last.isdecimal() else f"{last}{step:+d}"
-        there = [_Given(placed(shifted(part.node, ranged.letter, step), ranged.letter, last)) for part in parts]
-        return self._equation(f"{ranged.base}[{position}]", there)
-
     def _write(self, equations: Sequence[Equation], rule: str) -> None:
         nodes = [term.node for equation in equations for term in equation.terms]
         self.paragraphs.append(Conclusion(tuple(equations), rule, self._local((), nodes)))
-
-
-def _term(node: Node, over: Over | None) -> Term:
-    """A term; scalars that are the same at every step stand in front of a sum over steps."""
-    if over is None or not isinstance(node, Einsum):
-        return Term(node, over)
-    outside = [(factor, own) for factor, own in node.factors if not own and is_general(factor, (over.variable,)) is None]
-    inside = [factor for factor in node.factors if factor not in outside]
-    rest = einsum(1, inside, node.output, dict(enumerate(node.extents)))
-    return Term(rest, over, einsum(node.coefficient, outside, ()))

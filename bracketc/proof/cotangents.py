@@ -1,0 +1,159 @@
+"""What reaches every name of a derivation on the way down, and the gradients that are read off it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from bracketc.errors import UnsupportedError
+from bracketc.ir.build import add, einsum, literal
+from bracketc.ir.nodes import Add, Einsum, Node, Tensor
+from bracketc.ir.rewrite import tensors
+from bracketc.proof.definitions import Definitions
+from bracketc.proof.forms import LARGE
+from bracketc.proof.phrases import weight
+from bracketc.proof.presentation import Abbreviation, Equation, Heading, Over, Term
+from bracketc.proof.ranges import Ranged, is_general, offsets, placed, shifted, split_name
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A cotangent that reaches a name, for every number of ``over`` if that is given."""
+
+    node: Node
+    over: Over | None = None
+
+
+@dataclass(slots=True)
+class Cotangents:
+    """``given`` by name: ``Z[t-1]`` is what a general step adds to the step before it; ``gradients`` are names for ∇[Z[t]](J)."""
+
+    found: Definitions
+    target: str
+    given: dict[str, list[Given]] = field(default_factory=dict)
+    gradients: set[str] = field(default_factory=set)
+
+    def give(self, name: str, node: Node, over: Over | None = None) -> None:
+        self.given.setdefault(name, []).append(Given(node, over))
+
+    def total(self, name: str, where: list[Abbreviation]) -> Node:
+        """All that has reached ``name``, as one node; a sum over steps gets a name."""
+        plain = [given.node for given in self.given[name] if given.over is None]
+        summed = tuple(summand(given.node, given.over) for given in self.given[name] if given.over is not None)
+        if summed:
+            shape = self.given[name][0].node.shape
+            abbreviation = self.found.forms.fresh(len(shape))
+            where.append(Abbreviation(abbreviation, summed))
+            plain.append(Tensor(abbreviation, shape))
+        return plain[0] if len(plain) == 1 else self.found.forms.simple(add(plain))
+
+    def has(self, name: str) -> bool:
+        ranged = self.found.ranges.get(name)
+        if name in self.given or (ranged is not None and any(ranged.offset(other) is not None for other in self.given)):
+            return True
+        return name in self.found.starts and any(self.given.get(other) for other, _ in self.found.starts[name])
+
+    def result(self, name: str) -> list[tuple[Equation, int]]:
+        """The equation of ``∇[W](J)``; of a family one for every member that gets something of its own."""
+        given = list(self.given.get(name, []))
+        for other, position in self.found.starts.get(name, ()):
+            ranged = self.found.range_of(other)
+            assert ranged is not None
+            given += [Given(placed(part.node, ranged.letter, position)) for part in self.given.get(other, [])]
+        ranged = self.found.ranges.get(self.found.base(name))
+        if ranged is None:
+            return [(self._equation(name, given), len(given))]
+        if ranged.argument:
+            slices = [other for other in self.given if ranged.offset(other) is not None]
+            if len(slices) != 1 or given:
+                raise UnsupportedError(f"the steps of a derivation by {name}, of which steps use several slices or all")
+            parts = self.given[slices[0]]
+            equation = self._equation(name, parts)
+            entry = split_name(slices[0])[1] or ""
+            return [(replace(equation, left=replace(equation.left, entry=entry)), len(parts))]
+        own = [number for number in ranged.numbers if f"{ranged.base}[{number}]" in self.given]
+        if not own:
+            return [(self._equation(name, given), len(given))]
+        found = []
+        for number in ranged.numbers:
+            member = f"{ranged.base}[{number}]"
+            mine = [Given(placed(part.node, ranged.letter, str(number))) for part in given] + self.given.get(member, [])
+            found.append((self._equation(member, mine), len(mine)))
+        return found
+
+    def _equation(self, name: str, given: Sequence[Given]) -> Equation:
+        plain = [part.node for part in given if part.over is None]
+        terms = [summand(part.node, part.over) for part in given if part.over is not None]
+        if plain:
+            node = plain[0] if len(plain) == 1 else self.found.forms.simple(add(plain))
+            terms += [Term(part) for part in (node.terms if isinstance(node, Add) and weight(node) > LARGE else (node,))]
+        return Equation(Heading("gradient", self.target, name), tuple(terms) or (Term(literal(0)),))
+
+    def steps(self, ranged: Ranged) -> list[tuple[Equation, str]]:
+        """``∇[Z[t]](J)`` from the step after it, and at the end that has none after it."""
+        same = self.given.get(ranged.name, [])
+        moved: list[tuple[int, Given]] = []
+        fixed: dict[str, list[Given]] = {}
+        for other, given in self.given.items():
+            offset = ranged.offset(other)
+            base, position = split_name(other)
+            if offset:
+                moved += [(offset, part) for part in given]
+            elif offset is None and base == ranged.base and position is not None:
+                fixed[position] = given
+        equations: list[Equation] = []
+        last = str(ranged.numbers[-1]) if ranged.numbers else ranged.last
+        if moved and all(offset > 0 for offset, _ in moved):
+            last = str(ranged.numbers[0]) if ranged.numbers else ranged.first
+        if any(position != last for position in fixed):
+            raise UnsupportedError(f"the steps of a derivation where {ranged.base} is used at a step inside its range")
+        ends = [Given(placed(part.node, ranged.letter, last)) for part in same] + fixed.get(last, [])
+        equations.append(self._equation(f"{ranged.base}[{last}]", ends))
+        for distance in range(1, max((abs(offset) for offset, _ in moved), default=1)):
+            equations.append(self._near_the_end(ranged, last, distance, same, moved))
+        if not same and len({offset for offset, _ in moved}) == 1:
+            if not any(self._ends(part.node, ranged.letter, offset < 0) for offset, part in moved):
+                moved = []  # nothing in the equation would end the range before the last step
+        if moved and not same and len({offset for offset, _ in moved}) == 1:
+            entry = f"{ranged.letter}{moved[0][0]:+d}"
+            equations.append(self._equation(f"{ranged.base}[{entry}]", [part for _, part in moved]))
+        elif moved:
+            parts = [*same, *(Given(shifted(part.node, ranged.letter, -offset)) for offset, part in moved)]
+            equations.append(self._equation(ranged.name, parts))
+        first, *others = equations
+        return [(first, ""), *((equation, "adding what later steps need" if same else "") for equation in others)]
+
+    def _near_the_end(
+        self, ranged: Ranged, last: str, distance: int, same: Sequence[Given], moved: Sequence[tuple[int, Given]]
+    ) -> Equation:
+        """``∇[Z[T-1]](J)`` where steps reach further back than to the one before: not all of those after it are there."""
+        backwards = -1 if all(offset < 0 for offset, _ in moved) else 1
+        parts = [*same, *(Given(shifted(p.node, ranged.letter, -o)) for o, p in moved if abs(o) <= distance)]
+        step = backwards * distance
+        position = str(int(last) + step) if last.isdecimal() else f"{last}{step:+d}"
+        there = [Given(placed(shifted(part.node, ranged.letter, step), ranged.letter, last)) for part in parts]
+        return self._equation(f"{ranged.base}[{position}]", there)
+
+    def _ends(self, node: Node, letter: str, forward: bool) -> bool:
+        """Whether ``node`` holds something that is not there behind the last step: no mere gradient."""
+        abbreviations = {tensor: body for body, tensor in self.found.forms.known.items()}
+        pending = [node]
+        while pending:
+            for tensor in tensors([pending.pop()]):
+                if tensor.name.startswith("∇") or tensor.name in self.gradients:
+                    continue
+                if tensor in abbreviations and self.found.base(tensor.name) == tensor.name:
+                    pending.append(abbreviations[tensor])
+                elif any(offset >= 0 if forward else offset <= 0 for offset in offsets(tensor, letter)):
+                    return True
+        return False
+
+
+def summand(node: Node, over: Over | None) -> Term:
+    """A term; scalars that are the same at every step stand in front of a sum over steps."""
+    if over is None or not isinstance(node, Einsum):
+        return Term(node, over)
+    outside = [(factor, own) for factor, own in node.factors if not own and is_general(factor, (over.variable,)) is None]
+    inside = [factor for factor in node.factors if factor not in outside]
+    rest = einsum(1, inside, node.output, dict(enumerate(node.extents)))
+    return Term(rest, over, einsum(node.coefficient, outside, ()))
