@@ -17,6 +17,11 @@ BASE_CFLAGS = ("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-f
 """Flags of every build.  ``-ffast-math`` is never among them: linked in, it switches the process to flush-to-zero."""
 
 
+THREAD_WORK = 1_000_000
+"""Flops and bytes of a call that one more thread is worth: about ten times the microseconds that it takes to start a
+team and to meet at a few barriers (measured on two cores, see ``docs/performance.md``)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tiling:
     """Sizes for the contractions of one dtype at one level, counted in elements (``vector_bytes`` in bytes).

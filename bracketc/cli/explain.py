@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from rich.text import Text
@@ -13,7 +13,10 @@ from bracketc.cli.figures import bytes_text, flops_text
 from bracketc.cli.pages import annotated_page, explain_page, planned_at
 from bracketc.cli.sources import file_argument, kernel_options, load, options, write_text
 from bracketc.cli.terminal import Terminal, aligned
+from bracketc.options import Options
 from bracketc.plan.explain import Explanation, Row, explain
+from bracketc.plan.split import split_plan
+from bracketc.target import THREAD_WORK
 
 NAME = "explain"
 READS_SOURCE = True
@@ -33,7 +36,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     with terminal.working("planning"):
         settings = options(arguments)
         done = compiler.stages(program, settings)
-        explained = explain(done.plan)
+        planned = split_plan(done.plan) if settings.backend == "c" else done.plan
+        explained = tuple(_with_threads(each, settings) for each in explain(planned))
     if arguments.function is not None:
         known = [e.entry for e in explained]
         if arguments.function not in known:
@@ -55,6 +59,19 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         terminal.say("")
         _print(explanation, terminal)
     return 0
+
+
+def _with_threads(explained: Explanation, chosen: Options) -> Explanation:
+    """With a word on threads: how many the kernel would use at the hints, and from which size on it uses a second one."""
+    if chosen.backend != "c":
+        return explained
+    work = explained.flops_at_hints + explained.bytes_at_hints
+    most = f"at most the {chosen.threads} of --threads" if chosen.threads > 1 else "where --threads allows them"
+    note = (
+        f"threads: {max(1, work // THREAD_WORK)} at the hints, {most}; a second one from {2 * THREAD_WORK / 1e6:g} million"
+        f" flops and bytes on (here {work / 1e6:.3g})"
+    )
+    return replace(explained, notes=(*explained.notes, note))
 
 
 def _print(explanation: Explanation, terminal: Terminal) -> None:
@@ -79,7 +96,7 @@ def _print(explanation: Explanation, terminal: Terminal) -> None:
 
 def _add(table: Any, row: Row) -> None:
     reasons = [row.why, *row.fused, *(["saved for backward: " + ", ".join(row.saved)] if row.saved else [])]
-    kind = {"Contract": "×", "Map": "·", "Loop": "↻"}.get(row.kind, row.kind.lower())
+    kind = {"Contract": "×", "Map": "·", "Loop": "↻", "Blocks": "▤"}.get(row.kind, row.kind.lower())
     table.add_row(
         kind,
         "  " * row.depth + row.bracket,

@@ -29,6 +29,7 @@ from bracketc.loops.lower import lower
 from bracketc.loops.team import for_team
 from bracketc.loops.verify import verify
 from bracketc.plan.schedule import Buffer, Plan, Schedule
+from bracketc.target import THREAD_WORK
 
 _CONTRACTIONS = (
     "contraction.h", "pack.h", "contract_packed.h", "contract_small.h", "contract_vector.h", "contract_packed.c",
@@ -308,7 +309,7 @@ class _Writer:
         if blocks:
             parts.append(render("c/cut.h.j2", v=kernels))
         if self.threads > 1:
-            parts.append(render("c/team.h.j2", v=kernels))
+            parts.append(render("c/team.h.j2", v=kernels, work=THREAD_WORK))
         if vectors:
             parts += [render(f"c/{part}.h.j2", v=kernels) for part in ("levels", "vector")]
         if contracts:

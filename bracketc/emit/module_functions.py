@@ -333,7 +333,16 @@ class FunctionWriter:
             count_parameters=tuple(self.sizes[n] + "=0" for n in count_sizes),
             flops=ex.size(self.schedule.flops, self.sizes).text,
             bytes=ex.size(self.schedule.bytes, self.sizes).text,
+            split=self._split(),
         )
+
+    def _split(self) -> str:
+        """How the entry runs in blocks of a batch, and how each result comes of them; ``None`` where it does not."""
+        split = self.schedule.split
+        if split is None:
+            return "None"
+        outputs = {name: how for name, (_, how) in zip(_result_names(self.entry), split.outputs, strict=True)}
+        return literal({"label": split.label, "stages": split.stages, "outputs": outputs})
 
     def _needed_sizes(self) -> list[str]:
         """The sizes that the kernel and the shapes of the results use."""

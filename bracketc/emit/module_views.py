@@ -131,6 +131,7 @@ class FunctionView:
     count_parameters: tuple[str, ...]
     flops: str
     bytes: str
+    split: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from bracketc.ir.dims import Dim
 from bracketc.plan.cost import flops, moved
 from bracketc.plan.hints import Hints
 from bracketc.plan.notation import bracket
-from bracketc.plan.schedule import Buffer, Contract, Loop, Map, Plan, Schedule, Step
+from bracketc.plan.schedule import Blocks, Buffer, Contract, Loop, Map, Plan, Schedule, Step
 from bracketc.plan.steps import writes
 
 COUNTED = frozenset({"load", "accumulator", "constant", "size", "index", "delta"})
@@ -96,7 +96,7 @@ def _rows(steps: Iterable[Step], depth: int, saved: set[Buffer], hints: Hints, r
             names,
             reason(step, hints, real_bytes),
         )
-        if isinstance(step, Loop):
+        if isinstance(step, Loop | Blocks):
             yield from _rows(step.steps, depth + 1, saved, hints, real_bytes)
 
 
@@ -131,6 +131,8 @@ def reason(step: Step, hints: Hints, real_bytes: int = 8) -> str:
         case Contract():
             work, traffic = hints.of(flops((step,))), max(1, hints.of(moved((step,), real_bytes)))
             return f"contraction, {work / traffic:.1f} flops a byte"
+        case Blocks():
+            return f"blocks of {step.extent} that stay in the cache; groups of them can run on threads of their own"
         case Map():
             modes = {store.mode for store in step.stores} - {"store"}
             return f"one pass that takes the {' and the '.join(sorted(modes))}" if modes else "one element-wise pass"

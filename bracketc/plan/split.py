@@ -71,7 +71,13 @@ class SplitOptions:
 def split_plan(plan: Plan, options: SplitOptions | None = None) -> Plan:
     """Every schedule of ``plan`` with the split that pays, if one does."""
     hints, options = Hints(plan.hints), options or SplitOptions()
-    return replace(plan, schedules=tuple(split(s, hints, plan.real_bytes, options) for s in plan.schedules))
+    schedules = tuple(split(s, hints, plan.real_bytes, options) for s in plan.schedules)
+    known = dict(plan.hints)
+    for step in (step for schedule in schedules for step in schedule.steps):
+        if isinstance(step, Blocks):
+            count, row_bytes = hints.of(step.extent), hints.of(step.row_bytes)
+            known[step.piece.names[0]] = min(count, division(count, row_bytes, step.budget, step.unit, step.groups).rows)
+    return replace(plan, schedules=schedules, hints=known)
 
 
 def split(schedule: Schedule, hints: Hints, real_bytes: int, options: SplitOptions) -> Schedule:

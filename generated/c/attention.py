@@ -814,19 +814,19 @@ _PRODUCTS = {}
 _COUNTS = {
     "evaluate": lambda B=0, D=0, E=0, H=0, T=0: (
         8 * B * D * E * H * T + 4 * B * E * H * T * T + 11 * B * D * T + 2 * B * H * T + 7 * B * H * T * T + 4 * B * T + 3 * T * T + 7,
-        32 * B * E * H * T + 40 * B * D * T + 16 * B * H * T + 28 * B * H * T * T + 16 * D * E * H + 24 * B * T + 8 * D + 12,
+        8 * B * D * T + 16 * D * E * H + 8 * D + 12,
     ),
     "forward": lambda B=0, D=0, E=0, H=0, T=0: (
         8 * B * D * E * H * T + 4 * B * E * H * T * T + 11 * B * D * T + 2 * B * H * T + 7 * B * H * T * T + 4 * B * T + 3 * T * T + 7,
-        32 * B * E * H * T + 44 * B * D * T + 16 * B * H * T + 28 * B * H * T * T + 16 * D * E * H + 24 * B * T + 8 * D + 12,
+        12 * B * E * H * T + 12 * B * D * T + 4 * B * H * T * T + 16 * D * E * H + 8 * B * T + 8 * D + 12,
     ),
     "backward": lambda B=0, D=0, E=0, H=0, T=0: (
         16 * B * D * E * H * T + 10 * B * E * H * T * T + 13 * B * D * T + 6 * B * H * T * T + 4 * D * E * H + B * T + 3 * T * T + 21,
-        72 * B * E * H * T + 52 * B * D * T + 8 * B * H * T + 36 * B * H * T * T + 32 * D * E * H + 12 * B * T + 16 * D + 16,
+        12 * B * E * H * T + 8 * B * D * T + 4 * B * H * T * T + 64 * D * E * H + 8 * B * T + 16 * D + 12,
     ),
     "value_and_grad": lambda B=0, D=0, E=0, H=0, T=0: (
         24 * B * D * E * H * T + 12 * B * E * H * T * T + 20 * B * D * T + 2 * B * H * T + 13 * B * H * T * T + 4 * D * E * H + 4 * B * T + 6 * T * T + 23,
-        96 * B * E * H * T + 84 * B * D * T + 24 * B * H * T + 60 * B * H * T * T + 48 * D * E * H + 28 * B * T + 16 * D + 12,
+        8 * B * D * T + 64 * D * E * H + 16 * D + 12,
     ),
 }
 
@@ -920,8 +920,8 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "8 * B * D * E * H * T + 4 * B * E * H * T * T + 11 * B * D * T + 2 * B * H * T + 7 * B * H * T * T + 4 * B * T + 3 * T * T + 7",
-            "bytes": "32 * B * E * H * T + 40 * B * D * T + 16 * B * H * T + 28 * B * H * T * T + 16 * D * E * H + 24 * B * T + 8 * D + 12",
-            "split": None,
+            "bytes": "8 * B * D * T + 16 * D * E * H + 8 * D + 12",
+            "split": {'label': 'B', 'stages': 1, 'outputs': {'J': 'sum'}},
         },
         "forward": {
             "arguments": ("X", "Y", "g", "s", "WQ", "WK", "WV", "WO"),
@@ -929,8 +929,8 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "8 * B * D * E * H * T + 4 * B * E * H * T * T + 11 * B * D * T + 2 * B * H * T + 7 * B * H * T * T + 4 * B * T + 3 * T * T + 7",
-            "bytes": "32 * B * E * H * T + 44 * B * D * T + 16 * B * H * T + 28 * B * H * T * T + 16 * D * E * H + 24 * B * T + 8 * D + 12",
-            "split": None,
+            "bytes": "12 * B * E * H * T + 12 * B * D * T + 4 * B * H * T * T + 16 * D * E * H + 8 * B * T + 8 * D + 12",
+            "split": {'label': 'B', 'stages': 1, 'outputs': {'J': 'sum'}},
         },
         "backward": {
             "arguments": ("residuals", "J"),
@@ -943,8 +943,8 @@ SIGNATURE = {
                 "WO": {"shape": ("H", "E", "D"), "dtype": "float32"},
             },
             "flops": "16 * B * D * E * H * T + 10 * B * E * H * T * T + 13 * B * D * T + 6 * B * H * T * T + 4 * D * E * H + B * T + 3 * T * T + 21",
-            "bytes": "72 * B * E * H * T + 52 * B * D * T + 8 * B * H * T + 36 * B * H * T * T + 32 * D * E * H + 12 * B * T + 16 * D + 16",
-            "split": None,
+            "bytes": "12 * B * E * H * T + 8 * B * D * T + 4 * B * H * T * T + 64 * D * E * H + 8 * B * T + 16 * D + 12",
+            "split": {'label': 'B', 'stages': 1, 'outputs': {'g': 'sum', 's': 'sum', 'WQ': 'sum', 'WK': 'sum', 'WV': 'sum', 'WO': 'sum'}},
         },
         "value_and_grad": {
             "arguments": ("X", "Y", "g", "s", "WQ", "WK", "WV", "WO"),
@@ -958,8 +958,8 @@ SIGNATURE = {
                 "WO": {"shape": ("H", "E", "D"), "dtype": "float32"},
             },
             "flops": "24 * B * D * E * H * T + 12 * B * E * H * T * T + 20 * B * D * T + 2 * B * H * T + 13 * B * H * T * T + 4 * D * E * H + 4 * B * T + 6 * T * T + 23",
-            "bytes": "96 * B * E * H * T + 84 * B * D * T + 24 * B * H * T + 60 * B * H * T * T + 48 * D * E * H + 28 * B * T + 16 * D + 12",
-            "split": None,
+            "bytes": "8 * B * D * T + 64 * D * E * H + 16 * D + 12",
+            "split": {'label': 'B', 'stages': 1, 'outputs': {'J': 'sum', 'g': 'sum', 's': 'sum', 'WQ': 'sum', 'WK': 'sum', 'WV': 'sum', 'WO': 'sum'}},
         },
     },
     "count": _count,

@@ -753,7 +753,7 @@ SIGNATURE = {
             },
             "flops": "4 * K * N * P + 2 * K * N + 2 * K * P + 2 * N * P + 2",
             "bytes": "8 * K * N + 20 * K * P + 8 * N * P + 8",
-            "split": None,
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'U': 'concat', 'V': 'sum'}},
         },
         "value_and_grad": {
             "arguments": ("R", "M", "U", "V"),
@@ -764,7 +764,7 @@ SIGNATURE = {
             },
             "flops": "6 * K * N * P + 4 * K * N + 4 * K * P + 5 * N * P + 5",
             "bytes": "8 * K * N + 24 * K * P + 8 * N * P + 28",
-            "split": None,
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum', 'U': 'concat', 'V': 'sum'}},
         },
     },
     "count": _count,

@@ -903,7 +903,7 @@ SIGNATURE = {
             },
             "flops": "4 * D * H * N + 12 * D * N + 6 * H * N + 4 * N + 4",
             "bytes": "8 * D * H + 8 * D * N + 12 * D + 4 * H + 12",
-            "split": None,
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum'}},
         },
         "forward": {
             "arguments": ("X", "Y", "g", "s", "W1", "b1", "W2", "b2"),
@@ -912,7 +912,7 @@ SIGNATURE = {
             },
             "flops": "4 * D * H * N + 12 * D * N + 6 * H * N + 4 * N + 4",
             "bytes": "8 * D * H + 12 * D * N + 8 * H * N + 12 * D + 4 * H + 8 * N + 12",
-            "split": None,
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum'}},
         },
         "backward": {
             "arguments": ("residuals", "J"),
@@ -926,7 +926,7 @@ SIGNATURE = {
             },
             "flops": "8 * D * H * N + 2 * D * H + 9 * D * N + 12 * H * N + 3 * D + H + N + 13",
             "bytes": "16 * D * H + 36 * D * N + 8 * H * N + 44 * D + 4 * H + 12 * N + 16",
-            "split": None,
+            "split": {'label': 'H', 'stages': 1, 'outputs': {'g': 'sum', 's': 'sum', 'W1': 'concat', 'b1': 'concat', 'W2': 'concat', 'b2': 'once'}},
         },
         "value_and_grad": {
             "arguments": ("X", "Y", "g", "s", "W1", "b1", "W2", "b2"),

@@ -750,7 +750,7 @@ SIGNATURE = {
             },
             "flops": "4 * D * N + 5 * D + 5 * N + 7",
             "bytes": "4 * D * N + 24 * D + 4 * N + 36",
-            "split": None,
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum', 'w': 'sum', 'b': 'sum'}},
         },
     },
     "count": _count,

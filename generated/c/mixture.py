@@ -747,7 +747,7 @@ SIGNATURE = {
             },
             "flops": "4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9",
             "bytes": "12 * D * K + 4 * D * N + 20 * K + 32",
-            "split": None,
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum'}},
         },
         "forward": {
             "arguments": ("X", "a", "M", "r"),
@@ -756,7 +756,7 @@ SIGNATURE = {
             },
             "flops": "4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9",
             "bytes": "16 * D * K + 4 * D * N + 4 * K * N + 20 * K + 8 * N + 36",
-            "split": None,
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum'}},
         },
         "backward": {
             "arguments": ("residuals", "J"),
@@ -767,7 +767,7 @@ SIGNATURE = {
             },
             "flops": "6 * D * K * N + 5 * D * K + 4 * K * N + 6 * K + N + 6",
             "bytes": "36 * D * K + 4 * D * N + 4 * K * N + 20 * K + 8 * N + 20",
-            "split": None,
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'a': 'sum', 'M': 'sum', 'r': 'sum'}},
         },
         "value_and_grad": {
             "arguments": ("X", "a", "M", "r"),
@@ -779,7 +779,7 @@ SIGNATURE = {
             },
             "flops": "9 * D * K * N + 8 * D * K + 8 * K * N + 9 * K + 6 * N + 13",
             "bytes": "48 * D * K + 4 * D * N + 44 * K + 36",
-            "split": None,
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum', 'a': 'sum', 'M': 'sum', 'r': 'sum'}},
         },
     },
     "count": _count,
