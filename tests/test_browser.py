@@ -17,6 +17,7 @@ from bracketc.lang.claims import elaborate_derivations
 from bracketc.lang.parser import parse_file
 from bracketc.options import read_options
 from bracketc.plan.explain import explain
+from bracketc.plan.split import split_plan
 from bracketc.proof.verify import verify_derivations
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright here")
@@ -71,7 +72,7 @@ def derivations(name: str) -> str:
 def annotated(model: str) -> str:
     options = read_options({"backend": "c"})
     done = compiler.stages(compiler.load(ROOT / "models" / f"{model}.brk"), options)
-    return annotated_page(done, explain(done.plan), options)
+    return annotated_page(done, explain(split_plan(done.plan)), options)
 
 
 PAGES = {
