@@ -382,4 +382,5 @@ def test_a_product_is_marked_symmetric_where_one_factor_has_the_rows_and_the_oth
         return [step.symmetric for step in steps if isinstance(step, Contract) and step.stores[-1].target.rank == 2]
 
     assert marked(SYMMETRIC).count(True) == 1
+    assert marked(SYMMETRIC.replace(" ~ 200", "").replace(" ~ 100", "")).count(True) == 1  # no blocks of samples either
     assert not any(marked("dim m, n\ninput X : m, n\nparam w : n\ng = tanh(X^T @ (X @ w))\njacobian g wrt w as H"))

@@ -280,6 +280,8 @@ class _Region:
 
     def valid(self, step: Map | Contract, label: int) -> bool:
         """Whether a block can do its part of ``step`` alone."""
+        if isinstance(step, Contract) and step.symmetric:
+            return False  # half of the whole is less than all of its parts
         for access in accesses(step):
             places = [axis for axis, other in enumerate(access.labels) if other == label]
             axis = self.carried.get(access.buffer)
