@@ -52,12 +52,23 @@ def _inv(node: Linalg, tangents: tuple[Tangent, ...]) -> Tangent:
 
 
 def _solve(node: Linalg, tangents: tuple[Tangent, ...]) -> Tangent:
-    """d(A⁻¹ B) = A⁻¹ (dB - dA X) with X = A⁻¹ B; triangular solves alike."""
+    """d(A⁻¹ B) = A⁻¹ (dB - dA X) with X = A⁻¹ B; a triangular solve reads one triangle of A, and of dA."""
     matrix, right = tangents
     terms = [] if right is None else [right]
     if matrix is not None:
+        if node.operator != "solve":
+            matrix = _triangle(matrix, Fraction(1), lower=node.operator == "solve_lower")
         terms.append(matmul(matrix, node, -1))
     return Linalg(node.operator, (node.args[0], add(terms)))
+
+
+def _triangle(node: Node, diagonal: Fraction, *, lower: bool) -> Node:
+    """The matrices of ``node`` with zeros on one side of the diagonal, and ``diagonal`` times what stands on it."""
+    extent = node.shape[-1]
+    rows, columns = (broadcast(Range(extent), (extent, extent), (axis,)) for axis in (0, 1))
+    below = subtract(rows, columns) if lower else subtract(columns, rows)
+    mask = add([pointwise("step", below), scale(diagonal, Delta(extent))])
+    return multiply(node, broadcast(mask, node.shape, (node.rank - 2, node.rank - 1)))
 
 
 def _cholesky(node: Linalg, tangents: tuple[Tangent, ...]) -> Tangent:
@@ -66,12 +77,7 @@ def _cholesky(node: Linalg, tangents: tuple[Tangent, ...]) -> Tangent:
     assert given is not None
     half = Linalg("solve_lower", (node, given))
     both = transposed(Linalg("solve_lower", (node, transposed(half))))
-    extent = node.shape[-1]
-    square = (extent, extent)
-    rows, columns = (broadcast(Range(extent), square, (axis,)) for axis in (0, 1))
-    mask = add([pointwise("step", subtract(rows, columns)), scale(Fraction(1, 2), Delta(extent))])
-    spread = broadcast(mask, both.shape, (both.rank - 2, both.rank - 1))
-    return matmul(node, multiply(both, spread))
+    return matmul(node, _triangle(both, Fraction(1, 2), lower=True))
 
 
 def _logdet(node: Linalg, tangents: tuple[Tangent, ...]) -> Tangent:
