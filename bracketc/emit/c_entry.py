@@ -262,7 +262,8 @@ def _name_cut(statement: Blocks, c: CFunction) -> None:
     given = [c.dim(statement.extent), c.dim(statement.row_bytes)]
     given += [str(number) for number in (statement.budget, statement.unit, statement.most_groups)]
     name = c.scope.fresh(f"{piece}s")
-    c.cuts[statement.piece] = CutView(name, f"brk_cut_batch({', '.join(given)})", piece, groups, True, True)
+    text = f"brk_cut_batch({', '.join(given)})"
+    c.cuts[statement.piece] = CutView(name, text, given[0], piece, groups, True, True)
 
 
 def _blocks(statement: Blocks, c: CFunction, epilogues: Epilogues) -> BlocksView:

@@ -311,6 +311,7 @@ class CutView:
 
     name: str
     text: str
+    extent: str
     piece: str
     groups: str
     uses_piece: bool

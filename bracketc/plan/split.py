@@ -54,6 +54,9 @@ ARITHMETIC = 60e9
 LARGER = 4
 """A split must pay at a batch that is so many times its hint: a single block costs little where it does not."""
 
+DEEP = 128
+"""Positions that a block must hold where its partial sums are matrices: the sums are read and written once a block."""
+
 LEAST_GAIN = 0.1
 """A split that saves less than this share of the time of all arithmetic is not worth its partial sums."""
 
@@ -190,6 +193,13 @@ class _Stages:
         work = hints.of(self.schedule.flops.substitute(grown))
         gain = again / MEMORY - cost
         name = str(self.extent)
+        matrices = any(outer.rank > 1 for _, outer, _ in blocks.sums)
+        fitting = blocks.budget // max(1, hints.of(blocks.row_bytes))
+        if matrices and fitting < DEEP:
+            self.reasons.append(
+                f"not split by {name}: only {fitting} positions fit a block, too few to add up into matrices at full speed"
+            )
+            return 0.0
         if footprint <= blocks.budget:
             self.reasons.append(f"not split by {name}: at {name} = {count} all that a call touches stays in the cache")
             return 0.0

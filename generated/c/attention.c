@@ -1187,7 +1187,7 @@ typedef struct {
     int64_t size_0; /* E */
 } tile_1_operands;
 
-/* t10_block_dbt = E**-1/2 (WK_dhe t9_block_bthe | dbt) */
+/* t10_dbt = E**-1/2 (WK_dhe t9_bthe | dbt) */
 static void tile_1(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1205,6 +1205,60 @@ static void tile_1(
     }
 }
 
+typedef struct {
+    int64_t size_0; /* B */
+    int64_t size_1; /* T */
+    const float *x0;
+    int64_t x0_row;
+} tile_2_operands;
+
+/* d_WV_dhe = bar_J (1 / B) (1 / T) (t2_btd t4_bthe | dhe) */
+static void tile_2(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_2_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
+        const vec_f32 v1 = splat_f32(x0[0]);
+        const vec_f32 v2 = splat_f32((float)(o->size_0));
+        const vec_f32 v3 = 1 / v2;
+        const vec_f32 v4 = splat_f32((float)(o->size_1));
+        const vec_f32 v5 = 1 / v4;
+        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v6 = v1 * v3 * v5 * v0;
+            store_f32(row + j, v6);
+        }
+    }
+}
+
+typedef struct {
+    int64_t size_0; /* B */
+    int64_t size_1; /* T */
+} tile_3_operands;
+
+/* d_WV_dhe = (1 / B) (1 / T) (t5_btd t14_bthe | dhe) */
+static void tile_3(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_3_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const vec_f32 v1 = splat_f32((float)(o->size_0));
+        const vec_f32 v2 = 1 / v1;
+        const vec_f32 v3 = splat_f32((float)(o->size_1));
+        const vec_f32 v4 = 1 / v3;
+        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v5 = v2 * v4 * v0;
+            store_f32(row + j, v5);
+        }
+    }
+}
+
 /* Where the parts of the workspace of evaluate begin, in bytes; returns the size of all. */
 static int64_t evaluate_layout(const attention_dims *dims, int64_t *slot)
 {
@@ -1214,7 +1268,7 @@ static int64_t evaluate_layout(const attention_dims *dims, int64_t *slot)
     const int64_t H = dims->H;
     const int64_t T = dims->T;
     const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
-    const int64_t B_block = B_blocks.rows;
+    const int64_t B_block = brk_min(B_blocks.rows, B);
     const int64_t B_block_groups = B_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
@@ -1734,7 +1788,7 @@ static int64_t forward_layout(const attention_dims *dims, int64_t *slot)
     const int64_t H = dims->H;
     const int64_t T = dims->T;
     const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
-    const int64_t B_block = B_blocks.rows;
+    const int64_t B_block = brk_min(B_blocks.rows, B);
     const int64_t B_block_groups = B_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
@@ -2263,72 +2317,45 @@ static int64_t backward_layout(const attention_dims *dims, int64_t *slot)
     const int64_t E = dims->E;
     const int64_t H = dims->H;
     const int64_t T = dims->T;
-    const brk_batch B_blocks = brk_cut_batch(B, 32 * E * H * T + 24 * D * T + 4 * H * T + 12 * H * T * T + 8 * T, 262144, 16, 32);
-    const int64_t B_block = B_blocks.rows;
-    const int64_t B_block_groups = B_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(B_block_groups * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(B_block_groups * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(B_block_groups * D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(B_block_groups * D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
-    end += brk_round_up(B_block_groups * D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
-    end += brk_round_up(B_block_groups * D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
-    end += brk_round_up(B_block * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[11] = end;
-    end += brk_round_up(B_block * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[12] = end;
-    end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[13] = end;
-    end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[14] = end;
-    end += brk_round_up(B_block * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[15] = end;
-    end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[16] = end;
-    end += brk_round_up(B_block * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[17] = end;
-    end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[18] = end;
-    end += brk_round_up(B_block * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[19] = end;
-    end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[20] = end;
-    end += brk_round_up(B_block * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[21] = end;
-    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[22] = end;
-    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, E * H, D), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, E * H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(D, B_block * T, E * H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, B * T, E * H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(D, E * H, B_block * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(E * H, D, B_block * T), BRK_CACHE_LINE));
-    slot[23] = end;
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, E * H, B * T), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(E * H, D, B * T), BRK_CACHE_LINE));
+    slot[11] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t ATTENTION_NAME(backward_workspace)(const attention_dims *dims)
 {
-    int64_t slot[24];
+    int64_t slot[12];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -2355,7 +2382,7 @@ int ATTENTION_NAME(backward)(
     int64_t saved[7];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[24];
+    int64_t slot[12];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const g = args->g;
@@ -2378,665 +2405,472 @@ int ATTENTION_NAME(backward)(
     const float *const A = (const float *)((const char *)residuals + saved[4]);
     const float *const saved_5 = (const float *)((const char *)residuals + saved[5]);
     const float *const saved_6 = (const float *)((const char *)residuals + saved[6]);
-    float *const d_g_part = (float *)(arena + slot[4]);
-    float *const d_s_part = (float *)(arena + slot[5]);
-    float *const d_WQ_sum_part = (float *)(arena + slot[6]);
-    float *const d_WK_sum_part = (float *)(arena + slot[7]);
-    float *const d_WV_sum_part = (float *)(arena + slot[8]);
-    float *const d_WO_sum_part = (float *)(arena + slot[9]);
-    float *const d_WQ_sum = (float *)(arena + slot[0]);
-    float *const d_WK_sum = (float *)(arena + slot[1]);
-    float *const d_WV_sum = (float *)(arena + slot[2]);
-    float *const d_WO_sum = (float *)(arena + slot[3]);
-    float *const t1_block = (float *)(arena + slot[10]);
-    float *const t2_block = (float *)(arena + slot[11]);
-    float *const t3_block = (float *)(arena + slot[12]);
-    float *const t4_block = (float *)(arena + slot[13]);
-    float *const t5_block = (float *)(arena + slot[14]);
-    float *const t6_block_tile = (float *)(arena + slot[17]);
-    float *const t6_block = (float *)(arena + slot[15]);
-    float *const t7_block = (float *)(arena + slot[16]);
-    float *const t8_block = (float *)(arena + slot[17]);
-    float *const t9_block = (float *)(arena + slot[12]);
-    float *const t10_block = (float *)(arena + slot[18]);
-    float *const t11_block = (float *)(arena + slot[19]);
-    float *const d_g_part_tile = (float *)(arena + slot[20]);
-    float *const d_g_part_new = (float *)(arena + slot[21]);
-    float *const d_s_part_new = (float *)(arena + slot[22]);
-    float *const t12_block = (float *)(arena + slot[19]);
-    char *const scratch = arena + slot[23];
-    const brk_batch B_blocks = brk_cut_batch(B, 32 * E * H * T + 24 * D * T + 4 * H * T + 12 * H * T * T + 8 * T, 262144, 16, 32);
+    float *const t1 = (float *)(arena + slot[0]);
+    float *const t2 = (float *)(arena + slot[1]);
+    float *const t3 = (float *)(arena + slot[2]);
+    float *const t4 = (float *)(arena + slot[3]);
+    float *const t5 = (float *)(arena + slot[4]);
+    float *const t6_tile = (float *)(arena + slot[7]);
+    float *const t6 = (float *)(arena + slot[5]);
+    float *const t7 = (float *)(arena + slot[6]);
+    float *const t8 = (float *)(arena + slot[7]);
+    float *const t9 = (float *)(arena + slot[2]);
+    float *const t10 = (float *)(arena + slot[8]);
+    float *const t11 = (float *)(arena + slot[9]);
+    float *const d_g_tile = (float *)(arena + slot[10]);
+    float *const t12 = (float *)(arena + slot[9]);
+    char *const scratch = arena + slot[11];
 
-    /* for blocks of B: d_g, d_s, d_WQ_sum, d_WK_sum, d_WV_sum, d_WO_sum */
+    /* t1_btd = X_btd - (1 / D) saved_bt; t2_btd = g_d saved_2_bt t1_btd + s_d */
+    for (int64_t i = 0; i < B * T; ++i) {
+        const float *const saved_row = saved_ + i;
+        const float *const X_row = X + i * D;
+        const float *const saved_2_row = saved_2 + i;
+        float *const t1_row = t1 + i * D;
+        float *const t2_row = t2 + i * D;
+        const vec_f32 v0 = splat_f32(saved_row[0]);
+        const vec_f32 v1 = splat_f32((float)D);
+        const vec_f32 v2 = 1 / v1;
+        const vec_f32 v3 = v2 * v0;
+        const vec_f32 v7 = splat_f32(saved_2_row[0]);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+            const vec_f32 v4 = load_f32(X_row + j);
+            const vec_f32 v5 = v4 - v3;
+            const vec_f32 v6 = load_f32(g + j);
+            const vec_f32 v8 = v6 * v7 * v5;
+            const vec_f32 v9 = load_f32(s + j);
+            const vec_f32 v10 = v8 + v9;
+            store_f32(t1_row + j, v5);
+            store_f32(t2_row + j, v10);
+        }
+        if (j < D) {
+            const int64_t rest = D - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v4 = load_masked_f32(X_row + j, tail);
+            const vec_f32 v5 = v4 - v3;
+            const vec_f32 v6 = load_masked_f32(g + j, tail);
+            const vec_f32 v8 = v6 * v7 * v5;
+            const vec_f32 v9 = load_masked_f32(s + j, tail);
+            const vec_f32 v10 = v8 + v9;
+            store_masked_f32(t1_row + j, tail, v5);
+            store_masked_f32(t2_row + j, tail, v10);
+        }
+    }
+
+    /* t3_bthe = (saved_6_btd WO_hed | bthe) */
     {
-        for (int64_t group = 0; group < B_blocks.groups; ++group) {
-            float *const d_g_part_group = d_g_part + group * D;
-            for (int64_t i = 0; i < D; ++i)
-                d_g_part_group[i] = 0.0f;
-            float *const d_s_part_group = d_s_part + group * D;
-            for (int64_t i = 0; i < D; ++i)
-                d_s_part_group[i] = 0.0f;
-            float *const d_WQ_sum_part_group = d_WQ_sum_part + group * D * E * H;
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WQ_sum_part_group[i] = 0.0f;
-            float *const d_WK_sum_part_group = d_WK_sum_part + group * D * E * H;
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WK_sum_part_group[i] = 0.0f;
-            float *const d_WV_sum_part_group = d_WV_sum_part + group * D * E * H;
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WV_sum_part_group[i] = 0.0f;
-            float *const d_WO_sum_part_group = d_WO_sum_part + group * D * E * H;
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WO_sum_part_group[i] = 0.0f;
-            const int64_t last = brk_min(B, (group + 1) * B_blocks.group_rows);
-            for (int64_t first = group * B_blocks.group_rows; first < last; first += B_blocks.rows) {
-                const int64_t B_block = brk_min(B_blocks.rows, last - first);
-                const float *const saved_block = saved_ + first * T;
-                const float *const X_block = X + first * D * T;
-                const float *const saved_2_block = saved_2 + first * T;
-                const float *const saved_6_block = saved_6 + first * D * T;
-                const float *const A_block = A + first * H * T * T;
-                const float *const saved_5_block = saved_5 + first * E * H * T;
-                const float *const saved_4_block = saved_4 + first * E * H * T;
-                const float *const saved_3_block = saved_3 + first * E * H * T;
-                /* t1_block_btd = X_block_btd - (1 / D) saved_block_bt; t2_block_btd = g_d saved_2_block_bt t1_block_btd + s_d */
-                for (int64_t i = 0; i < B_block * T; ++i) {
-                    const float *const saved_block_row = saved_block + i;
-                    const float *const X_block_row = X_block + i * D;
-                    const float *const saved_2_block_row = saved_2_block + i;
-                    float *const t1_block_row = t1_block + i * D;
-                    float *const t2_block_row = t2_block + i * D;
-                    const vec_f32 v0 = splat_f32(saved_block_row[0]);
-                    const vec_f32 v1 = splat_f32((float)D);
-                    const vec_f32 v2 = 1 / v1;
-                    const vec_f32 v3 = v2 * v0;
-                    const vec_f32 v7 = splat_f32(saved_2_block_row[0]);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                        const vec_f32 v4 = load_f32(X_block_row + j);
-                        const vec_f32 v5 = v4 - v3;
-                        const vec_f32 v6 = load_f32(g + j);
-                        const vec_f32 v8 = v6 * v7 * v5;
-                        const vec_f32 v9 = load_f32(s + j);
-                        const vec_f32 v10 = v8 + v9;
-                        store_f32(t1_block_row + j, v5);
-                        store_f32(t2_block_row + j, v10);
-                    }
-                    if (j < D) {
-                        const int64_t rest = D - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v4 = load_masked_f32(X_block_row + j, tail);
-                        const vec_f32 v5 = v4 - v3;
-                        const vec_f32 v6 = load_masked_f32(g + j, tail);
-                        const vec_f32 v8 = v6 * v7 * v5;
-                        const vec_f32 v9 = load_masked_f32(s + j, tail);
-                        const vec_f32 v10 = v8 + v9;
-                        store_masked_f32(t1_block_row + j, tail, v5);
-                        store_masked_f32(t2_block_row + j, tail, v10);
-                    }
-                }
+        const contraction_f32 product = {
+            .m = B * T,
+            .n = E * H,
+            .k = D,
+            .a = saved_6,
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
+            .b = WO,
+            .b_k = {1, NULL},
+            .b_n = {D, NULL},
+            .c = t3,
+            .c_m = {E * H, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+    }
 
-                /* t3_block_bthe = (saved_6_block_btd WO_hed | bthe) */
-                {
-                    const contraction_f32 product = {
-                        .m = B_block * T,
-                        .n = E * H,
-                        .k = D,
-                        .a = saved_6_block,
-                        .a_m = {D, NULL},
-                        .a_k = {1, NULL},
-                        .b = WO,
-                        .b_k = {1, NULL},
-                        .b_n = {D, NULL},
-                        .c = t3_block,
-                        .c_m = {E * H, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* t4_block_bthe = (A_block_bhit t3_block_bihe | bthe) */
-                {
-                    for (int64_t i = 0; i < B_block; ++i) {
-                        for (int64_t j = 0; j < H; ++j) {
-                            const contraction_f32 product = {
-                                .m = T,
-                                .n = E,
-                                .k = T,
-                                .a = A_block + i * H * T * T + j * T * T,
-                                .a_m = {1, NULL},
-                                .a_k = {T, NULL},
-                                .b = t3_block + i * E * H * T + j * E,
-                                .b_k = {E * H, NULL},
-                                .b_n = {1, NULL},
-                                .c = t4_block + i * E * H * T + j * E,
-                                .c_m = {E * H, NULL},
-                                .c_n = {1, NULL},
-                                .alpha = 1.0f,
-                                .accumulate = 0,
-                            };
-                            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                        }
-                    }
-                }
-
-                /* t5_block_dbt = (WV_dhe t4_block_bthe | dbt) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = B_block * T,
-                        .k = E * H,
-                        .a = WV,
-                        .a_m = {E * H, NULL},
-                        .a_k = {1, NULL},
-                        .b = t4_block,
-                        .b_k = {1, NULL},
-                        .b_n = {E * H, NULL},
-                        .c = t5_block,
-                        .c_m = {B_block * T, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* t6_block_bhti = bar_J (1 / B) (1 / T) (t3_block_bthe saved_5_block_bihe | bhti) A_block_bhti
-                   t7_block_bht = sum(t6_block_bhti) */
-                {
-                    for (int64_t i = 0; i < B_block; ++i) {
-                        for (int64_t j = 0; j < H; ++j) {
-                            const contraction_f32 product = {
-                                .m = T,
-                                .n = T,
-                                .k = E,
-                                .a = t3_block + i * E * H * T + j * E,
-                                .a_m = {E * H, NULL},
-                                .a_k = {1, NULL},
-                                .b = saved_5_block + i * E * H * T + j * E,
-                                .b_k = {1, NULL},
-                                .b_n = {E * H, NULL},
-                                .c = t6_block_tile + i * H * T * T + j * T * T,
-                                .c_m = {T, NULL},
-                                .c_n = {1, NULL},
-                                .alpha = 1.0f,
-                                .accumulate = 0,
-                            };
-                            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                        }
-                    }
-                }
-
-                for (int64_t i = 0; i < B_block * H * T; ++i) {
-                    float *const t6_block_tile_row = t6_block_tile + i * T;
-                    const float *const A_block_row = A_block + i * T;
-                    float *const t6_block_row = t6_block + i * T;
-                    const vec_f32 v2 = splat_f32(bar_J[0]);
-                    const vec_f32 v3 = splat_f32((float)B);
-                    const vec_f32 v4 = 1 / v3;
-                    const vec_f32 v5 = splat_f32((float)T);
-                    const vec_f32 v6 = 1 / v5;
-                    vec_f32 sum = splat_f32(0.0f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(t6_block_tile_row + j);
-                        const vec_f32 v1 = load_f32(A_block_row + j);
-                        const vec_f32 v7 = v2 * v4 * v6 * v0 * v1;
-                        sum = sum + v7;
-                        store_f32(t6_block_row + j, v7);
-                    }
-                    if (j < T) {
-                        const int64_t rest = T - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(t6_block_tile_row + j, tail);
-                        const vec_f32 v1 = load_masked_f32(A_block_row + j, tail);
-                        const vec_f32 v7 = v2 * v4 * v6 * v0 * v1;
-                        sum = sum + keep_first_f32(v7, rest, 0.0f);
-                        store_masked_f32(t6_block_row + j, tail, v7);
-                    }
-                    t7_block[i] = sum_lanes_f32(sum);
-                }
-
-                /* t8_block_bhti = where(where(i <= t, 1, 0) != 0, t6_block_bhti - t7_block_bht A_block_bhti, 0) */
-                for (int64_t i = 0; i < B_block * H; ++i) {
-                    for (int64_t j = 0; j < T; ++j) {
-                        float *const t7_block_row = t7_block + i * T + j;
-                        const float *const A_block_row = A_block + i * T * T + j * T;
-                        float *const t6_block_row = t6_block + i * T * T + j * T;
-                        float *const t8_block_row = t8_block + i * T * T + j * T;
-                        const vec_f32 v0 = splat_f32(t7_block_row[0]);
-                        const vec_f32 v6 = splat_f32((float)(j + 1));
-                        const vec_f32 v8 = splat_f32(1.0f);
-                        const vec_f32 v9 = splat_f32(0.0f);
-                        const vec_f32 v11 = splat_f32(0.0f);
-                        int64_t k = 0;
-                        for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
-                            const vec_f32 v1 = load_f32(A_block_row + k);
-                            const vec_f32 v2 = v0 * v1;
-                            const vec_f32 v3 = load_f32(t6_block_row + k);
-                            const vec_f32 v4 = v3 - v2;
-                            const vec_f32 v5 = index_f32(k);
-                            const ivec_f32 v7 = v5 <= v6;
-                            const vec_f32 v10 = vselect_f32(v7, v8, v9);
-                            const ivec_f32 v12 = v10 != v11;
-                            const vec_f32 v13 = vselect_f32(v12, v4, v11);
-                            store_f32(t8_block_row + k, v13);
-                        }
-                        if (k < T) {
-                            const int64_t rest = T - k;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v1 = load_masked_f32(A_block_row + k, tail);
-                            const vec_f32 v2 = v0 * v1;
-                            const vec_f32 v3 = load_masked_f32(t6_block_row + k, tail);
-                            const vec_f32 v4 = v3 - v2;
-                            const vec_f32 v5 = index_f32(k);
-                            const ivec_f32 v7 = v5 <= v6;
-                            const vec_f32 v10 = vselect_f32(v7, v8, v9);
-                            const ivec_f32 v12 = v10 != v11;
-                            const vec_f32 v13 = vselect_f32(v12, v4, v11);
-                            store_masked_f32(t8_block_row + k, tail, v13);
-                        }
-                    }
-                }
-
-                /* t9_block_bthe = (t8_block_bhit saved_4_block_bihe | bthe) */
-                {
-                    for (int64_t i = 0; i < B_block; ++i) {
-                        for (int64_t j = 0; j < H; ++j) {
-                            const contraction_f32 product = {
-                                .m = T,
-                                .n = E,
-                                .k = T,
-                                .a = t8_block + i * H * T * T + j * T * T,
-                                .a_m = {1, NULL},
-                                .a_k = {T, NULL},
-                                .b = saved_4_block + i * E * H * T + j * E,
-                                .b_k = {E * H, NULL},
-                                .b_n = {1, NULL},
-                                .c = t9_block + i * E * H * T + j * E,
-                                .c_m = {E * H, NULL},
-                                .c_n = {1, NULL},
-                                .alpha = 1.0f,
-                                .accumulate = 0,
-                            };
-                            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                        }
-                    }
-                }
-
-                /* t10_block_dbt = E**-1/2 (WK_dhe t9_block_bthe | dbt) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = B_block * T,
-                        .k = E * H,
-                        .a = WK,
-                        .a_m = {E * H, NULL},
-                        .a_k = {1, NULL},
-                        .b = t9_block,
-                        .b_k = {1, NULL},
-                        .b_n = {E * H, NULL},
-                        .c = t10_block,
-                        .c_m = {B_block * T, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    const tile_1_operands operands = {
-                        .size_0 = E,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
-                }
-
-                /* t11_block_bthe = (t8_block_bhti saved_3_block_bihe | bthe) */
-                {
-                    for (int64_t i = 0; i < B_block; ++i) {
-                        for (int64_t j = 0; j < H; ++j) {
-                            const contraction_f32 product = {
-                                .m = T,
-                                .n = E,
-                                .k = T,
-                                .a = t8_block + i * H * T * T + j * T * T,
-                                .a_m = {T, NULL},
-                                .a_k = {1, NULL},
-                                .b = saved_3_block + i * E * H * T + j * E,
-                                .b_k = {E * H, NULL},
-                                .b_n = {1, NULL},
-                                .c = t11_block + i * E * H * T + j * E,
-                                .c_m = {E * H, NULL},
-                                .c_n = {1, NULL},
-                                .alpha = 1.0f,
-                                .accumulate = 0,
-                            };
-                            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                        }
-                    }
-                }
-
-                /* d_g_part_d = sum(t1_block_btd (saved_2_block_bt (bar_J (1 / B) (1 / T) t5_block_dbt + t10_block_dbt + E**-1/2 (WQ_dhe t11_block_bthe | db…)
-                   d_s_part_d = sum(bar_J (1 / B) (1 / T) t5_block_dbt + t10_block_dbt + E**-1/2 (WQ_dhe t11_block_bthe | dbt)) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = B_block * T,
-                        .k = E * H,
-                        .a = WQ,
-                        .a_m = {E * H, NULL},
-                        .a_k = {1, NULL},
-                        .b = t11_block,
-                        .b_k = {1, NULL},
-                        .b_n = {E * H, NULL},
-                        .c = d_g_part_tile,
-                        .c_m = {B_block * T, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                for (int64_t i = 0; i < D; ++i) {
-                    double sum = 0.0f;
-                    double sum_2 = 0.0f;
-                    for (int64_t j = 0; j < B_block * T; ++j) {
-                        const float v0 = d_g_part_tile[i * B_block * T + j];
-                        const float v1 = (float)E;
-                        const float v2 = 1 / vsqrt_f32(splat_f32(v1))[0];
-                        const float v3 = v2 * v0;
-                        const float v4 = t5_block[i * B_block * T + j];
-                        const float v5 = bar_J[0];
-                        const float v6 = (float)B;
-                        const float v7 = 1 / v6;
-                        const float v8 = (float)T;
-                        const float v9 = 1 / v8;
-                        const float v10 = v5 * v7 * v9 * v4;
-                        const float v11 = t10_block[i * B_block * T + j];
-                        const float v12 = v10 + v11 + v3;
-                        const float v13 = saved_2_block[j];
-                        const float v14 = v13 * v12;
-                        const float v15 = t1_block[j * D + i];
-                        const float v16 = v15 * v14;
-                        sum = sum + v16;
-                        sum_2 = sum_2 + v12;
-                    }
-                    d_g_part_new[i] = (float)sum;
-                    d_s_part_new[i] = (float)sum_2;
-                }
-
-                {
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(d_g_part_new + i);
-                        const vec_f32 held = load_f32(d_g_part_group + i);
-                        store_f32(d_g_part_group + i, held + v0);
-                    }
-                    if (i < D) {
-                        const int64_t rest = D - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(d_g_part_new + i, tail);
-                        const vec_f32 held = load_masked_f32(d_g_part_group + i, tail);
-                        store_masked_f32(d_g_part_group + i, tail, held + v0);
-                    }
-                }
-
-                {
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(d_s_part_new + i);
-                        const vec_f32 held = load_f32(d_s_part_group + i);
-                        store_f32(d_s_part_group + i, held + v0);
-                    }
-                    if (i < D) {
-                        const int64_t rest = D - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(d_s_part_new + i, tail);
-                        const vec_f32 held = load_masked_f32(d_s_part_group + i, tail);
-                        store_masked_f32(d_s_part_group + i, tail, held + v0);
-                    }
-                }
-
-                /* d_WQ_sum_part_dhe = (t2_block_btd t11_block_bthe | dhe) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = E * H,
-                        .k = B_block * T,
-                        .a = t2_block,
-                        .a_m = {1, NULL},
-                        .a_k = {D, NULL},
-                        .b = t11_block,
-                        .b_k = {E * H, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_WQ_sum_part_group,
-                        .c_m = {E * H, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 1,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* d_WK_sum_part_dhe = (t2_block_btd t9_block_bthe | dhe) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = E * H,
-                        .k = B_block * T,
-                        .a = t2_block,
-                        .a_m = {1, NULL},
-                        .a_k = {D, NULL},
-                        .b = t9_block,
-                        .b_k = {E * H, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_WK_sum_part_group,
-                        .c_m = {E * H, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 1,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* d_WV_sum_part_dhe = (t2_block_btd t4_block_bthe | dhe) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = E * H,
-                        .k = B_block * T,
-                        .a = t2_block,
-                        .a_m = {1, NULL},
-                        .a_k = {D, NULL},
-                        .b = t4_block,
-                        .b_k = {E * H, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_WV_sum_part_group,
-                        .c_m = {E * H, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 1,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* t12_block_bthe = (A_block_bhti saved_5_block_bihe | bthe) */
-                {
-                    for (int64_t i = 0; i < B_block; ++i) {
-                        for (int64_t j = 0; j < H; ++j) {
-                            const contraction_f32 product = {
-                                .m = T,
-                                .n = E,
-                                .k = T,
-                                .a = A_block + i * H * T * T + j * T * T,
-                                .a_m = {T, NULL},
-                                .a_k = {1, NULL},
-                                .b = saved_5_block + i * E * H * T + j * E,
-                                .b_k = {E * H, NULL},
-                                .b_n = {1, NULL},
-                                .c = t12_block + i * E * H * T + j * E,
-                                .c_m = {E * H, NULL},
-                                .c_n = {1, NULL},
-                                .alpha = 1.0f,
-                                .accumulate = 0,
-                            };
-                            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                        }
-                    }
-                }
-
-                /* d_WO_sum_part_hed = (t12_block_bthe saved_6_block_btd | hed) */
-                {
-                    const contraction_f32 product = {
-                        .m = E * H,
-                        .n = D,
-                        .k = B_block * T,
-                        .a = t12_block,
-                        .a_m = {1, NULL},
-                        .a_k = {E * H, NULL},
-                        .b = saved_6_block,
-                        .b_k = {D, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_WO_sum_part_group,
-                        .c_m = {D, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 1,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
+    /* t4_bthe = (A_bhit t3_bihe | bthe) */
+    {
+        for (int64_t i = 0; i < B; ++i) {
+            for (int64_t j = 0; j < H; ++j) {
+                const contraction_f32 product = {
+                    .m = T,
+                    .n = E,
+                    .k = T,
+                    .a = A + i * H * T * T + j * T * T,
+                    .a_m = {1, NULL},
+                    .a_k = {T, NULL},
+                    .b = t3 + i * E * H * T + j * E,
+                    .b_k = {E * H, NULL},
+                    .b_n = {1, NULL},
+                    .c = t4 + i * E * H * T + j * E,
+                    .c_m = {E * H, NULL},
+                    .c_n = {1, NULL},
+                    .alpha = 1.0f,
+                    .accumulate = 0,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
             }
         }
     }
 
+    /* t5_dbt = (WV_dhe t4_bthe | dbt) */
     {
-        for (int64_t i = 0; i < D; ++i)
-            d_g[i] = 0.0f;
-        for (int64_t group = 0; group < B_blocks.groups; ++group)
-            for (int64_t i = 0; i < D; ++i)
-                d_g[i] = d_g[i] + d_g_part[group * D + i];
+        const contraction_f32 product = {
+            .m = D,
+            .n = B * T,
+            .k = E * H,
+            .a = WV,
+            .a_m = {E * H, NULL},
+            .a_k = {1, NULL},
+            .b = t4,
+            .b_k = {1, NULL},
+            .b_n = {E * H, NULL},
+            .c = t5,
+            .c_m = {B * T, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
+    /* t6_bhti = bar_J (1 / B) (1 / T) (t3_bthe saved_5_bihe | bhti) A_bhti; t7_bht = sum(t6_bhti) */
     {
-        for (int64_t i = 0; i < D; ++i)
-            d_s[i] = 0.0f;
-        for (int64_t group = 0; group < B_blocks.groups; ++group)
-            for (int64_t i = 0; i < D; ++i)
-                d_s[i] = d_s[i] + d_s_part[group * D + i];
-    }
-
-    {
-        for (int64_t i = 0; i < D * E * H; ++i)
-            d_WQ_sum[i] = 0.0f;
-        for (int64_t group = 0; group < B_blocks.groups; ++group)
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WQ_sum[i] = d_WQ_sum[i] + d_WQ_sum_part[group * D * E * H + i];
-    }
-
-    {
-        for (int64_t i = 0; i < D * E * H; ++i)
-            d_WK_sum[i] = 0.0f;
-        for (int64_t group = 0; group < B_blocks.groups; ++group)
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WK_sum[i] = d_WK_sum[i] + d_WK_sum_part[group * D * E * H + i];
-    }
-
-    {
-        for (int64_t i = 0; i < D * E * H; ++i)
-            d_WV_sum[i] = 0.0f;
-        for (int64_t group = 0; group < B_blocks.groups; ++group)
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WV_sum[i] = d_WV_sum[i] + d_WV_sum_part[group * D * E * H + i];
-    }
-
-    {
-        for (int64_t i = 0; i < D * E * H; ++i)
-            d_WO_sum[i] = 0.0f;
-        for (int64_t group = 0; group < B_blocks.groups; ++group)
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WO_sum[i] = d_WO_sum[i] + d_WO_sum_part[group * D * E * H + i];
-    }
-
-    /* d_WQ_dhe = E**-1/2 d_WQ_sum_dhe */
-    {
-        const vec_f32 v1 = splat_f32((float)E);
-        const vec_f32 v2 = 1 / vsqrt_f32(v1);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= D * E * H; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(d_WQ_sum + i);
-            const vec_f32 v3 = v2 * v0;
-            store_f32(d_WQ + i, v3);
+        for (int64_t i = 0; i < B; ++i) {
+            for (int64_t j = 0; j < H; ++j) {
+                const contraction_f32 product = {
+                    .m = T,
+                    .n = T,
+                    .k = E,
+                    .a = t3 + i * E * H * T + j * E,
+                    .a_m = {E * H, NULL},
+                    .a_k = {1, NULL},
+                    .b = saved_5 + i * E * H * T + j * E,
+                    .b_k = {1, NULL},
+                    .b_n = {E * H, NULL},
+                    .c = t6_tile + i * H * T * T + j * T * T,
+                    .c_m = {T, NULL},
+                    .c_n = {1, NULL},
+                    .alpha = 1.0f,
+                    .accumulate = 0,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+            }
         }
-        if (i < D * E * H) {
-            const int64_t rest = D * E * H - i;
+    }
+
+    for (int64_t i = 0; i < B * H * T; ++i) {
+        float *const t6_tile_row = t6_tile + i * T;
+        const float *const A_row = A + i * T;
+        float *const t6_row = t6 + i * T;
+        const vec_f32 v2 = splat_f32(bar_J[0]);
+        const vec_f32 v3 = splat_f32((float)B);
+        const vec_f32 v4 = 1 / v3;
+        const vec_f32 v5 = splat_f32((float)T);
+        const vec_f32 v6 = 1 / v5;
+        vec_f32 sum = splat_f32(0.0f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t6_tile_row + j);
+            const vec_f32 v1 = load_f32(A_row + j);
+            const vec_f32 v7 = v2 * v4 * v6 * v0 * v1;
+            sum = sum + v7;
+            store_f32(t6_row + j, v7);
+        }
+        if (j < T) {
+            const int64_t rest = T - j;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(d_WQ_sum + i, tail);
-            const vec_f32 v3 = v2 * v0;
-            store_masked_f32(d_WQ + i, tail, v3);
+            const vec_f32 v0 = load_masked_f32(t6_tile_row + j, tail);
+            const vec_f32 v1 = load_masked_f32(A_row + j, tail);
+            const vec_f32 v7 = v2 * v4 * v6 * v0 * v1;
+            sum = sum + keep_first_f32(v7, rest, 0.0f);
+            store_masked_f32(t6_row + j, tail, v7);
+        }
+        t7[i] = sum_lanes_f32(sum);
+    }
+
+    /* t8_bhti = where(where(i <= t, 1, 0) != 0, t6_bhti - t7_bht A_bhti, 0) */
+    for (int64_t i = 0; i < B * H; ++i) {
+        for (int64_t j = 0; j < T; ++j) {
+            float *const t7_row = t7 + i * T + j;
+            const float *const A_row = A + i * T * T + j * T;
+            float *const t6_row = t6 + i * T * T + j * T;
+            float *const t8_row = t8 + i * T * T + j * T;
+            const vec_f32 v0 = splat_f32(t7_row[0]);
+            const vec_f32 v6 = splat_f32((float)(j + 1));
+            const vec_f32 v8 = splat_f32(1.0f);
+            const vec_f32 v9 = splat_f32(0.0f);
+            const vec_f32 v11 = splat_f32(0.0f);
+            int64_t k = 0;
+            for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
+                const vec_f32 v1 = load_f32(A_row + k);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v3 = load_f32(t6_row + k);
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v5 = index_f32(k);
+                const ivec_f32 v7 = v5 <= v6;
+                const vec_f32 v10 = vselect_f32(v7, v8, v9);
+                const ivec_f32 v12 = v10 != v11;
+                const vec_f32 v13 = vselect_f32(v12, v4, v11);
+                store_f32(t8_row + k, v13);
+            }
+            if (k < T) {
+                const int64_t rest = T - k;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v1 = load_masked_f32(A_row + k, tail);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v3 = load_masked_f32(t6_row + k, tail);
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v5 = index_f32(k);
+                const ivec_f32 v7 = v5 <= v6;
+                const vec_f32 v10 = vselect_f32(v7, v8, v9);
+                const ivec_f32 v12 = v10 != v11;
+                const vec_f32 v13 = vselect_f32(v12, v4, v11);
+                store_masked_f32(t8_row + k, tail, v13);
+            }
         }
     }
 
-    /* d_WK_dhe = E**-1/2 d_WK_sum_dhe */
+    /* t9_bthe = (t8_bhit saved_4_bihe | bthe) */
     {
-        const vec_f32 v1 = splat_f32((float)E);
-        const vec_f32 v2 = 1 / vsqrt_f32(v1);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= D * E * H; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(d_WK_sum + i);
-            const vec_f32 v3 = v2 * v0;
-            store_f32(d_WK + i, v3);
-        }
-        if (i < D * E * H) {
-            const int64_t rest = D * E * H - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(d_WK_sum + i, tail);
-            const vec_f32 v3 = v2 * v0;
-            store_masked_f32(d_WK + i, tail, v3);
+        for (int64_t i = 0; i < B; ++i) {
+            for (int64_t j = 0; j < H; ++j) {
+                const contraction_f32 product = {
+                    .m = T,
+                    .n = E,
+                    .k = T,
+                    .a = t8 + i * H * T * T + j * T * T,
+                    .a_m = {1, NULL},
+                    .a_k = {T, NULL},
+                    .b = saved_4 + i * E * H * T + j * E,
+                    .b_k = {E * H, NULL},
+                    .b_n = {1, NULL},
+                    .c = t9 + i * E * H * T + j * E,
+                    .c_m = {E * H, NULL},
+                    .c_n = {1, NULL},
+                    .alpha = 1.0f,
+                    .accumulate = 0,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+            }
         }
     }
 
-    /* d_WV_dhe = bar_J (1 / B) (1 / T) d_WV_sum_dhe */
+    /* t10_dbt = E**-1/2 (WK_dhe t9_bthe | dbt) */
     {
-        const vec_f32 v1 = splat_f32(bar_J[0]);
-        const vec_f32 v2 = splat_f32((float)B);
-        const vec_f32 v3 = 1 / v2;
-        const vec_f32 v4 = splat_f32((float)T);
-        const vec_f32 v5 = 1 / v4;
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= D * E * H; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(d_WV_sum + i);
-            const vec_f32 v6 = v1 * v3 * v5 * v0;
-            store_f32(d_WV + i, v6);
-        }
-        if (i < D * E * H) {
-            const int64_t rest = D * E * H - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(d_WV_sum + i, tail);
-            const vec_f32 v6 = v1 * v3 * v5 * v0;
-            store_masked_f32(d_WV + i, tail, v6);
+        const contraction_f32 product = {
+            .m = D,
+            .n = B * T,
+            .k = E * H,
+            .a = WK,
+            .a_m = {E * H, NULL},
+            .a_k = {1, NULL},
+            .b = t9,
+            .b_k = {1, NULL},
+            .b_n = {E * H, NULL},
+            .c = t10,
+            .c_m = {B * T, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        const tile_1_operands operands = {
+            .size_0 = E,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+    }
+
+    /* t11_bthe = (t8_bhti saved_3_bihe | bthe) */
+    {
+        for (int64_t i = 0; i < B; ++i) {
+            for (int64_t j = 0; j < H; ++j) {
+                const contraction_f32 product = {
+                    .m = T,
+                    .n = E,
+                    .k = T,
+                    .a = t8 + i * H * T * T + j * T * T,
+                    .a_m = {T, NULL},
+                    .a_k = {1, NULL},
+                    .b = saved_3 + i * E * H * T + j * E,
+                    .b_k = {E * H, NULL},
+                    .b_n = {1, NULL},
+                    .c = t11 + i * E * H * T + j * E,
+                    .c_m = {E * H, NULL},
+                    .c_n = {1, NULL},
+                    .alpha = 1.0f,
+                    .accumulate = 0,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+            }
         }
     }
 
-    /* d_WO_hed = bar_J (1 / B) (1 / T) d_WO_sum_hed */
+    /* d_g_d = sum(t1_btd (saved_2_bt (bar_J (1 / B) (1 / T) t5_dbt + t10_dbt + E**-1/2 (WQ_dhe t11_bthe | dbt))))
+       d_s_d = sum(bar_J (1 / B) (1 / T) t5_dbt + t10_dbt + E**-1/2 (WQ_dhe t11_bthe | dbt)) */
     {
-        const vec_f32 v1 = splat_f32(bar_J[0]);
-        const vec_f32 v2 = splat_f32((float)B);
-        const vec_f32 v3 = 1 / v2;
-        const vec_f32 v4 = splat_f32((float)T);
-        const vec_f32 v5 = 1 / v4;
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= D * E * H; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(d_WO_sum + i);
-            const vec_f32 v6 = v1 * v3 * v5 * v0;
-            store_f32(d_WO + i, v6);
+        const contraction_f32 product = {
+            .m = D,
+            .n = B * T,
+            .k = E * H,
+            .a = WQ,
+            .a_m = {E * H, NULL},
+            .a_k = {1, NULL},
+            .b = t11,
+            .b_k = {1, NULL},
+            .b_n = {E * H, NULL},
+            .c = d_g_tile,
+            .c_m = {B * T, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+    }
+
+    for (int64_t i = 0; i < D; ++i) {
+        double sum = 0.0f;
+        double sum_2 = 0.0f;
+        for (int64_t j = 0; j < B * T; ++j) {
+            const float v0 = d_g_tile[i * B * T + j];
+            const float v1 = (float)E;
+            const float v2 = 1 / vsqrt_f32(splat_f32(v1))[0];
+            const float v3 = v2 * v0;
+            const float v4 = t5[i * B * T + j];
+            const float v5 = bar_J[0];
+            const float v6 = (float)B;
+            const float v7 = 1 / v6;
+            const float v8 = (float)T;
+            const float v9 = 1 / v8;
+            const float v10 = v5 * v7 * v9 * v4;
+            const float v11 = t10[i * B * T + j];
+            const float v12 = v10 + v11 + v3;
+            const float v13 = saved_2[j];
+            const float v14 = v13 * v12;
+            const float v15 = t1[j * D + i];
+            const float v16 = v15 * v14;
+            sum = sum + v16;
+            sum_2 = sum_2 + v12;
         }
-        if (i < D * E * H) {
-            const int64_t rest = D * E * H - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(d_WO_sum + i, tail);
-            const vec_f32 v6 = v1 * v3 * v5 * v0;
-            store_masked_f32(d_WO + i, tail, v6);
+        d_g[i] = (float)sum;
+        d_s[i] = (float)sum_2;
+    }
+
+    /* d_WQ_dhe = E**-1/2 (t2_btd t11_bthe | dhe) */
+    {
+        const contraction_f32 product = {
+            .m = D,
+            .n = E * H,
+            .k = B * T,
+            .a = t2,
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
+            .b = t11,
+            .b_k = {E * H, NULL},
+            .b_n = {1, NULL},
+            .c = d_WQ,
+            .c_m = {E * H, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        const tile_1_operands operands = {
+            .size_0 = E,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+    }
+
+    /* d_WK_dhe = E**-1/2 (t2_btd t9_bthe | dhe) */
+    {
+        const contraction_f32 product = {
+            .m = D,
+            .n = E * H,
+            .k = B * T,
+            .a = t2,
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
+            .b = t9,
+            .b_k = {E * H, NULL},
+            .b_n = {1, NULL},
+            .c = d_WK,
+            .c_m = {E * H, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        const tile_1_operands operands = {
+            .size_0 = E,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+    }
+
+    /* d_WV_dhe = bar_J (1 / B) (1 / T) (t2_btd t4_bthe | dhe) */
+    {
+        const contraction_f32 product = {
+            .m = D,
+            .n = E * H,
+            .k = B * T,
+            .a = t2,
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
+            .b = t4,
+            .b_k = {E * H, NULL},
+            .b_n = {1, NULL},
+            .c = d_WV,
+            .c_m = {E * H, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        const tile_2_operands operands = {
+            .size_0 = B,
+            .size_1 = T,
+            .x0 = bar_J,
+            .x0_row = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+    }
+
+    /* t12_bthe = (A_bhti saved_5_bihe | bthe) */
+    {
+        for (int64_t i = 0; i < B; ++i) {
+            for (int64_t j = 0; j < H; ++j) {
+                const contraction_f32 product = {
+                    .m = T,
+                    .n = E,
+                    .k = T,
+                    .a = A + i * H * T * T + j * T * T,
+                    .a_m = {T, NULL},
+                    .a_k = {1, NULL},
+                    .b = saved_5 + i * E * H * T + j * E,
+                    .b_k = {E * H, NULL},
+                    .b_n = {1, NULL},
+                    .c = t12 + i * E * H * T + j * E,
+                    .c_m = {E * H, NULL},
+                    .c_n = {1, NULL},
+                    .alpha = 1.0f,
+                    .accumulate = 0,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+            }
         }
+    }
+
+    /* d_WO_hed = bar_J (1 / B) (1 / T) (t12_bthe saved_6_btd | hed) */
+    {
+        const contraction_f32 product = {
+            .m = E * H,
+            .n = D,
+            .k = B * T,
+            .a = t12,
+            .a_m = {1, NULL},
+            .a_k = {E * H, NULL},
+            .b = saved_6,
+            .b_k = {D, NULL},
+            .b_n = {1, NULL},
+            .c = d_WO,
+            .c_m = {D, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        const tile_2_operands operands = {
+            .size_0 = B,
+            .size_1 = T,
+            .x0 = bar_J,
+            .x0_row = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
     }
 
     return ATTENTION_OK;
@@ -3050,95 +2884,64 @@ static int64_t value_and_grad_layout(const attention_dims *dims, int64_t *slot)
     const int64_t E = dims->E;
     const int64_t H = dims->H;
     const int64_t T = dims->T;
-    const brk_batch B_blocks = brk_cut_batch(B, 32 * E * H * T + 28 * D * T + 12 * H * T + 20 * H * T * T + 12 * T, 262144, 16, 32);
-    const int64_t B_block = B_blocks.rows;
-    const int64_t B_block_groups = B_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(B_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(B_block_groups * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(B_block_groups * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
-    end += brk_round_up(B_block_groups * D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
-    end += brk_round_up(B_block_groups * D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
-    end += brk_round_up(B_block_groups * D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
-    end += brk_round_up(B_block_groups * D * E * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[12] = end;
-    end += brk_round_up(B_block * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[13] = end;
-    end += brk_round_up(B_block * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[14] = end;
-    end += brk_round_up(B_block * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[15] = end;
-    end += brk_round_up(B_block * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[16] = end;
-    end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[17] = end;
-    end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[18] = end;
-    end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[19] = end;
-    end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[20] = end;
-    end += brk_round_up(B_block * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[21] = end;
-    end += brk_round_up(B_block * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[22] = end;
-    end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[23] = end;
-    end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[24] = end;
-    end += brk_round_up(B_block * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[25] = end;
-    end += brk_round_up(B_block * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[26] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[27] = end;
-    end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[28] = end;
-    end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[29] = end;
-    end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[30] = end;
-    end += brk_round_up(B_block * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[31] = end;
-    end += brk_round_up(B_block * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[32] = end;
-    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[33] = end;
-    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[14] = end;
+    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[15] = end;
+    end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[16] = end;
+    end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[17] = end;
+    end += brk_round_up(B * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[18] = end;
+    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[19] = end;
+    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, E * H, D), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, E * H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, D, E * H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(D, B_block * T, E * H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(D, E * H, B_block * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(E * H, D, B_block * T), BRK_CACHE_LINE));
-    slot[34] = end;
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, D, E * H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, B * T, E * H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, E * H, B * T), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(E * H, D, B * T), BRK_CACHE_LINE));
+    slot[20] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t ATTENTION_NAME(value_and_grad_workspace)(const attention_dims *dims)
 {
-    int64_t slot[35];
+    int64_t slot[21];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -3162,7 +2965,7 @@ int ATTENTION_NAME(value_and_grad)(
     const int64_t H = dims->H;
     const int64_t T = dims->T;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[35];
+    int64_t slot[21];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -3179,918 +2982,406 @@ int ATTENTION_NAME(value_and_grad)(
     float *const d_WK = results->grad_WK;
     float *const d_WV = results->grad_WV;
     float *const d_WO = results->grad_WO;
-    float *const t12_part = (float *)(arena + slot[5]);
-    float *const d_g_part = (float *)(arena + slot[6]);
-    float *const d_s_part = (float *)(arena + slot[7]);
-    float *const d_WQ_sum_part = (float *)(arena + slot[8]);
-    float *const d_WK_sum_part = (float *)(arena + slot[9]);
-    float *const d_WV_sum_part = (float *)(arena + slot[10]);
-    float *const d_WO_sum_part = (float *)(arena + slot[11]);
-    float *const t12 = (float *)(arena + slot[0]);
-    float *const d_WQ_sum = (float *)(arena + slot[1]);
-    float *const d_WK_sum = (float *)(arena + slot[2]);
-    float *const d_WV_sum = (float *)(arena + slot[3]);
-    float *const d_WO_sum = (float *)(arena + slot[4]);
-    float *const t1_block = (float *)(arena + slot[12]);
-    float *const t2_block = (float *)(arena + slot[13]);
-    float *const t3_block = (float *)(arena + slot[14]);
-    float *const t4_block = (float *)(arena + slot[12]);
-    float *const t5_block = (float *)(arena + slot[15]);
-    float *const t6_block = (float *)(arena + slot[16]);
-    float *const t7_block = (float *)(arena + slot[17]);
-    float *const t8_block_tile = (float *)(arena + slot[19]);
-    float *const t8_block = (float *)(arena + slot[18]);
-    float *const max_t_block = (float *)(arena + slot[20]);
-    float *const exp_t_block = (float *)(arena + slot[19]);
-    float *const sum_exp_t_block = (float *)(arena + slot[21]);
-    float *const A_block = (float *)(arena + slot[18]);
-    float *const t9_block = (float *)(arena + slot[22]);
-    float *const t10_block = (float *)(arena + slot[23]);
-    float *const t11_block_tile = (float *)(arena + slot[25]);
-    float *const t11_block = (float *)(arena + slot[24]);
-    float *const t12_part_new = (float *)(arena + slot[26]);
-    float *const t13_block = (float *)(arena + slot[27]);
-    float *const t14_block = (float *)(arena + slot[28]);
-    float *const t15_block = (float *)(arena + slot[25]);
-    float *const t16_block_tile = (float *)(arena + slot[29]);
-    float *const t16_block = (float *)(arena + slot[19]);
-    float *const t17_block = (float *)(arena + slot[20]);
-    float *const t18_block = (float *)(arena + slot[29]);
-    float *const t19_block = (float *)(arena + slot[22]);
-    float *const t20_block = (float *)(arena + slot[30]);
-    float *const t21_block = (float *)(arena + slot[27]);
-    float *const d_g_part_tile = (float *)(arena + slot[31]);
-    float *const d_g_part_new = (float *)(arena + slot[32]);
-    float *const d_s_part_new = (float *)(arena + slot[33]);
-    char *const scratch = arena + slot[34];
-    const brk_batch B_blocks = brk_cut_batch(B, 32 * E * H * T + 28 * D * T + 12 * H * T + 20 * H * T * T + 12 * T, 262144, 16, 32);
+    float *const t1 = (float *)(arena + slot[0]);
+    float *const t2 = (float *)(arena + slot[1]);
+    float *const t3 = (float *)(arena + slot[2]);
+    float *const t4 = (float *)(arena + slot[0]);
+    float *const t5 = (float *)(arena + slot[3]);
+    float *const t6 = (float *)(arena + slot[4]);
+    float *const t7 = (float *)(arena + slot[5]);
+    float *const t8_tile = (float *)(arena + slot[7]);
+    float *const t8 = (float *)(arena + slot[6]);
+    float *const max_t_ = (float *)(arena + slot[8]);
+    float *const exp_t_ = (float *)(arena + slot[7]);
+    float *const sum_exp_t_ = (float *)(arena + slot[9]);
+    float *const A = (float *)(arena + slot[6]);
+    float *const t9 = (float *)(arena + slot[10]);
+    float *const t10 = (float *)(arena + slot[11]);
+    float *const t11_tile = (float *)(arena + slot[14]);
+    float *const t11 = (float *)(arena + slot[12]);
+    float *const t12 = (float *)(arena + slot[13]);
+    float *const t13 = (float *)(arena + slot[15]);
+    float *const t14 = (float *)(arena + slot[16]);
+    float *const t15 = (float *)(arena + slot[14]);
+    float *const t16_tile = (float *)(arena + slot[17]);
+    float *const t16 = (float *)(arena + slot[7]);
+    float *const t17 = (float *)(arena + slot[8]);
+    float *const t18 = (float *)(arena + slot[17]);
+    float *const t19 = (float *)(arena + slot[10]);
+    float *const t20 = (float *)(arena + slot[18]);
+    float *const t21 = (float *)(arena + slot[15]);
+    float *const d_g_tile = (float *)(arena + slot[19]);
+    char *const scratch = arena + slot[20];
 
-    /* for blocks of B: t12, d_g, d_s, d_WQ_sum, d_WK_sum, d_WV_sum, d_WO_sum */
+    /* t1_bt = sum(X_btd) */
+    for (int64_t i = 0; i < B * T; ++i) {
+        const float *const X_row = X + i * D;
+        vec_f32 sum = splat_f32(0.0f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(X_row + j);
+            sum = sum + v0;
+        }
+        if (j < D) {
+            const int64_t rest = D - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(X_row + j, tail);
+            sum = sum + keep_first_f32(v0, rest, 0.0f);
+        }
+        t1[i] = sum_lanes_f32(sum);
+    }
+
+    /* t2_btd = X_btd - (1 / D) t1_bt; t3_bt = sum(t2_btd²) */
+    for (int64_t i = 0; i < B * T; ++i) {
+        float *const t1_row = t1 + i;
+        const float *const X_row = X + i * D;
+        float *const t2_row = t2 + i * D;
+        const vec_f32 v0 = splat_f32(t1_row[0]);
+        const vec_f32 v1 = splat_f32((float)D);
+        const vec_f32 v2 = 1 / v1;
+        const vec_f32 v3 = v2 * v0;
+        vec_f32 sum = splat_f32(0.0f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+            const vec_f32 v4 = load_f32(X_row + j);
+            const vec_f32 v5 = v4 - v3;
+            const vec_f32 v6 = v5 * v5;
+            sum = sum + v6;
+            store_f32(t2_row + j, v5);
+        }
+        if (j < D) {
+            const int64_t rest = D - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v4 = load_masked_f32(X_row + j, tail);
+            const vec_f32 v5 = v4 - v3;
+            const vec_f32 v6 = v5 * v5;
+            sum = sum + keep_first_f32(v6, rest, 0.0f);
+            store_masked_f32(t2_row + j, tail, v5);
+        }
+        t3[i] = sum_lanes_f32(sum);
+    }
+
+    /* t4_bt = ((1 / D) t3_bt + 1/100000)**-1/2 */
     {
-        for (int64_t group = 0; group < B_blocks.groups; ++group) {
-            float *const t12_part_group = t12_part + group * 1;
-            for (int64_t i = 0; i < 1; ++i)
-                t12_part_group[i] = 0.0f;
-            float *const d_g_part_group = d_g_part + group * D;
-            for (int64_t i = 0; i < D; ++i)
-                d_g_part_group[i] = 0.0f;
-            float *const d_s_part_group = d_s_part + group * D;
-            for (int64_t i = 0; i < D; ++i)
-                d_s_part_group[i] = 0.0f;
-            float *const d_WQ_sum_part_group = d_WQ_sum_part + group * D * E * H;
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WQ_sum_part_group[i] = 0.0f;
-            float *const d_WK_sum_part_group = d_WK_sum_part + group * D * E * H;
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WK_sum_part_group[i] = 0.0f;
-            float *const d_WV_sum_part_group = d_WV_sum_part + group * D * E * H;
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WV_sum_part_group[i] = 0.0f;
-            float *const d_WO_sum_part_group = d_WO_sum_part + group * D * E * H;
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WO_sum_part_group[i] = 0.0f;
-            const int64_t last = brk_min(B, (group + 1) * B_blocks.group_rows);
-            for (int64_t first = group * B_blocks.group_rows; first < last; first += B_blocks.rows) {
-                const int64_t B_block = brk_min(B_blocks.rows, last - first);
-                const float *const X_block = X + first * D * T;
-                const float *const Y_block = Y + first * D * T;
-                /* t1_block_bt = sum(X_block_btd) */
-                for (int64_t i = 0; i < B_block * T; ++i) {
-                    const float *const X_block_row = X_block + i * D;
-                    vec_f32 sum = splat_f32(0.0f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(X_block_row + j);
-                        sum = sum + v0;
-                    }
-                    if (j < D) {
-                        const int64_t rest = D - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(X_block_row + j, tail);
-                        sum = sum + keep_first_f32(v0, rest, 0.0f);
-                    }
-                    t1_block[i] = sum_lanes_f32(sum);
-                }
+        const vec_f32 v1 = splat_f32((float)D);
+        const vec_f32 v2 = 1 / v1;
+        const vec_f32 v4 = splat_f32(1e-05f);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= B * T; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t3 + i);
+            const vec_f32 v3 = v2 * v0;
+            const vec_f32 v5 = v3 + v4;
+            const vec_f32 v6 = 1 / vsqrt_f32(v5);
+            store_f32(t4 + i, v6);
+        }
+        if (i < B * T) {
+            const int64_t rest = B * T - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t3 + i, tail);
+            const vec_f32 v3 = v2 * v0;
+            const vec_f32 v5 = v3 + v4;
+            const vec_f32 v6 = 1 / vsqrt_f32(v5);
+            store_masked_f32(t4 + i, tail, v6);
+        }
+    }
 
-                /* t2_block_btd = X_block_btd - (1 / D) t1_block_bt; t3_block_bt = sum(t2_block_btd²) */
-                for (int64_t i = 0; i < B_block * T; ++i) {
-                    float *const t1_block_row = t1_block + i;
-                    const float *const X_block_row = X_block + i * D;
-                    float *const t2_block_row = t2_block + i * D;
-                    const vec_f32 v0 = splat_f32(t1_block_row[0]);
-                    const vec_f32 v1 = splat_f32((float)D);
-                    const vec_f32 v2 = 1 / v1;
-                    const vec_f32 v3 = v2 * v0;
-                    vec_f32 sum = splat_f32(0.0f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                        const vec_f32 v4 = load_f32(X_block_row + j);
-                        const vec_f32 v5 = v4 - v3;
-                        const vec_f32 v6 = v5 * v5;
-                        sum = sum + v6;
-                        store_f32(t2_block_row + j, v5);
-                    }
-                    if (j < D) {
-                        const int64_t rest = D - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v4 = load_masked_f32(X_block_row + j, tail);
-                        const vec_f32 v5 = v4 - v3;
-                        const vec_f32 v6 = v5 * v5;
-                        sum = sum + keep_first_f32(v6, rest, 0.0f);
-                        store_masked_f32(t2_block_row + j, tail, v5);
-                    }
-                    t3_block[i] = sum_lanes_f32(sum);
-                }
+    /* t5_btd = g_d t4_bt t2_btd + s_d */
+    for (int64_t i = 0; i < B * T; ++i) {
+        float *const t4_row = t4 + i;
+        float *const t2_row = t2 + i * D;
+        float *const t5_row = t5 + i * D;
+        const vec_f32 v1 = splat_f32(t4_row[0]);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(g + j);
+            const vec_f32 v2 = load_f32(t2_row + j);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_f32(s + j);
+            const vec_f32 v5 = v3 + v4;
+            store_f32(t5_row + j, v5);
+        }
+        if (j < D) {
+            const int64_t rest = D - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(g + j, tail);
+            const vec_f32 v2 = load_masked_f32(t2_row + j, tail);
+            const vec_f32 v3 = v0 * v1 * v2;
+            const vec_f32 v4 = load_masked_f32(s + j, tail);
+            const vec_f32 v5 = v3 + v4;
+            store_masked_f32(t5_row + j, tail, v5);
+        }
+    }
 
-                /* t4_block_bt = ((1 / D) t3_block_bt + 1/100000)**-1/2 */
-                {
-                    const vec_f32 v1 = splat_f32((float)D);
-                    const vec_f32 v2 = 1 / v1;
-                    const vec_f32 v4 = splat_f32(1e-05f);
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= B_block * T; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(t3_block + i);
-                        const vec_f32 v3 = v2 * v0;
-                        const vec_f32 v5 = v3 + v4;
-                        const vec_f32 v6 = 1 / vsqrt_f32(v5);
-                        store_f32(t4_block + i, v6);
-                    }
-                    if (i < B_block * T) {
-                        const int64_t rest = B_block * T - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(t3_block + i, tail);
-                        const vec_f32 v3 = v2 * v0;
-                        const vec_f32 v5 = v3 + v4;
-                        const vec_f32 v6 = 1 / vsqrt_f32(v5);
-                        store_masked_f32(t4_block + i, tail, v6);
-                    }
-                }
+    /* t6_bthe = (t5_btd WK_dhe | bthe) */
+    {
+        const contraction_f32 product = {
+            .m = B * T,
+            .n = E * H,
+            .k = D,
+            .a = t5,
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
+            .b = WK,
+            .b_k = {E * H, NULL},
+            .b_n = {1, NULL},
+            .c = t6,
+            .c_m = {E * H, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+    }
 
-                /* t5_block_btd = g_d t4_block_bt t2_block_btd + s_d */
-                for (int64_t i = 0; i < B_block * T; ++i) {
-                    float *const t4_block_row = t4_block + i;
-                    float *const t2_block_row = t2_block + i * D;
-                    float *const t5_block_row = t5_block + i * D;
-                    const vec_f32 v1 = splat_f32(t4_block_row[0]);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(g + j);
-                        const vec_f32 v2 = load_f32(t2_block_row + j);
-                        const vec_f32 v3 = v0 * v1 * v2;
-                        const vec_f32 v4 = load_f32(s + j);
-                        const vec_f32 v5 = v3 + v4;
-                        store_f32(t5_block_row + j, v5);
-                    }
-                    if (j < D) {
-                        const int64_t rest = D - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(g + j, tail);
-                        const vec_f32 v2 = load_masked_f32(t2_block_row + j, tail);
-                        const vec_f32 v3 = v0 * v1 * v2;
-                        const vec_f32 v4 = load_masked_f32(s + j, tail);
-                        const vec_f32 v5 = v3 + v4;
-                        store_masked_f32(t5_block_row + j, tail, v5);
-                    }
-                }
+    /* t7_bthe = (t5_btd WQ_dhe | bthe) */
+    {
+        const contraction_f32 product = {
+            .m = B * T,
+            .n = E * H,
+            .k = D,
+            .a = t5,
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
+            .b = WQ,
+            .b_k = {E * H, NULL},
+            .b_n = {1, NULL},
+            .c = t7,
+            .c_m = {E * H, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+    }
 
-                /* t6_block_bthe = (t5_block_btd WK_dhe | bthe) */
-                {
-                    const contraction_f32 product = {
-                        .m = B_block * T,
-                        .n = E * H,
-                        .k = D,
-                        .a = t5_block,
-                        .a_m = {D, NULL},
-                        .a_k = {1, NULL},
-                        .b = WK,
-                        .b_k = {E * H, NULL},
-                        .b_n = {1, NULL},
-                        .c = t6_block,
-                        .c_m = {E * H, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* t7_block_bthe = (t5_block_btd WQ_dhe | bthe) */
-                {
-                    const contraction_f32 product = {
-                        .m = B_block * T,
-                        .n = E * H,
-                        .k = D,
-                        .a = t5_block,
-                        .a_m = {D, NULL},
-                        .a_k = {1, NULL},
-                        .b = WQ,
-                        .b_k = {E * H, NULL},
-                        .b_n = {1, NULL},
-                        .c = t7_block,
-                        .c_m = {E * H, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* t8_block_bhti = where(where(i <= t, 1, 0) != 0, E**-1/2 (t6_block_bihe t7_block_bthe | bhti), -1000000000000000000000000000000) */
-                {
-                    for (int64_t i = 0; i < B_block; ++i) {
-                        for (int64_t j = 0; j < H; ++j) {
-                            const contraction_f32 product = {
-                                .m = T,
-                                .n = T,
-                                .k = E,
-                                .a = t7_block + i * E * H * T + j * E,
-                                .a_m = {E * H, NULL},
-                                .a_k = {1, NULL},
-                                .b = t6_block + i * E * H * T + j * E,
-                                .b_k = {1, NULL},
-                                .b_n = {E * H, NULL},
-                                .c = t8_block_tile + i * H * T * T + j * T * T,
-                                .c_m = {T, NULL},
-                                .c_n = {1, NULL},
-                                .alpha = 1.0f,
-                                .accumulate = 0,
-                            };
-                            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                        }
-                    }
-                }
-
-                for (int64_t i = 0; i < B_block * H; ++i) {
-                    for (int64_t j = 0; j < T; ++j) {
-                        float *const t8_block_tile_row = t8_block_tile + i * T * T + j * T;
-                        float *const t8_block_row = t8_block + i * T * T + j * T;
-                        const vec_f32 v1 = splat_f32((float)E);
-                        const vec_f32 v2 = 1 / vsqrt_f32(v1);
-                        const vec_f32 v5 = splat_f32((float)(j + 1));
-                        const vec_f32 v7 = splat_f32(1.0f);
-                        const vec_f32 v8 = splat_f32(0.0f);
-                        const vec_f32 v10 = splat_f32(0.0f);
-                        const vec_f32 v12 = splat_f32(-1e+30f);
-                        int64_t k = 0;
-                        for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(t8_block_tile_row + k);
-                            const vec_f32 v3 = v2 * v0;
-                            const vec_f32 v4 = index_f32(k);
-                            const ivec_f32 v6 = v4 <= v5;
-                            const vec_f32 v9 = vselect_f32(v6, v7, v8);
-                            const ivec_f32 v11 = v9 != v10;
-                            const vec_f32 v13 = vselect_f32(v11, v3, v12);
-                            store_f32(t8_block_row + k, v13);
-                        }
-                        if (k < T) {
-                            const int64_t rest = T - k;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(t8_block_tile_row + k, tail);
-                            const vec_f32 v3 = v2 * v0;
-                            const vec_f32 v4 = index_f32(k);
-                            const ivec_f32 v6 = v4 <= v5;
-                            const vec_f32 v9 = vselect_f32(v6, v7, v8);
-                            const ivec_f32 v11 = v9 != v10;
-                            const vec_f32 v13 = vselect_f32(v11, v3, v12);
-                            store_masked_f32(t8_block_row + k, tail, v13);
-                        }
-                    }
-                }
-
-                /* max_t_block_bht = max(t8_block_bhti) */
-                for (int64_t i = 0; i < B_block * H * T; ++i) {
-                    float *const t8_block_row = t8_block + i * T;
-                    vec_f32 top = splat_f32(-INFINITY);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(t8_block_row + j);
-                        top = vmax_f32(top, v0);
-                    }
-                    if (j < T) {
-                        const int64_t rest = T - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(t8_block_row + j, tail);
-                        top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
-                    }
-                    max_t_block[i] = max_lanes_f32(top);
-                }
-
-                /* exp_t_block_bhti = exp(t8_block_bhti - finite_or_zero(max_t_block_bht))
-                   sum_exp_t_block_bht = sum(exp_t_block_bhti) */
-                for (int64_t i = 0; i < B_block * H * T; ++i) {
-                    float *const max_t_block_row = max_t_block + i;
-                    float *const t8_block_row = t8_block + i * T;
-                    float *const exp_t_block_row = exp_t_block + i * T;
-                    const vec_f32 v0 = splat_f32(max_t_block_row[0]);
-                    const vec_f32 v1 = vfinite_or_zero_f32(v0);
-                    vec_f32 sum = splat_f32(0.0f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
-                        const vec_f32 v2 = load_f32(t8_block_row + j);
-                        const vec_f32 v3 = v2 - v1;
-                        const vec_f32 v4 = vexp_f32(v3);
-                        sum = sum + v4;
-                        store_f32(exp_t_block_row + j, v4);
-                    }
-                    if (j < T) {
-                        const int64_t rest = T - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v2 = load_masked_f32(t8_block_row + j, tail);
-                        const vec_f32 v3 = v2 - v1;
-                        const vec_f32 v4 = vexp_f32(v3);
-                        sum = sum + keep_first_f32(v4, rest, 0.0f);
-                        store_masked_f32(exp_t_block_row + j, tail, v4);
-                    }
-                    sum_exp_t_block[i] = sum_lanes_f32(sum);
-                }
-
-                /* A_block_bhti = (1 / sum_exp_t_block_bht) exp_t_block_bhti */
-                for (int64_t i = 0; i < B_block * H * T; ++i) {
-                    float *const sum_exp_t_block_row = sum_exp_t_block + i;
-                    float *const exp_t_block_row = exp_t_block + i * T;
-                    float *const A_block_row = A_block + i * T;
-                    const vec_f32 v0 = splat_f32(sum_exp_t_block_row[0]);
-                    const vec_f32 v1 = 1 / v0;
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
-                        const vec_f32 v2 = load_f32(exp_t_block_row + j);
-                        const vec_f32 v3 = v1 * v2;
-                        store_f32(A_block_row + j, v3);
-                    }
-                    if (j < T) {
-                        const int64_t rest = T - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v2 = load_masked_f32(exp_t_block_row + j, tail);
-                        const vec_f32 v3 = v1 * v2;
-                        store_masked_f32(A_block_row + j, tail, v3);
-                    }
-                }
-
-                /* t9_block_bthe = (t5_block_btd WV_dhe | bthe) */
-                {
-                    const contraction_f32 product = {
-                        .m = B_block * T,
-                        .n = E * H,
-                        .k = D,
-                        .a = t5_block,
-                        .a_m = {D, NULL},
-                        .a_k = {1, NULL},
-                        .b = WV,
-                        .b_k = {E * H, NULL},
-                        .b_n = {1, NULL},
-                        .c = t9_block,
-                        .c_m = {E * H, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* t10_block_bthe = (A_block_bhti t9_block_bihe | bthe) */
-                {
-                    for (int64_t i = 0; i < B_block; ++i) {
-                        for (int64_t j = 0; j < H; ++j) {
-                            const contraction_f32 product = {
-                                .m = T,
-                                .n = E,
-                                .k = T,
-                                .a = A_block + i * H * T * T + j * T * T,
-                                .a_m = {T, NULL},
-                                .a_k = {1, NULL},
-                                .b = t9_block + i * E * H * T + j * E,
-                                .b_k = {E * H, NULL},
-                                .b_n = {1, NULL},
-                                .c = t10_block + i * E * H * T + j * E,
-                                .c_m = {E * H, NULL},
-                                .c_n = {1, NULL},
-                                .alpha = 1.0f,
-                                .accumulate = 0,
-                            };
-                            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                        }
-                    }
-                }
-
-                /* t11_block_btd = (t10_block_bthe WO_hed | btd) + X_block_btd - Y_block_btd; t12_part = sum(t11_block_btd²) */
-                {
-                    const contraction_f32 product = {
-                        .m = B_block * T,
-                        .n = D,
-                        .k = E * H,
-                        .a = t10_block,
-                        .a_m = {E * H, NULL},
-                        .a_k = {1, NULL},
-                        .b = WO,
-                        .b_k = {D, NULL},
-                        .b_n = {1, NULL},
-                        .c = t11_block_tile,
-                        .c_m = {D, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                {
-                    vec_f32 whole_sum = splat_f32(0.0f);
-                    for (int64_t i_first = 0; i_first < B_block * D * T; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-                        const int64_t i_end = brk_min(B_block * D * T, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-                        vec_f32 sum = splat_f32(0.0f);
-                        int64_t i = i_first;
-                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(t11_block_tile + i);
-                            const vec_f32 v1 = load_f32(Y_block + i);
-                            const vec_f32 v2 = load_f32(X_block + i);
-                            const vec_f32 v3 = v0 + v2;
-                            const vec_f32 v4 = v3 - v1;
-                            const vec_f32 v5 = v4 * v4;
-                            sum = sum + v5;
-                            store_f32(t11_block + i, v4);
-                        }
-                        if (i < i_end) {
-                            const int64_t rest = i_end - i;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(t11_block_tile + i, tail);
-                            const vec_f32 v1 = load_masked_f32(Y_block + i, tail);
-                            const vec_f32 v2 = load_masked_f32(X_block + i, tail);
-                            const vec_f32 v3 = v0 + v2;
-                            const vec_f32 v4 = v3 - v1;
-                            const vec_f32 v5 = v4 * v4;
-                            sum = sum + keep_first_f32(v5, rest, 0.0f);
-                            store_masked_f32(t11_block + i, tail, v4);
-                        }
-                        whole_sum = whole_sum + sum;
-                    }
-                    t12_part_new[0] = sum_lanes_f32(whole_sum);
-                }
-
-                {
-                    const float v0 = t12_part_new[0];
-                    t12_part_group[0] = t12_part_group[0] + v0;
-                }
-
-                /* t13_block_bthe = (t11_block_btd WO_hed | bthe) */
-                {
-                    const contraction_f32 product = {
-                        .m = B_block * T,
-                        .n = E * H,
-                        .k = D,
-                        .a = t11_block,
-                        .a_m = {D, NULL},
-                        .a_k = {1, NULL},
-                        .b = WO,
-                        .b_k = {1, NULL},
-                        .b_n = {D, NULL},
-                        .c = t13_block,
-                        .c_m = {E * H, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* t14_block_bthe = (A_block_bhit t13_block_bihe | bthe) */
-                {
-                    for (int64_t i = 0; i < B_block; ++i) {
-                        for (int64_t j = 0; j < H; ++j) {
-                            const contraction_f32 product = {
-                                .m = T,
-                                .n = E,
-                                .k = T,
-                                .a = A_block + i * H * T * T + j * T * T,
-                                .a_m = {1, NULL},
-                                .a_k = {T, NULL},
-                                .b = t13_block + i * E * H * T + j * E,
-                                .b_k = {E * H, NULL},
-                                .b_n = {1, NULL},
-                                .c = t14_block + i * E * H * T + j * E,
-                                .c_m = {E * H, NULL},
-                                .c_n = {1, NULL},
-                                .alpha = 1.0f,
-                                .accumulate = 0,
-                            };
-                            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                        }
-                    }
-                }
-
-                /* t15_block_dbt = (WV_dhe t14_block_bthe | dbt) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = B_block * T,
-                        .k = E * H,
-                        .a = WV,
-                        .a_m = {E * H, NULL},
-                        .a_k = {1, NULL},
-                        .b = t14_block,
-                        .b_k = {1, NULL},
-                        .b_n = {E * H, NULL},
-                        .c = t15_block,
-                        .c_m = {B_block * T, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* t16_block_bhti = (1 / B) (1 / T) (t13_block_bthe t9_block_bihe | bhti) A_block_bhti
-                   t17_block_bht = sum(t16_block_bhti) */
-                {
-                    for (int64_t i = 0; i < B_block; ++i) {
-                        for (int64_t j = 0; j < H; ++j) {
-                            const contraction_f32 product = {
-                                .m = T,
-                                .n = T,
-                                .k = E,
-                                .a = t13_block + i * E * H * T + j * E,
-                                .a_m = {E * H, NULL},
-                                .a_k = {1, NULL},
-                                .b = t9_block + i * E * H * T + j * E,
-                                .b_k = {1, NULL},
-                                .b_n = {E * H, NULL},
-                                .c = t16_block_tile + i * H * T * T + j * T * T,
-                                .c_m = {T, NULL},
-                                .c_n = {1, NULL},
-                                .alpha = 1.0f,
-                                .accumulate = 0,
-                            };
-                            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                        }
-                    }
-                }
-
-                for (int64_t i = 0; i < B_block * H * T; ++i) {
-                    float *const t16_block_tile_row = t16_block_tile + i * T;
-                    float *const A_block_row = A_block + i * T;
-                    float *const t16_block_row = t16_block + i * T;
-                    const vec_f32 v2 = splat_f32((float)B);
-                    const vec_f32 v3 = 1 / v2;
-                    const vec_f32 v4 = splat_f32((float)T);
-                    const vec_f32 v5 = 1 / v4;
-                    vec_f32 sum = splat_f32(0.0f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(t16_block_tile_row + j);
-                        const vec_f32 v1 = load_f32(A_block_row + j);
-                        const vec_f32 v6 = v3 * v5 * v0 * v1;
-                        sum = sum + v6;
-                        store_f32(t16_block_row + j, v6);
-                    }
-                    if (j < T) {
-                        const int64_t rest = T - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(t16_block_tile_row + j, tail);
-                        const vec_f32 v1 = load_masked_f32(A_block_row + j, tail);
-                        const vec_f32 v6 = v3 * v5 * v0 * v1;
-                        sum = sum + keep_first_f32(v6, rest, 0.0f);
-                        store_masked_f32(t16_block_row + j, tail, v6);
-                    }
-                    t17_block[i] = sum_lanes_f32(sum);
-                }
-
-                /* t18_block_bhti = where(where(i <= t, 1, 0) != 0, t16_block_bhti - t17_block_bht A_block_bhti, 0) */
-                for (int64_t i = 0; i < B_block * H; ++i) {
-                    for (int64_t j = 0; j < T; ++j) {
-                        float *const t17_block_row = t17_block + i * T + j;
-                        float *const A_block_row = A_block + i * T * T + j * T;
-                        float *const t16_block_row = t16_block + i * T * T + j * T;
-                        float *const t18_block_row = t18_block + i * T * T + j * T;
-                        const vec_f32 v0 = splat_f32(t17_block_row[0]);
-                        const vec_f32 v6 = splat_f32((float)(j + 1));
-                        const vec_f32 v8 = splat_f32(1.0f);
-                        const vec_f32 v9 = splat_f32(0.0f);
-                        const vec_f32 v11 = splat_f32(0.0f);
-                        int64_t k = 0;
-                        for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
-                            const vec_f32 v1 = load_f32(A_block_row + k);
-                            const vec_f32 v2 = v0 * v1;
-                            const vec_f32 v3 = load_f32(t16_block_row + k);
-                            const vec_f32 v4 = v3 - v2;
-                            const vec_f32 v5 = index_f32(k);
-                            const ivec_f32 v7 = v5 <= v6;
-                            const vec_f32 v10 = vselect_f32(v7, v8, v9);
-                            const ivec_f32 v12 = v10 != v11;
-                            const vec_f32 v13 = vselect_f32(v12, v4, v11);
-                            store_f32(t18_block_row + k, v13);
-                        }
-                        if (k < T) {
-                            const int64_t rest = T - k;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v1 = load_masked_f32(A_block_row + k, tail);
-                            const vec_f32 v2 = v0 * v1;
-                            const vec_f32 v3 = load_masked_f32(t16_block_row + k, tail);
-                            const vec_f32 v4 = v3 - v2;
-                            const vec_f32 v5 = index_f32(k);
-                            const ivec_f32 v7 = v5 <= v6;
-                            const vec_f32 v10 = vselect_f32(v7, v8, v9);
-                            const ivec_f32 v12 = v10 != v11;
-                            const vec_f32 v13 = vselect_f32(v12, v4, v11);
-                            store_masked_f32(t18_block_row + k, tail, v13);
-                        }
-                    }
-                }
-
-                /* t19_block_bthe = (t18_block_bhti t6_block_bihe | bthe) */
-                {
-                    for (int64_t i = 0; i < B_block; ++i) {
-                        for (int64_t j = 0; j < H; ++j) {
-                            const contraction_f32 product = {
-                                .m = T,
-                                .n = E,
-                                .k = T,
-                                .a = t18_block + i * H * T * T + j * T * T,
-                                .a_m = {T, NULL},
-                                .a_k = {1, NULL},
-                                .b = t6_block + i * E * H * T + j * E,
-                                .b_k = {E * H, NULL},
-                                .b_n = {1, NULL},
-                                .c = t19_block + i * E * H * T + j * E,
-                                .c_m = {E * H, NULL},
-                                .c_n = {1, NULL},
-                                .alpha = 1.0f,
-                                .accumulate = 0,
-                            };
-                            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                        }
-                    }
-                }
-
-                /* t20_block_dbt = E**-1/2 (WQ_dhe t19_block_bthe | dbt) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = B_block * T,
-                        .k = E * H,
-                        .a = WQ,
-                        .a_m = {E * H, NULL},
-                        .a_k = {1, NULL},
-                        .b = t19_block,
-                        .b_k = {1, NULL},
-                        .b_n = {E * H, NULL},
-                        .c = t20_block,
-                        .c_m = {B_block * T, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    const tile_1_operands operands = {
-                        .size_0 = E,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
-                }
-
-                /* t21_block_bthe = (t18_block_bhit t7_block_bihe | bthe) */
-                {
-                    for (int64_t i = 0; i < B_block; ++i) {
-                        for (int64_t j = 0; j < H; ++j) {
-                            const contraction_f32 product = {
-                                .m = T,
-                                .n = E,
-                                .k = T,
-                                .a = t18_block + i * H * T * T + j * T * T,
-                                .a_m = {1, NULL},
-                                .a_k = {T, NULL},
-                                .b = t7_block + i * E * H * T + j * E,
-                                .b_k = {E * H, NULL},
-                                .b_n = {1, NULL},
-                                .c = t21_block + i * E * H * T + j * E,
-                                .c_m = {E * H, NULL},
-                                .c_n = {1, NULL},
-                                .alpha = 1.0f,
-                                .accumulate = 0,
-                            };
-                            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                        }
-                    }
-                }
-
-                /* d_g_part_d = sum(t2_block_btd (t4_block_bt ((1 / B) (1 / T) t15_block_dbt + t20_block_dbt + E**-1/2 (WK_dhe t21_block_bthe | dbt))))
-                   d_s_part_d = sum((1 / B) (1 / T) t15_block_dbt + t20_block_dbt + E**-1/2 (WK_dhe t21_block_bthe | dbt)) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = B_block * T,
-                        .k = E * H,
-                        .a = WK,
-                        .a_m = {E * H, NULL},
-                        .a_k = {1, NULL},
-                        .b = t21_block,
-                        .b_k = {1, NULL},
-                        .b_n = {E * H, NULL},
-                        .c = d_g_part_tile,
-                        .c_m = {B_block * T, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                for (int64_t i = 0; i < D; ++i) {
-                    double sum = 0.0f;
-                    double sum_2 = 0.0f;
-                    for (int64_t j = 0; j < B_block * T; ++j) {
-                        const float v0 = d_g_part_tile[i * B_block * T + j];
-                        const float v1 = (float)E;
-                        const float v2 = 1 / vsqrt_f32(splat_f32(v1))[0];
-                        const float v3 = v2 * v0;
-                        const float v4 = t15_block[i * B_block * T + j];
-                        const float v5 = (float)B;
-                        const float v6 = 1 / v5;
-                        const float v7 = (float)T;
-                        const float v8 = 1 / v7;
-                        const float v9 = v6 * v8 * v4;
-                        const float v10 = t20_block[i * B_block * T + j];
-                        const float v11 = v9 + v10 + v3;
-                        const float v12 = t4_block[j];
-                        const float v13 = v12 * v11;
-                        const float v14 = t2_block[j * D + i];
-                        const float v15 = v14 * v13;
-                        sum = sum + v15;
-                        sum_2 = sum_2 + v11;
-                    }
-                    d_g_part_new[i] = (float)sum;
-                    d_s_part_new[i] = (float)sum_2;
-                }
-
-                {
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(d_g_part_new + i);
-                        const vec_f32 held = load_f32(d_g_part_group + i);
-                        store_f32(d_g_part_group + i, held + v0);
-                    }
-                    if (i < D) {
-                        const int64_t rest = D - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(d_g_part_new + i, tail);
-                        const vec_f32 held = load_masked_f32(d_g_part_group + i, tail);
-                        store_masked_f32(d_g_part_group + i, tail, held + v0);
-                    }
-                }
-
-                {
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(d_s_part_new + i);
-                        const vec_f32 held = load_f32(d_s_part_group + i);
-                        store_f32(d_s_part_group + i, held + v0);
-                    }
-                    if (i < D) {
-                        const int64_t rest = D - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(d_s_part_new + i, tail);
-                        const vec_f32 held = load_masked_f32(d_s_part_group + i, tail);
-                        store_masked_f32(d_s_part_group + i, tail, held + v0);
-                    }
-                }
-
-                /* d_WQ_sum_part_dhe = (t5_block_btd t19_block_bthe | dhe) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = E * H,
-                        .k = B_block * T,
-                        .a = t5_block,
-                        .a_m = {1, NULL},
-                        .a_k = {D, NULL},
-                        .b = t19_block,
-                        .b_k = {E * H, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_WQ_sum_part_group,
-                        .c_m = {E * H, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 1,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* d_WK_sum_part_dhe = (t5_block_btd t21_block_bthe | dhe) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = E * H,
-                        .k = B_block * T,
-                        .a = t5_block,
-                        .a_m = {1, NULL},
-                        .a_k = {D, NULL},
-                        .b = t21_block,
-                        .b_k = {E * H, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_WK_sum_part_group,
-                        .c_m = {E * H, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 1,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* d_WV_sum_part_dhe = (t5_block_btd t14_block_bthe | dhe) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = E * H,
-                        .k = B_block * T,
-                        .a = t5_block,
-                        .a_m = {1, NULL},
-                        .a_k = {D, NULL},
-                        .b = t14_block,
-                        .b_k = {E * H, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_WV_sum_part_group,
-                        .c_m = {E * H, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 1,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* d_WO_sum_part_hed = (t10_block_bthe t11_block_btd | hed) */
-                {
-                    const contraction_f32 product = {
-                        .m = E * H,
-                        .n = D,
-                        .k = B_block * T,
-                        .a = t10_block,
-                        .a_m = {1, NULL},
-                        .a_k = {E * H, NULL},
-                        .b = t11_block,
-                        .b_k = {D, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_WO_sum_part_group,
-                        .c_m = {D, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 1,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
+    /* t8_bhti = where(where(i <= t, 1, 0) != 0, E**-1/2 (t6_bihe t7_bthe | bhti), -1000000000000000000000000000000) */
+    {
+        for (int64_t i = 0; i < B; ++i) {
+            for (int64_t j = 0; j < H; ++j) {
+                const contraction_f32 product = {
+                    .m = T,
+                    .n = T,
+                    .k = E,
+                    .a = t7 + i * E * H * T + j * E,
+                    .a_m = {E * H, NULL},
+                    .a_k = {1, NULL},
+                    .b = t6 + i * E * H * T + j * E,
+                    .b_k = {1, NULL},
+                    .b_n = {E * H, NULL},
+                    .c = t8_tile + i * H * T * T + j * T * T,
+                    .c_m = {T, NULL},
+                    .c_n = {1, NULL},
+                    .alpha = 1.0f,
+                    .accumulate = 0,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
             }
         }
     }
 
+    for (int64_t i = 0; i < B * H; ++i) {
+        for (int64_t j = 0; j < T; ++j) {
+            float *const t8_tile_row = t8_tile + i * T * T + j * T;
+            float *const t8_row = t8 + i * T * T + j * T;
+            const vec_f32 v1 = splat_f32((float)E);
+            const vec_f32 v2 = 1 / vsqrt_f32(v1);
+            const vec_f32 v5 = splat_f32((float)(j + 1));
+            const vec_f32 v7 = splat_f32(1.0f);
+            const vec_f32 v8 = splat_f32(0.0f);
+            const vec_f32 v10 = splat_f32(0.0f);
+            const vec_f32 v12 = splat_f32(-1e+30f);
+            int64_t k = 0;
+            for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
+                const vec_f32 v0 = load_f32(t8_tile_row + k);
+                const vec_f32 v3 = v2 * v0;
+                const vec_f32 v4 = index_f32(k);
+                const ivec_f32 v6 = v4 <= v5;
+                const vec_f32 v9 = vselect_f32(v6, v7, v8);
+                const ivec_f32 v11 = v9 != v10;
+                const vec_f32 v13 = vselect_f32(v11, v3, v12);
+                store_f32(t8_row + k, v13);
+            }
+            if (k < T) {
+                const int64_t rest = T - k;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v0 = load_masked_f32(t8_tile_row + k, tail);
+                const vec_f32 v3 = v2 * v0;
+                const vec_f32 v4 = index_f32(k);
+                const ivec_f32 v6 = v4 <= v5;
+                const vec_f32 v9 = vselect_f32(v6, v7, v8);
+                const ivec_f32 v11 = v9 != v10;
+                const vec_f32 v13 = vselect_f32(v11, v3, v12);
+                store_masked_f32(t8_row + k, tail, v13);
+            }
+        }
+    }
+
+    /* max_t_bht = max(t8_bhti) */
+    for (int64_t i = 0; i < B * H * T; ++i) {
+        float *const t8_row = t8 + i * T;
+        vec_f32 top = splat_f32(-INFINITY);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t8_row + j);
+            top = vmax_f32(top, v0);
+        }
+        if (j < T) {
+            const int64_t rest = T - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t8_row + j, tail);
+            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
+        }
+        max_t_[i] = max_lanes_f32(top);
+    }
+
+    /* exp_t_bhti = exp(t8_bhti - finite_or_zero(max_t_bht)); sum_exp_t_bht = sum(exp_t_bhti) */
+    for (int64_t i = 0; i < B * H * T; ++i) {
+        float *const max_t_row = max_t_ + i;
+        float *const t8_row = t8 + i * T;
+        float *const exp_t_row = exp_t_ + i * T;
+        const vec_f32 v0 = splat_f32(max_t_row[0]);
+        const vec_f32 v1 = vfinite_or_zero_f32(v0);
+        vec_f32 sum = splat_f32(0.0f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
+            const vec_f32 v2 = load_f32(t8_row + j);
+            const vec_f32 v3 = v2 - v1;
+            const vec_f32 v4 = vexp_f32(v3);
+            sum = sum + v4;
+            store_f32(exp_t_row + j, v4);
+        }
+        if (j < T) {
+            const int64_t rest = T - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v2 = load_masked_f32(t8_row + j, tail);
+            const vec_f32 v3 = v2 - v1;
+            const vec_f32 v4 = vexp_f32(v3);
+            sum = sum + keep_first_f32(v4, rest, 0.0f);
+            store_masked_f32(exp_t_row + j, tail, v4);
+        }
+        sum_exp_t_[i] = sum_lanes_f32(sum);
+    }
+
+    /* A_bhti = (1 / sum_exp_t_bht) exp_t_bhti */
+    for (int64_t i = 0; i < B * H * T; ++i) {
+        float *const sum_exp_t_row = sum_exp_t_ + i;
+        float *const exp_t_row = exp_t_ + i * T;
+        float *const A_row = A + i * T;
+        const vec_f32 v0 = splat_f32(sum_exp_t_row[0]);
+        const vec_f32 v1 = 1 / v0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
+            const vec_f32 v2 = load_f32(exp_t_row + j);
+            const vec_f32 v3 = v1 * v2;
+            store_f32(A_row + j, v3);
+        }
+        if (j < T) {
+            const int64_t rest = T - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v2 = load_masked_f32(exp_t_row + j, tail);
+            const vec_f32 v3 = v1 * v2;
+            store_masked_f32(A_row + j, tail, v3);
+        }
+    }
+
+    /* t9_bthe = (t5_btd WV_dhe | bthe) */
     {
-        for (int64_t i = 0; i < 1; ++i)
-            t12[i] = 0.0f;
-        for (int64_t group = 0; group < B_blocks.groups; ++group)
-            for (int64_t i = 0; i < 1; ++i)
-                t12[i] = t12[i] + t12_part[group * 1 + i];
+        const contraction_f32 product = {
+            .m = B * T,
+            .n = E * H,
+            .k = D,
+            .a = t5,
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
+            .b = WV,
+            .b_k = {E * H, NULL},
+            .b_n = {1, NULL},
+            .c = t9,
+            .c_m = {E * H, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+    }
+
+    /* t10_bthe = (A_bhti t9_bihe | bthe) */
+    {
+        for (int64_t i = 0; i < B; ++i) {
+            for (int64_t j = 0; j < H; ++j) {
+                const contraction_f32 product = {
+                    .m = T,
+                    .n = E,
+                    .k = T,
+                    .a = A + i * H * T * T + j * T * T,
+                    .a_m = {T, NULL},
+                    .a_k = {1, NULL},
+                    .b = t9 + i * E * H * T + j * E,
+                    .b_k = {E * H, NULL},
+                    .b_n = {1, NULL},
+                    .c = t10 + i * E * H * T + j * E,
+                    .c_m = {E * H, NULL},
+                    .c_n = {1, NULL},
+                    .alpha = 1.0f,
+                    .accumulate = 0,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+            }
+        }
+    }
+
+    /* t11_btd = (t10_bthe WO_hed | btd) + X_btd - Y_btd; t12 = sum(t11_btd²) */
+    {
+        const contraction_f32 product = {
+            .m = B * T,
+            .n = D,
+            .k = E * H,
+            .a = t10,
+            .a_m = {E * H, NULL},
+            .a_k = {1, NULL},
+            .b = WO,
+            .b_k = {D, NULL},
+            .b_n = {1, NULL},
+            .c = t11_tile,
+            .c_m = {D, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
     {
-        for (int64_t i = 0; i < D; ++i)
-            d_g[i] = 0.0f;
-        for (int64_t group = 0; group < B_blocks.groups; ++group)
-            for (int64_t i = 0; i < D; ++i)
-                d_g[i] = d_g[i] + d_g_part[group * D + i];
-    }
-
-    {
-        for (int64_t i = 0; i < D; ++i)
-            d_s[i] = 0.0f;
-        for (int64_t group = 0; group < B_blocks.groups; ++group)
-            for (int64_t i = 0; i < D; ++i)
-                d_s[i] = d_s[i] + d_s_part[group * D + i];
-    }
-
-    {
-        for (int64_t i = 0; i < D * E * H; ++i)
-            d_WQ_sum[i] = 0.0f;
-        for (int64_t group = 0; group < B_blocks.groups; ++group)
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WQ_sum[i] = d_WQ_sum[i] + d_WQ_sum_part[group * D * E * H + i];
-    }
-
-    {
-        for (int64_t i = 0; i < D * E * H; ++i)
-            d_WK_sum[i] = 0.0f;
-        for (int64_t group = 0; group < B_blocks.groups; ++group)
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WK_sum[i] = d_WK_sum[i] + d_WK_sum_part[group * D * E * H + i];
-    }
-
-    {
-        for (int64_t i = 0; i < D * E * H; ++i)
-            d_WV_sum[i] = 0.0f;
-        for (int64_t group = 0; group < B_blocks.groups; ++group)
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WV_sum[i] = d_WV_sum[i] + d_WV_sum_part[group * D * E * H + i];
-    }
-
-    {
-        for (int64_t i = 0; i < D * E * H; ++i)
-            d_WO_sum[i] = 0.0f;
-        for (int64_t group = 0; group < B_blocks.groups; ++group)
-            for (int64_t i = 0; i < D * E * H; ++i)
-                d_WO_sum[i] = d_WO_sum[i] + d_WO_sum_part[group * D * E * H + i];
+        vec_f32 whole_sum = splat_f32(0.0f);
+        for (int64_t i_first = 0; i_first < B * D * T; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+            const int64_t i_end = brk_min(B * D * T, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+            vec_f32 sum = splat_f32(0.0f);
+            int64_t i = i_first;
+            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                const vec_f32 v0 = load_f32(t11_tile + i);
+                const vec_f32 v1 = load_f32(Y + i);
+                const vec_f32 v2 = load_f32(X + i);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                sum = sum + v5;
+                store_f32(t11 + i, v4);
+            }
+            if (i < i_end) {
+                const int64_t rest = i_end - i;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v0 = load_masked_f32(t11_tile + i, tail);
+                const vec_f32 v1 = load_masked_f32(Y + i, tail);
+                const vec_f32 v2 = load_masked_f32(X + i, tail);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                sum = sum + keep_first_f32(v5, rest, 0.0f);
+                store_masked_f32(t11 + i, tail, v4);
+            }
+            whole_sum = whole_sum + sum;
+        }
+        t12[0] = sum_lanes_f32(whole_sum);
     }
 
     /* J = (1/2) t12 (1 / T) / B */
@@ -4105,84 +3396,388 @@ int ATTENTION_NAME(value_and_grad)(
         J[0] = v6;
     }
 
-    /* d_WQ_dhe = E**-1/2 d_WQ_sum_dhe */
+    /* t13_bthe = (t11_btd WO_hed | bthe) */
     {
-        const vec_f32 v1 = splat_f32((float)E);
-        const vec_f32 v2 = 1 / vsqrt_f32(v1);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= D * E * H; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(d_WQ_sum + i);
-            const vec_f32 v3 = v2 * v0;
-            store_f32(d_WQ + i, v3);
-        }
-        if (i < D * E * H) {
-            const int64_t rest = D * E * H - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(d_WQ_sum + i, tail);
-            const vec_f32 v3 = v2 * v0;
-            store_masked_f32(d_WQ + i, tail, v3);
+        const contraction_f32 product = {
+            .m = B * T,
+            .n = E * H,
+            .k = D,
+            .a = t11,
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
+            .b = WO,
+            .b_k = {1, NULL},
+            .b_n = {D, NULL},
+            .c = t13,
+            .c_m = {E * H, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+    }
+
+    /* t14_bthe = (A_bhit t13_bihe | bthe) */
+    {
+        for (int64_t i = 0; i < B; ++i) {
+            for (int64_t j = 0; j < H; ++j) {
+                const contraction_f32 product = {
+                    .m = T,
+                    .n = E,
+                    .k = T,
+                    .a = A + i * H * T * T + j * T * T,
+                    .a_m = {1, NULL},
+                    .a_k = {T, NULL},
+                    .b = t13 + i * E * H * T + j * E,
+                    .b_k = {E * H, NULL},
+                    .b_n = {1, NULL},
+                    .c = t14 + i * E * H * T + j * E,
+                    .c_m = {E * H, NULL},
+                    .c_n = {1, NULL},
+                    .alpha = 1.0f,
+                    .accumulate = 0,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+            }
         }
     }
 
-    /* d_WK_dhe = E**-1/2 d_WK_sum_dhe */
+    /* t15_dbt = (WV_dhe t14_bthe | dbt) */
     {
-        const vec_f32 v1 = splat_f32((float)E);
-        const vec_f32 v2 = 1 / vsqrt_f32(v1);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= D * E * H; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(d_WK_sum + i);
-            const vec_f32 v3 = v2 * v0;
-            store_f32(d_WK + i, v3);
-        }
-        if (i < D * E * H) {
-            const int64_t rest = D * E * H - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(d_WK_sum + i, tail);
-            const vec_f32 v3 = v2 * v0;
-            store_masked_f32(d_WK + i, tail, v3);
+        const contraction_f32 product = {
+            .m = D,
+            .n = B * T,
+            .k = E * H,
+            .a = WV,
+            .a_m = {E * H, NULL},
+            .a_k = {1, NULL},
+            .b = t14,
+            .b_k = {1, NULL},
+            .b_n = {E * H, NULL},
+            .c = t15,
+            .c_m = {B * T, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+    }
+
+    /* t16_bhti = (1 / B) (1 / T) (t13_bthe t9_bihe | bhti) A_bhti; t17_bht = sum(t16_bhti) */
+    {
+        for (int64_t i = 0; i < B; ++i) {
+            for (int64_t j = 0; j < H; ++j) {
+                const contraction_f32 product = {
+                    .m = T,
+                    .n = T,
+                    .k = E,
+                    .a = t13 + i * E * H * T + j * E,
+                    .a_m = {E * H, NULL},
+                    .a_k = {1, NULL},
+                    .b = t9 + i * E * H * T + j * E,
+                    .b_k = {1, NULL},
+                    .b_n = {E * H, NULL},
+                    .c = t16_tile + i * H * T * T + j * T * T,
+                    .c_m = {T, NULL},
+                    .c_n = {1, NULL},
+                    .alpha = 1.0f,
+                    .accumulate = 0,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+            }
         }
     }
 
-    /* d_WV_dhe = (1 / B) (1 / T) d_WV_sum_dhe */
-    {
-        const vec_f32 v1 = splat_f32((float)B);
-        const vec_f32 v2 = 1 / v1;
-        const vec_f32 v3 = splat_f32((float)T);
-        const vec_f32 v4 = 1 / v3;
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= D * E * H; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(d_WV_sum + i);
-            const vec_f32 v5 = v2 * v4 * v0;
-            store_f32(d_WV + i, v5);
+    for (int64_t i = 0; i < B * H * T; ++i) {
+        float *const t16_tile_row = t16_tile + i * T;
+        float *const A_row = A + i * T;
+        float *const t16_row = t16 + i * T;
+        const vec_f32 v2 = splat_f32((float)B);
+        const vec_f32 v3 = 1 / v2;
+        const vec_f32 v4 = splat_f32((float)T);
+        const vec_f32 v5 = 1 / v4;
+        vec_f32 sum = splat_f32(0.0f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t16_tile_row + j);
+            const vec_f32 v1 = load_f32(A_row + j);
+            const vec_f32 v6 = v3 * v5 * v0 * v1;
+            sum = sum + v6;
+            store_f32(t16_row + j, v6);
         }
-        if (i < D * E * H) {
-            const int64_t rest = D * E * H - i;
+        if (j < T) {
+            const int64_t rest = T - j;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(d_WV_sum + i, tail);
-            const vec_f32 v5 = v2 * v4 * v0;
-            store_masked_f32(d_WV + i, tail, v5);
+            const vec_f32 v0 = load_masked_f32(t16_tile_row + j, tail);
+            const vec_f32 v1 = load_masked_f32(A_row + j, tail);
+            const vec_f32 v6 = v3 * v5 * v0 * v1;
+            sum = sum + keep_first_f32(v6, rest, 0.0f);
+            store_masked_f32(t16_row + j, tail, v6);
+        }
+        t17[i] = sum_lanes_f32(sum);
+    }
+
+    /* t18_bhti = where(where(i <= t, 1, 0) != 0, t16_bhti - t17_bht A_bhti, 0) */
+    for (int64_t i = 0; i < B * H; ++i) {
+        for (int64_t j = 0; j < T; ++j) {
+            float *const t17_row = t17 + i * T + j;
+            float *const A_row = A + i * T * T + j * T;
+            float *const t16_row = t16 + i * T * T + j * T;
+            float *const t18_row = t18 + i * T * T + j * T;
+            const vec_f32 v0 = splat_f32(t17_row[0]);
+            const vec_f32 v6 = splat_f32((float)(j + 1));
+            const vec_f32 v8 = splat_f32(1.0f);
+            const vec_f32 v9 = splat_f32(0.0f);
+            const vec_f32 v11 = splat_f32(0.0f);
+            int64_t k = 0;
+            for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
+                const vec_f32 v1 = load_f32(A_row + k);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v3 = load_f32(t16_row + k);
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v5 = index_f32(k);
+                const ivec_f32 v7 = v5 <= v6;
+                const vec_f32 v10 = vselect_f32(v7, v8, v9);
+                const ivec_f32 v12 = v10 != v11;
+                const vec_f32 v13 = vselect_f32(v12, v4, v11);
+                store_f32(t18_row + k, v13);
+            }
+            if (k < T) {
+                const int64_t rest = T - k;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v1 = load_masked_f32(A_row + k, tail);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v3 = load_masked_f32(t16_row + k, tail);
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v5 = index_f32(k);
+                const ivec_f32 v7 = v5 <= v6;
+                const vec_f32 v10 = vselect_f32(v7, v8, v9);
+                const ivec_f32 v12 = v10 != v11;
+                const vec_f32 v13 = vselect_f32(v12, v4, v11);
+                store_masked_f32(t18_row + k, tail, v13);
+            }
         }
     }
 
-    /* d_WO_hed = (1 / B) (1 / T) d_WO_sum_hed */
+    /* t19_bthe = (t18_bhti t6_bihe | bthe) */
     {
-        const vec_f32 v1 = splat_f32((float)B);
-        const vec_f32 v2 = 1 / v1;
-        const vec_f32 v3 = splat_f32((float)T);
-        const vec_f32 v4 = 1 / v3;
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= D * E * H; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(d_WO_sum + i);
-            const vec_f32 v5 = v2 * v4 * v0;
-            store_f32(d_WO + i, v5);
+        for (int64_t i = 0; i < B; ++i) {
+            for (int64_t j = 0; j < H; ++j) {
+                const contraction_f32 product = {
+                    .m = T,
+                    .n = E,
+                    .k = T,
+                    .a = t18 + i * H * T * T + j * T * T,
+                    .a_m = {T, NULL},
+                    .a_k = {1, NULL},
+                    .b = t6 + i * E * H * T + j * E,
+                    .b_k = {E * H, NULL},
+                    .b_n = {1, NULL},
+                    .c = t19 + i * E * H * T + j * E,
+                    .c_m = {E * H, NULL},
+                    .c_n = {1, NULL},
+                    .alpha = 1.0f,
+                    .accumulate = 0,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+            }
         }
-        if (i < D * E * H) {
-            const int64_t rest = D * E * H - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(d_WO_sum + i, tail);
-            const vec_f32 v5 = v2 * v4 * v0;
-            store_masked_f32(d_WO + i, tail, v5);
+    }
+
+    /* t20_dbt = E**-1/2 (WQ_dhe t19_bthe | dbt) */
+    {
+        const contraction_f32 product = {
+            .m = D,
+            .n = B * T,
+            .k = E * H,
+            .a = WQ,
+            .a_m = {E * H, NULL},
+            .a_k = {1, NULL},
+            .b = t19,
+            .b_k = {1, NULL},
+            .b_n = {E * H, NULL},
+            .c = t20,
+            .c_m = {B * T, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        const tile_1_operands operands = {
+            .size_0 = E,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+    }
+
+    /* t21_bthe = (t18_bhit t7_bihe | bthe) */
+    {
+        for (int64_t i = 0; i < B; ++i) {
+            for (int64_t j = 0; j < H; ++j) {
+                const contraction_f32 product = {
+                    .m = T,
+                    .n = E,
+                    .k = T,
+                    .a = t18 + i * H * T * T + j * T * T,
+                    .a_m = {1, NULL},
+                    .a_k = {T, NULL},
+                    .b = t7 + i * E * H * T + j * E,
+                    .b_k = {E * H, NULL},
+                    .b_n = {1, NULL},
+                    .c = t21 + i * E * H * T + j * E,
+                    .c_m = {E * H, NULL},
+                    .c_n = {1, NULL},
+                    .alpha = 1.0f,
+                    .accumulate = 0,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+            }
         }
+    }
+
+    /* d_g_d = sum(t2_btd (t4_bt ((1 / B) (1 / T) t15_dbt + t20_dbt + E**-1/2 (WK_dhe t21_bthe | dbt))))
+       d_s_d = sum((1 / B) (1 / T) t15_dbt + t20_dbt + E**-1/2 (WK_dhe t21_bthe | dbt)) */
+    {
+        const contraction_f32 product = {
+            .m = D,
+            .n = B * T,
+            .k = E * H,
+            .a = WK,
+            .a_m = {E * H, NULL},
+            .a_k = {1, NULL},
+            .b = t21,
+            .b_k = {1, NULL},
+            .b_n = {E * H, NULL},
+            .c = d_g_tile,
+            .c_m = {B * T, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+    }
+
+    for (int64_t i = 0; i < D; ++i) {
+        double sum = 0.0f;
+        double sum_2 = 0.0f;
+        for (int64_t j = 0; j < B * T; ++j) {
+            const float v0 = d_g_tile[i * B * T + j];
+            const float v1 = (float)E;
+            const float v2 = 1 / vsqrt_f32(splat_f32(v1))[0];
+            const float v3 = v2 * v0;
+            const float v4 = t15[i * B * T + j];
+            const float v5 = (float)B;
+            const float v6 = 1 / v5;
+            const float v7 = (float)T;
+            const float v8 = 1 / v7;
+            const float v9 = v6 * v8 * v4;
+            const float v10 = t20[i * B * T + j];
+            const float v11 = v9 + v10 + v3;
+            const float v12 = t4[j];
+            const float v13 = v12 * v11;
+            const float v14 = t2[j * D + i];
+            const float v15 = v14 * v13;
+            sum = sum + v15;
+            sum_2 = sum_2 + v11;
+        }
+        d_g[i] = (float)sum;
+        d_s[i] = (float)sum_2;
+    }
+
+    /* d_WQ_dhe = E**-1/2 (t5_btd t19_bthe | dhe) */
+    {
+        const contraction_f32 product = {
+            .m = D,
+            .n = E * H,
+            .k = B * T,
+            .a = t5,
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
+            .b = t19,
+            .b_k = {E * H, NULL},
+            .b_n = {1, NULL},
+            .c = d_WQ,
+            .c_m = {E * H, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        const tile_1_operands operands = {
+            .size_0 = E,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+    }
+
+    /* d_WK_dhe = E**-1/2 (t5_btd t21_bthe | dhe) */
+    {
+        const contraction_f32 product = {
+            .m = D,
+            .n = E * H,
+            .k = B * T,
+            .a = t5,
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
+            .b = t21,
+            .b_k = {E * H, NULL},
+            .b_n = {1, NULL},
+            .c = d_WK,
+            .c_m = {E * H, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        const tile_1_operands operands = {
+            .size_0 = E,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+    }
+
+    /* d_WV_dhe = (1 / B) (1 / T) (t5_btd t14_bthe | dhe) */
+    {
+        const contraction_f32 product = {
+            .m = D,
+            .n = E * H,
+            .k = B * T,
+            .a = t5,
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
+            .b = t14,
+            .b_k = {E * H, NULL},
+            .b_n = {1, NULL},
+            .c = d_WV,
+            .c_m = {E * H, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        const tile_3_operands operands = {
+            .size_0 = B,
+            .size_1 = T,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+    }
+
+    /* d_WO_hed = (1 / B) (1 / T) (t10_bthe t11_btd | hed) */
+    {
+        const contraction_f32 product = {
+            .m = E * H,
+            .n = D,
+            .k = B * T,
+            .a = t10,
+            .a_m = {1, NULL},
+            .a_k = {E * H, NULL},
+            .b = t11,
+            .b_k = {D, NULL},
+            .b_n = {1, NULL},
+            .c = d_WO,
+            .c_m = {D, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        const tile_3_operands operands = {
+            .size_0 = B,
+            .size_1 = T,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
     return ATTENTION_OK;

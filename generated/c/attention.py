@@ -822,11 +822,11 @@ _COUNTS = {
     ),
     "backward": lambda B=0, D=0, E=0, H=0, T=0: (
         16 * B * D * E * H * T + 10 * B * E * H * T * T + 13 * B * D * T + 6 * B * H * T * T + 4 * D * E * H + B * T + 3 * T * T + 21,
-        12 * B * E * H * T + 8 * B * D * T + 4 * B * H * T * T + 64 * D * E * H + 8 * B * T + 16 * D + 12,
+        72 * B * E * H * T + 52 * B * D * T + 8 * B * H * T + 36 * B * H * T * T + 32 * D * E * H + 12 * B * T + 16 * D + 16,
     ),
     "value_and_grad": lambda B=0, D=0, E=0, H=0, T=0: (
         24 * B * D * E * H * T + 12 * B * E * H * T * T + 20 * B * D * T + 2 * B * H * T + 13 * B * H * T * T + 4 * D * E * H + 4 * B * T + 6 * T * T + 23,
-        8 * B * D * T + 64 * D * E * H + 16 * D + 12,
+        96 * B * E * H * T + 84 * B * D * T + 24 * B * H * T + 60 * B * H * T * T + 48 * D * E * H + 28 * B * T + 16 * D + 12,
     ),
 }
 
@@ -943,8 +943,8 @@ SIGNATURE = {
                 "WO": {"shape": ("H", "E", "D"), "dtype": "float32"},
             },
             "flops": "16 * B * D * E * H * T + 10 * B * E * H * T * T + 13 * B * D * T + 6 * B * H * T * T + 4 * D * E * H + B * T + 3 * T * T + 21",
-            "bytes": "12 * B * E * H * T + 8 * B * D * T + 4 * B * H * T * T + 64 * D * E * H + 8 * B * T + 16 * D + 12",
-            "split": {'label': 'B', 'stages': 1, 'outputs': {'g': 'sum', 's': 'sum', 'WQ': 'sum', 'WK': 'sum', 'WV': 'sum', 'WO': 'sum'}},
+            "bytes": "72 * B * E * H * T + 52 * B * D * T + 8 * B * H * T + 36 * B * H * T * T + 32 * D * E * H + 12 * B * T + 16 * D + 16",
+            "split": None,
         },
         "value_and_grad": {
             "arguments": ("X", "Y", "g", "s", "WQ", "WK", "WV", "WO"),
@@ -958,8 +958,8 @@ SIGNATURE = {
                 "WO": {"shape": ("H", "E", "D"), "dtype": "float32"},
             },
             "flops": "24 * B * D * E * H * T + 12 * B * E * H * T * T + 20 * B * D * T + 2 * B * H * T + 13 * B * H * T * T + 4 * D * E * H + 4 * B * T + 6 * T * T + 23",
-            "bytes": "8 * B * D * T + 64 * D * E * H + 16 * D + 12",
-            "split": {'label': 'B', 'stages': 1, 'outputs': {'J': 'sum', 'g': 'sum', 's': 'sum', 'WQ': 'sum', 'WK': 'sum', 'WV': 'sum', 'WO': 'sum'}},
+            "bytes": "96 * B * E * H * T + 84 * B * D * T + 24 * B * H * T + 60 * B * H * T * T + 48 * D * E * H + 28 * B * T + 16 * D + 12",
+            "split": None,
         },
     },
     "count": _count,

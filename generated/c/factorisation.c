@@ -81,21 +81,6 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
     }
 }
 
-/* Positions of a block and of a group of blocks, and the number of groups: sizes alone fix them. */
-typedef struct {
-    int64_t rows, group_rows, groups;
-} brk_batch;
-
-/* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
-BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t budget, int64_t unit, int64_t groups)
-{
-    const int64_t fitting = brk_min(budget / brk_max(1, row_bytes), brk_max(extent, 1)) / unit * unit;
-    const int64_t rows = brk_max(unit, fitting);
-    const int64_t blocks = (extent + rows - 1) / rows;
-    const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
-    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows};
-}
-
 #define BRK_SINGLE_LANES 0 /* partial vectors one element at a time, */
 #define BRK_MASK_VECTORS 1 /* by mask vectors, */
 #define BRK_PREDICATES 2   /* by predicate registers */
@@ -1029,17 +1014,6 @@ BRK_NOINLINE void contract_f32(
         contract_packed_f32(t, i_first, i_last, j_first, j_last, epilogue, operands, workspace);
 }
 
-/* Bytes of workspace that contractions of at most these sizes need. */
-BRK_INLINE int64_t contract_most_bytes_f32(int64_t m, int64_t n, int64_t k)
-{
-    const int64_t size = sizeof(float);
-    const int64_t kc = brk_round_up(brk_min(k, KC_f32), 4);
-    const int64_t rows = brk_round_up(brk_min(m, MC_f32), MR_f32);
-    const int64_t columns = brk_round_up(brk_min(n, NC_f32), NR_f32);
-    const int64_t bytes = brk_round_up(rows * kc * size, BRK_CACHE_LINE) + columns * kc * size;
-    return brk_max(bytes, brk_max(contract_small_bytes_f32(k), contract_vector_bytes_f32(k)));
-}
-
 BRK_INLINE char *brk_aligned(void *memory)
 {
     return (char *)(((uintptr_t)memory + BRK_CACHE_LINE - 1) / BRK_CACHE_LINE * BRK_CACHE_LINE);
@@ -1095,7 +1069,7 @@ typedef struct {
     int64_t x1_row;
 } tile_1_operands;
 
-/* d_U_block_nk = (1/10) bar_J U_block_nk + (-1 t1_block_np V_pk | nk) */
+/* d_U_nk = (1/10) bar_J U_nk + (-1 t1_np V_pk | nk) */
 static void tile_1(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1124,7 +1098,7 @@ typedef struct {
     int64_t x0_row;
 } tile_2_operands;
 
-/* d_U_block_nk = (1/10) U_block_nk + (-1 t4_block_np V_pk | nk) */
+/* d_U_nk = (1/10) U_nk + (-1 t4_np V_pk | nk) */
 static void tile_2(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1512,28 +1486,21 @@ static int64_t backward_layout(const factorisation_dims *dims, int64_t *slot)
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     const int64_t P = dims->P;
-    const brk_batch N_blocks = brk_cut_batch(N, 8 * K + 12 * P, 262144, 16, 32);
-    const int64_t N_block = N_blocks.rows;
-    const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(K * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[1] = end;
-    end += brk_round_up(K * N_block_groups * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[2] = end;
-    end += brk_round_up(N_block * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, K, P), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(P, K, N_block), BRK_CACHE_LINE));
-    slot[3] = end;
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, P), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(P, K, N), BRK_CACHE_LINE));
+    slot[1] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t FACTORISATION_NAME(backward_workspace)(const factorisation_dims *dims)
 {
-    int64_t slot[4];
+    int64_t slot[2];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -1558,7 +1525,7 @@ int FACTORISATION_NAME(backward)(
     int64_t saved[1];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[4];
+    int64_t slot[2];
     backward_layout(dims, slot);
     const float *const M = args->M;
     const float *const U = args->U;
@@ -1567,125 +1534,81 @@ int FACTORISATION_NAME(backward)(
     float *const d_U = results->grad_U;
     float *const d_V = results->grad_V;
     const float *const saved_ = (const float *)((const char *)residuals + saved[0]);
-    float *const d_V_sum_part = (float *)(arena + slot[1]);
-    float *const d_V_sum = (float *)(arena + slot[0]);
-    float *const t1_block = (float *)(arena + slot[2]);
-    char *const scratch = arena + slot[3];
-    const brk_batch N_blocks = brk_cut_batch(N, 8 * K + 12 * P, 262144, 16, 32);
+    float *const t1 = (float *)(arena + slot[0]);
+    char *const scratch = arena + slot[1];
 
-    /* for blocks of N: d_U, d_V_sum */
+    /* t1_np = bar_J M_np saved_np */
     {
-        for (int64_t group = 0; group < N_blocks.groups; ++group) {
-            float *const d_V_sum_part_group = d_V_sum_part + group * K * P;
-            for (int64_t i = 0; i < K * P; ++i)
-                d_V_sum_part_group[i] = 0.0f;
-            const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
-            for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
-                const int64_t N_block = brk_min(N_blocks.rows, last - first);
-                const float *const M_block = M + first * P;
-                const float *const saved_block = saved_ + first * P;
-                const float *const U_block = U + first * K;
-                float *const d_U_block = d_U + first * K;
-                /* t1_block_np = bar_J M_block_np saved_block_np */
-                {
-                    const vec_f32 v2 = splat_f32(bar_J[0]);
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= N_block * P; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(M_block + i);
-                        const vec_f32 v1 = load_f32(saved_block + i);
-                        const vec_f32 v3 = v2 * v0 * v1;
-                        store_f32(t1_block + i, v3);
-                    }
-                    if (i < N_block * P) {
-                        const int64_t rest = N_block * P - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(M_block + i, tail);
-                        const vec_f32 v1 = load_masked_f32(saved_block + i, tail);
-                        const vec_f32 v3 = v2 * v0 * v1;
-                        store_masked_f32(t1_block + i, tail, v3);
-                    }
-                }
-
-                /* d_U_block_nk = (1/10) bar_J U_block_nk + (-1 t1_block_np V_pk | nk) */
-                {
-                    const contraction_f32 product = {
-                        .m = N_block,
-                        .n = K,
-                        .k = P,
-                        .a = t1_block,
-                        .a_m = {P, NULL},
-                        .a_k = {1, NULL},
-                        .b = V,
-                        .b_k = {K, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_U_block,
-                        .c_m = {K, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = -1.0f,
-                        .accumulate = 0,
-                    };
-                    const tile_1_operands operands = {
-                        .x0 = U_block,
-                        .x0_row = K,
-                        .x1 = bar_J,
-                        .x1_row = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
-                }
-
-                /* d_V_sum_part_pk = (-1 t1_block_np U_block_nk | pk) */
-                {
-                    const contraction_f32 product = {
-                        .m = P,
-                        .n = K,
-                        .k = N_block,
-                        .a = t1_block,
-                        .a_m = {1, NULL},
-                        .a_k = {P, NULL},
-                        .b = U_block,
-                        .b_k = {K, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_V_sum_part_group,
-                        .c_m = {K, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = -1.0f,
-                        .accumulate = 1,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-            }
-        }
-    }
-
-    {
-        for (int64_t i = 0; i < K * P; ++i)
-            d_V_sum[i] = 0.0f;
-        for (int64_t group = 0; group < N_blocks.groups; ++group)
-            for (int64_t i = 0; i < K * P; ++i)
-                d_V_sum[i] = d_V_sum[i] + d_V_sum_part[group * K * P + i];
-    }
-
-    /* d_V_pk = (1/10) bar_J V_pk + d_V_sum_pk */
-    {
-        const vec_f32 v2 = splat_f32(0.1f);
-        const vec_f32 v3 = splat_f32(bar_J[0]);
+        const vec_f32 v2 = splat_f32(bar_J[0]);
         int64_t i = 0;
-        for (; i + WIDTH_f32 <= K * P; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(d_V_sum + i);
-            const vec_f32 v1 = load_f32(V + i);
-            const vec_f32 v4 = v2 * v3 * v1;
-            const vec_f32 v5 = v4 + v0;
-            store_f32(d_V + i, v5);
+        for (; i + WIDTH_f32 <= N * P; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(M + i);
+            const vec_f32 v1 = load_f32(saved_ + i);
+            const vec_f32 v3 = v2 * v0 * v1;
+            store_f32(t1 + i, v3);
         }
-        if (i < K * P) {
-            const int64_t rest = K * P - i;
+        if (i < N * P) {
+            const int64_t rest = N * P - i;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(d_V_sum + i, tail);
-            const vec_f32 v1 = load_masked_f32(V + i, tail);
-            const vec_f32 v4 = v2 * v3 * v1;
-            const vec_f32 v5 = v4 + v0;
-            store_masked_f32(d_V + i, tail, v5);
+            const vec_f32 v0 = load_masked_f32(M + i, tail);
+            const vec_f32 v1 = load_masked_f32(saved_ + i, tail);
+            const vec_f32 v3 = v2 * v0 * v1;
+            store_masked_f32(t1 + i, tail, v3);
         }
+    }
+
+    /* d_U_nk = (1/10) bar_J U_nk + (-1 t1_np V_pk | nk) */
+    {
+        const contraction_f32 product = {
+            .m = N,
+            .n = K,
+            .k = P,
+            .a = t1,
+            .a_m = {P, NULL},
+            .a_k = {1, NULL},
+            .b = V,
+            .b_k = {K, NULL},
+            .b_n = {1, NULL},
+            .c = d_U,
+            .c_m = {K, NULL},
+            .c_n = {1, NULL},
+            .alpha = -1.0f,
+            .accumulate = 0,
+        };
+        const tile_1_operands operands = {
+            .x0 = U,
+            .x0_row = K,
+            .x1 = bar_J,
+            .x1_row = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+    }
+
+    /* d_V_pk = (1/10) bar_J V_pk + (-1 t1_np U_nk | pk) */
+    {
+        const contraction_f32 product = {
+            .m = P,
+            .n = K,
+            .k = N,
+            .a = t1,
+            .a_m = {1, NULL},
+            .a_k = {P, NULL},
+            .b = U,
+            .b_k = {K, NULL},
+            .b_n = {1, NULL},
+            .c = d_V,
+            .c_m = {K, NULL},
+            .c_n = {1, NULL},
+            .alpha = -1.0f,
+            .accumulate = 0,
+        };
+        const tile_1_operands operands = {
+            .x0 = V,
+            .x0_row = K,
+            .x1 = bar_J,
+            .x1_row = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
     return FACTORISATION_OK;
@@ -1697,9 +1620,6 @@ static int64_t value_and_grad_layout(const factorisation_dims *dims, int64_t *sl
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     const int64_t P = dims->P;
-    const brk_batch N_blocks = brk_cut_batch(N, 8 * K + 12 * P, 262144, 16, 32);
-    const int64_t N_block = N_blocks.rows;
-    const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
@@ -1709,31 +1629,21 @@ static int64_t value_and_grad_layout(const factorisation_dims *dims, int64_t *sl
     slot[2] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(K * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[5] = end;
-    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[6] = end;
-    end += brk_round_up(K * N_block_groups * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[7] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[8] = end;
-    end += brk_round_up(N_block * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
-    end += brk_round_up(N_block * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, P, K), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, K, P), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(P, K, N_block), BRK_CACHE_LINE));
-    slot[10] = end;
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, P, K), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, P), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(P, K, N), BRK_CACHE_LINE));
+    slot[5] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t FACTORISATION_NAME(value_and_grad_workspace)(const factorisation_dims *dims)
 {
-    int64_t slot[11];
+    int64_t slot[6];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -1755,7 +1665,7 @@ int FACTORISATION_NAME(value_and_grad)(
     const int64_t N = dims->N;
     const int64_t P = dims->P;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[11];
+    int64_t slot[6];
     value_and_grad_layout(dims, slot);
     const float *const R = args->R;
     const float *const M = args->M;
@@ -1764,19 +1674,36 @@ int FACTORISATION_NAME(value_and_grad)(
     float *const J = results->J;
     float *const d_U = results->grad_U;
     float *const d_V = results->grad_V;
-    float *const t2 = (float *)(arena + slot[0]);
-    float *const t1_part = (float *)(arena + slot[4]);
-    float *const t3_part = (float *)(arena + slot[5]);
-    float *const d_V_sum_part = (float *)(arena + slot[6]);
-    float *const t1 = (float *)(arena + slot[1]);
+    float *const t1 = (float *)(arena + slot[0]);
+    float *const t2 = (float *)(arena + slot[1]);
+    float *const t3_tile = (float *)(arena + slot[4]);
     float *const t3 = (float *)(arena + slot[2]);
-    float *const d_V_sum = (float *)(arena + slot[3]);
-    float *const t1_part_new = (float *)(arena + slot[7]);
-    float *const t3_part_tile = (float *)(arena + slot[9]);
-    float *const t3_part_new = (float *)(arena + slot[7]);
-    float *const t4_block = (float *)(arena + slot[8]);
-    char *const scratch = arena + slot[10];
-    const brk_batch N_blocks = brk_cut_batch(N, 8 * K + 12 * P, 262144, 16, 32);
+    float *const t4 = (float *)(arena + slot[3]);
+    char *const scratch = arena + slot[5];
+
+    /* t1 = sum(U_nk²) */
+    {
+        vec_f32 whole_sum = splat_f32(0.0f);
+        for (int64_t i_first = 0; i_first < K * N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+            const int64_t i_end = brk_min(K * N, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+            vec_f32 sum = splat_f32(0.0f);
+            int64_t i = i_first;
+            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                const vec_f32 v0 = load_f32(U + i);
+                const vec_f32 v1 = v0 * v0;
+                sum = sum + v1;
+            }
+            if (i < i_end) {
+                const int64_t rest = i_end - i;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v0 = load_masked_f32(U + i, tail);
+                const vec_f32 v1 = v0 * v0;
+                sum = sum + keep_first_f32(v1, rest, 0.0f);
+            }
+            whole_sum = whole_sum + sum;
+        }
+        t1[0] = sum_lanes_f32(whole_sum);
+    }
 
     /* t2 = sum(V_pk²) */
     {
@@ -1802,187 +1729,60 @@ int FACTORISATION_NAME(value_and_grad)(
         t2[0] = sum_lanes_f32(whole_sum);
     }
 
-    /* for blocks of N: d_U, t1, t3, d_V_sum */
+    /* t3 = sum((M_np (R_np + (-1 U_nk V_pk | np)))²); t4_np = M_np (M_np (R_np + (-1 U_nk V_pk | np))) */
     {
-        for (int64_t group = 0; group < N_blocks.groups; ++group) {
-            float *const t1_part_group = t1_part + group * 1;
-            for (int64_t i = 0; i < 1; ++i)
-                t1_part_group[i] = 0.0f;
-            float *const t3_part_group = t3_part + group * 1;
-            for (int64_t i = 0; i < 1; ++i)
-                t3_part_group[i] = 0.0f;
-            float *const d_V_sum_part_group = d_V_sum_part + group * K * P;
-            for (int64_t i = 0; i < K * P; ++i)
-                d_V_sum_part_group[i] = 0.0f;
-            const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
-            for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
-                const int64_t N_block = brk_min(N_blocks.rows, last - first);
-                const float *const U_block = U + first * K;
-                const float *const R_block = R + first * P;
-                const float *const M_block = M + first * P;
-                float *const d_U_block = d_U + first * K;
-                /* t1_part = sum(U_block_nk²) */
-                {
-                    vec_f32 whole_sum = splat_f32(0.0f);
-                    for (int64_t i_first = 0; i_first < K * N_block; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-                        const int64_t i_end = brk_min(K * N_block, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-                        vec_f32 sum = splat_f32(0.0f);
-                        int64_t i = i_first;
-                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(U_block + i);
-                            const vec_f32 v1 = v0 * v0;
-                            sum = sum + v1;
-                        }
-                        if (i < i_end) {
-                            const int64_t rest = i_end - i;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(U_block + i, tail);
-                            const vec_f32 v1 = v0 * v0;
-                            sum = sum + keep_first_f32(v1, rest, 0.0f);
-                        }
-                        whole_sum = whole_sum + sum;
-                    }
-                    t1_part_new[0] = sum_lanes_f32(whole_sum);
-                }
+        const contraction_f32 product = {
+            .m = N,
+            .n = P,
+            .k = K,
+            .a = U,
+            .a_m = {K, NULL},
+            .a_k = {1, NULL},
+            .b = V,
+            .b_k = {1, NULL},
+            .b_n = {K, NULL},
+            .c = t3_tile,
+            .c_m = {P, NULL},
+            .c_n = {1, NULL},
+            .alpha = -1.0f,
+            .accumulate = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+    }
 
-                {
-                    const float v0 = t1_part_new[0];
-                    t1_part_group[0] = t1_part_group[0] + v0;
-                }
-
-                /* t3_part = sum((M_block_np (R_block_np + (-1 U_block_nk V_pk | np)))²)
-                   t4_block_np = M_block_np (M_block_np (R_block_np + (-1 U_block_nk V_pk | np))) */
-                {
-                    const contraction_f32 product = {
-                        .m = N_block,
-                        .n = P,
-                        .k = K,
-                        .a = U_block,
-                        .a_m = {K, NULL},
-                        .a_k = {1, NULL},
-                        .b = V,
-                        .b_k = {1, NULL},
-                        .b_n = {K, NULL},
-                        .c = t3_part_tile,
-                        .c_m = {P, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = -1.0f,
-                        .accumulate = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                {
-                    vec_f32 whole_sum = splat_f32(0.0f);
-                    for (int64_t i_first = 0; i_first < N_block * P; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-                        const int64_t i_end = brk_min(N_block * P, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-                        vec_f32 sum = splat_f32(0.0f);
-                        int64_t i = i_first;
-                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(t3_part_tile + i);
-                            const vec_f32 v1 = load_f32(R_block + i);
-                            const vec_f32 v2 = v1 + v0;
-                            const vec_f32 v3 = load_f32(M_block + i);
-                            const vec_f32 v4 = v3 * v2;
-                            const vec_f32 v5 = v4 * v4;
-                            const vec_f32 v6 = v3 * v4;
-                            sum = sum + v5;
-                            store_f32(t4_block + i, v6);
-                        }
-                        if (i < i_end) {
-                            const int64_t rest = i_end - i;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(t3_part_tile + i, tail);
-                            const vec_f32 v1 = load_masked_f32(R_block + i, tail);
-                            const vec_f32 v2 = v1 + v0;
-                            const vec_f32 v3 = load_masked_f32(M_block + i, tail);
-                            const vec_f32 v4 = v3 * v2;
-                            const vec_f32 v5 = v4 * v4;
-                            const vec_f32 v6 = v3 * v4;
-                            sum = sum + keep_first_f32(v5, rest, 0.0f);
-                            store_masked_f32(t4_block + i, tail, v6);
-                        }
-                        whole_sum = whole_sum + sum;
-                    }
-                    t3_part_new[0] = sum_lanes_f32(whole_sum);
-                }
-
-                {
-                    const float v0 = t3_part_new[0];
-                    t3_part_group[0] = t3_part_group[0] + v0;
-                }
-
-                /* d_U_block_nk = (1/10) U_block_nk + (-1 t4_block_np V_pk | nk) */
-                {
-                    const contraction_f32 product = {
-                        .m = N_block,
-                        .n = K,
-                        .k = P,
-                        .a = t4_block,
-                        .a_m = {P, NULL},
-                        .a_k = {1, NULL},
-                        .b = V,
-                        .b_k = {K, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_U_block,
-                        .c_m = {K, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = -1.0f,
-                        .accumulate = 0,
-                    };
-                    const tile_2_operands operands = {
-                        .x0 = U_block,
-                        .x0_row = K,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
-                }
-
-                /* d_V_sum_part_pk = (-1 t4_block_np U_block_nk | pk) */
-                {
-                    const contraction_f32 product = {
-                        .m = P,
-                        .n = K,
-                        .k = N_block,
-                        .a = t4_block,
-                        .a_m = {1, NULL},
-                        .a_k = {P, NULL},
-                        .b = U_block,
-                        .b_k = {K, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_V_sum_part_group,
-                        .c_m = {K, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = -1.0f,
-                        .accumulate = 1,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
+    {
+        vec_f32 whole_sum = splat_f32(0.0f);
+        for (int64_t i_first = 0; i_first < N * P; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+            const int64_t i_end = brk_min(N * P, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+            vec_f32 sum = splat_f32(0.0f);
+            int64_t i = i_first;
+            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                const vec_f32 v0 = load_f32(t3_tile + i);
+                const vec_f32 v1 = load_f32(R + i);
+                const vec_f32 v2 = v1 + v0;
+                const vec_f32 v3 = load_f32(M + i);
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = v4 * v4;
+                const vec_f32 v6 = v3 * v4;
+                sum = sum + v5;
+                store_f32(t4 + i, v6);
             }
+            if (i < i_end) {
+                const int64_t rest = i_end - i;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v0 = load_masked_f32(t3_tile + i, tail);
+                const vec_f32 v1 = load_masked_f32(R + i, tail);
+                const vec_f32 v2 = v1 + v0;
+                const vec_f32 v3 = load_masked_f32(M + i, tail);
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = v4 * v4;
+                const vec_f32 v6 = v3 * v4;
+                sum = sum + keep_first_f32(v5, rest, 0.0f);
+                store_masked_f32(t4 + i, tail, v6);
+            }
+            whole_sum = whole_sum + sum;
         }
-    }
-
-    {
-        for (int64_t i = 0; i < 1; ++i)
-            t1[i] = 0.0f;
-        for (int64_t group = 0; group < N_blocks.groups; ++group)
-            for (int64_t i = 0; i < 1; ++i)
-                t1[i] = t1[i] + t1_part[group * 1 + i];
-    }
-
-    {
-        for (int64_t i = 0; i < 1; ++i)
-            t3[i] = 0.0f;
-        for (int64_t group = 0; group < N_blocks.groups; ++group)
-            for (int64_t i = 0; i < 1; ++i)
-                t3[i] = t3[i] + t3_part[group * 1 + i];
-    }
-
-    {
-        for (int64_t i = 0; i < K * P; ++i)
-            d_V_sum[i] = 0.0f;
-        for (int64_t group = 0; group < N_blocks.groups; ++group)
-            for (int64_t i = 0; i < K * P; ++i)
-                d_V_sum[i] = d_V_sum[i] + d_V_sum_part[group * K * P + i];
+        t3[0] = sum_lanes_f32(whole_sum);
     }
 
     /* J = (1/20) t1 + (1/2) t3 + (1/20) t2 */
@@ -1999,26 +1799,54 @@ int FACTORISATION_NAME(value_and_grad)(
         J[0] = v8;
     }
 
-    /* d_V_pk = (1/10) V_pk + d_V_sum_pk */
+    /* d_U_nk = (1/10) U_nk + (-1 t4_np V_pk | nk) */
     {
-        const vec_f32 v2 = splat_f32(0.1f);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= K * P; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(d_V_sum + i);
-            const vec_f32 v1 = load_f32(V + i);
-            const vec_f32 v3 = v2 * v1;
-            const vec_f32 v4 = v3 + v0;
-            store_f32(d_V + i, v4);
-        }
-        if (i < K * P) {
-            const int64_t rest = K * P - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(d_V_sum + i, tail);
-            const vec_f32 v1 = load_masked_f32(V + i, tail);
-            const vec_f32 v3 = v2 * v1;
-            const vec_f32 v4 = v3 + v0;
-            store_masked_f32(d_V + i, tail, v4);
-        }
+        const contraction_f32 product = {
+            .m = N,
+            .n = K,
+            .k = P,
+            .a = t4,
+            .a_m = {P, NULL},
+            .a_k = {1, NULL},
+            .b = V,
+            .b_k = {K, NULL},
+            .b_n = {1, NULL},
+            .c = d_U,
+            .c_m = {K, NULL},
+            .c_n = {1, NULL},
+            .alpha = -1.0f,
+            .accumulate = 0,
+        };
+        const tile_2_operands operands = {
+            .x0 = U,
+            .x0_row = K,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+    }
+
+    /* d_V_pk = (1/10) V_pk + (-1 t4_np U_nk | pk) */
+    {
+        const contraction_f32 product = {
+            .m = P,
+            .n = K,
+            .k = N,
+            .a = t4,
+            .a_m = {1, NULL},
+            .a_k = {P, NULL},
+            .b = U,
+            .b_k = {K, NULL},
+            .b_n = {1, NULL},
+            .c = d_V,
+            .c_m = {K, NULL},
+            .c_n = {1, NULL},
+            .alpha = -1.0f,
+            .accumulate = 0,
+        };
+        const tile_2_operands operands = {
+            .x0 = V,
+            .x0_row = K,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
     }
 
     return FACTORISATION_OK;

@@ -661,11 +661,11 @@ _COUNTS = {
     ),
     "backward": lambda K=0, N=0, P=0: (
         4 * K * N * P + 2 * K * N + 2 * K * P + 2 * N * P + 2,
-        8 * K * N + 20 * K * P + 8 * N * P + 8,
+        12 * K * N + 12 * K * P + 20 * N * P + 12,
     ),
     "value_and_grad": lambda K=0, N=0, P=0: (
         6 * K * N * P + 4 * K * N + 4 * K * P + 5 * N * P + 5,
-        8 * K * N + 24 * K * P + 8 * N * P + 28,
+        20 * K * N + 20 * K * P + 20 * N * P + 28,
     ),
 }
 
@@ -752,8 +752,8 @@ SIGNATURE = {
                 "V": {"shape": ("P", "K"), "dtype": "float32"},
             },
             "flops": "4 * K * N * P + 2 * K * N + 2 * K * P + 2 * N * P + 2",
-            "bytes": "8 * K * N + 20 * K * P + 8 * N * P + 8",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'U': 'concat', 'V': 'sum'}},
+            "bytes": "12 * K * N + 12 * K * P + 20 * N * P + 12",
+            "split": None,
         },
         "value_and_grad": {
             "arguments": ("R", "M", "U", "V"),
@@ -763,8 +763,8 @@ SIGNATURE = {
                 "V": {"shape": ("P", "K"), "dtype": "float32"},
             },
             "flops": "6 * K * N * P + 4 * K * N + 4 * K * P + 5 * N * P + 5",
-            "bytes": "8 * K * N + 24 * K * P + 8 * N * P + 28",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum', 'U': 'concat', 'V': 'sum'}},
+            "bytes": "20 * K * N + 20 * K * P + 20 * N * P + 28",
+            "split": None,
         },
     },
     "count": _count,

@@ -1253,7 +1253,7 @@ typedef struct {
     int64_t x0_row;
 } tile_3_operands;
 
-/* d_W1_block_dh = bar_J (1 / N) (t2_nd t5_block_nh | dh) */
+/* d_W1_dh = bar_J (1 / N) (t2_nd t5_nh | dh) */
 static void tile_3(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1302,7 +1302,7 @@ static int64_t evaluate_layout(const feed_forward_dims *dims, int64_t *slot)
     const int64_t H = dims->H;
     const int64_t N = dims->N;
     const brk_batch N_blocks = brk_cut_batch(N, 16 * D + 4 * H + 12, 262144, 16, 32);
-    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
@@ -1605,7 +1605,7 @@ static int64_t forward_layout(const feed_forward_dims *dims, int64_t *slot)
     const int64_t H = dims->H;
     const int64_t N = dims->N;
     const brk_batch N_blocks = brk_cut_batch(N, 20 * D + 12 * H + 12, 262144, 16, 32);
-    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
@@ -1925,9 +1925,6 @@ static int64_t backward_layout(const feed_forward_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t H = dims->H;
     const int64_t N = dims->N;
-    const brk_batch H_blocks = brk_cut_batch(H, 16 * D + 16 * N + 8, 262144, 16, 32);
-    const int64_t H_block = H_blocks.rows;
-    const int64_t H_block_groups = H_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
@@ -1935,34 +1932,32 @@ static int64_t backward_layout(const feed_forward_dims *dims, int64_t *slot)
     slot[1] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[4] = end;
-    end += brk_round_up(D * H_block_groups * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[5] = end;
     end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[4] = end;
+    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[5] = end;
+    end += brk_round_up(H * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(H_block * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(H_block * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
-    end += brk_round_up(H_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
-    end += brk_round_up(H_block * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N, H_block, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(D, N, H_block), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(D, H_block, N), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(H_block, D, N), BRK_CACHE_LINE));
-    slot[10] = end;
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, D), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, N, H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, D, N), BRK_CACHE_LINE));
+    slot[9] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t FEED_FORWARD_NAME(backward_workspace)(const feed_forward_dims *dims)
 {
-    int64_t slot[11];
+    int64_t slot[10];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -1987,7 +1982,7 @@ int FEED_FORWARD_NAME(backward)(
     int64_t saved[5];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[11];
+    int64_t slot[10];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const g = args->g;
@@ -2008,17 +2003,15 @@ int FEED_FORWARD_NAME(backward)(
     const float *const saved_5 = (const float *)((const char *)residuals + saved[4]);
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
-    float *const t4 = (float *)(arena + slot[2]);
-    float *const t7_sum_part = (float *)(arena + slot[4]);
-    float *const t7_sum = (float *)(arena + slot[3]);
-    float *const t7 = (float *)(arena + slot[2]);
-    float *const t8 = (float *)(arena + slot[5]);
-    float *const t3_block = (float *)(arena + slot[6]);
-    float *const t5_block_tile = (float *)(arena + slot[9]);
-    float *const t6_block = (float *)(arena + slot[8]);
-    float *const t5_block = (float *)(arena + slot[7]);
-    char *const scratch = arena + slot[10];
-    const brk_batch H_blocks = brk_cut_batch(H, 16 * D + 16 * N + 8, 262144, 16, 32);
+    float *const t3 = (float *)(arena + slot[2]);
+    float *const t4 = (float *)(arena + slot[3]);
+    float *const t5_tile = (float *)(arena + slot[6]);
+    float *const t6 = (float *)(arena + slot[5]);
+    float *const t5 = (float *)(arena + slot[4]);
+    float *const t7_tile = (float *)(arena + slot[8]);
+    float *const t7 = (float *)(arena + slot[3]);
+    float *const t8 = (float *)(arena + slot[7]);
+    char *const scratch = arena + slot[9];
 
     /* t1_nd = X_nd - (1 / D) saved_n; t2_nd = g_d saved_2_n t1_nd + s_d */
     for (int64_t i = 0; i < N; ++i) {
@@ -2054,6 +2047,26 @@ int FEED_FORWARD_NAME(backward)(
             const vec_f32 v10 = v8 + v9;
             store_masked_f32(t1_row + j, tail, v5);
             store_masked_f32(t2_row + j, tail, v10);
+        }
+    }
+
+    /* t3_nh = (1/2) saved_3_nh saved_4_nh */
+    {
+        const vec_f32 v2 = splat_f32(0.5f);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= H * N; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(saved_3 + i);
+            const vec_f32 v1 = load_f32(saved_4 + i);
+            const vec_f32 v3 = v2 * v0 * v1;
+            store_f32(t3 + i, v3);
+        }
+        if (i < H * N) {
+            const int64_t rest = H * N - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(saved_3 + i, tail);
+            const vec_f32 v1 = load_masked_f32(saved_4 + i, tail);
+            const vec_f32 v3 = v2 * v0 * v1;
+            store_masked_f32(t3 + i, tail, v3);
         }
     }
 
@@ -2098,221 +2111,118 @@ int FEED_FORWARD_NAME(backward)(
         }
     }
 
-    /* for blocks of H: d_b1, d_W1, d_W2, t7_sum */
+    /* t5_nh = 0.3989422804014327 saved_3_nh (saved_5_nd W2_hd | nh) exp((-0.5000000000000001) saved_3_nh²) + (1/2) saved_4_nh (saved_5…
+       t6_h = sum(t5_nh) */
     {
-        for (int64_t group = 0; group < H_blocks.groups; ++group) {
-            float *const t7_sum_part_group = t7_sum_part + group * D * N;
-            for (int64_t i = 0; i < D * N; ++i)
-                t7_sum_part_group[i] = 0.0f;
-            const int64_t last = brk_min(H, (group + 1) * H_blocks.group_rows);
-            for (int64_t first = group * H_blocks.group_rows; first < last; first += H_blocks.rows) {
-                const int64_t H_block = brk_min(H_blocks.rows, last - first);
-                const float *const saved_3_block = saved_3 + first;
-                const float *const saved_4_block = saved_4 + first;
-                const float *const W2_block = W2 + first * D;
-                const float *const W1_block = W1 + first;
-                float *const d_b1_block = d_b1 + first;
-                float *const d_W1_block = d_W1 + first;
-                float *const d_W2_block = d_W2 + first * D;
-                /* t3_block_nh = (1/2) saved_3_block_nh saved_4_block_nh */
-                for (int64_t i = 0; i < N; ++i) {
-                    const float *const saved_3_block_row = saved_3_block + i * H;
-                    const float *const saved_4_block_row = saved_4_block + i * H;
-                    float *const t3_block_row = t3_block + i * H_block;
-                    const vec_f32 v2 = splat_f32(0.5f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= H_block; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(saved_3_block_row + j);
-                        const vec_f32 v1 = load_f32(saved_4_block_row + j);
-                        const vec_f32 v3 = v2 * v0 * v1;
-                        store_f32(t3_block_row + j, v3);
-                    }
-                    if (j < H_block) {
-                        const int64_t rest = H_block - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(saved_3_block_row + j, tail);
-                        const vec_f32 v1 = load_masked_f32(saved_4_block_row + j, tail);
-                        const vec_f32 v3 = v2 * v0 * v1;
-                        store_masked_f32(t3_block_row + j, tail, v3);
-                    }
-                }
+        const contraction_f32 product = {
+            .m = N,
+            .n = H,
+            .k = D,
+            .a = saved_5,
+            .a_m = {D, NULL},
+            .a_k = {1, NULL},
+            .b = W2,
+            .b_k = {1, NULL},
+            .b_n = {D, NULL},
+            .c = t5_tile,
+            .c_m = {H, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+    }
 
-                /* t5_block_nh = 0.3989422804014327 saved_3_block_nh (saved_5_nd W2_block_hd | nh) exp((-0.5000000000000001) saved_3_block_nh²) + (1/2) s…
-                   t6_block_h = sum(t5_block_nh) */
-                {
-                    const contraction_f32 product = {
-                        .m = N,
-                        .n = H_block,
-                        .k = D,
-                        .a = saved_5,
-                        .a_m = {D, NULL},
-                        .a_k = {1, NULL},
-                        .b = W2_block,
-                        .b_k = {1, NULL},
-                        .b_n = {D, NULL},
-                        .c = t5_block_tile,
-                        .c_m = {H_block, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
+    for (int64_t i = 0; i < H; ++i)
+        t6[i] = 0.0f;
 
-                for (int64_t i = 0; i < H_block; ++i)
-                    t6_block[i] = 0.0f;
-
-                for (int64_t i = 0; i < N; ++i) {
-                    float *const t5_block_tile_row = t5_block_tile + i * H_block;
-                    const float *const saved_3_block_row = saved_3_block + i * H;
-                    const float *const saved_4_block_row = saved_4_block + i * H;
-                    float *const t5_block_row = t5_block + i * H_block;
-                    const vec_f32 v3 = splat_f32(-0.5000000000000001f);
-                    const vec_f32 v6 = splat_f32(0.3989422804014327f);
-                    const vec_f32 v9 = splat_f32(0.5f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= H_block; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(t5_block_tile_row + j);
-                        const vec_f32 v1 = load_f32(saved_3_block_row + j);
-                        const vec_f32 v2 = v1 * v1;
-                        const vec_f32 v4 = v3 * v2;
-                        const vec_f32 v5 = vexp_f32(v4);
-                        const vec_f32 v7 = v6 * v1 * v0 * v5;
-                        const vec_f32 v8 = load_f32(saved_4_block_row + j);
-                        const vec_f32 v10 = v9 * v8 * v0;
-                        const vec_f32 v11 = v7 + v10;
-                        const vec_f32 held = load_f32(t6_block + j);
-                        store_f32(t5_block_row + j, v11);
-                        store_f32(t6_block + j, held + v11);
-                    }
-                    if (j < H_block) {
-                        const int64_t rest = H_block - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(t5_block_tile_row + j, tail);
-                        const vec_f32 v1 = load_masked_f32(saved_3_block_row + j, tail);
-                        const vec_f32 v2 = v1 * v1;
-                        const vec_f32 v4 = v3 * v2;
-                        const vec_f32 v5 = vexp_f32(v4);
-                        const vec_f32 v7 = v6 * v1 * v0 * v5;
-                        const vec_f32 v8 = load_masked_f32(saved_4_block_row + j, tail);
-                        const vec_f32 v10 = v9 * v8 * v0;
-                        const vec_f32 v11 = v7 + v10;
-                        const vec_f32 held = load_masked_f32(t6_block + j, tail);
-                        store_masked_f32(t5_block_row + j, tail, v11);
-                        store_masked_f32(t6_block + j, tail, held + v11);
-                    }
-                }
-
-                /* d_b1_block_h = bar_J (1 / N) t6_block_h */
-                {
-                    const vec_f32 v1 = splat_f32(bar_J[0]);
-                    const vec_f32 v2 = splat_f32((float)N);
-                    const vec_f32 v3 = 1 / v2;
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= H_block; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(t6_block + i);
-                        const vec_f32 v4 = v1 * v3 * v0;
-                        store_f32(d_b1_block + i, v4);
-                    }
-                    if (i < H_block) {
-                        const int64_t rest = H_block - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(t6_block + i, tail);
-                        const vec_f32 v4 = v1 * v3 * v0;
-                        store_masked_f32(d_b1_block + i, tail, v4);
-                    }
-                }
-
-                /* t7_sum_part_dn = (W1_block_dh t5_block_nh | dn) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = N,
-                        .k = H_block,
-                        .a = W1_block,
-                        .a_m = {H, NULL},
-                        .a_k = {1, NULL},
-                        .b = t5_block,
-                        .b_k = {1, NULL},
-                        .b_n = {H_block, NULL},
-                        .c = t7_sum_part_group,
-                        .c_m = {N, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 1,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                /* d_W1_block_dh = bar_J (1 / N) (t2_nd t5_block_nh | dh) */
-                {
-                    const contraction_f32 product = {
-                        .m = D,
-                        .n = H_block,
-                        .k = N,
-                        .a = t2,
-                        .a_m = {1, NULL},
-                        .a_k = {D, NULL},
-                        .b = t5_block,
-                        .b_k = {H_block, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_W1_block,
-                        .c_m = {H, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    const tile_3_operands operands = {
-                        .size_0 = N,
-                        .x0 = bar_J,
-                        .x0_row = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
-                }
-
-                /* d_W2_block_hd = bar_J (1 / N) (t3_block_nh saved_5_nd | hd) */
-                {
-                    const contraction_f32 product = {
-                        .m = H_block,
-                        .n = D,
-                        .k = N,
-                        .a = t3_block,
-                        .a_m = {1, NULL},
-                        .a_k = {H_block, NULL},
-                        .b = saved_5,
-                        .b_k = {D, NULL},
-                        .b_n = {1, NULL},
-                        .c = d_W2_block,
-                        .c_m = {D, NULL},
-                        .c_n = {1, NULL},
-                        .alpha = 1.0f,
-                        .accumulate = 0,
-                    };
-                    const tile_3_operands operands = {
-                        .size_0 = N,
-                        .x0 = bar_J,
-                        .x0_row = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
-                }
-            }
+    for (int64_t i = 0; i < N; ++i) {
+        float *const t5_tile_row = t5_tile + i * H;
+        const float *const saved_3_row = saved_3 + i * H;
+        const float *const saved_4_row = saved_4 + i * H;
+        float *const t5_row = t5 + i * H;
+        const vec_f32 v3 = splat_f32(-0.5000000000000001f);
+        const vec_f32 v6 = splat_f32(0.3989422804014327f);
+        const vec_f32 v9 = splat_f32(0.5f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t5_tile_row + j);
+            const vec_f32 v1 = load_f32(saved_3_row + j);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 * v2;
+            const vec_f32 v5 = vexp_f32(v4);
+            const vec_f32 v7 = v6 * v1 * v0 * v5;
+            const vec_f32 v8 = load_f32(saved_4_row + j);
+            const vec_f32 v10 = v9 * v8 * v0;
+            const vec_f32 v11 = v7 + v10;
+            const vec_f32 held = load_f32(t6 + j);
+            store_f32(t5_row + j, v11);
+            store_f32(t6 + j, held + v11);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t5_tile_row + j, tail);
+            const vec_f32 v1 = load_masked_f32(saved_3_row + j, tail);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 * v2;
+            const vec_f32 v5 = vexp_f32(v4);
+            const vec_f32 v7 = v6 * v1 * v0 * v5;
+            const vec_f32 v8 = load_masked_f32(saved_4_row + j, tail);
+            const vec_f32 v10 = v9 * v8 * v0;
+            const vec_f32 v11 = v7 + v10;
+            const vec_f32 held = load_masked_f32(t6 + j, tail);
+            store_masked_f32(t5_row + j, tail, v11);
+            store_masked_f32(t6 + j, tail, held + v11);
         }
     }
 
+    /* d_b1_h = bar_J (1 / N) t6_h */
     {
-        for (int64_t i = 0; i < D * N; ++i)
-            t7_sum[i] = 0.0f;
-        for (int64_t group = 0; group < H_blocks.groups; ++group)
-            for (int64_t i = 0; i < D * N; ++i)
-                t7_sum[i] = t7_sum[i] + t7_sum_part[group * D * N + i];
+        const vec_f32 v1 = splat_f32(bar_J[0]);
+        const vec_f32 v2 = splat_f32((float)N);
+        const vec_f32 v3 = 1 / v2;
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= H; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t6 + i);
+            const vec_f32 v4 = v1 * v3 * v0;
+            store_f32(d_b1 + i, v4);
+        }
+        if (i < H) {
+            const int64_t rest = H - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t6 + i, tail);
+            const vec_f32 v4 = v1 * v3 * v0;
+            store_masked_f32(d_b1 + i, tail, v4);
+        }
     }
 
-    /* t7_d = sum(t1_nd (saved_2_n t7_sum_dn)); t8_d = sum(t7_sum_dn) */
+    /* t7_d = sum(t1_nd (saved_2_n (W1_dh t5_nh | dn))); t8_d = sum((W1_dh t5_nh | dn)) */
+    {
+        const contraction_f32 product = {
+            .m = D,
+            .n = N,
+            .k = H,
+            .a = W1,
+            .a_m = {H, NULL},
+            .a_k = {1, NULL},
+            .b = t5,
+            .b_k = {1, NULL},
+            .b_n = {H, NULL},
+            .c = t7_tile,
+            .c_m = {N, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+    }
+
     for (int64_t i = 0; i < D; ++i) {
         double sum = 0.0f;
         double sum_2 = 0.0f;
         for (int64_t j = 0; j < N; ++j) {
-            const float v0 = t7_sum[i * N + j];
+            const float v0 = t7_tile[i * N + j];
             const float v1 = saved_2[j];
             const float v2 = v1 * v0;
             const float v3 = t1[j * D + i];
@@ -2362,6 +2272,58 @@ int FEED_FORWARD_NAME(backward)(
             const vec_f32 v4 = v1 * v3 * v0;
             store_masked_f32(d_s + i, tail, v4);
         }
+    }
+
+    /* d_W1_dh = bar_J (1 / N) (t2_nd t5_nh | dh) */
+    {
+        const contraction_f32 product = {
+            .m = D,
+            .n = H,
+            .k = N,
+            .a = t2,
+            .a_m = {1, NULL},
+            .a_k = {D, NULL},
+            .b = t5,
+            .b_k = {H, NULL},
+            .b_n = {1, NULL},
+            .c = d_W1,
+            .c_m = {H, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        const tile_3_operands operands = {
+            .size_0 = N,
+            .x0 = bar_J,
+            .x0_row = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+    }
+
+    /* d_W2_hd = bar_J (1 / N) (t3_nh saved_5_nd | hd) */
+    {
+        const contraction_f32 product = {
+            .m = H,
+            .n = D,
+            .k = N,
+            .a = t3,
+            .a_m = {1, NULL},
+            .a_k = {H, NULL},
+            .b = saved_5,
+            .b_k = {D, NULL},
+            .b_n = {1, NULL},
+            .c = d_W2,
+            .c_m = {D, NULL},
+            .c_n = {1, NULL},
+            .alpha = 1.0f,
+            .accumulate = 0,
+        };
+        const tile_3_operands operands = {
+            .size_0 = N,
+            .x0 = bar_J,
+            .x0_row = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
     return FEED_FORWARD_OK;

@@ -806,7 +806,7 @@ _COUNTS = {
     ),
     "backward": lambda D=0, H=0, N=0: (
         8 * D * H * N + 2 * D * H + 9 * D * N + 12 * H * N + 3 * D + H + N + 13,
-        16 * D * H + 36 * D * N + 8 * H * N + 44 * D + 4 * H + 12 * N + 16,
+        16 * D * H + 32 * D * N + 36 * H * N + 44 * D + 12 * H + 12 * N + 24,
     ),
     "value_and_grad": lambda D=0, H=0, N=0: (
         12 * D * H * N + 2 * D * H + 17 * D * N + 16 * H * N + 3 * D + H + 4 * N + 10,
@@ -925,8 +925,8 @@ SIGNATURE = {
                 "b2": {"shape": ("D",), "dtype": "float32"},
             },
             "flops": "8 * D * H * N + 2 * D * H + 9 * D * N + 12 * H * N + 3 * D + H + N + 13",
-            "bytes": "16 * D * H + 36 * D * N + 8 * H * N + 44 * D + 4 * H + 12 * N + 16",
-            "split": {'label': 'H', 'stages': 1, 'outputs': {'g': 'sum', 's': 'sum', 'W1': 'concat', 'b1': 'concat', 'W2': 'concat', 'b2': 'once'}},
+            "bytes": "16 * D * H + 32 * D * N + 36 * H * N + 44 * D + 12 * H + 12 * N + 24",
+            "split": None,
         },
         "value_and_grad": {
             "arguments": ("X", "Y", "g", "s", "W1", "b1", "W2", "b2"),

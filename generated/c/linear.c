@@ -1537,7 +1537,7 @@ static int64_t value_and_grad_layout(const linear_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t N = dims->N;
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
-    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;

@@ -1187,7 +1187,7 @@ static int64_t evaluate_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 262144, 16, 32);
-    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
@@ -1506,7 +1506,7 @@ static int64_t forward_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 262144, 16, 32);
-    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
@@ -1824,7 +1824,7 @@ static int64_t backward_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 262144, 16, 32);
-    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
@@ -2182,7 +2182,7 @@ static int64_t value_and_grad_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 262144, 16, 32);
-    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;

@@ -1675,7 +1675,7 @@ static int64_t backward_layout(const mlp_regression_dims *dims, int64_t *slot)
 {
     const int64_t N = dims->N;
     const brk_batch N_blocks = brk_cut_batch(N, 568, 262144, 16, 32);
-    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
@@ -2177,7 +2177,7 @@ static int64_t value_and_grad_layout(const mlp_regression_dims *dims, int64_t *s
 {
     const int64_t N = dims->N;
     const brk_batch N_blocks = brk_cut_batch(N, 560, 262144, 16, 32);
-    const int64_t N_block = N_blocks.rows;
+    const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
