@@ -2,9 +2,9 @@
 
     python benchmarks/contractions.py [--dtype float32] [--only NAMES] [--rounds 15] [--json FILE]
 
-Orders 3 to 6, from quantum chemistry (coupled cluster, integral transformations) and machine learning. `stride` marks those in
-which no contracted label has unit stride in either operand, `batch` those with labels that both operands and the result carry. Every one
-is compared with float64 NumPy before it is timed; all return new arrays.
+Orders 3 to 6, from quantum chemistry (coupled cluster, integral transformations) and machine learning. `stride` marks those
+in which no contracted label has unit stride in either operand, `batch` those with labels that both operands and the result
+carry. Every one is compared with float64 NumPy before it is timed; all return new arrays.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def seconds(text: str) -> tuple[float, Counter[str]]:
     """CPU time of parsing, elaborating and judging, and the verdicts."""
     start = time.process_time()
     proofs = verify_derivations(elaborate_derivations(parse_file(Source(text, "bench.brk"))))
-    verdicts = Counter(judgement.verdict for proof in proofs for judgement in proof.judgements)
+    verdicts = Counter[str](judgement.verdict for proof in proofs for judgement in proof.judgements)
     return time.process_time() - start, verdicts
 
 

@@ -94,6 +94,7 @@ def read_back(roots: Sequence[Node], style: str = "unicode", form: str = "bracke
 
 
 SIZES = (Dim.named("N"), Dim.named("M"), Dim.of(2))
+COEFFICIENTS: tuple[int | Fraction, ...] = (1, -1, 2, Fraction(1, 2))
 
 
 @st.composite
@@ -114,7 +115,7 @@ def brackets(draw: st.DrawFn, most: int = 4) -> Node:
     carried = sorted({label for _, labels in factors for label in labels})
     output = draw(st.lists(st.sampled_from(range(len(extents))), unique=True, max_size=len(extents)))
     sizes = {label: extents[label] for label in {*carried, *output}}
-    return einsum(draw(st.sampled_from((1, -1, 2, Fraction(1, 2)))), factors, output, sizes)
+    return einsum(draw(st.sampled_from(COEFFICIENTS)), factors, output, sizes)
 
 
 @settings(max_examples=300, deadline=None)

@@ -151,7 +151,7 @@ def test_modules_of_several_threads_give_the_same_bits_as_those_of_one() -> None
 
 def _again(arguments: tuple[str, bytes]) -> bool:
     source, wanted = arguments
-    return bc.compile(source, threads=2).value_and_grad(*draws())[1][0].tobytes() == wanted
+    return bool(bc.compile(source, threads=2).value_and_grad(*draws())[1][0].tobytes() == wanted)
 
 
 @needs_openmp

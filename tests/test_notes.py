@@ -56,7 +56,7 @@ LIMITED = {
 def test_a_limit_names_the_option_that_raises_it(option: str) -> None:
     text, least, message = LIMITED[option]
     with pytest.raises(LimitError) as caught:
-        bc.parse(HEAD + text, **{option: least})
+        bc.parse(HEAD + text, "<string>", **{option: least})
     (diagnostic,) = caught.value.diagnostics
     assert message in diagnostic.message and f"option {option}" in diagnostic.help and caught.value.exit_code == 4
     assert bc.parse(HEAD + text).results

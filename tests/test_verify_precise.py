@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Context, Decimal, localcontext
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_functions_are_those_of_float64(name: str) -> None:
             np.testing.assert_allclose(found, want, rtol=3e-13, err_msg=f"{name}{arguments}")
 
 
-IDENTITIES = {
+IDENTITIES: dict[str, Callable[[Decimal], Decimal]] = {
     "sin² + cos² = 1": lambda x: decimals.sin(x) ** 2 + decimals.cos(x) ** 2 - 1,
     "tan atan x = x": lambda x: decimals.sin(decimals.atan(x)) / decimals.cos(decimals.atan(x)) / x - 1,
     "sin asin x = x": lambda x: decimals.sin(decimals.asin(x / 9)) / (x / 9) - 1,

@@ -79,7 +79,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 def _definitions(program: Program, arguments: argparse.Namespace, terminal: Terminal) -> int:
     """The program itself, a source file in Unicode and ASCII."""
     if arguments.format == "html":
-        raise UnsupportedError("--definitions prints unicode, ascii or latex; the page of --format html shows them beside the derivatives")
+        raise UnsupportedError(
+            "--definitions prints unicode, ascii or latex; the page of --format html shows them beside the derivatives"
+        )
     text = program_text(program, arguments.format, arguments.form)
     if arguments.format == "latex" and arguments.standalone:
         text = document(PurePath(arguments.file).name, text)

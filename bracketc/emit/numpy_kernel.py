@@ -28,6 +28,7 @@ from bracketc.plan.schedule import (
     Step,
     Take,
 )
+from bracketc.plan.steps import reads, writes
 
 RESERVED = (
     *("np", "range", "reversed", "len", "float", "int", "True", "False", "None"),
@@ -155,35 +156,6 @@ def _comment(bracket: str) -> tuple[str, ...]:
     """The bracket above a block; one a line where several are too long for one."""
     lines = [line for line in bracket.splitlines() if line.strip()]
     return tuple(part for line in lines for part in (line.split("; ") if len(line) > WIDTH else [line]))
-
-
-def reads(step: Step) -> tuple[Buffer, ...]:
-    """The buffers that a step reads, those of its inner steps included."""
-    if isinstance(step, Map):
-        return tuple(access.buffer for access in step.operands)
-    if isinstance(step, Contract):
-        products = [access.buffer for product in step.products for access in (product.left, product.right)]
-        return (*products, *(access.buffer for access in step.operands))
-    if isinstance(step, Gather | Scatter):
-        return (step.source, step.index)
-    if isinstance(step, Take | Place):
-        return (step.source,)
-    if isinstance(step, Join):
-        return step.sources
-    if isinstance(step, Factorise):
-        return step.args
-    inner = [buffer for inside in step.steps for buffer in reads(inside)]
-    return (*(c.initial for c in step.carries), *(outer for _, outer in step.slices), *inner)
-
-
-def writes(step: Step) -> tuple[Buffer, ...]:
-    """The buffers that a step makes."""
-    if isinstance(step, Map | Contract):
-        return tuple(dict.fromkeys(store.target for store in step.stores))
-    if isinstance(step, Loop):
-        finals = tuple(c.final for c in step.carries if c.final is not None)
-        return (*finals, *(outer for _, outer in step.stacks))
-    return (step.target,)
 
 
 # ------------------------------------------------------------------------------------------------- single steps
