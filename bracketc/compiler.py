@@ -40,7 +40,7 @@ from bracketc.plan.schedule import Plan
 from bracketc.plan.split import split_plan
 from bracketc.proof.written import check_written
 from bracketc.runtime.directory import staging
-from bracketc.runtime.extension import Glue, build_extension, load_extension
+from bracketc.runtime.extension import Glue, build_extension, dispatch_file, load_extension
 from bracketc.runtime.memory import load_text
 from bracketc.runtime.modules import remembered
 from bracketc.simplify import simplify, stabilise
@@ -155,12 +155,15 @@ def emit(done: Stages, name: str, options: Options) -> Emitted:
     lines, checked, threads = about(program), options.verify, options.threads
     code = c_module(
         name, planned, functions, dtype=dtype, title=heading, about=lines, checked=checked, threads=threads,
-        on_singular=options.on_singular, lapack=options.lapack,
+        on_singular=options.on_singular, lapack=options.lapack, portable=options.march == "portable",
     )
     text = c_wrapper(
         name, program, functions, planned, code, dtype=dtype, version=VERSION, max_memory=options.limits.max_memory
     )
-    files = {f"{name}.h": code.header, f"{name}.c": code.source, f"{name}.pyi": text.stub, f"{name}.py": text.python}
+    files = {f"{name}.h": code.header, f"{name}.c": code.source}
+    if code.dispatch is not None:
+        files[dispatch_file(name)] = code.dispatch
+    files |= {f"{name}.pyi": text.stub, f"{name}.py": text.python}
     return Emitted(files, Glue(code.flat, "\n".join(flat_declarations(code))))
 
 

@@ -71,6 +71,16 @@ _V2_FEATURES = ("cx16", "lahf_lm", "popcnt", "sse3", "sse4_1", "sse4_2", "ssse3"
 _V3_FEATURES = (*_V2_FEATURES, "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "lzcnt", "movbe")
 _V4_FEATURES = (*_V3_FEATURES, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
 
+
+def _cpu_supports(*features: str) -> str:
+    """The test of features that both GCC and Clang know by these names."""
+    return " && ".join(f'__builtin_cpu_supports("{feature}")' for feature in features)
+
+
+_V2_TEST = _cpu_supports("sse4.2", "popcnt")
+_V3_TEST = _cpu_supports("avx2", "fma", "bmi", "bmi2")
+_V4_TEST = f"{_V3_TEST} && {_cpu_supports('avx512f', 'avx512bw', 'avx512cd', 'avx512dq', 'avx512vl')}"
+
 GENERIC128 = Target(
     name="generic128",
     suffix="g128",
@@ -90,7 +100,7 @@ X86_64_V2 = Target(
     guard="defined(__SSE4_2__)",
     features=_V2_FEATURES,
     masking="lanes",
-    dispatch_test='__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt")',
+    dispatch_test=_V2_TEST,
     float32=Tiling(16, mr=6, nr=8, mc=96, kc=256, nc=4096, small_rows=4),
     float64=Tiling(16, mr=6, nr=4, mc=96, kc=256, nc=4096, small_rows=4),
 )
@@ -102,7 +112,7 @@ X86_64_V3 = Target(
     guard="defined(__AVX2__) && defined(__FMA__)",
     features=_V3_FEATURES,
     masking="avx",
-    dispatch_test='__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")',
+    dispatch_test=_V3_TEST,
     float32=Tiling(32, mr=6, nr=16, mc=144, kc=256, nc=4096, small_rows=6),
     float64=Tiling(32, mr=6, nr=8, mc=144, kc=256, nc=4096, small_rows=6),
 )
@@ -114,8 +124,7 @@ X86_64_V4 = Target(
     guard="defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512BW__) && defined(__AVX512DQ__)",
     features=_V4_FEATURES,
     masking="avx512",
-    dispatch_test='__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")'
-    ' && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")',
+    dispatch_test=_V4_TEST,
     float32=Tiling(64, mr=14, nr=32, mc=224, kc=256, nc=4096, small_rows=8),
     float64=Tiling(64, mr=14, nr=16, mc=224, kc=256, nc=4096, small_rows=8),
 )
@@ -162,6 +171,11 @@ def _linux_features(flags: str) -> frozenset[str]:
 def _darwin_features(text: str) -> frozenset[str]:
     renamed = {"avx1.0": "avx", "lahf": "lahf_lm", "sse4.1": "sse4_1", "sse4.2": "sse4_2"}
     return frozenset(renamed.get(word, word) for word in text.lower().split())
+
+
+def portable_levels(machine: str) -> tuple[Target, ...]:
+    """The levels that a portable build for a machine of this kind carries, lowest first."""
+    return X86_LEVELS if machine.lower() in ("x86_64", "amd64") else (GENERIC128,)
 
 
 def supported_levels(features: frozenset[str], machine: str) -> tuple[Target, ...]:

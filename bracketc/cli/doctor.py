@@ -20,7 +20,7 @@ from bracketc.errors import BracketError, ToolchainError
 from bracketc.options import Options, read_options
 from bracketc.runtime.cache import cache_entries, cache_folder
 from bracketc.runtime.toolchain import compile_flags, find_toolchain
-from bracketc.target import detect_host
+from bracketc.target import detect_host, portable_levels
 from bracketc.version import VERSION
 
 NAME = "doctor"
@@ -105,7 +105,8 @@ def _headers(options: Options) -> Finding:
 def _machine(options: Options) -> Finding:
     host = detect_host()
     width = host.tiling("float32").vector_bytes * 8
-    return Finding("instruction set", "ok", f"{host.name}, vectors of {width} bits")
+    carried = ", ".join(level.name for level in portable_levels(platform.machine()))
+    return Finding("instruction set", "ok", f"{host.name}, vectors of {width} bits\nportable builds carry {carried}")
 
 
 def _threads(options: Options) -> Finding:

@@ -29,7 +29,7 @@ from bracketc.loops.lower import lower
 from bracketc.loops.team import for_team
 from bracketc.loops.verify import verify
 from bracketc.plan.schedule import Buffer, Plan, Schedule
-from bracketc.target import THREAD_WORK
+from bracketc.target import BASE_CFLAGS, GENERIC128, THREAD_WORK, X86_LEVELS
 
 _CONTRACTIONS = (
     "contraction.h", "pack.h", "contract_packed.h", "contract_small.h", "contract_vector.h", "contract_packed.c",
@@ -37,7 +37,7 @@ _CONTRACTIONS = (
 )  # fmt: skip
 KERNELS = "/* kernels */"
 """Where the library goes; its text has its final layout already."""
-_CALLS = ("call_residuals", "call_failure", "call_set_lapack")
+_CALLS = ("call_residuals", "call_failure", "call_set_lapack", "call_level")
 _GRADIENTS = ("backward", "value_and_grad")
 
 
@@ -64,7 +64,8 @@ class CText:
 
     ``residual_sizes`` are the sizes that ``NAME_call_residuals`` takes, ``None`` when nothing is saved.
     ``faults`` are the operations that the numbers of ``NAME_call_failure`` stand for,
-    ``lapack`` says that there is ``NAME_call_set_lapack``.
+    ``lapack`` says that there is ``NAME_call_set_lapack``, ``dispatch`` is the text that chooses between the levels of a portable
+    build.
     """
 
     source: str
@@ -75,6 +76,7 @@ class CText:
     residual_sizes: tuple[str, ...] | None
     faults: tuple[Fault, ...] = ()
     lapack: bool = False
+    dispatch: str | None = None
 
 
 def c_module(
@@ -89,11 +91,13 @@ def c_module(
     threads: int = 1,
     on_singular: str = "raise",
     lapack: bool = False,
+    portable: bool = False,
 ) -> CText:
     """The C text of a plan. ``name`` is an ASCII identifier that starts every public name; ``about`` are lines for
     the head of the header; ``entries`` say what the functions answer. ``checked`` verifies the loop IR first.
     ``threads`` is the largest number of threads of a call, ``on_singular`` says whether a matrix without a result is an error or
-    gives NaN. With ``lapack`` callers may hand over the factorisations of LAPACK."""
+    gives NaN. With ``lapack`` callers may hand over the factorisations of LAPACK. A ``portable`` module chooses its instruction set
+    when it is loaded."""
     ctype = FLOAT64 if dtype == "float64" else FLOAT32
     writer = _Writer(name, ctype, plan, {entry.name: entry for entry in entries}, threads, Faults(on_singular == "nan"), lapack)
     if checked:
@@ -104,13 +108,19 @@ def c_module(
     return CText(
         _tidy(render("c/module.c.j2", m=view)).replace(KERNELS, writer.library(texts, dtype)),
         render("c/module.h.j2", m=view),
-        _tidy(render("c/flat.c.j2", m=view)),
-        render("c/cdef.h.j2", m=view),
+        _tidy(render("c/flat.c.j2", m=view, portable=portable)),
+        render("c/cdef.h.j2", m=view, portable=portable),
         {schedule.entry: writer.called(schedule, text) for schedule, text in zip(plan.schedules, texts, strict=True)},
         writer.residual_sizes(),
         tuple(writer.faults.known),
         writer.lapack,
+        _dispatch(view) if portable else None,
     )
+
+
+def _dispatch(view: ModuleView) -> str:
+    levels = X86_LEVELS[::-1]
+    return _tidy(render("c/dispatch.c.j2", m=view, levels=levels, generic=GENERIC128, flags=BASE_CFLAGS))
 
 
 def _tidy(text: str) -> str:
@@ -153,7 +163,7 @@ class _Writer:
         self.result_fields: dict[str, StructField] = {}
         self.name_results()
         # Public names never end in each other's suffixes: entry names are told from `<entry>_workspace`.
-        scope = CScope(taken=("abi_version", "residuals", "dims", "args", "results", "failure", "lapack", *_CALLS))
+        scope = CScope(taken=("abi_version", "residuals", "dims", "args", "results", "failure", "lapack", "level", *_CALLS))
         self.functions: dict[str, str] = {}
         for schedule in plan.schedules:
             name = c_identifier(schedule.entry).rstrip("_")

@@ -81,8 +81,9 @@ def c_wrapper(
         "from importlib import machinery as _machinery",
         "from importlib import util as _util",
     )
+    command = _build_command(program, dtype, code)
     views = {
-        "c": NativeView(name, tuple(flat_declarations(code)), C_ABI, _build_command(program, dtype), messages, faults, lapack),
+        "c": NativeView(name, tuple(flat_declarations(code)), C_ABI, command, messages, faults, lapack),
         "singular": bool(faults),
         "backend": BackendView("module/c_library.py.j2", "module/c_calls.py.j2", True, imports),
     }
@@ -114,10 +115,11 @@ def flat_declarations(code: CText) -> list[str]:
     return [line for line in code.cdef.splitlines() if "_call_" in line or "_abi_version(" in line]
 
 
-def _build_command(program: Program, dtype: str) -> str:
+def _build_command(program: Program, dtype: str, code: CText) -> str:
     """The command that builds the module, without the folder."""
     source = _file_name(program.source.filename)
-    return f"bracketc build {source if source.endswith('.brk') else 'FILE.brk'} --backend c --dtype {dtype}"
+    march = " --march portable" if code.dispatch is not None else ""
+    return f"bracketc build {source if source.endswith('.brk') else 'FILE.brk'} --backend c --dtype {dtype}{march}"
 
 
 def _native_kernel(schedule: Schedule, code: CText) -> Kernel:

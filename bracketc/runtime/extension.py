@@ -1,7 +1,8 @@
 """Building the C text of a module and loading it through cffi.
 
 With Python's headers it becomes an extension ``_NAME`` (cffi's API mode); without them the same C source becomes a
-plain shared library that the wrapper opens with ``ffi.dlopen``.
+plain shared library that the wrapper opens with ``ffi.dlopen``. A portable build compiles ``NAME.c`` once for each level of the
+instruction set and adds ``NAME_dispatch.c``, which chooses.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import sys
 import sysconfig
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import util
 from importlib.machinery import SourceFileLoader
@@ -22,7 +24,17 @@ from bracketc.options import Options
 from bracketc.runtime.cache import cached, fingerprint
 from bracketc.runtime.directory import folder_error
 from bracketc.runtime.memory import adopt_errors
-from bracketc.runtime.toolchain import Toolchain, compile_flags, compile_shared, find_toolchain, thread_flags
+from bracketc.runtime.toolchain import (
+    Toolchain,
+    build_levels,
+    compile_flags,
+    compile_object,
+    compile_shared,
+    find_toolchain,
+    level_flags,
+    thread_flags,
+)
+from bracketc.target import Target
 
 
 def library_name(name: str, toolchain: Toolchain) -> str:
@@ -53,9 +65,25 @@ def build_extension(name: str, files: Mapping[str, str], glue: Glue, options: Op
         raise folder_error(folder, error) from None
     library = library_name(name, toolchain)
     flags = (*compile_flags(options), *thread_flags(toolchain, options))
-    compile_shared(toolchain, flags, (f"{name}.c", between), library, folder)
-    (folder / between).unlink()
+    levels = build_levels(options)
+
+    def compile_level(level: Target) -> str:
+        output = f"{name}_{level.suffix}.o"
+        compile_object(toolchain, (*flags, *level_flags(level, name)), f"{name}.c", output, folder)
+        return output
+
+    with ThreadPoolExecutor(max_workers=len(levels) or 1) as pool:
+        objects = tuple(pool.map(compile_level, levels))
+    first = dispatch_file(name) if levels else f"{name}.c"
+    compile_shared(toolchain, flags, (first, between, *objects), library, folder)
+    for file in (between, *objects):
+        (folder / file).unlink()
     return library
+
+
+def dispatch_file(name: str) -> str:
+    """Name of the file of a portable build that chooses between its levels."""
+    return f"{name}_dispatch.c"
 
 
 def _write_cffi_text(name: str, glue: Glue, path: Path) -> None:
@@ -75,6 +103,7 @@ def load_extension(name: str, files: Mapping[str, str], glue: Glue, options: Opt
         glue.cdef,
         *compile_flags(options),
         *thread_flags(toolchain, options),
+        *(flag for level in build_levels(options) for flag in level_flags(level, name)),
         *toolchain.command,
         toolchain.version,
         library_name(name, toolchain),

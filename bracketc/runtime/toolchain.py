@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from bracketc.errors import ToolchainError
 from bracketc.options import Options
-from bracketc.target import BASE_CFLAGS, Target, detect_host, find_target
+from bracketc.target import BASE_CFLAGS, Target, detect_host, find_target, portable_levels
 
 CANDIDATES = ("cc", "gcc", "clang")
 
@@ -72,7 +73,7 @@ def _version(command: tuple[str, ...], changed: int) -> str:
 
 
 def build_target(options: Options) -> Target | None:
-    """The instruction set to build for; ``None`` is the baseline of the architecture (``portable``)."""
+    """The instruction set of all files; ``None`` is the baseline of the architecture, to which ``portable`` adds levels."""
     if options.march == "portable":
         return None
     if options.march == "native":
@@ -87,6 +88,17 @@ def compile_flags(options: Options) -> tuple[str, ...]:
     """Flags of every file of a build."""
     target = build_target(options)
     return (*BASE_CFLAGS, "-fPIC", *(target.cflags if target is not None else ()), *options.cflags)
+
+
+def build_levels(options: Options) -> tuple[Target, ...]:
+    """The levels for which a portable build compiles the text of a module; none for other builds, which compile it once."""
+    return portable_levels(platform.machine()) if options.march == "portable" else ()
+
+
+def level_flags(level: Target, name: str) -> tuple[str, ...]:
+    """Flags, beside those of every file, with which ``NAME.c`` becomes the functions of one level; only
+    ``NAME_dispatch.c`` sees them."""
+    return (*level.cflags, "-fvisibility=hidden", f"-D{name.upper()}_NAME(name)={level.suffix}_{name}_##name")
 
 
 def thread_flags(toolchain: Toolchain, options: Options) -> tuple[str, ...]:
@@ -123,14 +135,23 @@ def compile_shared(
     include = (f"-I{toolchain.python_include}",) if toolchain.python_include is not None else ()
     # On macOS an extension finds the symbols of Python when it is loaded.
     late = ("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()
-    command = (*toolchain.command, *flags, *include, "-shared", "-pthread", *late, "-o", output, *sources, "-lm")
+    _compile(toolchain, (*flags, *include, "-shared", "-pthread", *late, "-o", output, *sources, "-lm"), sources[0], folder)
+
+
+def compile_object(toolchain: Toolchain, flags: tuple[str, ...], source: str, output: str, folder: Path) -> None:
+    """Compile one file in ``folder``."""
+    _compile(toolchain, (*flags, "-pthread", "-c", "-o", output, source), source, folder)
+
+
+def _compile(toolchain: Toolchain, arguments: tuple[str, ...], source: str, folder: Path) -> None:
+    command = (*toolchain.command, *arguments)
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except OSError as error:
         raise ToolchainError(f"cannot run the C compiler {toolchain.command[0]}: {error.strerror}") from None
     if done.returncode != 0:
         raise ToolchainError(
-            f"{Path(toolchain.command[0]).name} could not compile {sources[0]}: {_first_line(done.stderr)}"
+            f"{Path(toolchain.command[0]).name} could not compile {source}: {_first_line(done.stderr)}"
         )
 
 
