@@ -39,7 +39,7 @@ def bind_sizes(declarations: Declarations, scope: Scope) -> tuple[SizeSpec, ...]
                     family.span,
                     "one size for each member",
                 )
-            sizes = scope.run.problems.each(family.values, lambda value: dimension(value, scope))
+            sizes = scope.run.problems.each(family.values, lambda value: _size(value, scope))
             scope.bindings[name] = SizeFamily(name, dict(zip(range(first, last + 1), sizes, strict=True)))
         except Abort:
             scope.bindings[name] = Failed()
@@ -50,9 +50,21 @@ def _fixed(expr: syntax.Expr, scope: Scope, what: str) -> int:
     number = dimension(expr, scope).constant
     if number is None:
         scope.run.problems.error(f"a {what} is a fixed number, found {expr.span.text}", expr.span, "bind it: dim L = 3")
+    _check_sign(number, expr, scope, what)
+    return number
+
+
+def _size(expr: syntax.Expr, scope: Scope) -> Dim:
+    """A size; one that depends on others is checked when they are known."""
+    size = dimension(expr, scope)
+    if size.constant is not None:
+        _check_sign(size.constant, expr, scope, "size")
+    return size
+
+
+def _check_sign(number: int, expr: syntax.Expr, scope: Scope, what: str) -> None:
     if number < 0:
         scope.run.problems.error(f"a {what} is not negative, found {number}", expr.span)
-    return number
 
 
 def bind_arguments(declarations: Declarations, scope: Scope) -> tuple[tuple[Tensor, ...], dict[str, Kind]]:
@@ -116,13 +128,13 @@ def _family(name: str, argument: syntax.Argument, scope: Scope, declarations: De
 
 def _tensor(name: str, argument: syntax.Argument, scope: Scope) -> Tensor:
     problems = scope.run.problems
-    shape = tuple(problems.each(argument.dims, lambda expr: dimension(expr, scope)))
+    shape = tuple(problems.each(argument.dims, lambda expr: _size(expr, scope)))
     traits = []
     integers: Dim | None = None
     for trait in argument.traits:
         if trait.name == "integer":
             assert trait.size is not None
-            integers = dimension(trait.size, scope)
+            integers = _size(trait.size, scope)
             continue
         traits.append(trait.name)
         if trait.name in ("symmetric", "positive definite", "diagonal", "lower", "upper", "orthogonal"):
