@@ -119,8 +119,8 @@ def c_module(
 
 
 def _dispatch(view: ModuleView) -> str:
-    levels = X86_LEVELS[::-1]
-    return _tidy(render("c/dispatch.c.j2", m=view, levels=levels, generic=GENERIC128, flags=BASE_CFLAGS))
+    flags = (*BASE_CFLAGS, "-fopenmp") if view.threads > 1 else BASE_CFLAGS
+    return _tidy(render("c/dispatch.c.j2", m=view, levels=X86_LEVELS[::-1], generic=GENERIC128, flags=flags))
 
 
 def _tidy(text: str) -> str:
