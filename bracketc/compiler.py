@@ -223,6 +223,8 @@ def parse(text: str, filename: str = "<string>", **limits: object) -> Program:
     ``limits`` are fields of :class:`~bracketc.options.Limits`, such as ``nesting=400``.
     """
     bounds = read_limits(limits)
+    if not isinstance(text, str):
+        raise _no_program("source text", text)
     read = read_file(Source(text, str(filename)), bounds.nesting)
     return elaborate(read.tree, read.problems, read.spoiled, bounds)
 
@@ -235,12 +237,18 @@ def load(path: str | os.PathLike[str], **limits: object) -> Program:
 
 def read(path: str | os.PathLike[str]) -> Source:
     """The text of a ``.brk`` file."""
+    if not isinstance(path, str | os.PathLike):
+        raise _no_program("the path of a file", path)
     try:
         return Source(Path(path).read_text(encoding="utf-8-sig"), os.fspath(path))
     except OSError as error:
         raise SourceError(f"cannot read {os.fspath(path)}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise SourceError(f"{os.fspath(path)} is not UTF-8 text (byte {error.start})") from None
+
+
+def _no_program(expected: str, found: object) -> SourceError:
+    return SourceError(f"expected {expected}, found an object of type {type(found).__name__}")
 
 
 def compile(
@@ -258,6 +266,8 @@ def compile(
     """
     given = {"backend": backend, "dtype": dtype, "sizes": sizes, "threads": threads, **settings}
     options = read_options(given)
+    if not isinstance(program, str | Program):
+        raise _no_program("source text or a program", program)
     return remembered(_key(program, options), program, lambda: _compiled(program, options))
 
 
@@ -320,7 +330,7 @@ def build(
     """
     given = {"backend": backend, "dtype": dtype, "sizes": sizes, "threads": threads, **settings}
     options = read_options(given)
-    if isinstance(program, str):
+    if not isinstance(program, Program):
         program = parse(program, **asdict(options.limits))
     called = module_name(name) if name is not None else stem(program)
     done = stages(program, options)

@@ -160,7 +160,7 @@ def derive(
 
     ``form`` is how products are written: ``"auto"``, ``"matrix"``, ``"index"`` or ``"bracket"``; ``sizes`` binds sizes.
     """
-    if isinstance(program, str):
+    if not isinstance(program, Program):
         program = compiler.parse(program)
     if of is not None or wrt is not None:
         names = ",".join(wrt) if wrt is not None and not isinstance(wrt, str) else wrt

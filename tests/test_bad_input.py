@@ -166,6 +166,24 @@ def test_all_mistakes_of_a_file_come_in_one_run() -> None:
     assert all(diagnostic.help for diagnostic in error.diagnostics), str(error)
 
 
+NO_PROGRAM: dict[str, Callable[[Any], Any]] = {
+    "parse": bc.parse,
+    "compile": bc.compile,
+    "compile for NumPy": lambda given: bc.compile(given, backend="numpy"),
+    "build": lambda given: bc.build(given, "nowhere"),
+    "derive": bc.derive,
+    "load": bc.load,
+    "verify": bc.verify,
+}
+
+
+@pytest.mark.parametrize("given", [None, 3, b"F = 1", ["F = 1"]], ids=str)
+@pytest.mark.parametrize("call", NO_PROGRAM.values(), ids=NO_PROGRAM)
+def test_what_is_no_program_is_told_so(call: Callable[[Any], Any], given: Any) -> None:
+    with pytest.raises(bc.SourceError, match=f"found an object of type {type(given).__name__}"):
+        call(given)
+
+
 def test_deep_nesting_is_a_limit_and_no_crash() -> None:
     error = mistake("y = " + "(" * 5000 + "1" + ")" * 5000)
     assert isinstance(error, bc.LimitError) and "nest" in str(error)
