@@ -85,11 +85,25 @@ def read_options(
     folder: Path | None = Path(),
 ) -> Options:
     """Options from ``given`` (``None`` is not given), the environment and the ``pyproject.toml`` above ``folder``."""
-    values: dict[str, Any] = {}
-    values.update(_from_project(folder))
-    values.update(_from_environment(os.environ if environment is None else environment))
-    values.update({name: value for name, value in given.items() if value is not None})
-    return make_options(values)
+    around = os.environ if environment is None else environment
+    project, outer = _from_project(folder), _from_environment(around)
+    values = {**project, **outer, **{name: value for name, value in given.items() if value is not None}}
+    try:
+        return make_options(values)
+    except OptionError:
+        variables = {option: name for name, option in _VARIABLES.items() if around.get(name)}
+        _blame({name: value for name, value in project.items() if values[name] is value}, lambda _: "pyproject.toml")
+        _blame({name: value for name, value in outer.items() if values[name] is value}, variables.__getitem__)
+        raise
+
+
+def _blame(values: Mapping[str, Any], where: Callable[[str], str]) -> None:
+    """Raise the error of the first bad value, with the place in front where a person wrote it."""
+    for name, value in values.items():
+        try:
+            make_options({name: value})
+        except OptionError as error:
+            raise OptionError(f"{where(name)}: {error.diagnostics[0].message}") from None
 
 
 def read_limits(given: Mapping[str, object], folder: Path | None = Path()) -> Limits:

@@ -119,6 +119,17 @@ def test_the_caller_stands_over_the_environment_and_that_over_the_project(tmp_pa
     assert read_options({}, {"BRACKETC_VERIFY": "1"}, None).verify
 
 
+def test_a_bad_setting_is_told_with_the_place_where_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.bracketc]\ndtype = "int"\n', encoding="utf-8")
+    with pytest.raises(OptionError, match=r"pyproject\.toml: dtype is 'int'"):
+        read_options({}, {}, tmp_path)
+    with pytest.raises(OptionError, match="BRACKETC_NUM_THREADS: threads is 'many'"):
+        read_options({"dtype": "float32"}, {"BRACKETC_NUM_THREADS": "many"}, tmp_path)
+    with pytest.raises(OptionError, match=r"^error: threads is 0"):
+        read_options({"threads": 0, "dtype": "float32"}, {"BRACKETC_NUM_THREADS": "many"}, tmp_path)
+    assert read_options({"threads": 2, "dtype": "float32"}, {"BRACKETC_NUM_THREADS": "many"}, tmp_path).threads == 2
+
+
 def test_settings_of_a_project_that_mean_nothing_are_errors(tmp_path: Path) -> None:
     project = tmp_path / "pyproject.toml"
     project.write_text("[tool.bracketc]\nspeed = 1\n", encoding="utf-8")
