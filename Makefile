@@ -5,6 +5,7 @@ VENV    ?= .venv
 # Two cores are what a small machine has; `make test WORKERS=8` uses more.
 WORKERS ?= 2
 ARGS    ?=
+CAMPAIGN_MINUTES ?= 10
 
 BIN     := $(VENV)/bin
 STAMPS  := $(VENV)/.stamps
@@ -13,7 +14,7 @@ CODE    := bracketc tests examples benchmarks tools
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format bench fuzz mutants goldens wheel clean
+.PHONY: help setup demo test lint format bench fuzz campaign sanitize mutants goldens wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +42,12 @@ fuzz: $(STAMPS)/test ## mutated sources for two minutes; random programs, many m
 	@$(BIN)/python tools/fuzz.py --seconds 60 --seed $$$$
 	@$(BIN)/python tools/fuzz.py --seconds 60 --seed $$$$ --stages
 	@$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile fuzz -k "fuzz or random" $(ARGS)
+
+campaign: $(STAMPS)/test ## every promise with seed after seed for CAMPAIGN_MINUTES, from where the last run ended
+	@$(BIN)/python tools/campaign.py --minutes $(CAMPAIGN_MINUTES) $(ARGS)
+
+sanitize: $(STAMPS)/test ## generated C under the address and undefined-behaviour sanitizers
+	@$(BIN)/python -m pytest -q tests/test_c_sanitized.py $(ARGS)
 
 mutants: $(STAMPS)/test ## every step of the example derivations with one thing changed: what changes its value is refuted
 	@$(BIN)/python tests/mutants.py $(ARGS)

@@ -1,0 +1,195 @@
+"""A campaign against our own compiler: each promise tried with seed after seed, for a given time.
+
+    python tools/campaign.py --minutes 10                   all promises, from where the last run ended
+    python tools/campaign.py --promise same --seed 1234     one seed again: its source, made small, and both answers
+    python tools/campaign.py --page docs/reliability.md     write the table of what has run into the page
+
+`build/campaign.json` keeps which seeds were tried; `--fresh` forgets it. Status 1 when a promise is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from promises import PROMISES, ROOT, Breach, Promise, Skip
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+STATE = ROOT / "build" / "campaign.json"
+KEPT = 50
+"""Failing seeds that are remembered; all are counted."""
+
+
+@dataclass
+class Tally:
+    """What was tried of a promise: the seeds below ``tried``."""
+
+    tried: int = 0
+    cases: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    failures: int = 0
+    seeds: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+State = dict[str, Tally]
+
+
+def read(path: Path) -> State:
+    """The tallies of earlier runs."""
+    if not path.exists():
+        return {}
+    return {name: Tally(**found) for name, found in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
+def write(path: Path, state: State) -> None:
+    """All or nothing: a campaign may be interrupted at any time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    other = path.with_suffix(".new")
+    other.write_text(json.dumps({name: asdict(tally) for name, tally in state.items()}, indent=1), encoding="utf-8")
+    other.replace(path)
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """A check that takes longer is a breach: it may never end."""
+
+    def stop(*_: object) -> None:
+        raise Breach(f"no answer within {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def attempt(promise: Promise, seed: int, tally: Tally) -> str | None:
+    """Tries one seed; what broke, if it did."""
+    before = time.monotonic()
+    problem = None
+    try:
+        with _at_most(promise.limit):
+            tally.cases += promise.check(seed)
+    except Skip as reason:
+        tally.skipped[str(reason)] = tally.skipped.get(str(reason), 0) + 1
+    except Breach as breach:
+        problem = str(breach)
+    except Exception:
+        problem = traceback.format_exc()
+    if problem is not None:
+        tally.failures += 1
+        tally.seeds = [*tally.seeds, seed][:KEPT]
+    tally.tried = max(tally.tried, seed + 1)
+    tally.seconds += time.monotonic() - before
+    return problem
+
+
+def campaign(promises: Iterable[Promise], state: State, minutes: float, path: Path = STATE) -> None:
+    """Every promise gets the same share of the time, and what others that reach their goal leave over."""
+    rest = list(promises)
+    end = time.monotonic() + 60 * minutes
+    columns = (TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failures]} failed"))
+    with Progress(*columns, TimeElapsedColumn()) as progress:
+        while rest:
+            promise = rest.pop(0)
+            tally = state.setdefault(promise.name, Tally())
+            share = time.monotonic() + max(0.0, end - time.monotonic()) / (len(rest) + 1)
+            bar = progress.add_task(promise.name, total=promise.goal, completed=tally.tried, failures=tally.failures)
+            saved = time.monotonic()
+            while tally.tried < promise.goal and time.monotonic() < share:
+                seed = tally.tried
+                problem = attempt(promise, seed, tally)
+                if problem is not None:
+                    last = problem.strip().splitlines()[-1]
+                    progress.console.print(f"{promise.name} --seed {seed}: {last[:200]}", markup=False)
+                if time.monotonic() > saved + 5:
+                    write(path, state)
+                    saved = time.monotonic()
+                progress.update(bar, completed=tally.tried, failures=tally.failures)
+            write(path, state)
+
+
+def again(promise: Promise, seed: int) -> int:
+    """One seed with its input and both answers."""
+    tally = Tally()
+    problem = attempt(promise, seed, tally)
+    print(promise.shrunk(seed))
+    print(problem or f"{promise.name} holds: {tally.cases} {promise.unit}" + "".join(f", {why}" for why in tally.skipped))
+    return 1 if problem else 0
+
+
+# ------------------------------------------------------------------------------------------------- the table
+def table(state: State) -> str:
+    """Markdown: a line a promise."""
+    lines = ["| promise | how it is tested | tried | failures | command |", "|---|---|---|---|---|"]
+    for promise in PROMISES:
+        tally = state.get(promise.name, Tally())
+        tried = f"{tally.tried:,} of {promise.goal:,} seeds, {tally.cases:,} {promise.unit}"
+        tried += "".join(f"; {count:,} skipped: {why}" for why, count in sorted(tally.skipped.items()))
+        failed = f"{tally.failures}" + (f" (seeds {', '.join(map(str, tally.seeds))})" if tally.seeds else "")
+        command = f"`make campaign ARGS='--only {promise.name}'`"
+        lines.append(f"| {promise.title} | {promise.how} | {tried} | {failed} | {command} |")
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """What it ran on, in a line."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", info.read_text(encoding="utf-8")) if info.exists() else None
+    cpu = found[1].strip() if found else platform.processor() or platform.machine()
+    return f"{cpu}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, NumPy {np.__version__}"
+
+
+def renew(page: Path, state: State) -> None:
+    """Replaces what stands between the two marks of the page."""
+    seconds = sum(tally.seconds for tally in state.values())
+    block = f"<!-- campaign -->\n{table(state)}\n\n{seconds / 60:.1f} minutes on one core of: {machine()}.\n<!-- end -->"
+    text = page.read_text(encoding="utf-8")
+    new, count = re.subn(r"<!-- campaign -->.*<!-- end -->", lambda _: block, text, flags=re.DOTALL)
+    if count != 1:
+        raise SystemExit(f"{page} has no place for the table: <!-- campaign --> … <!-- end -->")
+    page.write_text(new, encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    known = {promise.name: promise for promise in PROMISES}
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--minutes", type=float, default=10.0)
+    names = ", ".join(known)
+    options.add_argument("--only", "--promise", nargs="+", choices=known, default=list(known), metavar="PROMISE", help=names)
+    options.add_argument("--seed", type=int, help="try this seed of one promise again")
+    options.add_argument("--fresh", action="store_true", help="forget what earlier runs tried of these promises")
+    options.add_argument("--page", type=Path, help="write the table into this page, and try nothing")
+    options.add_argument("--state", type=Path, default=STATE)
+    given = options.parse_args(arguments)
+    chosen = [known[name] for name in given.only]
+    if given.seed is not None:
+        return max(again(promise, given.seed) for promise in chosen)
+    state = read(given.state)
+    if given.page is not None:
+        renew(given.page, state)
+        return 0
+    if given.fresh:
+        state = {name: tally for name, tally in state.items() if name not in given.only}
+    campaign(chosen, state, given.minutes, given.state)
+    print(table(state))
+    return 1 if any(state[promise.name].failures for promise in chosen) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
