@@ -11,7 +11,7 @@ import pytest
 from random_ir import SIZES, random_graph
 
 from bracketc import compiler
-from bracketc.emit.formulas import Equation, StyleName, equations, heading, names_of, show, typeset
+from bracketc.emit.formulas import Equation, StyleName, equations, heading, names_of, show, taken_names, typeset
 from bracketc.errors import Source
 from bracketc.ir.build import (
     add,
@@ -243,3 +243,18 @@ def test_formulas_of_random_graphs_mean_what_they_came_from(seed: int, style: St
     found = interpret([node for _, node in program.results], given, SIZES)
     for expected, actual in zip(interpret(roots, values, SIZES), found, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-8, atol=1e-9, err_msg=text)
+
+
+def test_a_label_in_an_index_is_not_called_like_a_size_of_the_source() -> None:
+    """With ``dim k = 3`` an index ``[i, j+k-1]`` would be read as ``[i, j+2]``."""
+    source = "dim n = 6, k = 3\nparam x : n\nF[s,u] = x[s+u-1] for s = 1..4, u = 1..3\nJ = norm2(F)\n"
+    program = compiler.parse(source + "gradient J wrt x")
+    done = compiler.derive(program, read_options({}, {}, None))
+    (root,) = (node for e in done.entries if e.name == "value_and_grad" for name, node in e.results if name == "x")
+    names = names_of(done.program, done.origins)
+    (line,) = equations([("G", root)], names, taken=taken_names(done.program))
+    back = dict(compiler.parse(source + line.text).results)["G"]
+    value = np.arange(1.0, 7.0)
+    (x,) = program.arguments
+    (found,) = interpret([back], {x: value}, {})
+    np.testing.assert_allclose(found, 2 * np.array([1, 2, 3, 3, 2, 1]) * value)

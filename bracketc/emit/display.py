@@ -205,7 +205,8 @@ class Display:
             inner[parameter] = self._slice(stack, Dim.named(variable))
         for parameter, value in zip(parameters[count + len(node.xs) :], node.consts, strict=True):
             inner[parameter] = self.text(value)
-        naming = Naming(dict(self.naming.names), self.naming.fresh, self.form, loops=self.naming.loops)
+        own = self.naming
+        naming = Naming(dict(own.names), own.fresh, self.form, loops=own.loops, taken=own.taken)
         body = Display(self.notation, naming, self.form, variable, inner)
         body.brackets = self.brackets
         condition = self.notation.range(variable, first, last)
@@ -377,7 +378,7 @@ def _window(d: Display, node: Window) -> Text:
         entries = [d.notation.whole] * rank
         entries[node.axis] = d.notation.slice(d.entry(first), d.entry(last))
         return d.notation.index(operand, entries)
-    labels = [label_text(axis) for axis in range(node.rank)]
+    labels = d.naming.entry_labels(node.rank)
     own = labels[node.axis : node.axis + len(node.steps)]
     position = node.offset + 1 - sum(node.steps)
     for label, step in zip(own, node.steps, strict=True):
@@ -395,7 +396,7 @@ def _overlap(d: Display, node: Overlap) -> Text:
 
     eye(N)![·,2..N] @ x          eye(T)![T] Z          (eye(N)![i,j+k-1] E_jk | i)
     """
-    labels = [label_text(axis) for axis in range(node.rank + len(node.steps))]
+    labels = d.naming.entry_labels(node.rank + len(node.steps))
     place, inner = labels[node.axis], labels[node.rank :]
     if not node.steps and (node.rank == 1 or node.axis in (0, node.rank - 1)):
         row = d.notation.index(d.notation.identity(node.extent), [d.entry(node.offset + 1)])
@@ -438,7 +439,7 @@ def _gather(d: Display, node: Gather) -> Text:
 
 
 def _scatter(d: Display, node: Scatter) -> Text:
-    labels = [label_text(axis) for axis in range(node.rank + node.index.rank)]
+    labels = d.naming.entry_labels(node.rank + node.index.rank)
     inner = labels[node.rank :]
     index = d.notation.index(d.text(node.index), inner) if inner else d.text(node.index)
     operand = d.notation.labelled(d.text(node.arg), [*inner, *labels[1 : node.rank]])

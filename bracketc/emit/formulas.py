@@ -85,7 +85,7 @@ def equations_and_brackets(
     nodes, names = presented([node for _, node in roots], names)
     used = {*taken, *names.values()}
     used.update(node.name for node in topological(nodes) if isinstance(node, Tensor))
-    naming = Naming(dict(names), fresh_names(used), form)
+    naming = Naming(dict(names), fresh_names(used), form, taken=frozenset(used))
     display = Display(notation(style), naming, form)
     for (left, _), node in zip(roots, nodes, strict=True):
         display.define(left, node)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from typing import Protocol
 
 from bracketc.emit.forms import form_of
 from bracketc.emit.juxtaposition import is_nested, to_be_named
 from bracketc.emit.notation import FormName
 from bracketc.ir.nodes import Delta, Einsum, Literal, Node, Pointwise, Project, Range, Recurrence, Size, Tensor, Window
+from bracketc.ir.printer import label_text
 
 LONG = 14
 """Leaves and operators in one formula before a part of it gets a name."""
@@ -76,7 +77,8 @@ def is_leaf(node: Node) -> bool:
 class Naming:
     """``names`` are the nodes that are called by name; :meth:`choose` adds to them.
 
-    ``loops`` are the names of the results of loops, ``whole`` the stacks that are shown otherwise than slice by slice.
+    ``loops`` are the names of the results of loops, ``whole`` the stacks that are shown otherwise than slice by slice;
+    ``taken`` are the names that the source gives a meaning of its own.
     """
 
     names: dict[Node, str]
@@ -85,6 +87,12 @@ class Naming:
     chosen: dict[Node, None] = field(default_factory=dict)
     loops: dict[Recurrence, list[str]] = field(default_factory=dict)
     whole: dict[Node, None] = field(default_factory=dict)
+    taken: Set[str] = frozenset()
+
+    def entry_labels(self, most: int) -> list[str]:
+        """Labels that may stand in an index such as ``[i, j+l-1]``, where the name of a size would be read as the size."""
+        free = (text for number in count() if (text := label_text(number)) not in self.taken)
+        return list(islice(free, most))
 
     def is_named(self, node: Node) -> bool:
         return node in self.names
