@@ -137,8 +137,11 @@ def test_a_key_may_be_any_node() -> None:
     assert result is scale(2, tensor("U", "B", "N"))
 
 
-def test_linear_algebra_with_batch_axes_of_one_argument() -> None:
-    _agrees(Linalg("solve", (A, tensor("R", 2, "N", "C"))), [A], (B,))
+@pytest.mark.parametrize("columns", [(), ("C",), (2, "C")])
+def test_solutions_with_any_axes_of_columns(columns: tuple[str | int, ...]) -> None:
+    right = tensor("R", "N", *columns)
+    for keys in ([A], [right], [A, right]):
+        _agrees(Linalg("solve", (A, right)), keys, (B,))
 
 
 def test_a_result_of_a_recurrence_without_the_key_leaves_the_key_behind() -> None:

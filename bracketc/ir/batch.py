@@ -209,16 +209,7 @@ def _stack(walk: _Walk, node: Stack, operands: tuple[Node, ...], flags: Sequence
 
 
 def _linalg(walk: _Walk, node: Linalg, operands: tuple[Node, ...], flags: Sequence[Flags]) -> Node:
-    count = len(walk.extents)
-    lead = max((arg.shape[:-2] for arg in node.args), key=len)
-    args = []
-    for arg in walk.full(operands, flags):
-        own = arg.rank - count - 2
-        if own < len(lead):  # the new axes go before the batch axes that only another argument has
-            axes = (*range(count), *(count + len(lead) - own + k for k in range(own + 2)))
-            arg = broadcast(arg, (*walk.extents, *lead, *arg.shape[-2:]), axes)
-        args.append(arg)
-    return Linalg(node.operator, tuple(args))
+    return Linalg(node.operator, tuple(walk.full(operands, flags)))
 
 
 def _recurrence(walk: _Walk, node: Recurrence, operands: tuple[Node, ...], flags: Sequence[Flags]) -> Node:

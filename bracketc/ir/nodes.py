@@ -486,7 +486,7 @@ class Stack(Node):
 class Linalg(Node):
     """A linear-algebra operation on matrices in the last two axes, batched over the leading ones.
 
-    ``inv`` (A), ``solve`` (A, B with matching last-but-one axis), ``cholesky`` (A, lower factor), ``det`` (A),
+    ``inv`` (A), ``solve`` (A, B: the batch axes and rows of A, then columns), ``cholesky`` (A, lower factor), ``det`` (A),
     ``logdet`` (A, log |det A|), ``solve_lower``, ``solve_upper`` (triangular); planning alone makes those on factors that
     :mod:`bracketc.ir.linear_algebra` lists. A right-hand side may have any number of axes of columns.
     """
