@@ -98,3 +98,33 @@ def test_every_form_agrees_with_numpy_around_its_edges(source: str, dtype: str, 
             scale = max(1.0, float(np.abs(array).max(initial=0)))
             np.testing.assert_allclose(getattr(found, name), array, rtol=0, atol=tolerance * scale, err_msg=f"{name} {sizes}")
 
+
+
+CONDITIONS = """
+dim N
+param u : N
+param v : N
+input A : N, N
+M = max(u, v)
+P = (where(u_i > v_i, A_ij u_j, v_i) | i)
+Q = (where(u_i > v_i, A_ji v_j, u_i) | i)
+R = (where(u_i > v_i, exp(u_i), A_ij M_j) | i)
+J = P · Q + R · M
+output P, Q, R, J
+gradient J wrt u, v
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-12), ("float32", 1e-5)])
+def test_a_stored_condition_is_read_beside_a_product(dtype: str, tolerance: float) -> None:
+    program = bc.parse(CONDITIONS)
+    module, exact = bc.compile(program, backend="c", dtype=dtype), bc.compile(program, backend="numpy")
+    for size in (1, 3, 9, 40):
+        arrays = arrays_of(program, {"N": size})
+        found = module.value_and_grad(**{name: array.astype(dtype) for name, array in arrays.items()})
+        expected = exact.value_and_grad(**arrays)
+        for name, array in {"J": expected.value, **expected.gradients._asdict()}.items():
+            got = found.value if name == "J" else getattr(found.gradients, name)
+            scale = max(1.0, float(np.abs(array).max()))
+            np.testing.assert_allclose(got, array, rtol=0, atol=tolerance * scale, err_msg=f"{name} {size}")

@@ -320,6 +320,8 @@ class _Lowering:
             split = True
         if any(i.operation in ("index", "delta") for i in step.program):
             split = True  # a tile knows its rows and columns, not the labels
+        if any(operand.buffer.dtype != "real" for operand in step.operands):
+            split = True  # nor does it read conditions and integers
         plain = len(step.program) == 1 and not others and primary is not None
         shapes = [self.shape_of(p, step, names, extents) for p in step.products]
         if shapes[-1].form(row_major(tuple(extents[x] for x in output)), extents) != "tiles":
