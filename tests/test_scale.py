@@ -136,7 +136,7 @@ def test_twice_the_program_takes_twice_the_work(kind: str) -> None:
     make: dict[str, Callable[[int], Program]] = {
         "chain": lambda size: chain(10 * size, gradient=True),
         "network": lambda size: bc.parse(network(size)),
-        "definitions": lambda size: bc.parse(definitions(2 * size)),
+        "definitions": lambda size: bc.parse(definitions(4 * size)),  # formulas of short programs are made to read well
     }
     calls(make[kind](10))  # what is done once, templates and tables, is done before
     work = [calls(make[kind](size)) for size in (20, 40, 80)]

@@ -144,3 +144,24 @@ def test_groups_hold_every_position_once(extent: int, groups: int) -> None:
     cut = division(extent, 100, 3000, 16, groups)
     assert cut.rows % 16 == 0 and cut.group_rows % cut.rows == 0 and cut.groups <= groups
     assert (cut.groups - 1) * cut.group_rows < extent <= cut.groups * cut.group_rows or extent == cut.groups == 0
+
+
+STAGES = """
+dim N, M, K ~ 512
+param x : N
+param X : N, K
+param W : K, N
+param u : K
+y = x ·_1 X
+z = (((W_ij x_j | i) y)_ii | )
+J = norm2(x) + sin(z) + sum(sin(y @ u^T))
+gradient J wrt x, X, W, u
+"""
+
+
+@pytest.mark.parametrize("hint", [64, 512, 100_000])
+def test_a_stage_that_does_not_pay_leaves_its_records_whole(hint: int) -> None:
+    """The gradient by x is a sum over K with an epilogue, behind a first stage that pays: the second one does not."""
+    whole = planned(STAGES.replace("K ~ 512", f"K ~ {hint}"))
+    for schedule in split_plan(whole).schedules:
+        verify(schedule)

@@ -141,8 +141,8 @@ class _Stages:
             region = _Region(self.extent, self.taken)
             region.run(rest)
             needed = kept | {buffer for step in region.rest for buffer in reads(step)}
-            if not region.inside or len(region.rest) == len(rest):
-                self.steps += [*region.before, *region.rest]
+            if not region.inside:
+                self.steps += rest
                 return
             name = f"{self.extent}_block" if self.extent.constant is None else "block"
             self.piece = Dim.named(distinct(name, self.names))
