@@ -258,3 +258,19 @@ def test_a_label_in_an_index_is_not_called_like_a_size_of_the_source() -> None:
     (x,) = program.arguments
     (found,) = interpret([back], {x: value}, {})
     np.testing.assert_allclose(found, 2 * np.array([1, 2, 3, 3, 2, 1]) * value)
+
+
+def test_a_label_in_a_condition_is_not_called_like_a_size_of_the_source() -> None:
+    """With ``dim i = 3`` the comparison ``where(i >= j, …)`` would be one of sizes."""
+    source = "dim i = 3, j = 3\nparam A : i, j\nB = (where(a >= b, A_ab, 2 A_ba) | ab)\nJ = norm2(B)\n"
+    program = compiler.parse(source + "gradient J wrt A")
+    done = compiler.derive(program, read_options({}, {}, None))
+    (root,) = (node for e in done.entries if e.name == "value_and_grad" for name, node in e.results if name == "A")
+    names = names_of(done.program, done.origins)
+    text = "\n".join(line.text for line in equations([("G", root)], names, taken=taken_names(done.program)))
+    back = dict(compiler.parse(source + text).results)["G"]
+    value = np.arange(1.0, 10.0).reshape(3, 3)
+    (argument,) = program.arguments
+    (found,) = interpret([back], {argument: value}, {})
+    below = np.tri(3)
+    np.testing.assert_allclose(found, 2 * below * value + 8 * (1 - below).T * value, err_msg=text)

@@ -12,7 +12,6 @@ from bracketc.emit.products import is_spread
 from bracketc.emit.scalars import ONE
 from bracketc.ir.build import is_zero
 from bracketc.ir.nodes import Add, Compare, Einsum, Labels, Node, Range, Select, Size
-from bracketc.ir.printer import label_text
 from bracketc.simplify.brackets import is_exact_one
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def compare_text(d: Display, node: Node) -> Text:
 
 def _bracketed(d: Display, node: Node, yes: Node | None, no: Node | None) -> Text:
     labels = tuple(range(node.rank))
-    names = [label_text(label) for label in labels]
+    names = d.naming.entry_labels(node.rank)
     sized: set[int] = set()
     condition = node.condition if isinstance(node, Select) else node
     test = in_labels(d, condition, labels, sized)
@@ -104,7 +103,7 @@ def _entry(d: Display, node: Node, labels: Labels, sized: set[int]) -> Text:
     if d.naming.is_named(node) or not node.rank:
         return _labelled(d, node, labels, sized)
     if isinstance(node, Range):
-        return Text(label_text(labels[0]))
+        return Text(_letters(d, labels)[0])
     if is_spread(node):
         return d.scalar_or_text(node)
     if isinstance(node, Einsum) and _spreads(node):
@@ -131,6 +130,12 @@ def _labelled(d: Display, node: Node, labels: Labels, sized: set[int]) -> Text:
     if not node.rank:
         return d.text(node)
     sized.update(labels)
-    return Text(d.notation.labelled(d.text(node), [label_text(label) for label in labels]))
+    return Text(d.notation.labelled(d.text(node), _letters(d, labels)))
+
+
+def _letters(d: Display, labels: Labels) -> list[str]:
+    """Labels that are no names of the source: in a comparison a name stands for what it names."""
+    letters = d.naming.entry_labels(1 + max(labels))
+    return [letters[label] for label in labels]
 
 

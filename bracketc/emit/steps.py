@@ -249,7 +249,8 @@ class _Writer:
         # Inside an index bracket the t of Z[t] would be a label.
         form: FormName = "auto" if general and self.form == "index" else self.form
         (node,), names = presented([node], self.names)
-        naming = _ConstantParts(dict(names), self.fresh, form, moving=self.moving, general=general)
+        taken = self.presentation.taken
+        naming = _ConstantParts(dict(names), self.fresh, form, taken=taken, moving=self.moving, general=general)
         display = Display(self.notation, naming, form)
         display.define("", node)
         *found, _ = display.lines([node])

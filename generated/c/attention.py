@@ -522,7 +522,7 @@ def backward(residuals, J=None, *, out=None, strict=False):
         R = (G_ikm U_ijln WO_jnm | ijkl)
         F = -(bar_J/(B T)) (R_kljm A_kljm A_klji | ijkl)
         C = (bar_J/(B T)) (R_klji A_klji | ijkl) + F
-        E1 = (where(i <= j, C_ijkl, 0) | ijkl)
+        E1 = (where(i <= j, C_ijln, 0) | ijln)
         E2 = (Q_ikml E1_jmik | ijkl)
         E3 = (K_ikml E1_mjik | ijkl)
         E5 = E4 + (1/sqrt(E)) (WK_ilm E2_jklm | ijk) + (1/sqrt(E)) (WQ_ilm E3_jklm | ijk)
@@ -663,7 +663,7 @@ def value_and_grad(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
         E3 = (1/(B T)) (WV_ilm P_jklm | ijk)
         R = (G_ikm U_ijln WO_jnm | ijkl)
         F = (1/(B T)) (R_klji A_klji | ijkl) - (1/(B T)) (R_kljm A_kljm A_klji | ijkl)
-        C = (where(i <= j, F_ijkl, 0) | ijkl)
+        C = (where(i <= j, F_ijln, 0) | ijln)
         E1 = (K_ikml C_mjik | ijkl)
         E2 = (Q_ikml C_jmik | ijkl)
         E4 = E3 + (1/sqrt(E)) (WQ_ilm E1_jklm | ijk) + (1/sqrt(E)) (WK_ilm E2_jklm | ijk)
