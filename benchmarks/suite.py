@@ -2,8 +2,8 @@
 
     python benchmarks/suite.py [--only classifier,linear] [--dtype float32] [--rounds 41] [--output FOLDER]
 
-Each script runs in a process of its own, pinned to one core.  `results/` then holds the last complete run:
-`medians.json`, and a table with the machine it was measured on.  A partial run (`--only`) prints and writes nothing.
+Each script runs in a process of its own, pinned to one core.  `results/` then holds the last run of each model:
+`medians.json`, and a table with the machine of the latest.  A run of some models (`--only`) replaces their rows alone.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def short_table(records: list[Record]) -> Iterator[str]:
 
 
 def kept() -> dict[str, Any]:
-    """The last complete run."""
+    """The last run of each model."""
     return dict(json.loads((HERE / "results" / "medians.json").read_text(encoding="utf-8")))
 
 
@@ -136,12 +136,13 @@ def page(records: list[Record], described: Mapping[str, str], dtype: str) -> str
     """The page of results."""
     slower = [record for record in records if factor(record) < 1]
     lines = [
-        "# The last complete run",
+        "# The last run of each model",
         "",
         f"Written by `make bench`: value and gradients of each model in {dtype}, medians of interleaved rounds on one core.",
-        "Results of all contenders were compared with float64 before anything was timed. *bound* calls reuse checked arguments and",
-        "preallocated results; every other call takes its arguments and returns new arrays. The last column compares bracketc C,",
-        "called with arguments, with the fastest peer.",
+        "Contenders of a row were timed in turns in one run, rows of different models in runs of their own. Results of all",
+        "contenders were compared with float64 before anything was timed. *bound* calls reuse checked arguments and preallocated",
+        "results; every other call takes its arguments and returns new arrays. The last column compares bracketc C, called with",
+        "arguments, with the fastest peer.",
         "",
         "| | |",
         "|---|---|",
@@ -165,7 +166,7 @@ def page(records: list[Record], described: Mapping[str, str], dtype: str) -> str
 def main() -> None:
     """Run, print, keep."""
     parser = argparse.ArgumentParser(description="the benchmarks of all models, one core")
-    parser.add_argument("--only", default="", metavar="NAMES", help=f"some of {', '.join(names())}; results are not kept")
+    parser.add_argument("--only", default="", metavar="NAMES", help=f"some of {', '.join(names())}; only their rows are replaced")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--rounds", default="41")
     parser.add_argument("--output", type=Path, default=HERE / "results")
@@ -179,7 +180,11 @@ def main() -> None:
         for record in run(name, ["--dtype", arguments.dtype, "--rounds", arguments.rounds])
     ]
     if arguments.only:
-        return
+        others = [record for record in kept()["records"] if record["model"] not in chosen]
+        if any(record["dtype"] != arguments.dtype for record in others):
+            print(f"nothing is kept: the rows of the other models are not in {arguments.dtype}")
+            return
+        records = sorted([*others, *records], key=lambda record: names().index(record["model"]))
     described = machine()
     arguments.output.mkdir(parents=True, exist_ok=True)
     data = {"machine": described, "records": records}

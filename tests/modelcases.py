@@ -25,16 +25,17 @@ FREE_SIZES = (3, 5, 4, 7, 2, 6)
 
 
 def no_compiler() -> str:
-    """Why C cannot be compiled here; empty where it can."""
+    """Why C cannot be compiled here, in one line; empty where it can."""
     try:
         find_toolchain(read_options({}))
     except bc.ToolchainError as error:
-        return str(error)
+        return error.diagnostics[0].message
     return ""
 
 
 NO_COMPILER = no_compiler()
-BACKENDS = ["numpy", pytest.param("c", marks=pytest.mark.skipif(bool(NO_COMPILER), reason=NO_COMPILER))]
+needs_compiler = pytest.mark.skipif(bool(NO_COMPILER), reason=NO_COMPILER)
+BACKENDS = ["numpy", pytest.param("c", marks=needs_compiler)]
 
 
 def stages_of(program: Program) -> compiler.Stages:

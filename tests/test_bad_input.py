@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from modelcases import BACKENDS, MODELS, NO_COMPILER, ROOT, arrays_of
+from modelcases import BACKENDS, MODELS, ROOT, arrays_of, needs_compiler
 
 import bracketc as bc
 
@@ -23,7 +23,6 @@ Array = np.ndarray[Any, Any]
 HEAD = "dim N, D\ninput X : N, D\nparam w : D\n"
 
 each_backend = pytest.mark.parametrize("backend", BACKENDS)
-needs_c = pytest.mark.skipif(bool(NO_COMPILER), reason=NO_COMPILER)
 
 
 def mistake(text: str, backend: str = "numpy") -> bc.BracketError:
@@ -426,7 +425,7 @@ def test_a_file_that_cannot_be_finished_leaves_no_partial_module(limit: int, tmp
     assert not list((tmp_path / "out").iterdir())
 
 
-@needs_c
+@needs_compiler
 @pytest.mark.skipif(sys.platform == "win32", reason="limits on files are those of POSIX")
 @pytest.mark.parametrize("limit", [20_000, 60_000])
 def test_a_compiler_that_runs_out_of_room_leaves_no_partial_module(limit: int, tmp_path: Path) -> None:

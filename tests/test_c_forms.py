@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from modelcases import NO_COMPILER
+from modelcases import needs_compiler
 
 import bracketc as bc
 from bracketc.compiler import stages
@@ -16,8 +16,6 @@ from bracketc.loops.kernel import Contraction
 from bracketc.loops.lower import lower
 from bracketc.loops.verify import verify
 from bracketc.options import Options
-
-needs_compiler = pytest.mark.skipif(bool(NO_COMPILER), reason=NO_COMPILER)
 
 LANES = """
 dim M, N, K, L

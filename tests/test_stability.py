@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from modelcases import BACKENDS, NO_COMPILER
+from modelcases import BACKENDS, needs_compiler
 
 import bracketc as bc
 from bracketc.derivation import derived
@@ -131,7 +131,7 @@ def chosen(families: Sequence[str]) -> dict[str, list[int]]:
 def cases(spellings: Sequence[tuple[str, str]]) -> list[Any]:
     found = []
     for backend, numbers in chosen([family for family, _ in spellings]).items():
-        marks = [pytest.mark.skipif(bool(NO_COMPILER), reason=NO_COMPILER)] if backend == "c" else []
+        marks = [needs_compiler] if backend == "c" else []
         found += [pytest.param(backend, k, id=f"{backend}: {spellings[k][1]}", marks=marks) for k in numbers]
     return found
 

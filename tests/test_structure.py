@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from modelcases import BACKENDS, NO_COMPILER, sizes_of
+from modelcases import BACKENDS, needs_compiler, sizes_of
 
 import bracketc as bc
 from bracketc import compiler
@@ -358,7 +358,7 @@ hessian J wrt w as H
 """
 
 
-@pytest.mark.skipif(bool(NO_COMPILER), reason=NO_COMPILER)
+@needs_compiler
 @pytest.mark.parametrize("threads", [1, 2])
 def test_half_of_a_symmetric_product_is_computed_and_the_rest_reflected(threads: int) -> None:
     """Sizes below, at and above the width of a strip; every number is the same for one thread and for two."""
