@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 
 import campaign
 import promises
+from promises import answers, gradients
+from promises.programs import joined
 from random_programs import random_program
 
 import bracketc as bc
@@ -48,21 +50,21 @@ def test_a_campaign_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_a_wrong_derivative_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(promises, "jvp", lambda *given: tuple(scale(1.001, node) for node in jvp(*given)))
+    monkeypatch.setattr(gradients, "jvp", lambda *given: tuple(scale(1.001, node) for node in jvp(*given)))
     with pytest.raises(promises.Breach, match="jvp against vjp"):
         for seed in range(10):
-            promises.gradients(seed)
+            gradients.gradients(seed)
 
 
 def test_joined_programs_have_distinct_names() -> None:
-    text = promises.joined(0, 3)
+    text = joined(0, 3)
     assert [f"J{k} = " in text and f"as grad{k}" in text for k in range(3)] == [bool(random_program(k).wrt) for k in range(3)]
     assert len(bc.parse(text).requests) <= 3
 
 
 def test_a_wrong_answer_is_shrunk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = promises.answers
-    monkeypatch.setattr(promises, "answers", lambda *given: {name: value + 1 for name, value in honest(*given).items()})
+    honest = answers.answers
+    monkeypatch.setattr(answers, "answers", lambda *given: {name: value + 1 for name, value in honest(*given).items()})
     assert campaign.main(["--promise", "same", "--seed", "3"]) == 1
     out = capsys.readouterr().out
     assert "wanted" in out and len(out.split("gradient J")[0]) < len(random_program(3).text)
