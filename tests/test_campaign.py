@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +15,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 
 import campaign
 import promises
+import workers
 from promises import answers, gradients
 from promises.programs import joined
 from random_programs import random_program
+from workers import attempt
 
 import bracketc as bc
 from bracketc.calculus.derivatives import jvp
@@ -25,28 +30,50 @@ QUICK = tuple(promise for promise in promises.PROMISES if promise.name != "same-
 
 @pytest.mark.parametrize("promise", QUICK, ids=lambda promise: promise.name)
 def test_three_seeds_of_a_promise(promise: promises.Promise) -> None:
-    tally = campaign.Tally()
-    assert [campaign.attempt(promise, seed, tally) for seed in range(3)] == [None] * 3
-    assert tally.tried == 3 and tally.cases >= 1
+    outcomes = [attempt(promise, seed) for seed in range(3)]
+    assert [outcome.problem for outcome in outcomes] == [None] * 3 and sum(outcome.cases for outcome in outcomes) >= 1
 
 
 def test_a_campaign_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    seen: list[int] = []
+    path, log = tmp_path / "state.json", tmp_path / "log"
 
     def check(seed: int) -> int:
-        seen.append(seed)
+        with log.open("a") as file:
+            file.write(f"{seed} ")
         if seed == 1:
             raise promises.Breach("1 is not 2")
+        if seed % 7 == 3:
+            raise promises.Skip("3 modulo 7")
         return 5
 
-    path = tmp_path / "state.json"
-    for goal in (2, 4):
+    for goal, processes in ((2, 1), (20, 3)):
         promise = replace(promises.PROMISES[0], check=check, goal=goal)
         state = campaign.read(path)
-        campaign.campaign([promise], state, 1.0, path)
-    assert seen == [0, 1, 2, 3]
-    assert campaign.read(path)["same"].seeds == [1] and campaign.read(path)["same"].cases == 15
+        campaign.campaign([promise], state, 1.0, path, processes)
+    assert sorted(map(int, log.read_text().split())) == list(range(20))
+    tally = campaign.read(path)["same"]
+    assert (tally.tried, tally.cases, tally.failures, tally.seeds, tally.skipped) == (20, 80, 1, [1], {"3 modulo 7": 3})
     assert "| 1 (seeds 1) |" in campaign.table(state)
+
+
+def test_a_process_that_dies_or_hangs_is_a_breach_of_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(seed: int) -> int:
+        if seed == 1:
+            os._exit(139)
+        if seed == 3:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+            time.sleep(60)
+        if seed == 4:
+            time.sleep(60)
+        return 1
+
+    monkeypatch.setattr(workers, "GRACE", 0.2)
+    promise = replace(promises.PROMISES[0], check=check, limit=0.1)
+    outcomes = list(workers.Workers(promise, 2).outcomes(0, lambda seed: seed < 7))
+    assert [outcome.seed for outcome in outcomes] == list(range(7))
+    assert [outcome.cases for outcome in outcomes] == [1, 0, 1, 0, 0, 1, 1]
+    problems = [outcome.problem or "" for outcome in outcomes]
+    assert "status 139" in problems[1] and "no answer within" in problems[3] and problems[4] == "no answer within 0.1 s"
 
 
 def test_a_wrong_derivative_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

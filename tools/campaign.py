@@ -14,18 +14,16 @@ import json
 import os
 import platform
 import re
-import signal
 import sys
 import time
-import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-from promises import PROMISES, ROOT, Breach, Promise, Skip
+from promises import PROMISES, ROOT, Promise
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from workers import Outcome, Workers, attempt
 
 STATE = ROOT / "build" / "campaign.json"
 KEPT = 50
@@ -62,44 +60,19 @@ def write(path: Path, state: State) -> None:
     other.replace(path)
 
 
-@contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
-    """A check that takes longer is a breach: it may never end."""
-
-    def stop(*_: object) -> None:
-        raise Breach(f"no answer within {seconds:g} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def attempt(promise: Promise, seed: int, tally: Tally) -> str | None:
-    """Tries one seed; what broke, if it did."""
-    before = time.monotonic()
-    problem = None
-    try:
-        with _at_most(promise.limit):
-            tally.cases += promise.check(seed)
-    except Skip as reason:
-        tally.skipped[str(reason)] = tally.skipped.get(str(reason), 0) + 1
-    except Breach as breach:
-        problem = str(breach)
-    except Exception:
-        problem = traceback.format_exc()
-    if problem is not None:
+def count(tally: Tally, outcome: Outcome) -> None:
+    """Adds what came of the next seed."""
+    tally.cases += outcome.cases
+    if outcome.skipped is not None:
+        tally.skipped[outcome.skipped] = tally.skipped.get(outcome.skipped, 0) + 1
+    if outcome.problem is not None:
         tally.failures += 1
-        tally.seeds = [*tally.seeds, seed][:KEPT]
-    tally.tried = max(tally.tried, seed + 1)
-    tally.seconds += time.monotonic() - before
-    return problem
+        tally.seeds = [*tally.seeds, outcome.seed][:KEPT]
+    tally.tried = max(tally.tried, outcome.seed + 1)
+    tally.seconds += outcome.seconds
 
 
-def campaign(promises: Iterable[Promise], state: State, minutes: float, path: Path = STATE) -> None:
+def campaign(promises: Iterable[Promise], state: State, minutes: float, path: Path = STATE, workers: int = 1) -> None:
     """Every promise gets the same share of the time, and what others that reach their goal leave over."""
     rest = list(promises)
     end = time.monotonic() + 60 * minutes
@@ -111,26 +84,28 @@ def campaign(promises: Iterable[Promise], state: State, minutes: float, path: Pa
             share = time.monotonic() + max(0.0, end - time.monotonic()) / (len(rest) + 1)
             bar = progress.add_task(promise.name, total=promise.goal, completed=tally.tried, failures=tally.failures)
             saved = time.monotonic()
-            while tally.tried < promise.goal and time.monotonic() < share:
-                seed = tally.tried
-                problem = attempt(promise, seed, tally)
-                if problem is not None:
-                    last = problem.strip().splitlines()[-1]
-                    progress.console.print(f"{promise.name} --seed {seed}: {last[:200]}", markup=False)
-                if time.monotonic() > saved + 5:
-                    write(path, state)
-                    saved = time.monotonic()
-                progress.update(bar, completed=tally.tried, failures=tally.failures)
-            write(path, state)
+            pool = Workers(promise, workers)
+            try:
+                for outcome in pool.outcomes(tally.tried, lambda seed: seed < promise.goal and time.monotonic() < share):  # noqa: B023
+                    count(tally, outcome)
+                    if outcome.problem is not None:
+                        last = outcome.problem.strip().splitlines()[-1]
+                        progress.console.print(f"{promise.name} --seed {outcome.seed}: {last[:200]}", markup=False)
+                    if time.monotonic() > saved + 5:
+                        write(path, state)
+                        saved = time.monotonic()
+                    progress.update(bar, completed=tally.tried, failures=tally.failures)
+            finally:
+                write(path, state)
 
 
 def again(promise: Promise, seed: int) -> int:
     """One seed with its input and both answers."""
-    tally = Tally()
-    problem = attempt(promise, seed, tally)
+    outcome = attempt(promise, seed)
     print(promise.shrunk(seed))
-    print(problem or f"{promise.name} holds: {tally.cases} {promise.unit}" + "".join(f", {why}" for why in tally.skipped))
-    return 1 if problem else 0
+    why = "" if outcome.skipped is None else f", {outcome.skipped}"
+    print(outcome.problem or f"{promise.name} holds: {outcome.cases} {promise.unit}{why}")
+    return 1 if outcome.problem else 0
 
 
 # ------------------------------------------------------------------------------------------------- the table
@@ -158,7 +133,7 @@ def machine() -> str:
 def renew(page: Path, state: State) -> None:
     """Replaces what stands between the two marks of the page."""
     seconds = sum(tally.seconds for tally in state.values())
-    block = f"<!-- campaign -->\n{table(state)}\n\n{seconds / 60:.1f} minutes on one core of: {machine()}.\n<!-- end -->"
+    block = f"<!-- campaign -->\n{table(state)}\n\n{seconds / 60:.1f} minutes of one core of: {machine()}.\n<!-- end -->"
     text = page.read_text(encoding="utf-8")
     new, count = re.subn(r"<!-- campaign -->.*<!-- end -->", lambda _: block, text, flags=re.DOTALL)
     if count != 1:
@@ -172,6 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.add_argument("--minutes", type=float, default=10.0)
     names = ", ".join(known)
     options.add_argument("--only", "--promise", nargs="+", choices=known, default=list(known), metavar="PROMISE", help=names)
+    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; as many as there are cores")
     options.add_argument("--seed", type=int, help="try this seed of one promise again")
     options.add_argument("--fresh", action="store_true", help="forget what earlier runs tried of these promises")
     options.add_argument("--page", type=Path, help="write the table into this page, and try nothing")
@@ -186,7 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if given.fresh:
         state = {name: tally for name, tally in state.items() if name not in given.only}
-    campaign(chosen, state, given.minutes, given.state)
+    campaign(chosen, state, given.minutes, given.state, given.workers)
     print(table(state))
     return 1 if any(state[promise.name].failures for promise in chosen) else 0
 
