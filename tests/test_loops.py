@@ -17,8 +17,9 @@ from bracketc.ir.rewrite import tensors
 from bracketc.loops.arena import Arena
 from bracketc.loops.interpret import interpret
 from bracketc.loops.kernel import Contraction, Nest, Steps
-from bracketc.loops.lower import group_of, lower
+from bracketc.loops.lower import lower
 from bracketc.loops.printer import show
+from bracketc.loops.products import group_of
 from bracketc.loops.verify import LoopError, verify
 from bracketc.plan.plan import plan as make_plan
 from bracketc.plan.schedule import (

@@ -1,0 +1,122 @@
+"""The shape of one product: labels sorted into batch, rows, columns and sums, and how its loops are best written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from bracketc.ir.dims import Dim
+from bracketc.loops.kernel import Address, Axis, Contraction, Epilogue, EpilogueOperand, Form, Group, Reference
+from bracketc.loops.memory import ONE, ZERO
+from bracketc.loops.nests import renamed
+from bracketc.plan import schedule as plan
+
+LEAST_LANES = 4
+"""Products side by side that are worth a vector."""
+
+MOST_UNROLLED = 256
+"""Multiplications of a product that is written out rather than called: about as long as a call takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductShape:
+    """One product with its labels sorted into batch, rows (m), columns (n) and summed ones (k)."""
+
+    a: Reference
+    b: Reference
+    coefficient: float | object
+    output: tuple[int, ...]
+    batch: tuple[int, ...]
+    m: tuple[int, ...]
+    n: tuple[int, ...]
+    k: tuple[int, ...]
+
+    def tiles(self, extents: Mapping[int, Dim], references: list[Reference]) -> bool:
+        """Whether rows and columns are one stride each for ``references`` and the result."""
+        addresses = [r.address for r in references]
+        return all(len(group_of(labels, extents, addresses).extents) <= 1 for labels in (self.m, self.n))
+
+    def form(self, strides: Sequence[Dim], extents: Mapping[int, Dim]) -> Form:
+        """How the loops are best written, for a result with ``strides`` along ``output``.
+
+        A batch label that is contiguous everywhere leaves no label along which rows, columns or sums would be: the lanes of a
+        vector are as many products. With few rows, columns and sums of known size, a call costs more than what it computes.
+        """
+        c = Address(ZERO, tuple(zip(self.output, strides, strict=True)))
+        addresses = [self.a.address, self.b.address, c]
+        lanes = [x for x in self.batch if all(address.stride(x) is ONE for address in addresses)]
+        if lanes:
+            return "lanes" if extents[lanes[0]].constant not in range(LEAST_LANES) else "tiles"
+        counts = [extents[x].constant for x in (*self.m, *self.n, *self.k)]
+        groups = [group_of(self.m, extents, [self.a.address, c]), group_of(self.n, extents, [self.b.address, c])]
+        groups.append(group_of(self.k, extents, [self.a.address, self.b.address]))
+        known = self.batch and all(count is not None for count in counts) and all(len(g.extents) <= 1 for g in groups)
+        return "unrolled" if known and prod(count or 0 for count in counts) <= MOST_UNROLLED else "tiles"
+
+    def contraction(
+        self, c: Reference, extents: Mapping[int, Dim], accumulate: bool, epilogue: Epilogue | None, bracket: str
+    ) -> Contraction:
+        a, b = self.a.address, self.b.address
+        form = self.form([c.address.stride(x) for x in self.output], extents)
+        batch = self.batch
+        if form == "lanes":
+            batch = tuple(sorted(batch, key=lambda x: a.stride(x) is ONE))
+        return Contraction(
+            tuple(Axis(x, extents[x]) for x in batch),
+            Reference(self.a.storage, only(a, self.batch)),
+            Reference(self.b.storage, only(b, self.batch)),
+            Reference(c.storage, only(c.address, self.batch)),
+            group_of(self.m, extents, [a, c.address]),
+            group_of(self.n, extents, [b, c.address]),
+            group_of(self.k, extents, [a, b]),
+            self.coefficient,  # type: ignore[arg-type]
+            accumulate,
+            epilogue,
+            bracket,
+            form=form,
+        )
+
+    def epilogue(
+        self,
+        step: plan.Contract,
+        operands: tuple[Reference, ...],
+        value: int,
+        stored: list[Reference],
+        others: list[plan.Store],
+        names: Mapping[int, int],
+    ) -> Epilogue:
+        return Epilogue(
+            tuple(self.operand(r) for r in operands),
+            tuple(renamed(i, names) for i in step.program),
+            value,
+            tuple((self.operand(r), s.value) for r, s in zip(stored, others, strict=True)),
+        )
+
+    def operand(self, reference: Reference) -> EpilogueOperand:
+        address = reference.address
+        row = address.stride(self.m[-1]) if self.m else ZERO
+        column = address.stride(self.n[-1]) if self.n else ZERO
+        return EpilogueOperand(Reference(reference.storage, only(address, self.batch)), row, column)
+
+
+def only(address: Address, labels: tuple[int, ...]) -> Address:
+    return replace(address, terms=tuple(t for t in address.terms if t[0] in labels))
+
+
+def group_of(labels: tuple[int, ...], extents: Mapping[int, Dim], addresses: list[Address]) -> Group:
+    """``labels`` as one index, neighbours merged where every address walks them as one.
+
+    (i, j) with strides (12, 4) and extents (.., 3)  ->  one label of extent 3 I and stride 4
+    """
+    sizes: list[Dim] = []
+    strides: list[tuple[Dim, ...]] = []
+    for label in labels:
+        here = tuple(address.stride(label) for address in addresses)
+        if sizes and all(outer is inner * extents[label] for outer, inner in zip(strides[-1], here, strict=True)):
+            sizes[-1] = sizes[-1] * extents[label]
+            strides[-1] = here
+        else:
+            sizes.append(extents[label])
+            strides.append(here)
+    return Group(tuple(sizes), tuple(strides))
