@@ -73,7 +73,7 @@ def c_wrapper(
     """The module that calls the C functions of ``code``."""
     sizes = size_names(program, plan)
     kernels = {s.entry: _native_kernel(s, code) for s in plan.schedules}
-    messages = tuple(MessageView(number, literal(text)) for number, text in sorted(_messages(program).items()))
+    messages = tuple(MessageView(number, literal(text)) for number, text in sorted(C_MESSAGES.items()))
     faults = tuple(literal((f.about, f.definite, f.batched)) for f in code.faults)
     lapack = {"float32": "s", "float64": "d"}[dtype] if code.lapack else ""
     imports = (
@@ -102,12 +102,6 @@ C_MESSAGES = {
     5: "a matrix is singular or not positive definite",
 }
 """What the error codes of the header mean to a caller from Python."""
-
-
-def _messages(program: Program) -> dict[int, str]:
-    """The messages of a program, with the integers that may be out of range by name."""
-    integers = [f"{t.name} counts from 0 to {t.bound - 1}" for t in program.arguments if t.bound is not None]
-    return C_MESSAGES | ({3: f"{C_MESSAGES[3]}: {', '.join(integers)}"} if integers else {})
 
 
 def flat_declarations(code: CText) -> list[str]:
@@ -206,6 +200,8 @@ def _module_view(
         source_name=literal(_file_name(program.source.filename)),
         source_hash=sha256(program.source.text.encode("utf-8", "surrogatepass")).hexdigest(),
         singular=singular,
+        labels=any(function.labels for function in functions),
+        native=head.backend == "c",
         has_residuals=any(entry.name == "forward" for entry in entries),
         has_backward=any(entry.name == "backward" for entry in entries),
         structures=class_text() if structured else "",

@@ -273,6 +273,7 @@ class FunctionWriter:
         if self.structured:  # the shapes of structures
             mentioned = {n for f in self.entry.forms if f.structure and f.node for d in f.node.shape for n in d.names}
             prepared += [self.sizes[n] for n in self.sizes if n in mentioned and self.sizes[n] not in prepared]
+        prepared += [name for name in map(self.sizes.__getitem__, self._counted()) if name not in prepared]
         prepared += [r.variable for r in self.results]
         kernel_arguments += [r.variable for r in self.results]
         kernel_call = f"{self.kernel.view.name}({', '.join(kernel_arguments)})"
@@ -293,7 +294,7 @@ class FunctionWriter:
         names = [r.name for r in self.public]
         listed = tuple((view.name, view.stored, "structure") if view.stored else view.name for view in self.public)
         fields = literal(("value", ("gradients", tuple(names[1:])))) if self.form == "pair" else literal(listed)
-        count_sizes = tuple(name for name in self.sizes)
+        counted = sorted({*self.schedule.flops.names, *self.schedule.bytes.names})
         return FunctionView(
             name=self.name,
             label=self.label,
@@ -324,13 +325,15 @@ class FunctionWriter:
             out_fields=fields,
             claimed_inputs=ex.tuple_of(claimed) if claimed else "()",
             kernel_call=tuple(wrapped(kernel_call)),
+            labels=self._labels(),
             native=self._native() if self.code is not None else None,
             returned=returned,
             bound_constants=constants,
             bound_returned=bound,
             return_type=self._return_type(),
             argument_names=literal(tuple(call)),
-            count_parameters=tuple(self.sizes[n] + "=0" for n in count_sizes),
+            count_sizes=literal(tuple(counted)),
+            count_parameters=" " * bool(counted) + ", ".join(self.sizes[name] for name in counted),
             flops=ex.size(self.schedule.flops, self.sizes).text,
             bytes=ex.size(self.schedule.bytes, self.sizes).text,
             split=self._split(),
@@ -346,8 +349,24 @@ class FunctionWriter:
 
     def _needed_sizes(self) -> list[str]:
         """The sizes that the kernel and the shapes of the results use."""
-        used = {*self.kernel.sizes, *(n for b in self.result_buffers for extent in b.shape for n in extent.names)}
+        used = {*self.kernel.sizes, *(n for b in self.result_buffers for extent in b.shape for n in extent.names), *self._counted()}
         return [name for name in self.sizes if name in used]
+
+    def _integers(self) -> list[tuple[str, Dim]]:
+        """The arguments with labels that the kernel reads, and what they count."""
+        bounds = {tensor.name: tensor.bound for tensor in self.entry.arguments}
+        found = [(self.variable[buffer], bounds.get(self.buffers[buffer])) for buffer in self.kernel.arguments]
+        return [(name, bound) for name, bound in found if bound is not None]
+
+    def _counted(self) -> list[str]:
+        """The sizes of which there are labels."""
+        return sorted({name for _, bound in self._integers() for name in bound.names})
+
+    def _labels(self) -> str:
+        """The arguments with labels, for the error of one that is out of range; empty where there are none."""
+        parts = [f"({literal(name)}, {name}, {literal(str(bound))}, {ex.size(bound, self.sizes).text})"
+                 for name, bound in self._integers()]  # fmt: skip
+        return ex.tuple_of(parts) if parts else ""
 
     def _native(self) -> NativeCallView:
         """The call of the flat C function: sizes, arguments, residuals, results."""

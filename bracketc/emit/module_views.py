@@ -89,7 +89,8 @@ class FunctionView:
 
     ``label`` is what errors call it. ``public`` are its results as a caller sees them, and ``made`` the lines that make structures
     of what the kernel wrote. ``forms`` says that the results are derivatives, ``structured`` that some are stored by a structure;
-    ``room`` are those that are dense and may be too large. ``twin`` is the function that gives the same as dense arrays, where
+    ``room`` are those that are dense and may be too large. ``labels`` is what the error of a label out of range is made
+    of: name, array, and what it counts, as text and as a number. ``twin`` is the function that gives the same as dense arrays, where
     these must be computed.
     """
 
@@ -122,13 +123,15 @@ class FunctionView:
     out_fields: str
     claimed_inputs: str
     kernel_call: tuple[str, ...]
+    labels: str
     native: NativeCallView | None
     returned: str
     bound_constants: tuple[str, ...]
     bound_returned: str
     return_type: str
     argument_names: str
-    count_parameters: tuple[str, ...]
+    count_sizes: str
+    count_parameters: str
     flops: str
     bytes: str
     split: str
@@ -172,6 +175,8 @@ class ModuleView:
     source_name: str
     source_hash: str
     singular: bool
+    labels: bool
+    native: bool
     has_residuals: bool
     has_backward: bool
     structures: str

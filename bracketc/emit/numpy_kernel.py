@@ -287,7 +287,7 @@ def _scatter(step: Scatter, function: _Function) -> list[str]:
 
 def _label_check(index: Buffer, extent: Dim, function: _Function) -> str:
     function.helpers.setdefault("check_labels")
-    return f'_check_labels({function.variable(index)}, {function.size(extent)}, "{index.name}")'
+    return f"_check_labels({function.variable(index)}, {function.size(extent)})"
 
 
 def _join(step: Join, function: _Function) -> list[str]:

@@ -331,6 +331,7 @@ def _bind_evaluate(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
 
 
 evaluate.bind = _bind_evaluate
+evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 
 def _forward_checked(X, Y, W1, b1, W2, b2, out, strict):
@@ -421,6 +422,7 @@ def _bind_forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
 
 
 forward.bind = _bind_forward
+forward.bind.__name__, forward.bind.__qualname__ = "bind", "forward.bind"
 
 
 def _backward_checked(residuals, J, out, strict):
@@ -512,6 +514,7 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
 
 backward.bind = _bind_backward
+backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 
 def _value_and_grad_checked(X, Y, W1, b1, W2, b2, out, strict):
@@ -626,6 +629,7 @@ def _bind_value_and_grad(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
 
 
 value_and_grad.bind = _bind_value_and_grad
+value_and_grad.bind.__name__, value_and_grad.bind.__qualname__ = "bind", "value_and_grad.bind"
 
 
 class ScipyProblem(_Mapping):
@@ -724,28 +728,43 @@ _PRODUCTS = {}
 
 
 _COUNTS = {
-    "evaluate": lambda D=0, H=0, K=0, N=0: (
+    "evaluate": (("D", "H", "K", "N"), lambda D, H, K, N: (
         2 * D * H * N + 2 * H * K * N + 2 * H * N + 9 * K * N + 3 * N + 1,
         4 * D * H + 4 * D * N + 4 * H * K + 8 * H * N + 20 * K * N + 4 * H + 4 * K + 28 * N + 12,
-    ),
-    "forward": lambda D=0, H=0, K=0, N=0: (
+    )),
+    "forward": (("D", "H", "K", "N"), lambda D, H, K, N: (
         2 * D * H * N + 2 * H * K * N + 2 * H * N + 9 * K * N + 3 * N + 1,
         4 * D * H + 4 * D * N + 4 * H * K + 8 * H * N + 24 * K * N + 4 * H + 4 * K + 28 * N + 12,
-    ),
-    "backward": lambda D=0, H=0, K=0, N=0: (
+    )),
+    "backward": (("D", "H", "K", "N"), lambda D, H, K, N: (
         2 * D * H * N + 4 * H * K * N + H * K + 5 * H * N + 3 * K * N + K + 6,
         4 * D * H + 4 * D * N + 8 * H * K + 16 * H * N + 20 * K * N + 4 * H + 12 * K + 12,
-    ),
-    "value_and_grad": lambda D=0, H=0, K=0, N=0: (
+    )),
+    "value_and_grad": (("D", "H", "K", "N"), lambda D, H, K, N: (
         4 * D * H * N + 6 * H * K * N + H * K + 7 * H * N + 12 * K * N + K + 4 * N + 4,
         8 * D * H + 8 * D * N + 12 * H * K + 24 * H * N + 40 * K * N + 8 * H + 16 * K + 32 * N + 12,
-    ),
+    )),
 }
 
 
-def _count(function, **sizes):
+def _count(function, /, **sizes):
     """Floating-point operations and bytes moved by one call: ``SIGNATURE["count"]("evaluate", N=32)``."""
-    flops, bytes = _COUNTS[function](**sizes)
+    if not isinstance(function, str) or function not in _COUNTS:
+        raise ArgumentError(f"count: no function {function!r}; there are {', '.join(_COUNTS)}")
+    dims = SIGNATURE["dims"]
+    for name, size in sizes.items():
+        if name not in dims:
+            raise ArgumentError(f"count: no size {name!r}; there are {', '.join(dims) or 'none'}")
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ArgumentError(f"count: {name} is {size!r}; a size is a whole number from 0")
+        if dims[name] not in (None, size):
+            raise ArgumentError(f"count: {name} is {dims[name]} in this module, not {size}")
+    needed, count = _COUNTS[function]
+    missing = [name for name in needed if name not in sizes]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise ArgumentError(f"count: {function} needs {', '.join(needed)}; {', '.join(missing)} {verb} missing")
+    flops, bytes = count(*(int(sizes[name]) for name in needed))
     return {"flops": flops, "bytes": bytes}
 
 

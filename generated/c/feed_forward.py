@@ -347,6 +347,7 @@ def _bind_evaluate(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
 
 
 evaluate.bind = _bind_evaluate
+evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 
 def _forward_checked(X, Y, g, s, W1, b1, W2, b2, out, strict):
@@ -450,6 +451,7 @@ def _bind_forward(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
 
 
 forward.bind = _bind_forward
+forward.bind.__name__, forward.bind.__qualname__ = "bind", "forward.bind"
 
 
 def _backward_checked(residuals, J, out, strict):
@@ -560,6 +562,7 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
 
 backward.bind = _bind_backward
+backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 
 def _value_and_grad_checked(X, Y, g, s, W1, b1, W2, b2, out, strict):
@@ -698,6 +701,7 @@ def _bind_value_and_grad(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
 
 
 value_and_grad.bind = _bind_value_and_grad
+value_and_grad.bind.__name__, value_and_grad.bind.__qualname__ = "bind", "value_and_grad.bind"
 
 
 class ScipyProblem(_Mapping):
@@ -796,28 +800,43 @@ _PRODUCTS = {}
 
 
 _COUNTS = {
-    "evaluate": lambda D=0, H=0, N=0: (
+    "evaluate": (("D", "H", "N"), lambda D, H, N: (
         4 * D * H * N + 12 * D * N + 6 * H * N + 4 * N + 4,
         8 * D * H + 8 * D * N + 12 * D + 4 * H + 12,
-    ),
-    "forward": lambda D=0, H=0, N=0: (
+    )),
+    "forward": (("D", "H", "N"), lambda D, H, N: (
         4 * D * H * N + 12 * D * N + 6 * H * N + 4 * N + 4,
         8 * D * H + 12 * D * N + 8 * H * N + 12 * D + 4 * H + 8 * N + 12,
-    ),
-    "backward": lambda D=0, H=0, N=0: (
+    )),
+    "backward": (("D", "H", "N"), lambda D, H, N: (
         8 * D * H * N + 2 * D * H + 9 * D * N + 12 * H * N + 3 * D + H + N + 13,
         16 * D * H + 32 * D * N + 36 * H * N + 44 * D + 12 * H + 12 * N + 24,
-    ),
-    "value_and_grad": lambda D=0, H=0, N=0: (
+    )),
+    "value_and_grad": (("D", "H", "N"), lambda D, H, N: (
         12 * D * H * N + 2 * D * H + 17 * D * N + 16 * H * N + 3 * D + H + 4 * N + 10,
         24 * D * H + 52 * D * N + 40 * H * N + 48 * D + 16 * H + 28 * N + 12,
-    ),
+    )),
 }
 
 
-def _count(function, **sizes):
+def _count(function, /, **sizes):
     """Floating-point operations and bytes moved by one call: ``SIGNATURE["count"]("evaluate", N=32)``."""
-    flops, bytes = _COUNTS[function](**sizes)
+    if not isinstance(function, str) or function not in _COUNTS:
+        raise ArgumentError(f"count: no function {function!r}; there are {', '.join(_COUNTS)}")
+    dims = SIGNATURE["dims"]
+    for name, size in sizes.items():
+        if name not in dims:
+            raise ArgumentError(f"count: no size {name!r}; there are {', '.join(dims) or 'none'}")
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ArgumentError(f"count: {name} is {size!r}; a size is a whole number from 0")
+        if dims[name] not in (None, size):
+            raise ArgumentError(f"count: {name} is {dims[name]} in this module, not {size}")
+    needed, count = _COUNTS[function]
+    missing = [name for name in needed if name not in sizes]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise ArgumentError(f"count: {function} needs {', '.join(needed)}; {', '.join(missing)} {verb} missing")
+    flops, bytes = count(*(int(sizes[name]) for name in needed))
     return {"flops": flops, "bytes": bytes}
 
 

@@ -309,6 +309,7 @@ def _bind_evaluate(X, y, w, b, *, out=None, strict=False):
 
 
 evaluate.bind = _bind_evaluate
+evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 
 def _forward_checked(X, y, w, b, out, strict):
@@ -384,6 +385,7 @@ def _bind_forward(X, y, w, b, *, out=None, strict=False):
 
 
 forward.bind = _bind_forward
+forward.bind.__name__, forward.bind.__qualname__ = "bind", "forward.bind"
 
 
 def _backward_checked(residuals, J, out, strict):
@@ -456,6 +458,7 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
 
 backward.bind = _bind_backward
+backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 
 def _value_and_grad_checked(X, y, w, b, out, strict):
@@ -540,6 +543,7 @@ def _bind_value_and_grad(X, y, w, b, *, out=None, strict=False):
 
 
 value_and_grad.bind = _bind_value_and_grad
+value_and_grad.bind.__name__, value_and_grad.bind.__qualname__ = "bind", "value_and_grad.bind"
 
 
 class ScipyProblem(_Mapping):
@@ -638,28 +642,43 @@ _PRODUCTS = {}
 
 
 _COUNTS = {
-    "evaluate": lambda D=0, N=0: (
+    "evaluate": (("D", "N"), lambda D, N: (
         2 * D * N + 2 * D + 4 * N + 4,
         4 * D * N + 8 * D + 4 * N + 24,
-    ),
-    "forward": lambda D=0, N=0: (
+    )),
+    "forward": (("D", "N"), lambda D, N: (
         2 * D * N + 2 * D + 4 * N + 4,
         4 * D * N + 8 * D + 8 * N + 24,
-    ),
-    "backward": lambda D=0, N=0: (
+    )),
+    "backward": (("D", "N"), lambda D, N: (
         2 * D * N + 4 * D + N + 3,
         4 * D * N + 8 * D + 8 * N + 20,
-    ),
-    "value_and_grad": lambda D=0, N=0: (
+    )),
+    "value_and_grad": (("D", "N"), lambda D, N: (
         4 * D * N + 5 * D + 5 * N + 7,
         4 * D * N + 24 * D + 4 * N + 36,
-    ),
+    )),
 }
 
 
-def _count(function, **sizes):
+def _count(function, /, **sizes):
     """Floating-point operations and bytes moved by one call: ``SIGNATURE["count"]("evaluate", N=32)``."""
-    flops, bytes = _COUNTS[function](**sizes)
+    if not isinstance(function, str) or function not in _COUNTS:
+        raise ArgumentError(f"count: no function {function!r}; there are {', '.join(_COUNTS)}")
+    dims = SIGNATURE["dims"]
+    for name, size in sizes.items():
+        if name not in dims:
+            raise ArgumentError(f"count: no size {name!r}; there are {', '.join(dims) or 'none'}")
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ArgumentError(f"count: {name} is {size!r}; a size is a whole number from 0")
+        if dims[name] not in (None, size):
+            raise ArgumentError(f"count: {name} is {dims[name]} in this module, not {size}")
+    needed, count = _COUNTS[function]
+    missing = [name for name in needed if name not in sizes]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise ArgumentError(f"count: {function} needs {', '.join(needed)}; {', '.join(missing)} {verb} missing")
+    flops, bytes = count(*(int(sizes[name]) for name in needed))
     return {"flops": flops, "bytes": bytes}
 
 

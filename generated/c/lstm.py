@@ -360,6 +360,7 @@ def _bind_evaluate(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
 
 
 evaluate.bind = _bind_evaluate
+evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 
 def _forward_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict):
@@ -469,6 +470,7 @@ def _bind_forward(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
 
 
 forward.bind = _bind_forward
+forward.bind.__name__, forward.bind.__qualname__ = "bind", "forward.bind"
 
 
 def _backward_checked(residuals, J, out, strict):
@@ -588,6 +590,7 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
 
 backward.bind = _bind_backward
+backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 
 def _value_and_grad_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict):
@@ -745,6 +748,7 @@ def _bind_value_and_grad(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False)
 
 
 value_and_grad.bind = _bind_value_and_grad
+value_and_grad.bind.__name__, value_and_grad.bind.__qualname__ = "bind", "value_and_grad.bind"
 
 
 class ScipyProblem(_Mapping):
@@ -843,28 +847,43 @@ _PRODUCTS = {}
 
 
 _COUNTS = {
-    "evaluate": lambda D=0, H=0, K=0, N=0, T=0: (
+    "evaluate": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         8 * D * H * N * T + 2 * H * K * N + 17 * H * N * T + 8 * H * H * N * T + 9 * K * N + 3 * N + 1,
         4 * D * N * T + 220 * H * N * T + 16 * D * H + 4 * H * K + 8 * H * N + 16 * H * H * T + 20 * K * N + 16 * H + 4 * K + 28 * N + 12,
-    ),
-    "forward": lambda D=0, H=0, K=0, N=0, T=0: (
+    )),
+    "forward": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         8 * D * H * N * T + 2 * H * K * N + 17 * H * N * T + 8 * H * H * N * T + 9 * K * N + 3 * N + 1,
         4 * D * N * T + 308 * H * N * T + 16 * D * H + 4 * H * K + 8 * H * N + 16 * H * H * T + 24 * K * N + 16 * H + 4 * K + 28 * N + 12,
-    ),
-    "backward": lambda D=0, H=0, K=0, N=0, T=0: (
+    )),
+    "backward": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         8 * D * H * N * T + 4 * H * K * N + 44 * H * N * T + 16 * H * H * N * T + H * K + H * N + 3 * K * N + K + 6,
         4 * D * N * T + 404 * H * N * T + 16 * D * H + 8 * H * K + 16 * H * N + 16 * H * H * T + 20 * K * N + 16 * H + 16 * H * H + 12 * K + 12,
-    ),
-    "value_and_grad": lambda D=0, H=0, K=0, N=0, T=0: (
+    )),
+    "value_and_grad": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         16 * D * H * N * T + 6 * H * K * N + 61 * H * N * T + 24 * H * H * N * T + H * K + H * N + 12 * K * N + K + 4 * N + 4,
         8 * D * N * T + 712 * H * N * T + 32 * D * H + 12 * H * K + 24 * H * N + 32 * H * H * T + 40 * K * N + 32 * H + 16 * H * H + 16 * K + 32 * N + 12,
-    ),
+    )),
 }
 
 
-def _count(function, **sizes):
+def _count(function, /, **sizes):
     """Floating-point operations and bytes moved by one call: ``SIGNATURE["count"]("evaluate", N=32)``."""
-    flops, bytes = _COUNTS[function](**sizes)
+    if not isinstance(function, str) or function not in _COUNTS:
+        raise ArgumentError(f"count: no function {function!r}; there are {', '.join(_COUNTS)}")
+    dims = SIGNATURE["dims"]
+    for name, size in sizes.items():
+        if name not in dims:
+            raise ArgumentError(f"count: no size {name!r}; there are {', '.join(dims) or 'none'}")
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ArgumentError(f"count: {name} is {size!r}; a size is a whole number from 0")
+        if dims[name] not in (None, size):
+            raise ArgumentError(f"count: {name} is {dims[name]} in this module, not {size}")
+    needed, count = _COUNTS[function]
+    missing = [name for name in needed if name not in sizes]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise ArgumentError(f"count: {function} needs {', '.join(needed)}; {', '.join(missing)} {verb} missing")
+    flops, bytes = count(*(int(sizes[name]) for name in needed))
     return {"flops": flops, "bytes": bytes}
 
 

@@ -349,6 +349,7 @@ def _bind_evaluate(X, Y, Z0, W, U, b, V, c, *, out=None, strict=False):
 
 
 evaluate.bind = _bind_evaluate
+evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 
 def _forward_checked(X, Y, Z0, W, U, b, V, c, out, strict):
@@ -453,6 +454,7 @@ def _bind_forward(X, Y, Z0, W, U, b, V, c, *, out=None, strict=False):
 
 
 forward.bind = _bind_forward
+forward.bind.__name__, forward.bind.__qualname__ = "bind", "forward.bind"
 
 
 def _backward_checked(residuals, J, out, strict):
@@ -557,6 +559,7 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
 
 backward.bind = _bind_backward
+backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 
 def _value_and_grad_checked(X, Y, Z0, W, U, b, V, c, out, strict):
@@ -694,6 +697,7 @@ def _bind_value_and_grad(X, Y, Z0, W, U, b, V, c, *, out=None, strict=False):
 
 
 value_and_grad.bind = _bind_value_and_grad
+value_and_grad.bind.__name__, value_and_grad.bind.__qualname__ = "bind", "value_and_grad.bind"
 
 
 class ScipyProblem(_Mapping):
@@ -792,28 +796,43 @@ _PRODUCTS = {}
 
 
 _COUNTS = {
-    "evaluate": lambda D=0, H=0, K=0, N=0, T=0: (
+    "evaluate": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         2 * D * H * N * T + 2 * H * K * N * T + 3 * H * N * T + 2 * H * H * N * T + 9 * K * N * T + 3 * N * T + 1,
         4 * D * N * T + 44 * H * N * T + 20 * K * N * T + 4 * D * H + 4 * H * K + 4 * H * H * T + 28 * N * T + 4 * H + 4 * K + 12,
-    ),
-    "forward": lambda D=0, H=0, K=0, N=0, T=0: (
+    )),
+    "forward": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         2 * D * H * N * T + 2 * H * K * N * T + 3 * H * N * T + 2 * H * H * N * T + 9 * K * N * T + 3 * N * T + 1,
         4 * D * N * T + 52 * H * N * T + 24 * K * N * T + 4 * D * H + 4 * H * K + 4 * H * H * T + 28 * N * T + 4 * H + 4 * K + 12,
-    ),
-    "backward": lambda D=0, H=0, K=0, N=0, T=0: (
+    )),
+    "backward": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         2 * D * H * N * T + 4 * H * K * N * T + 6 * H * N * T + 4 * H * H * N * T + 3 * K * N * T + H * K + K + 6,
         4 * D * N * T + 80 * H * N * T + 20 * K * N * T + 4 * D * H + 8 * H * K + 4 * H * N + 4 * H * H * T + 4 * H + 4 * H * H + 12 * K + 12,
-    ),
-    "value_and_grad": lambda D=0, H=0, K=0, N=0, T=0: (
+    )),
+    "value_and_grad": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         4 * D * H * N * T + 6 * H * K * N * T + 9 * H * N * T + 6 * H * H * N * T + 12 * K * N * T + H * K + 4 * N * T + K + 4,
         8 * D * N * T + 132 * H * N * T + 40 * K * N * T + 8 * D * H + 12 * H * K + 4 * H * N + 8 * H * H * T + 32 * N * T + 8 * H + 4 * H * H + 16 * K + 12,
-    ),
+    )),
 }
 
 
-def _count(function, **sizes):
+def _count(function, /, **sizes):
     """Floating-point operations and bytes moved by one call: ``SIGNATURE["count"]("evaluate", N=32)``."""
-    flops, bytes = _COUNTS[function](**sizes)
+    if not isinstance(function, str) or function not in _COUNTS:
+        raise ArgumentError(f"count: no function {function!r}; there are {', '.join(_COUNTS)}")
+    dims = SIGNATURE["dims"]
+    for name, size in sizes.items():
+        if name not in dims:
+            raise ArgumentError(f"count: no size {name!r}; there are {', '.join(dims) or 'none'}")
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ArgumentError(f"count: {name} is {size!r}; a size is a whole number from 0")
+        if dims[name] not in (None, size):
+            raise ArgumentError(f"count: {name} is {dims[name]} in this module, not {size}")
+    needed, count = _COUNTS[function]
+    missing = [name for name in needed if name not in sizes]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise ArgumentError(f"count: {function} needs {', '.join(needed)}; {', '.join(missing)} {verb} missing")
+    flops, bytes = count(*(int(sizes[name]) for name in needed))
     return {"flops": flops, "bytes": bytes}
 
 

@@ -312,6 +312,7 @@ def _bind_evaluate(X, Y, W, b, *, out=None, strict=False):
 
 
 evaluate.bind = _bind_evaluate
+evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 
 def _forward_checked(X, Y, W, b, out, strict):
@@ -388,6 +389,7 @@ def _bind_forward(X, Y, W, b, *, out=None, strict=False):
 
 
 forward.bind = _bind_forward
+forward.bind.__name__, forward.bind.__qualname__ = "bind", "forward.bind"
 
 
 def _backward_checked(residuals, J, out, strict):
@@ -463,6 +465,7 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
 
 backward.bind = _bind_backward
+backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 
 def _value_and_grad_checked(X, Y, W, b, out, strict):
@@ -552,6 +555,7 @@ def _bind_value_and_grad(X, Y, W, b, *, out=None, strict=False):
 
 
 value_and_grad.bind = _bind_value_and_grad
+value_and_grad.bind.__name__, value_and_grad.bind.__qualname__ = "bind", "value_and_grad.bind"
 
 
 class ScipyProblem(_Mapping):
@@ -650,28 +654,43 @@ _PRODUCTS = {}
 
 
 _COUNTS = {
-    "evaluate": lambda D=0, H=0, N=0: (
+    "evaluate": (("D", "H", "N"), lambda D, H, N: (
         2 * D * H * N + 5 * H * N + 1,
         4 * D * H + 4 * D * N + 4 * H * N + 4 * H + 12,
-    ),
-    "forward": lambda D=0, H=0, N=0: (
+    )),
+    "forward": (("D", "H", "N"), lambda D, H, N: (
         2 * D * H * N + 5 * H * N + 1,
         4 * D * H + 4 * D * N + 8 * H * N + 4 * H + 12,
-    ),
-    "backward": lambda D=0, H=0, N=0: (
+    )),
+    "backward": (("D", "H", "N"), lambda D, H, N: (
         2 * D * H * N + 6 * H * N,
         4 * D * H + 4 * D * N + 16 * H * N + 4 * H + 4,
-    ),
-    "value_and_grad": lambda D=0, H=0, N=0: (
+    )),
+    "value_and_grad": (("D", "H", "N"), lambda D, H, N: (
         4 * D * H * N + 9 * H * N + 1,
         8 * D * H + 8 * D * N + 12 * H * N + 8 * H + 12,
-    ),
+    )),
 }
 
 
-def _count(function, **sizes):
+def _count(function, /, **sizes):
     """Floating-point operations and bytes moved by one call: ``SIGNATURE["count"]("evaluate", N=32)``."""
-    flops, bytes = _COUNTS[function](**sizes)
+    if not isinstance(function, str) or function not in _COUNTS:
+        raise ArgumentError(f"count: no function {function!r}; there are {', '.join(_COUNTS)}")
+    dims = SIGNATURE["dims"]
+    for name, size in sizes.items():
+        if name not in dims:
+            raise ArgumentError(f"count: no size {name!r}; there are {', '.join(dims) or 'none'}")
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ArgumentError(f"count: {name} is {size!r}; a size is a whole number from 0")
+        if dims[name] not in (None, size):
+            raise ArgumentError(f"count: {name} is {dims[name]} in this module, not {size}")
+    needed, count = _COUNTS[function]
+    missing = [name for name in needed if name not in sizes]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise ArgumentError(f"count: {function} needs {', '.join(needed)}; {', '.join(missing)} {verb} missing")
+    flops, bytes = count(*(int(sizes[name]) for name in needed))
     return {"flops": flops, "bytes": bytes}
 
 

@@ -530,6 +530,7 @@ def _bind_evaluate(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
 
 
 evaluate.bind = _bind_evaluate
+evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 
 def _forward_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict):
@@ -620,6 +621,7 @@ def _bind_forward(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
 
 
 forward.bind = _bind_forward
+forward.bind.__name__, forward.bind.__qualname__ = "bind", "forward.bind"
 
 
 def _backward_checked(residuals, J, out, strict):
@@ -736,6 +738,7 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
 
 backward.bind = _bind_backward
+backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 
 def _value_and_grad_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict):
@@ -866,6 +869,7 @@ def _bind_value_and_grad(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
 
 
 value_and_grad.bind = _bind_value_and_grad
+value_and_grad.bind.__name__, value_and_grad.bind.__qualname__ = "bind", "value_and_grad.bind"
 
 
 class ScipyProblem(_Mapping):
@@ -964,28 +968,43 @@ _PRODUCTS = {}
 
 
 _COUNTS = {
-    "evaluate": lambda B=0, D=0, E=0, H=0, T=0: (
+    "evaluate": (("B", "D", "E", "H", "T"), lambda B, D, E, H, T: (
         8 * B * D * E * H * T + 4 * B * E * H * T * T + 11 * B * D * T + 2 * B * H * T + 7 * B * H * T * T + 4 * B * T + 3 * T * T + 7,
         32 * B * E * H * T + 40 * B * D * T + 16 * B * H * T + 28 * B * H * T * T + 16 * D * E * H + 24 * B * T + 8 * D + 12,
-    ),
-    "forward": lambda B=0, D=0, E=0, H=0, T=0: (
+    )),
+    "forward": (("B", "D", "E", "H", "T"), lambda B, D, E, H, T: (
         8 * B * D * E * H * T + 4 * B * E * H * T * T + 11 * B * D * T + 2 * B * H * T + 7 * B * H * T * T + 4 * B * T + 3 * T * T + 7,
         32 * B * E * H * T + 44 * B * D * T + 16 * B * H * T + 28 * B * H * T * T + 16 * D * E * H + 24 * B * T + 8 * D + 12,
-    ),
-    "backward": lambda B=0, D=0, E=0, H=0, T=0: (
+    )),
+    "backward": (("B", "D", "E", "H", "T"), lambda B, D, E, H, T: (
         16 * B * D * E * H * T + 10 * B * E * H * T * T + 13 * B * D * T + 6 * B * H * T * T + 4 * D * E * H + B * T + 3 * T * T + 21,
         72 * B * E * H * T + 52 * B * D * T + 8 * B * H * T + 36 * B * H * T * T + 32 * D * E * H + 12 * B * T + 16 * D + 16,
-    ),
-    "value_and_grad": lambda B=0, D=0, E=0, H=0, T=0: (
+    )),
+    "value_and_grad": (("B", "D", "E", "H", "T"), lambda B, D, E, H, T: (
         24 * B * D * E * H * T + 12 * B * E * H * T * T + 20 * B * D * T + 2 * B * H * T + 13 * B * H * T * T + 4 * D * E * H + 4 * B * T + 6 * T * T + 23,
         96 * B * E * H * T + 84 * B * D * T + 24 * B * H * T + 60 * B * H * T * T + 48 * D * E * H + 28 * B * T + 16 * D + 12,
-    ),
+    )),
 }
 
 
-def _count(function, **sizes):
+def _count(function, /, **sizes):
     """Floating-point operations and bytes moved by one call: ``SIGNATURE["count"]("evaluate", N=32)``."""
-    flops, bytes = _COUNTS[function](**sizes)
+    if not isinstance(function, str) or function not in _COUNTS:
+        raise ArgumentError(f"count: no function {function!r}; there are {', '.join(_COUNTS)}")
+    dims = SIGNATURE["dims"]
+    for name, size in sizes.items():
+        if name not in dims:
+            raise ArgumentError(f"count: no size {name!r}; there are {', '.join(dims) or 'none'}")
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ArgumentError(f"count: {name} is {size!r}; a size is a whole number from 0")
+        if dims[name] not in (None, size):
+            raise ArgumentError(f"count: {name} is {dims[name]} in this module, not {size}")
+    needed, count = _COUNTS[function]
+    missing = [name for name in needed if name not in sizes]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise ArgumentError(f"count: {function} needs {', '.join(needed)}; {', '.join(missing)} {verb} missing")
+    flops, bytes = count(*(int(sizes[name]) for name in needed))
     return {"flops": flops, "bytes": bytes}
 
 

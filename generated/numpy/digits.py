@@ -393,6 +393,7 @@ def _bind_evaluate(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
 
 
 evaluate.bind = _bind_evaluate
+evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 
 def _forward_checked(X, Y, W1, b1, W2, b2, out, strict):
@@ -470,6 +471,7 @@ def _bind_forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
 
 
 forward.bind = _bind_forward
+forward.bind.__name__, forward.bind.__qualname__ = "bind", "forward.bind"
 
 
 def _backward_checked(residuals, J, A2, out, strict):
@@ -557,6 +559,7 @@ def _bind_backward(residuals, J=None, A2=None, *, out=None, strict=False):
 
 
 backward.bind = _bind_backward
+backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 
 def _value_and_grad_checked(X, Y, W1, b1, W2, b2, out, strict):
@@ -656,6 +659,7 @@ def _bind_value_and_grad(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
 
 
 value_and_grad.bind = _bind_value_and_grad
+value_and_grad.bind.__name__, value_and_grad.bind.__qualname__ = "bind", "value_and_grad.bind"
 
 
 class ScipyProblem(_Mapping):
@@ -754,28 +758,43 @@ _PRODUCTS = {}
 
 
 _COUNTS = {
-    "evaluate": lambda D=0, H=0, K=0, N=0: (
+    "evaluate": (("N",), lambda N: (
         9693 * N + 9477,
         996 * N + 38212,
-    ),
-    "forward": lambda D=0, H=0, K=0, N=0: (
+    )),
+    "forward": (("N",), lambda N: (
         9693 * N + 9477,
         1036 * N + 38212,
-    ),
-    "backward": lambda D=0, H=0, K=0, N=0: (
+    )),
+    "backward": (("N",), lambda N: (
         11068 * N + 9477,
         1520 * N + 40756,
-    ),
-    "value_and_grad": lambda D=0, H=0, K=0, N=0: (
+    )),
+    "value_and_grad": (("N",), lambda N: (
         20796 * N + 19602,
         2480 * N + 79036,
-    ),
+    )),
 }
 
 
-def _count(function, **sizes):
+def _count(function, /, **sizes):
     """Floating-point operations and bytes moved by one call: ``SIGNATURE["count"]("evaluate", N=32)``."""
-    flops, bytes = _COUNTS[function](**sizes)
+    if not isinstance(function, str) or function not in _COUNTS:
+        raise ArgumentError(f"count: no function {function!r}; there are {', '.join(_COUNTS)}")
+    dims = SIGNATURE["dims"]
+    for name, size in sizes.items():
+        if name not in dims:
+            raise ArgumentError(f"count: no size {name!r}; there are {', '.join(dims) or 'none'}")
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ArgumentError(f"count: {name} is {size!r}; a size is a whole number from 0")
+        if dims[name] not in (None, size):
+            raise ArgumentError(f"count: {name} is {dims[name]} in this module, not {size}")
+    needed, count = _COUNTS[function]
+    missing = [name for name in needed if name not in sizes]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise ArgumentError(f"count: {function} needs {', '.join(needed)}; {', '.join(missing)} {verb} missing")
+    flops, bytes = count(*(int(sizes[name]) for name in needed))
     return {"flops": flops, "bytes": bytes}
 
 

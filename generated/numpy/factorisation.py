@@ -314,6 +314,7 @@ def _bind_evaluate(R, M, U, V, *, out=None, strict=False):
 
 
 evaluate.bind = _bind_evaluate
+evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 
 def _forward_checked(R, M, U, V, out, strict):
@@ -379,6 +380,7 @@ def _bind_forward(R, M, U, V, *, out=None, strict=False):
 
 
 forward.bind = _bind_forward
+forward.bind.__name__, forward.bind.__qualname__ = "bind", "forward.bind"
 
 
 def _backward_checked(residuals, J, out, strict):
@@ -445,6 +447,7 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
 
 backward.bind = _bind_backward
+backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 
 def _value_and_grad_checked(R, M, U, V, out, strict):
@@ -522,6 +525,7 @@ def _bind_value_and_grad(R, M, U, V, *, out=None, strict=False):
 
 
 value_and_grad.bind = _bind_value_and_grad
+value_and_grad.bind.__name__, value_and_grad.bind.__qualname__ = "bind", "value_and_grad.bind"
 
 
 class ScipyProblem(_Mapping):
@@ -620,28 +624,43 @@ _PRODUCTS = {}
 
 
 _COUNTS = {
-    "evaluate": lambda K=0, N=0, P=0: (
+    "evaluate": (("K", "N", "P"), lambda K, N, P: (
         2 * K * N * P + 2 * K * N + 2 * K * P + 4 * N * P + 5,
         8 * K * N + 8 * K * P + 8 * N * P + 28,
-    ),
-    "forward": lambda K=0, N=0, P=0: (
+    )),
+    "forward": (("K", "N", "P"), lambda K, N, P: (
         2 * K * N * P + 2 * K * N + 2 * K * P + 4 * N * P + 5,
         8 * K * N + 8 * K * P + 12 * N * P + 28,
-    ),
-    "backward": lambda K=0, N=0, P=0: (
+    )),
+    "backward": (("K", "N", "P"), lambda K, N, P: (
         4 * K * N * P + 2 * K * N + 2 * K * P + 2 * N * P + 2,
         12 * K * N + 12 * K * P + 20 * N * P + 12,
-    ),
-    "value_and_grad": lambda K=0, N=0, P=0: (
+    )),
+    "value_and_grad": (("K", "N", "P"), lambda K, N, P: (
         6 * K * N * P + 4 * K * N + 4 * K * P + 5 * N * P + 5,
         20 * K * N + 20 * K * P + 20 * N * P + 28,
-    ),
+    )),
 }
 
 
-def _count(function, **sizes):
+def _count(function, /, **sizes):
     """Floating-point operations and bytes moved by one call: ``SIGNATURE["count"]("evaluate", N=32)``."""
-    flops, bytes = _COUNTS[function](**sizes)
+    if not isinstance(function, str) or function not in _COUNTS:
+        raise ArgumentError(f"count: no function {function!r}; there are {', '.join(_COUNTS)}")
+    dims = SIGNATURE["dims"]
+    for name, size in sizes.items():
+        if name not in dims:
+            raise ArgumentError(f"count: no size {name!r}; there are {', '.join(dims) or 'none'}")
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ArgumentError(f"count: {name} is {size!r}; a size is a whole number from 0")
+        if dims[name] not in (None, size):
+            raise ArgumentError(f"count: {name} is {dims[name]} in this module, not {size}")
+    needed, count = _COUNTS[function]
+    missing = [name for name in needed if name not in sizes]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise ArgumentError(f"count: {function} needs {', '.join(needed)}; {', '.join(missing)} {verb} missing")
+    flops, bytes = count(*(int(sizes[name]) for name in needed))
     return {"flops": flops, "bytes": bytes}
 
 

@@ -628,6 +628,7 @@ def _bind_evaluate(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=No
 
 
 evaluate.bind = _bind_evaluate
+evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 
 def _forward_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict):
@@ -747,6 +748,7 @@ def _bind_forward(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=Non
 
 
 forward.bind = _bind_forward
+forward.bind.__name__, forward.bind.__qualname__ = "bind", "forward.bind"
 
 
 def _backward_checked(residuals, J, out, strict):
@@ -891,6 +893,7 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
 
 backward.bind = _bind_backward
+backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 
 def _value_and_grad_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict):
@@ -1090,6 +1093,7 @@ def _bind_value_and_grad(
 
 
 value_and_grad.bind = _bind_value_and_grad
+value_and_grad.bind.__name__, value_and_grad.bind.__qualname__ = "bind", "value_and_grad.bind"
 
 
 class ScipyProblem(_Mapping):
@@ -1188,28 +1192,43 @@ _PRODUCTS = {}
 
 
 _COUNTS = {
-    "evaluate": lambda D=0, H=0, N=0, T=0: (
+    "evaluate": (("D", "H", "N", "T"), lambda D, H, N, T: (
         8 * D * H * N * T + 4 * D * N * T + 14 * H * N * T + 6 * H * H * N * T + 2,
         16 * D * N * T + 100 * H * N * T + 16 * D * H + 12 * H * H * T + 4 * D + 12 * H + 12,
-    ),
-    "forward": lambda D=0, H=0, N=0, T=0: (
+    )),
+    "forward": (("D", "H", "N", "T"), lambda D, H, N, T: (
         8 * D * H * N * T + 4 * D * N * T + 14 * H * N * T + 6 * H * H * N * T + 2,
         20 * D * N * T + 148 * H * N * T + 16 * D * H + 12 * H * H * T + 4 * D + 12 * H + 12,
-    ),
-    "backward": lambda D=0, H=0, N=0, T=0: (
+    )),
+    "backward": (("D", "H", "N", "T"), lambda D, H, N, T: (
         10 * D * H * N * T + D * N * T + 22 * H * N * T + 12 * H * H * N * T + D * H + D + 6,
         24 * D * N * T + 220 * H * N * T + 20 * D * H + 4 * H * N + 12 * H * H * T + 12 * D + 12 * H + 12 * H * H + 12,
-    ),
-    "value_and_grad": lambda D=0, H=0, N=0, T=0: (
+    )),
+    "value_and_grad": (("D", "H", "N", "T"), lambda D, H, N, T: (
         18 * D * H * N * T + 5 * D * N * T + 36 * H * N * T + 18 * H * H * N * T + D * H + D + 5,
         40 * D * N * T + 368 * H * N * T + 36 * D * H + 4 * H * N + 24 * H * H * T + 16 * D + 24 * H + 12 * H * H + 12,
-    ),
+    )),
 }
 
 
-def _count(function, **sizes):
+def _count(function, /, **sizes):
     """Floating-point operations and bytes moved by one call: ``SIGNATURE["count"]("evaluate", N=32)``."""
-    flops, bytes = _COUNTS[function](**sizes)
+    if not isinstance(function, str) or function not in _COUNTS:
+        raise ArgumentError(f"count: no function {function!r}; there are {', '.join(_COUNTS)}")
+    dims = SIGNATURE["dims"]
+    for name, size in sizes.items():
+        if name not in dims:
+            raise ArgumentError(f"count: no size {name!r}; there are {', '.join(dims) or 'none'}")
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ArgumentError(f"count: {name} is {size!r}; a size is a whole number from 0")
+        if dims[name] not in (None, size):
+            raise ArgumentError(f"count: {name} is {dims[name]} in this module, not {size}")
+    needed, count = _COUNTS[function]
+    missing = [name for name in needed if name not in sizes]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise ArgumentError(f"count: {function} needs {', '.join(needed)}; {', '.join(missing)} {verb} missing")
+    flops, bytes = count(*(int(sizes[name]) for name in needed))
     return {"flops": flops, "bytes": bytes}
 
 

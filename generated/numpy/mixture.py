@@ -397,6 +397,7 @@ def _bind_evaluate(X, a, M, r, *, out=None, strict=False):
 
 
 evaluate.bind = _bind_evaluate
+evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 
 def _forward_checked(X, a, M, r, out, strict):
@@ -462,6 +463,7 @@ def _bind_forward(X, a, M, r, *, out=None, strict=False):
 
 
 forward.bind = _bind_forward
+forward.bind.__name__, forward.bind.__qualname__ = "bind", "forward.bind"
 
 
 def _backward_checked(residuals, J, out, strict):
@@ -547,6 +549,7 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
 
 backward.bind = _bind_backward
+backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 
 def _value_and_grad_checked(X, a, M, r, out, strict):
@@ -630,6 +633,7 @@ def _bind_value_and_grad(X, a, M, r, *, out=None, strict=False):
 
 
 value_and_grad.bind = _bind_value_and_grad
+value_and_grad.bind.__name__, value_and_grad.bind.__qualname__ = "bind", "value_and_grad.bind"
 
 
 class ScipyProblem(_Mapping):
@@ -728,28 +732,43 @@ _PRODUCTS = {}
 
 
 _COUNTS = {
-    "evaluate": lambda D=0, K=0, N=0: (
+    "evaluate": (("D", "K", "N"), lambda D, K, N: (
         4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9,
         12 * D * K + 4 * D * N + 16 * K * N + 20 * K + 20 * N + 32,
-    ),
-    "forward": lambda D=0, K=0, N=0: (
+    )),
+    "forward": (("D", "K", "N"), lambda D, K, N: (
         4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9,
         16 * D * K + 4 * D * N + 20 * K * N + 20 * K + 24 * N + 36,
-    ),
-    "backward": lambda D=0, K=0, N=0: (
+    )),
+    "backward": (("D", "K", "N"), lambda D, K, N: (
         6 * D * K * N + 5 * D * K + 4 * K * N + 6 * K + N + 6,
         8 * D * K * N + 28 * D * K + 4 * D * N + 16 * K * N + 20 * K + 8 * N + 20,
-    ),
-    "value_and_grad": lambda D=0, K=0, N=0: (
+    )),
+    "value_and_grad": (("D", "K", "N"), lambda D, K, N: (
         9 * D * K * N + 8 * D * K + 8 * K * N + 9 * K + 6 * N + 13,
         12 * D * K * N + 40 * D * K + 4 * D * N + 36 * K * N + 44 * K + 24 * N + 36,
-    ),
+    )),
 }
 
 
-def _count(function, **sizes):
+def _count(function, /, **sizes):
     """Floating-point operations and bytes moved by one call: ``SIGNATURE["count"]("evaluate", N=32)``."""
-    flops, bytes = _COUNTS[function](**sizes)
+    if not isinstance(function, str) or function not in _COUNTS:
+        raise ArgumentError(f"count: no function {function!r}; there are {', '.join(_COUNTS)}")
+    dims = SIGNATURE["dims"]
+    for name, size in sizes.items():
+        if name not in dims:
+            raise ArgumentError(f"count: no size {name!r}; there are {', '.join(dims) or 'none'}")
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ArgumentError(f"count: {name} is {size!r}; a size is a whole number from 0")
+        if dims[name] not in (None, size):
+            raise ArgumentError(f"count: {name} is {dims[name]} in this module, not {size}")
+    needed, count = _COUNTS[function]
+    missing = [name for name in needed if name not in sizes]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise ArgumentError(f"count: {function} needs {', '.join(needed)}; {', '.join(missing)} {verb} missing")
+    flops, bytes = count(*(int(sizes[name]) for name in needed))
     return {"flops": flops, "bytes": bytes}
 
 
