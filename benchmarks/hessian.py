@@ -1,31 +1,43 @@
 """Hessians against `jax.jit(jax.hessian)` and the closed form in NumPy: one core, float64, results checked first.
 
-    python benchmarks/hessian.py [--only factorisation] [--against numpy,jax] [--rounds 21] [--json FILE]
+    python benchmarks/hessian.py [--only factorisation] [--against numpy,jax] [--rounds 21] [--json FILE] [--markdown FILE]
 
 Ratios are a contender's median over that of the bracketc C kernel called with arguments and returning a new dense array; where the
 Hessian has a structure, the kernels that return it stand beside.
+
+The last column is the memory that a call takes at its peak, what it returns included, over the size of what it returns. Of NumPy
+code it is what the allocator of NumPy was asked for; a kernel in C takes its workspace on top, of which it says the size; JAX says
+how much its compiled program takes.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib.util
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import tracemalloc
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.table import Table
 
 import bracketc as bc
 from bracketc.bench.pinning import restart_on_one_core
-from bracketc.bench.report import timing_table
+from bracketc.bench.report import human, timing_table
 from bracketc.bench.timing import Timing, interleave
 from harness import OURS, Array, Arrays, Contender, check, one_hot
 
 JAX = "JAX jit"
+NUMPY = "bracketc NumPy"
+CLOSED = "closed form"
+BOUND = f"{OURS}, bound"
+COLUMNS = (BOUND, OURS, f"{OURS}, structured", NUMPY, f"{NUMPY}, structured", CLOSED, JAX)
 LAYERS = 10
 CLASSES = 10
 RANK = 5
@@ -164,22 +176,64 @@ CASES = {
 }
 
 
-def contenders(case: Case, arrays: Arrays, size: int, against: tuple[str, ...]) -> Iterator[Contender]:
+# ------------------------------------------------------------------------------------------------- memory
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A contender, and the bytes that a call of it takes at its peak and returns."""
+
+    contender: Contender
+    memory: Callable[[], tuple[int, int]]
+
+
+def allocated(call: Callable[[], Any]) -> tuple[int, int]:
+    """What NumPy allocates for a call at its peak, and what of it is returned."""
+    call()
+    tracemalloc.start()
+    try:
+        result = call()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    return peak, int(result.nbytes)
+
+
+def workspace(module: ModuleType, arrays: Arrays) -> int:
+    """Bytes of workspace that the C kernel `H` says it needs for these arguments."""
+    (library,) = Path(str(module.__file__)).parent.glob(f"_{module.__name__}.*so")
+    sizes = [name for name, known in module.SIGNATURE["dims"].items() if known is None]
+    shapes = {name: entry["shape"] for name, entry in module.SIGNATURE["inputs"].items()}
+    found: dict[str, int] = {}
+    for name, array in arrays.items():
+        found |= {extent: length for extent, length in zip(shapes[name], array.shape, strict=True) if isinstance(extent, str)}
+    count = 1 + len(sizes)
+    fields = (ctypes.c_int64 * count)(8 * count, *(found[name] for name in sizes))
+    function = getattr(ctypes.CDLL(str(library)), f"{module.__name__}_H_workspace")
+    function.restype = ctypes.c_size_t
+    return int(function(fields))
+
+
+# ------------------------------------------------------------------------------------------------- contenders
+def contenders(case: Case, arrays: Arrays, size: int, against: tuple[str, ...]) -> Iterator[Measured]:
     """The kernels of bracketc, then those of others."""
 
-    def one(name: str, call: Callable[[], Any]) -> Contender:
-        return Contender(name, call, lambda: (np.array(call()),))
+    def one(name: str, call: Callable[[], Any], beside: int = 0) -> Measured:
+        def memory() -> tuple[int, int]:
+            peak, result = allocated(call)
+            return peak + beside, result
+
+        return Measured(Contender(name, call, lambda: (np.array(call()),)), memory)
 
     compiled, module = (bc.compile(case.source, backend=backend) for backend in ("c", "numpy"))
-    yield one(OURS, lambda: compiled.H(**arrays, dense=True))
-    yield one("bracketc C, bound", compiled.H.bind(**arrays, dense=True))
+    room = workspace(compiled, arrays)
+    yield one(OURS, lambda: compiled.H(**arrays, dense=True), room)
+    yield one(BOUND, compiled.H.bind(**arrays, dense=True), room)
     (told,) = compiled.SIGNATURE["functions"]["H"]["results"].values()
     if told["structure"]:
-        yield one(f"bracketc C, {told['structure'][0]}", lambda: compiled.H(**arrays))
-        yield one(f"bracketc NumPy, {told['structure'][0]}", lambda: module.H(**arrays))
-    yield one("bracketc NumPy", lambda: module.H(**arrays, dense=True))
+        yield one(f"{OURS}, {told['structure'][0]}", lambda: compiled.H(**arrays), room)
+        yield one(f"{NUMPY}, {told['structure'][0]}", lambda: module.H(**arrays))
+    yield one(NUMPY, lambda: module.H(**arrays, dense=True))
     if "numpy" in against:
-        yield one("closed form", lambda: case.closed(**arrays))
+        yield one(CLOSED, lambda: case.closed(**arrays))
     if "jax" in against and size <= case.jax_most and importlib.util.find_spec("jax"):
         import jax
 
@@ -189,7 +243,61 @@ def contenders(case: Case, arrays: Arrays, size: int, against: tuple[str, ...]) 
         hessian = jax.jit(
             jax.hessian(lambda *given: case.jax_loss(jax, **dict(zip(names, given, strict=True))), names.index(case.wrt))
         )
-        yield one(JAX, lambda: jax.block_until_ready(hessian(*placed.values())))
+
+        def memory() -> tuple[int, int]:
+            analysis = hessian.lower(*placed.values()).compile().memory_analysis()
+            result = int(analysis.output_size_in_bytes)
+            return int(analysis.temp_size_in_bytes) + result, result
+
+        call = lambda: jax.block_until_ready(hessian(*placed.values()))  # noqa: E731
+        yield Measured(Contender(JAX, call, lambda: (np.array(call()),)), memory)
+
+
+# ------------------------------------------------------------------------------------------------- tables
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A case at one size: medians in seconds, and of each contender bytes at the peak and of the result."""
+
+    case: str
+    n: int
+    medians: Mapping[str, float]
+    memory: Mapping[str, tuple[int, int]]
+
+
+def memory_table(row: Row) -> Table:
+    """What each contender takes at its peak, and how many times its result that is."""
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True)
+    for name in ("peak memory", "result", "× result"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, (peak, result) in row.memory.items():
+        table.add_row(name, f"{peak / 1e3:,.0f} kB", f"{result / 1e3:,.0f} kB", f"{peak / result:.2f}")
+    return table
+
+
+def markdown(rows: list[Row]) -> Iterator[str]:
+    """All rows in one table: times, and peak memory over the result."""
+    columns = [name for name in COLUMNS if any(_found(row.medians, name) for row in rows)]
+    yield f"| Hessian | n | {' | '.join(columns)} |"
+    yield f"|---|---:|{'---:|' * len(columns)}"
+    for row in rows:
+        cells = []
+        for name in columns:
+            key = _found(row.medians, name)
+            if key is None:
+                cells.append("")
+                continue
+            peak, result = row.memory[key]
+            cells.append(f"{human(row.medians[key])} ({peak / result:.1f})")
+        yield f"| {row.case} | {row.n} | {' | '.join(cells)} |"
+
+
+def _found(medians: Mapping[str, float], column: str) -> str | None:
+    """The contender of a column; a structured one goes by the name of its structure."""
+    kind = column.removesuffix(", structured")
+    if kind == column:
+        return column if column in medians else None
+    return next((name for name in medians if name.startswith(f"{kind}, ") and name != BOUND), None)
 
 
 def main() -> None:
@@ -198,28 +306,32 @@ def main() -> None:
     parser.add_argument("--only", choices=tuple(CASES))
     parser.add_argument("--against", default="numpy,jax")
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--json", metavar="FILE", help="write the medians (seconds) there, too")
+    parser.add_argument("--json", metavar="FILE", help="write the medians (seconds) and the memory (bytes) there, too")
+    parser.add_argument("--markdown", metavar="FILE", help="write all rows as a table there, too")
     arguments = parser.parse_args()
     restart_on_one_core()
     console = Console(highlight=False)
-    records = []
+    rows: list[Row] = []
     for name, case in CASES.items():
         if arguments.only not in (None, name):
             continue
         for size in case.sizes:
             arrays = case.data(np.random.default_rng(0), size)
             found = list(contenders(case, arrays, size, tuple(arguments.against.split(","))))
-            check(found, (case.closed(**arrays),), "float64")
+            check([each.contender for each in found], (case.closed(**arrays),), "float64")
             # JAX frees its memory after it has returned: in turns with it, whoever comes next would pay for that.
             timings: dict[str, Timing] = {}
             for peers in (False, True):
-                calls = {each.name: each.call for each in found if (each.name == JAX) == peers}
+                calls = {each.contender.name: each.contender.call for each in found if (each.contender.name == JAX) == peers}
                 timings |= interleave(calls, rounds=arguments.rounds, seconds=0.01)
-            console.print(timing_table(f"Hessian, {name}: n={size}, float64", timings, OURS))
             medians = {contender: timing.median for contender, timing in timings.items()}
-            records.append({"case": name, "n": size, "medians": medians})
+            rows.append(Row(name, size, medians, {each.contender.name: each.memory() for each in found}))
+            console.print(timing_table(f"Hessian, {name}: n={size}, float64", timings, OURS))
+            console.print(memory_table(rows[-1]))
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+        Path(arguments.json).write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+    if arguments.markdown:
+        Path(arguments.markdown).write_text("\n".join(markdown(rows)) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
