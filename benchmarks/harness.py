@@ -4,9 +4,11 @@ A script describes its model by a `Workload`: data, the value and gradients by h
 JAX.  Results are compared with the hand-written NumPy in float64 before anything is timed; a contender that is wrong
 ends the run.
 
-    python benchmarks/bench_classifier.py [--dtype float32] [--size N=32 D=64 ...] [--against numpy,torch,jax]
+    python benchmarks/bench_classifier.py [--dtype float32] [--threads 2] [--size N=32 D=64 ...] [--against numpy,torch,jax]
 
-`benchmarks/suite.py` runs all of them and keeps what they found.
+Every library gets the same number of threads, and the process as many cores.  Two probes take turns with the contenders: what
+this machine multiplies and adds at most, and how fast it reads as many bytes as the arguments have.  `benchmarks/suite.py` runs
+all of them and keeps what they found.
 """
 
 from __future__ import annotations
@@ -16,30 +18,39 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.table import Table
 
 import bracketc as bc
-from bracketc.bench.pinning import restart_on_one_core
+from bracketc.bench.peaks import Probe, Rates, probes, rates
+from bracketc.bench.pinning import restart_pinned
 from bracketc.bench.report import timing_table
 from bracketc.bench.timing import Timing, interleave
+from bracketc.options import read_options
 
-MODELS = Path(__file__).resolve().parent.parent / "models"
+HERE = Path(__file__).resolve().parent
+MODELS = HERE.parent / "models"
 TOLERANCE = {"float32": 2e-4, "float64": 1e-10}
 PEERS = ("numpy", "torch", "jax")
+ROUNDS = 21
 TURN = 0.01
 """Seconds of a turn: short, with many rounds, so that other work on the machine hits every contender alike."""
 
 OURS = "bracketc C"
 """What is compared with the peers: called with arguments and returning new arrays, as they do."""
+OURS_BOUND = "bracketc C, bound"
+"""Without the cost of a call: arguments checked before, results written where the last ones were."""
 
 Array = np.ndarray
 Arrays = dict[str, Array]
 Sizes = Mapping[str, int]
+Record = Mapping[str, Any]
+"""What was measured of one model at one set of sizes, as it is kept."""
 Result = tuple[Any, tuple[Any, ...]]
 """A value, and a gradient for each parameter."""
 
@@ -48,8 +59,9 @@ Result = tuple[Any, tuple[Any, ...]]
 class Workload:
     """A model with data and with the programs that a good programmer would write for it elsewhere.
 
-    `data` draws the arguments in float64, in the order of the declarations; `by_hand` returns the value and the
-    gradients of `params`; the two losses get the library and the arguments by name.
+    `model` names a file in `models/`, or beside this one. `data` draws the arguments in float64, in the order of the
+    declarations; `by_hand` returns the value and the gradients of `params`; the two losses get the library and the
+    arguments by name.
     """
 
     model: str
@@ -59,6 +71,11 @@ class Workload:
     by_hand: Callable[..., Result]
     torch_loss: Callable[..., Any]
     jax_loss: Callable[..., Any]
+
+    @property
+    def source(self) -> Path:
+        """The file of the model."""
+        return next(path for folder in (MODELS, HERE) if (path := folder / f"{self.model}.brk").exists())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +87,9 @@ class Contender:
     results: Callable[[], tuple[np.ndarray, ...]]
 
 
-def generated(workload: Workload, arrays: Arrays, dtype: str) -> Iterator[Contender]:
+def generated(workload: Workload, arrays: Arrays, dtype: str, threads: int) -> Iterator[Contender]:
     """bracketc's own kernels: C bound to its arrays, C called with arguments, NumPy."""
-    program = bc.load(str(MODELS / f"{workload.model}.brk"))
+    program = bc.load(workload.source)
 
     def flat(call: Callable[[], Any]) -> Callable[[], tuple[np.ndarray, ...]]:
         def results() -> tuple[np.ndarray, ...]:
@@ -82,16 +99,16 @@ def generated(workload: Workload, arrays: Arrays, dtype: str) -> Iterator[Conten
         return results
 
     try:
-        compiled = bc.compile(program, backend="c", dtype=dtype)
+        compiled = bc.compile(program, backend="c", dtype=dtype, threads=threads)
     except bc.ToolchainError as error:
         print(f"no C contender: {str(error).splitlines()[0]}", file=sys.stderr)
     else:
         bound = compiled.value_and_grad.bind(**arrays)
-        yield Contender("bracketc C, bound", bound, flat(bound))
+        yield Contender(OURS_BOUND, bound, flat(bound))
         yield Contender(
             OURS, lambda: compiled.value_and_grad(**arrays), flat(lambda: compiled.value_and_grad(**arrays))
         )
-    module = bc.compile(program, backend="numpy", dtype=dtype)
+    module = bc.compile(program, backend="numpy", dtype=dtype, threads=1)
     yield Contender(
         "bracketc NumPy", lambda: module.value_and_grad(**arrays), flat(lambda: module.value_and_grad(**arrays))
     )
@@ -110,11 +127,11 @@ def hand_written(workload: Workload, arrays: Arrays) -> Contender:
     return Contender("NumPy by hand", call, results)
 
 
-def torch_contenders(workload: Workload, arrays: Arrays) -> Iterator[Contender]:
+def torch_contenders(workload: Workload, arrays: Arrays, threads: int = 1) -> Iterator[Contender]:
     """PyTorch eager, and its compiler where that works on this machine."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     params = [tensors[name].requires_grad_(True) for name in workload.params]
 
@@ -169,13 +186,15 @@ def jax_contender(workload: Workload, arrays: Arrays, dtype: str) -> Contender:
     return Contender("JAX jit", call, results)
 
 
-def contenders(workload: Workload, arrays: Arrays, dtype: str, against: tuple[str, ...]) -> list[Contender]:
+def contenders(
+    workload: Workload, arrays: Arrays, dtype: str, against: tuple[str, ...], threads: int = 1
+) -> list[Contender]:
     """Everything that can run here, bracketc first."""
-    found = list(generated(workload, arrays, dtype))
+    found = list(generated(workload, arrays, dtype, threads))
     if "numpy" in against:
         found.append(hand_written(workload, arrays))
     if "torch" in against and importlib.util.find_spec("torch"):
-        found.extend(torch_contenders(workload, arrays))
+        found.extend(torch_contenders(workload, arrays, threads))
     if "jax" in against and importlib.util.find_spec("jax"):
         found.append(jax_contender(workload, arrays, dtype))
     return found
@@ -214,61 +233,93 @@ def parse_sizes(words: list[str]) -> dict[str, int]:
 
 
 def main(workload: Workload) -> None:
-    """Run a benchmark from its command line, pinned to one core."""
-    parser = argparse.ArgumentParser(description=f"value and gradients of models/{workload.model}.brk, one core")
+    """Run a benchmark from its command line, pinned to as many cores as it has threads."""
+    parser = argparse.ArgumentParser(description=f"value and gradients of {workload.source.name}")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--threads", type=int, default=1, metavar="K", help="of every contender (default: 1)")
     parser.add_argument("--size", nargs="+", default=[], metavar="N=32", help="other sizes than the script's")
     parser.add_argument("--against", default=",".join(PEERS), help="peers, separated by commas: numpy, torch, jax")
-    parser.add_argument("--rounds", type=int, default=41)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--json", metavar="FILE", help="write the medians (seconds) there, too")
     arguments = parser.parse_args()
     against = tuple(arguments.against.split(","))
     if unknown := sorted(set(against) - set(PEERS)):
         parser.error(f"no such peer: {', '.join(unknown)}; there are {', '.join(PEERS)}")
-    restart_on_one_core()
+    restart_pinned(arguments.threads)
 
     console = Console(highlight=False)
     records = []
     for default in workload.sizes[:1] if arguments.size else workload.sizes:
         sizes = dict(default) | parse_sizes(arguments.size)
-        timings = measure(workload, sizes, arguments.dtype, against, arguments.rounds)
-        flops = operations(workload, sizes)
-        caption = ", ".join(f"{name}={size}" for name, size in sizes.items())
-        unit = OURS if OURS in timings else next(iter(timings))
-        console.print(timing_table(f"{workload.model}: {caption}, {arguments.dtype}", timings, unit, flops))
-        console.print()
-        records.append(
-            {
-                "model": workload.model,
-                "sizes": sizes,
-                "dtype": arguments.dtype,
-                "flops": flops,
-                "contenders": {
-                    name: {"median": timing.median, "lower": timing.lower, "upper": timing.upper}
-                    for name, timing in timings.items()
-                },
-            }
-        )
+        record = measure(workload, sizes, arguments.dtype, against, arguments.rounds, arguments.threads)
+        console.print(timing_text(record))
+        console.print(f"{peak_text(record)}\n", style="dim", soft_wrap=True)
+        records.append(record)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
+def timing_text(record: Record) -> Table:
+    """A record as a table."""
+    timings = {name: Timing(rounds=1, **found) for name, found in record["contenders"].items()}
+    caption = ", ".join(f"{name}={size}" for name, size in record["sizes"].items())
+    threads = f", {record['threads']} threads" if record["threads"] > 1 else ""
+    unit = OURS if OURS in timings else next(iter(timings))
+    return timing_table(f"{record['model']}: {caption}, {record['dtype']}{threads}", timings, unit, record["flops"])
+
+
+def peak_text(record: Record) -> str:
+    """The shares of the peaks that bracketc reaches; nothing where they were not measured."""
+    if "peaks" not in record:
+        return "no peaks: there is no C compiler"
+    peaks, name = Rates(**record["peaks"]), OURS_BOUND if OURS_BOUND in record["contenders"] else OURS
+    flops, bytes = (record[kind] / record["contenders"][name]["median"] for kind in ("flops", "bytes"))
+    return (
+        f"{name}: {flops / peaks.flops:.0%} of {peaks.flops / 1e9:.0f} Gflop/s in multiply-adds, "
+        f"{bytes / peaks.bytes:.0%} of {peaks.bytes / 1e9:.3g} GB/s in reads of {record['bytes'] / 1e6:.3g} MB"
+    )
+
+
 def measure(
-    workload: Workload, sizes: Sizes, dtype: str, against: tuple[str, ...], rounds: int
-) -> dict[str, Timing]:
-    """Draw the arguments, compare everyone with float64, then time."""
+    workload: Workload, sizes: Sizes, dtype: str, against: tuple[str, ...], rounds: int, threads: int = 1
+) -> Record:
+    """Draw the arguments, compare everyone with float64, then time, with the probes of the peaks taking turns."""
     exact = workload.data(np.random.default_rng(0), sizes)
     value, gradients = workload.by_hand(**exact)
     reference = (np.asarray(value), *map(np.asarray, gradients))
     arrays = {name: np.array(array, dtype, order="C") for name, array in exact.items()}
-    found = contenders(workload, arrays, dtype, against)
+    found = contenders(workload, arrays, dtype, against, threads)
     check(found, reference, dtype)
-    return interleave({each.name: each.call for each in found}, rounds=rounds, seconds=TURN)
+    least = traffic(workload, arrays)
+    peaks: dict[str, Probe] = {}
+    if any(each.name == OURS for each in found):
+        peaks = probes(dtype, threads, sum(array.nbytes for array in arrays.values()), read_options({"threads": threads}))
+    calls = {each.name: each.call for each in found} | {name: probe.call for name, probe in peaks.items()}
+    timings = interleave(calls, rounds=rounds, seconds=TURN)
+    record: dict[str, Any] = {
+        "model": workload.model,
+        "sizes": dict(sizes),
+        "dtype": dtype,
+        "threads": threads,
+        "flops": operations(workload, sizes),
+        "bytes": least,
+    }
+    if peaks:
+        record["peaks"] = asdict(rates(peaks, timings))
+    record["contenders"] = {
+        each.name: {kind: getattr(timings[each.name], kind) for kind in ("median", "lower", "upper")} for each in found
+    }
+    return record
+
+
+def traffic(workload: Workload, arrays: Arrays) -> int:
+    """Bytes that a call cannot do without: every argument read once, every gradient written once."""
+    return sum(array.nbytes for array in arrays.values()) + sum(arrays[name].nbytes for name in workload.params)
 
 
 def operations(workload: Workload, sizes: Sizes) -> int:
     """Floating-point operations of one call as bracketc plans it; the rate of every contender refers to them."""
-    module = bc.compile(bc.load(str(MODELS / f"{workload.model}.brk")), backend="numpy")
+    module = bc.compile(bc.load(workload.source), backend="numpy")
     return int(module.SIGNATURE["count"]("value_and_grad", **sizes)["flops"])
 
 

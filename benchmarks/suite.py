@@ -1,9 +1,10 @@
-"""Run the benchmark of every model, and keep what it found.
+"""Run the benchmark of every model in both types, with one thread and with two, and keep what it found.
 
-    python benchmarks/suite.py [--only classifier,linear] [--dtype float32] [--rounds 41] [--output FOLDER]
+    python benchmarks/suite.py [--only classifier,linear] [--dtype float32] [--threads 1] [--rounds 21] [--json FILE]
 
-Each script runs in a process of its own, pinned to one core.  `results/` then holds the last run of each model:
-`medians.json`, and a table with the machine of the latest.  A run of some models (`--only`) replaces their rows alone.
+Each script runs in a process of its own, pinned to as many cores as it has threads.  `results/` then holds the last run of each
+model in each combination of type and threads: `medians.json`, a page of tables with the machine of the latest, and a plot of the
+rates against the peaks of the same run.  A run of some (`--only`, `--dtype`, `--threads`) replaces their rows alone.
 """
 
 from __future__ import annotations
@@ -15,22 +16,19 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bracketc.bench.report import human
 from bracketc.errors import ToolchainError
-from bracketc.options import Options
+from bracketc.options import DTYPES, Options
 from bracketc.runtime.toolchain import find_toolchain
+from roofline import draw
+from tables import Record, combination, page, reference_table, summary
 
 HERE = Path(__file__).resolve().parent
-OURS = ("bracketc C, bound", "bracketc C", "bracketc NumPy")
-PEERS = ("NumPy by hand", "PyTorch", "torch.compile", "JAX jit")
 LIBRARIES = ("numpy", "torch", "jax")
-
-Record = Mapping[str, Any]
 
 
 def names() -> list[str]:
@@ -45,7 +43,7 @@ def run(name: str, arguments: list[str]) -> list[Record]:
         script = str(HERE / f"bench_{name}.py")
         status = subprocess.run([sys.executable, script, *arguments, "--json", str(file)], check=False).returncode
         if status:
-            raise SystemExit(f"bench_{name}.py ended with status {status}: nothing is kept")
+            raise SystemExit(f"bench_{name}.py ended with status {status}: nothing of it is kept")
         return list(json.loads(file.read_text(encoding="utf-8")))
 
 
@@ -76,7 +74,7 @@ def machine() -> dict[str, str]:
     cpuinfo = Path("/proc/cpuinfo")
     found = {
         "processor": processor(cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""),
-        "cores": f"1 of {os.cpu_count()} used",
+        "cores": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.machine()}",
         "compiler": compiler(),
         "python": platform.python_version(),
@@ -89,108 +87,68 @@ def machine() -> dict[str, str]:
     return found
 
 
-def best_peer(record: Record) -> tuple[str, float]:
-    """The fastest of the others, and its median in seconds."""
-    medians = {name: record["contenders"][name]["median"] for name in PEERS if name in record["contenders"]}
-    name = min(medians, key=lambda name: medians[name])
-    return name, medians[name]
+def kept(folder: Path = HERE / "results") -> dict[str, Any]:
+    """The last run of each model in each combination."""
+    file = folder / "medians.json"
+    if not file.exists():
+        return {"machine": {}, "records": []}
+    return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
-def factor(record: Record) -> float:
-    """How many times as fast as the best peer bracketc is, called as the peers are."""
-    ours = next(name for name in ("bracketc C", "bracketc NumPy") if name in record["contenders"])
-    return float(best_peer(record)[1] / record["contenders"][ours]["median"])
+def merged(old: list[Record], new: list[Record]) -> list[Record]:
+    """All records in order, those of ``new`` in place of those of the same model, type and threads."""
+
+    def key(record: Record) -> tuple[str, int, str]:
+        return record["dtype"], record["threads"], record["model"]
+
+    replaced = {key(record) for record in new}
+    known = names()
+    rest = [record for record in old if key(record) not in replaced and record["model"] in known]
+    return sorted([*rest, *new], key=lambda record: (*combination(record), known.index(record["model"])))
 
 
-def table(records: list[Record]) -> Iterator[str]:
-    """The records as lines of Markdown."""
-    columns = [name for name in (*OURS, *PEERS) if any(name in record["contenders"] for record in records)]
-    yield f"| model | sizes | {' | '.join(columns)} | best peer / bracketc C |"
-    yield f"|---|---|{'---:|' * len(columns)}---|"
-    for record in records:
-        medians = [record["contenders"].get(name) for name in columns]
-        cells = [human(found["median"]) if found else "" for found in medians]
-        sizes = ", ".join(f"{name} {size:,}" for name, size in record["sizes"].items())
-        yield f"| {record['model']} | {sizes} | {' | '.join(cells)} | **{factor(record):.2f}** ({best_peer(record)[0]}) |"
-
-
-def short_table(records: list[Record]) -> Iterator[str]:
-    """The smallest and the largest sizes of each model against its best peer."""
-    yield "| model | sizes | bracketc C | NumPy by hand | best peer | times as fast as it |"
-    yield "|---|---|---:|---:|---|---:|"
-    for name in dict.fromkeys(record["model"] for record in records):
-        rows = [record for record in records if record["model"] == name]
-        for record in (rows[0], rows[-1]):
-            sizes = ", ".join(f"{size} {number:,}" for size, number in record["sizes"].items())
-            ours, by_hand = (human(record["contenders"][key]["median"]) for key in ("bracketc C", "NumPy by hand"))
-            peer, seconds = best_peer(record)
-            yield f"| {name} | {sizes} | {ours} | {by_hand} | {peer}, {human(seconds)} | {factor(record):.1f} |"
-
-
-def kept() -> dict[str, Any]:
-    """The last run of each model."""
-    return dict(json.loads((HERE / "results" / "medians.json").read_text(encoding="utf-8")))
-
-
-def page(records: list[Record], described: Mapping[str, str], dtype: str) -> str:
-    """The page of results."""
-    slower = [record for record in records if factor(record) < 1]
-    lines = [
-        "# The last run of each model",
-        "",
-        f"Written by `make bench`: value and gradients of each model in {dtype}, medians of interleaved rounds on one core.",
-        "Contenders of a row were timed in turns in one run, rows of different models in runs of their own. Results of all",
-        "contenders were compared with float64 before anything was timed. *bound* calls reuse checked arguments and preallocated",
-        "results; every other call takes its arguments and returns new arrays. The last column compares bracketc C, called with",
-        "arguments, with the fastest peer.",
-        "",
-        "| | |",
-        "|---|---|",
-        *(f"| {key} | {value} |" for key, value in described.items()),
-        "",
-        *table(records),
-        "",
-    ]
-    if slower:
-        lines += ["Slower than the best peer:", ""]
-        lines += [
-            f"* {record['model']}, {', '.join(f'{name} {size:,}' for name, size in record['sizes'].items())}: "
-            f"{1 / factor(record):.2f} times the time of {best_peer(record)[0]}"
-            for record in slower
-        ]
-    else:
-        lines.append("bracketc C is the fastest in every row.")
-    return "\n".join(lines) + "\n"
+def keep(folder: Path, new: list[Record]) -> None:
+    """Put records among those of the last runs, and write the page and the plots again."""
+    described, records = machine(), merged(kept(folder)["records"], new)
+    data = {"machine": described, "records": records}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "medians.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(page(records, described), encoding="utf-8")
+    for dtype, threads in dict.fromkeys(map(combination, new)):
+        chosen = [record for record in records if combination(record) == (dtype, threads)]
+        if any("peaks" in record for record in chosen):
+            draw(folder / f"roofline-{dtype}-{threads}.svg", chosen)
 
 
 def main() -> None:
     """Run, print, keep."""
-    parser = argparse.ArgumentParser(description="the benchmarks of all models, one core")
+    most = min(2, os.cpu_count() or 1)
+    parser = argparse.ArgumentParser(description="the benchmarks of all models")
     parser.add_argument("--only", default="", metavar="NAMES", help=f"some of {', '.join(names())}; only their rows are replaced")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    parser.add_argument("--rounds", default="41")
-    parser.add_argument("--output", type=Path, default=HERE / "results")
+    parser.add_argument("--dtype", default=",".join(DTYPES), metavar="TYPES", help="float32, float64 or both (default)")
+    counts = ",".join(str(count) for count in range(1, most + 1))
+    parser.add_argument("--threads", default=counts, metavar="COUNTS", help="default: 1,2 where there are two cores")
+    parser.add_argument("--rounds", default="21")
+    parser.add_argument("--output", type=Path, default=HERE / "results", help="where results are kept")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the records of this run there, too")
     arguments = parser.parse_args()
     chosen = arguments.only.split(",") if arguments.only else names()
     if unknown := sorted(set(chosen) - set(names())):
         parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(names())}")
-    records = [
-        record
-        for name in chosen
-        for record in run(name, ["--dtype", arguments.dtype, "--rounds", arguments.rounds])
-    ]
-    if arguments.only:
-        others = [record for record in kept()["records"] if record["model"] not in chosen]
-        if any(record["dtype"] != arguments.dtype for record in others):
-            print(f"nothing is kept: the rows of the other models are not in {arguments.dtype}")
-            return
-        records = sorted([*others, *records], key=lambda record: names().index(record["model"]))
-    described = machine()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    data = {"machine": described, "records": records}
-    (arguments.output / "medians.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    (arguments.output / "README.md").write_text(page(records, described, arguments.dtype), encoding="utf-8")
-    print(f"kept in {os.path.relpath(arguments.output)}")
+    start, records = time.monotonic(), []
+    for dtype in arguments.dtype.split(","):
+        for threads in arguments.threads.split(","):
+            found: list[Record] = []
+            for name in chosen:
+                new = run(name, ["--dtype", dtype, "--threads", threads, "--rounds", arguments.rounds])
+                keep(arguments.output, new)
+                found += new
+            heading = f"{dtype}, {threads} of {os.cpu_count()} cores"
+            print("\n".join([heading, "", *reference_table(found), "", *summary(found), ""]), flush=True)
+            records += found
+    if arguments.json:
+        arguments.json.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    print(f"kept in {os.path.relpath(arguments.output)}; {(time.monotonic() - start) / 60:.1f} minutes")
 
 
 if __name__ == "__main__":

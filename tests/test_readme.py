@@ -99,12 +99,13 @@ def test_the_readme_shows_what_happens(
 def test_the_figures_are_those_of_the_last_run(monkeypatch: pytest.MonkeyPatch, update_golden: bool) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import suite
+    import tables
 
     page = README.read_text(encoding="utf-8")
     begin, end = "<!-- figures -->\n", "<!-- end of figures -->"
     head, rest = page.split(begin)
     shown, tail = rest.split(end)
-    table = "".join(f"{line}\n" for line in suite.short_table(suite.kept()["records"]))
+    table = "".join(f"{line}\n" for line in tables.short_table(suite.kept()["records"]))
     if update_golden:
         README.write_text(f"{head}{begin}\n{table}\n{end}{tail}", encoding="utf-8")
         return

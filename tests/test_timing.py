@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bracketc.bench.pinning import one_core_environment, quiet_core
+from bracketc.bench.pinning import pinned_environment, quiet_cores
 from bracketc.bench.report import bar, human, timing_table
 from bracketc.bench.timing import Timing, interleave, summarise
 
@@ -84,15 +84,36 @@ def test_bars_are_as_long_as_their_share_and_never_empty() -> None:
     assert bar(1 / 64, 8) == "▏"
 
 
-def test_pinning_is_reached_in_one_restart() -> None:
-    once = one_core_environment({"PATH": "p", "XLA_FLAGS": "--mine"})
-    assert once["OMP_NUM_THREADS"] == once["BRACKETC_NUM_THREADS"] == "1"
-    assert once["XLA_FLAGS"].startswith("--mine ")
-    assert one_core_environment(once) == once
+@pytest.mark.parametrize("threads", [1, 2])
+def test_pinning_is_reached_in_one_restart(threads: int) -> None:
+    once = pinned_environment({"PATH": "p", "XLA_FLAGS": "--mine"}, threads)
+    assert once["OMP_NUM_THREADS"] == once["BRACKETC_NUM_THREADS"] == once["NPROC"] == str(threads)
+    assert once["XLA_FLAGS"].startswith("--mine")
+    assert pinned_environment(once, threads) == once
 
 
-def test_the_last_core_is_the_quiet_one() -> None:
-    assert quiet_core({0, 2, 5}) == 5
+def test_the_flags_that_keep_xla_to_one_thread_go_when_there_are_more() -> None:
+    alone = pinned_environment({}, 1)
+    assert "intra_op_parallelism_threads=1" in alone["XLA_FLAGS"]
+    assert "intra_op_parallelism_threads=1" not in pinned_environment(alone, 2)["XLA_FLAGS"]
+
+
+def test_the_last_cores_are_the_quiet_ones() -> None:
+    assert quiet_cores({0, 2, 5}) == {5}
+    assert quiet_cores({0, 2, 5}, 2) == {2, 5}
+    assert quiet_cores({3}, 2) == {3}
+
+
+def test_whoever_repeats_a_call_is_called_once_before_the_clock_starts() -> None:
+    clock, order = Clock(), []
+
+    def call() -> None:
+        order.append(clock.now)
+        clock.now += 1.0
+
+    timings = interleave({"a": call}, rounds=1, seconds=3.0, clock=clock)
+    assert len(order) == 3 + 1 + 3
+    assert timings["a"].median == 1.0
 
 
 def test_a_program_restarts_itself_on_one_core(tmp_path: Path) -> None:

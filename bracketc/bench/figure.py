@@ -1,34 +1,129 @@
-"""Medians as a bar chart."""
+"""Medians as bars, and rates under the roofs that the machine sets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from bracketc.bench.peaks import Rates
 from bracketc.bench.report import human
 from bracketc.errors import SourceError, ToolchainError
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 FORMATS = (".svg", ".png", ".pdf")
+OURS, OTHERS, ROOF = "#c44e52", "#8c8c8c", "#4c72b0"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A call under the roofs: operations a byte, operations a second, and its name where that is written."""
+
+    intensity: float
+    rate: float
+    label: str = ""
+    ours: bool = True
 
 
 def draw_medians(path: str, title: str, medians: Mapping[str, float]) -> None:
     """One bar a contender, the fastest on top, each with its time. Needs matplotlib."""
-    if Path(path).suffix not in FORMATS:
-        raise SourceError(f"cannot draw {path}: the name must end in {', '.join(FORMATS)}")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ToolchainError("a plot needs matplotlib: pip install matplotlib") from None
-    order = sorted(medians, key=lambda name: -medians[name])
-    figure = Figure(figsize=(7, 1.2 + 0.45 * len(order)), layout="constrained")
+    figure = _figure(path, 7, 1.2 + 0.45 * len(medians))
+    _bars(figure.add_subplot(), title, medians)
+    _save(figure, path)
+
+
+def draw_comparison(path: str, title: str, medians: Mapping[str, float], flops: float, bytes: float, peaks: Rates) -> None:
+    """Bars beside a roofline: how fast the contenders are, and how fast one could be. Needs matplotlib."""
+    figure = _figure(path, 12, max(3.8, 1.2 + 0.45 * len(medians)))
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    _bars(left, title, medians)
+    points = [Point(flops / bytes, flops / seconds, "", name.startswith("bracketc C")) for name, seconds in medians.items()]
+    best = min(medians, key=lambda name: medians[name])
+    points.append(Point(flops / bytes, flops / medians[best], best, best.startswith("bracketc C")))
+    _roofline(right, points, peaks.flops, {"reads": peaks.bytes})
+    _save(figure, path)
+
+
+def draw_roofline(
+    path: str, title: str, points: Sequence[Point], flops: float, bandwidths: Mapping[str, float], note: str = ""
+) -> None:
+    """Points under the peak of multiply-adds and one slope for each bandwidth (bytes a second by name). Needs matplotlib."""
+    figure = _figure(path, 9, 6)
     axes = figure.add_subplot()
-    colours = ["#c44e52" if name.startswith("bracketc C") else "#8c8c8c" for name in order]
+    _roofline(axes, points, flops, bandwidths)
+    axes.set_title(title, loc="left", fontsize=11)
+    if note:
+        axes.text(0.99, 0.02, note, transform=axes.transAxes, ha="right", fontsize=8, color="#555555")
+    _save(figure, path)
+
+
+def _bars(axes: Axes, title: str, medians: Mapping[str, float]) -> None:
+    order = sorted(medians, key=lambda name: -medians[name])
+    colours = [OURS if name.startswith("bracketc C") else OTHERS for name in order]
     bars = axes.barh(order, [medians[name] * 1e6 for name in order], color=colours)
     axes.bar_label(bars, [f" {human(medians[name])}" for name in order], fontsize=9)
     axes.set_xlabel("µs a call, median")
     axes.set_title(title, loc="left", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.15)
+
+
+def _roofline(axes: Axes, points: Sequence[Point], flops: float, bandwidths: Mapping[str, float]) -> None:
+    """Logarithmic axes: a bandwidth is a line of slope one, which ends where it meets the peak."""
+    knees = [flops / bytes for bytes in bandwidths.values()]
+    low = min([point.intensity for point in points] + knees) / 3
+    high = max([point.intensity for point in points] + knees) * 5
+    bottom = min(point.rate for point in points) / 2
+    for name, bytes in bandwidths.items():
+        knee = flops / bytes
+        axes.plot([low, knee], [low * bytes / 1e9, flops / 1e9], color=ROOF, linewidth=1.2)
+        # Where the line enters the picture, from the left or from below.
+        start = max(low, bottom / bytes)
+        axes.annotate(
+            f"{name}: {bytes / 1e9:.3g} GB/s", (start, start * bytes / 1e9), xytext=(6, 12), textcoords="offset points",
+            fontsize=8, color=ROOF, rotation=38, rotation_mode="anchor",
+        )  # fmt: skip
+    axes.plot([min(knees), high], [flops / 1e9] * 2, color=ROOF, linewidth=1.2)
+    axes.annotate(
+        f"multiply-adds: {flops / 1e9:.3g} Gflop/s", (high, flops / 1e9), xytext=(-2, 4), textcoords="offset points",
+        ha="right", fontsize=8, color=ROOF,
+    )  # fmt: skip
+    for point in sorted(points, key=lambda point: point.ours):
+        face = OURS if point.ours else "white"
+        axes.plot(
+            point.intensity, point.rate / 1e9, "o", markersize=6 if point.ours else 5, markerfacecolor=face,
+            markeredgecolor=OURS if point.ours else OTHERS,
+        )  # fmt: skip
+        if point.label:
+            axes.annotate(
+                point.label, (point.intensity, point.rate / 1e9), xytext=(7, -3), textcoords="offset points", fontsize=7
+            )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(low, high)
+    axes.set_ylim(bottom / 1e9, flops / 1e9 * 2)
+    axes.set_xlabel("operations a byte, each argument read once and each result written once")
+    axes.set_ylabel("Gflop/s")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _figure(path: str, width: float, height: float) -> Figure:
+    if Path(path).suffix not in FORMATS:
+        raise SourceError(f"cannot draw {path}: the name must end in {', '.join(FORMATS)}")
+    try:
+        from matplotlib import rcParams
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ToolchainError("a plot needs matplotlib: pip install matplotlib") from None
+    rcParams["svg.hashsalt"] = "bracketc"  # the same picture is the same file
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Figure, path: str) -> None:
     try:
         figure.savefig(path, metadata={"Date": None} if path.endswith(".svg") else None)
     except OSError as error:
