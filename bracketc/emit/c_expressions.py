@@ -169,9 +169,12 @@ def _text(i: Instruction, d: Dialect, boolean: Sequence[bool], integers: Set[int
                 return f"index_{s}({d.label(i.label)})", False
             return spread(f"({d.ctype.real})({d.label(i.label)} + 1)"), True
         case "delta":
-            assert d.vector_label not in (i.label, i.label2)
             if i.label == i.label2:
                 return spread(number_text(1.0, d.ctype)), True
+            if d.vector_label in (i.label, i.label2):
+                d.call("delta")
+                other = i.label2 if i.label == d.vector_label else i.label
+                return f"delta_{s}({d.label(d.vector_label)}, {d.label(other)})", False
             return spread(f"({d.ctype.real})({d.label(i.label)} == {d.label(i.label2)})"), True
         case "add":
             return " + ".join(real(a) for a in i.args), fixed

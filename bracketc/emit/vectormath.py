@@ -19,6 +19,7 @@ _LANES: dict[str, tuple[str, ...]] = {
     "numbers": (),
     "index": (),
     "truth": (),
+    "delta": ("numbers", "truth"),
     "keep_first": ("select", "numbers"),
     "larger": (),
     "smaller": (),

@@ -46,8 +46,7 @@ def nest(
         if write.mode in NEUTRAL and not write.fresh:
             yield Fill(write.target.storage, NEUTRAL[write.mode])
     references = (*loads, *(w.target for w in writes))
-    lanes = {label for i in program if i.operation == "delta" for label in (i.label, i.label2)}
-    vector = bool(order) and order[-1] not in lanes and vectorisable(order[-1], references, writes)
+    vector = bool(order) and vectorisable(order[-1], references, writes)
     axes = tuple(Axis(label, extents[label]) for label in order)
     yield Nest(axes, loads, program, writes, vector, bracket)
     for write in partials:

@@ -220,6 +220,19 @@ BRK_INLINE ivec_f32 lanes_f32(void)
     return lanes;
 }
 
+/* 1 where a lane of the condition is set, else 0. */
+BRK_INLINE vec_f32 truth_f32(ivec_f32 condition)
+{
+    return (vec_f32)(condition & (ivec_f32)splat_f32(1));
+}
+
+/* 1 in the lane of `position` where that is one of first, first + 1, .., else 0. */
+BRK_INLINE vec_f32 delta_f32(int64_t first, int64_t position)
+{
+    const int64_t lane = position - first;
+    return truth_f32(lanes_f32() == (int32_t)(lane < 0 || lane >= WIDTH_f32 ? -1 : lane));
+}
+
 /* The first `count` lanes of x, `other` in the rest. */
 BRK_INLINE vec_f32 keep_first_f32(vec_f32 x, int64_t count, float other)
 {
@@ -1626,20 +1639,35 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
 
     /* K_ni = t1 δ_ni + exp(2 s - (1/2) t3_ni) */
     for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < N; ++j) {
-            const float v0 = (float)(i == j);
-            const float v1 = t1[0];
-            const float v2 = v1 * v0;
-            const float v3 = 2.0f;
-            const float v4 = s[0];
-            const float v5 = v3 * v4;
-            const float v6 = t3[i * N + j];
-            const float v7 = 0.5f;
-            const float v8 = v7 * v6;
-            const float v9 = v5 - v8;
-            const float v10 = vexp_f32(splat_f32(v9))[0];
-            const float v11 = v2 + v10;
-            K[i * N + j] = v11;
+        float *const t3_row = t3 + i * N;
+        float *const K_row = K + i * N;
+        const vec_f32 v1 = splat_f32(t1[0]);
+        const vec_f32 v3 = splat_f32(2.0f);
+        const vec_f32 v4 = splat_f32(s[0]);
+        const vec_f32 v5 = v3 * v4;
+        const vec_f32 v7 = splat_f32(0.5f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
+            const vec_f32 v0 = delta_f32(j, i);
+            const vec_f32 v2 = v1 * v0;
+            const vec_f32 v6 = load_f32(t3_row + j);
+            const vec_f32 v8 = v7 * v6;
+            const vec_f32 v9 = v5 - v8;
+            const vec_f32 v10 = vexp_f32(v9);
+            const vec_f32 v11 = v2 + v10;
+            store_f32(K_row + j, v11);
+        }
+        if (j < N) {
+            const int64_t rest = N - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = delta_f32(j, i);
+            const vec_f32 v2 = v1 * v0;
+            const vec_f32 v6 = load_masked_f32(t3_row + j, tail);
+            const vec_f32 v8 = v7 * v6;
+            const vec_f32 v9 = v5 - v8;
+            const vec_f32 v10 = vexp_f32(v9);
+            const vec_f32 v11 = v2 + v10;
+            store_masked_f32(K_row + j, tail, v11);
         }
     }
 
@@ -1888,21 +1916,38 @@ int GAUSSIAN_PROCESS_NAME(forward)(
 
     /* saved_3_ni = exp(2 s - (1/2) t1_ni); K_ni = saved δ_ni + saved_3_ni */
     for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < N; ++j) {
-            const float v0 = 2.0f;
-            const float v1 = s[0];
-            const float v2 = v0 * v1;
-            const float v3 = t1[i * N + j];
-            const float v4 = 0.5f;
-            const float v5 = v4 * v3;
-            const float v6 = v2 - v5;
-            const float v7 = vexp_f32(splat_f32(v6))[0];
-            const float v8 = (float)(i == j);
-            const float v9 = saved_[0];
-            const float v10 = v9 * v8;
-            const float v11 = v10 + v7;
-            saved_3[i * N + j] = v7;
-            K[i * N + j] = v11;
+        float *const t1_row = t1 + i * N;
+        float *const saved_3_row = saved_3 + i * N;
+        float *const K_row = K + i * N;
+        const vec_f32 v0 = splat_f32(2.0f);
+        const vec_f32 v1 = splat_f32(s[0]);
+        const vec_f32 v2 = v0 * v1;
+        const vec_f32 v4 = splat_f32(0.5f);
+        const vec_f32 v9 = splat_f32(saved_[0]);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
+            const vec_f32 v3 = load_f32(t1_row + j);
+            const vec_f32 v5 = v4 * v3;
+            const vec_f32 v6 = v2 - v5;
+            const vec_f32 v7 = vexp_f32(v6);
+            const vec_f32 v8 = delta_f32(j, i);
+            const vec_f32 v10 = v9 * v8;
+            const vec_f32 v11 = v10 + v7;
+            store_f32(saved_3_row + j, v7);
+            store_f32(K_row + j, v11);
+        }
+        if (j < N) {
+            const int64_t rest = N - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v3 = load_masked_f32(t1_row + j, tail);
+            const vec_f32 v5 = v4 * v3;
+            const vec_f32 v6 = v2 - v5;
+            const vec_f32 v7 = vexp_f32(v6);
+            const vec_f32 v8 = delta_f32(j, i);
+            const vec_f32 v10 = v9 * v8;
+            const vec_f32 v11 = v10 + v7;
+            store_masked_f32(saved_3_row + j, tail, v7);
+            store_masked_f32(K_row + j, tail, v11);
         }
     }
 
@@ -2470,21 +2515,38 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
 
     /* t5_ni = exp(2 s - (1/2) t4_ni); K_ni = t1 δ_ni + t5_ni */
     for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < N; ++j) {
-            const float v0 = 2.0f;
-            const float v1 = s[0];
-            const float v2 = v0 * v1;
-            const float v3 = t4[i * N + j];
-            const float v4 = 0.5f;
-            const float v5 = v4 * v3;
-            const float v6 = v2 - v5;
-            const float v7 = vexp_f32(splat_f32(v6))[0];
-            const float v8 = (float)(i == j);
-            const float v9 = t1[0];
-            const float v10 = v9 * v8;
-            const float v11 = v10 + v7;
-            t5[i * N + j] = v7;
-            K[i * N + j] = v11;
+        float *const t4_row = t4 + i * N;
+        float *const t5_row = t5 + i * N;
+        float *const K_row = K + i * N;
+        const vec_f32 v0 = splat_f32(2.0f);
+        const vec_f32 v1 = splat_f32(s[0]);
+        const vec_f32 v2 = v0 * v1;
+        const vec_f32 v4 = splat_f32(0.5f);
+        const vec_f32 v9 = splat_f32(t1[0]);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
+            const vec_f32 v3 = load_f32(t4_row + j);
+            const vec_f32 v5 = v4 * v3;
+            const vec_f32 v6 = v2 - v5;
+            const vec_f32 v7 = vexp_f32(v6);
+            const vec_f32 v8 = delta_f32(j, i);
+            const vec_f32 v10 = v9 * v8;
+            const vec_f32 v11 = v10 + v7;
+            store_f32(t5_row + j, v7);
+            store_f32(K_row + j, v11);
+        }
+        if (j < N) {
+            const int64_t rest = N - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v3 = load_masked_f32(t4_row + j, tail);
+            const vec_f32 v5 = v4 * v3;
+            const vec_f32 v6 = v2 - v5;
+            const vec_f32 v7 = vexp_f32(v6);
+            const vec_f32 v8 = delta_f32(j, i);
+            const vec_f32 v10 = v9 * v8;
+            const vec_f32 v11 = v10 + v7;
+            store_masked_f32(t5_row + j, tail, v7);
+            store_masked_f32(K_row + j, tail, v11);
         }
     }
 
