@@ -184,3 +184,40 @@ def test_both_backends_with_shared_factors(backend: str) -> None:
         h = 1e-5
         up, down = (module.value_and_grad(**given | {"A": A + s * h * d}).gradients.A for s in (1, -1))
         np.testing.assert_allclose(product, (up - down) / (2 * h), rtol=1e-4, atol=1e-5)
+
+
+DISTANCE = "(sum[d]((R_id - R_jd)**2) | ij)"
+KERNELS = {
+    "a Gaussian process": f"exp(-{DISTANCE}) + I",
+    "with a length scale each": "(exp(-0.5 sum[d](exp(c) ((R_id - R_jd) exp(-s_d))**2)) | ij) + exp(c) I",
+    "the distance spelled out": "(exp(-sum[d](R_id R_id) - sum[d](R_jd R_jd) + 2 sum[d](R_id R_jd)) | ij) + 2 I",
+    "of one coordinate": "(exp(3 - (x_i - x_j)**2) | ij) + I",
+    "of a Gram matrix": "exp(R @ R^T) + I",
+    "entry by entry with another": f"2 (R @ R^T) ⊙ exp(-{DISTANCE}) + I",
+}
+OTHERS = {
+    "a distance that grows": f"exp({DISTANCE}) + I",
+    "the square of a sum": "(exp(-sum[d]((R_id + R_jd)**2)) | ij) + I",
+    "a distance to something else": "(exp(-sum[d]((R_id - S_jd)**2)) | ij) + I",
+    "one side alone": "(exp(x_i) + 0 x_j | ij) + I",
+    "minus a Gram matrix": "exp(-(R @ R^T)) + I",
+    "noise of any sign": f"exp(-{DISTANCE}) + c I",
+    "without noise": f"exp(-{DISTANCE})",
+    "weights of any sign": "(exp(-sum[d](s_d (R_id - R_jd)**2)) | ij) + I",
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+def test_a_kernel_matrix_is_positive_definite_by_construction(kernel: str) -> None:
+    text = f"input S : n, m\ninput s : m\ninput c : scalar\nZ = {kernel}\nF = logdet(Z)"
+    assert operations(planned(text)["evaluate"]) == Counter(["cholesky"])
+    made = planned(text.replace("F = logdet(Z)", "output Z"))["evaluate"]
+    given = {**arrays(9), "S": np.ones((9, 3)), "s": np.ones(3), "c": np.array(0.3)}
+    matrix = run(made, given, {"n": 9, "m": 3, "b": 4}).results["Z"]
+    assert np.allclose(matrix, matrix.T) and np.linalg.eigvalsh(matrix).min() > 0
+
+
+@pytest.mark.parametrize("kernel", OTHERS.values(), ids=OTHERS)
+def test_what_need_not_be_positive_definite_has_no_cholesky_factor(kernel: str) -> None:
+    text = f"input S : n, m\ninput s : m\ninput c : scalar\nF = logdet({kernel})"
+    assert "cholesky" not in operations(planned(text)["evaluate"])

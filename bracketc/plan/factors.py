@@ -18,19 +18,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from bracketc.ir import build
-from bracketc.ir.nodes import Add, Body, Delta, Einsum, Linalg, Node, Recurrence, Reduce, Tensor
+from bracketc.ir.nodes import Body, Delta, Einsum, Linalg, Node, Recurrence, Reduce, Tensor
 from bracketc.ir.rewrite import Roots, map_nodes, topological, use_counts
 from bracketc.plan.association import flattened
+from bracketc.plan.definite import definite
 from bracketc.plan.hints import Hints
 from bracketc.plan.matrices import transposed_of
 from bracketc.plan.paths import EXACT_FACTORS, path
-from bracketc.simplify.facts import declared_positive
 
 CONSUMERS = frozenset(("inv", "solve", "det", "logdet"))
 """Operations that begin by factorising their matrix."""
-
-_DEPTH = 4
-"""How far below a node facts about matrices are looked for."""
 
 
 def factorise(roots: Roots, hints: Hints, lu: bool = True) -> Roots:
@@ -270,51 +267,6 @@ def triangular(matrix: Node) -> str:
     if isinstance(matrix, Tensor):
         return next((trait for trait in ("lower", "upper") if trait in matrix.traits), "")
     return ""
-
-
-def definite(matrix: Node) -> bool:
-    """Whether a matrix is symmetric and positive definite by declaration, or by construction from what is declared."""
-    return _definite(matrix, _DEPTH) == 2
-
-
-def _definite(node: Node, depth: int) -> int:
-    """2 for a positive definite matrix, 1 for a semidefinite one, 0 where nothing is known."""
-    if depth < 0:
-        return 0
-    match node:
-        case Tensor():
-            return 2 if "positive definite" in node.traits else 0
-        case Delta():
-            return 2
-        case Linalg() if node.operator == "inv":
-            return 2 if _definite(node.args[0], depth - 1) == 2 else 0
-        case Add() if node.rank >= 2:
-            found = [_definite(term, depth - 1) for term in node.terms]
-            return max(found) if all(found) else 0
-        case Einsum() if node.rank >= 2 and node.coefficient > 0:
-            return _definite_product(node, depth)
-        case _:
-            return 0
-
-
-def _definite_product(node: Einsum, depth: int) -> int:
-    """A positive multiple of a definite matrix, or a Gram matrix: (w_k A_ki A_kj | ij) with w > 0."""
-    *_, row, column = node.output
-    sides = [(f, labels) for f, labels in node.factors if row in labels or column in labels]
-    weights = [f for f, labels in node.factors if not (row in labels or column in labels)]
-    if not all(declared_positive(weight) for weight in weights):
-        return 0
-    if len(sides) == 1:
-        ((matrix, labels),) = sides
-        if labels != node.output or len(node.extents) > node.rank:
-            return 0
-        return _definite(matrix, depth - 1)
-    if len(sides) == 2:
-        (first, one), (second, other) = sides
-        swap = {row: column, column: row}
-        alike = first is second and tuple(swap.get(label, label) for label in one) == other
-        return 1 if alike and not (row in one and column in one) else 0
-    return 0
 
 
 def _diagonal(matrix: Node) -> Node:

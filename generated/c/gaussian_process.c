@@ -1286,156 +1286,140 @@ BRK_NOINLINE void inverse_lower_f32(
     triangle_f32(0, unit, rest, half, t + half * (t_row + 1), t_row, 1, below, x_row, workspace);
 }
 
-enum { LU_TALL_f32 = 256 }; /* rows from which on columns are eliminated in a panel */
+enum { GRAM_LEAF_f32 = 64 };
 
-/* The columns of a tall matrix of at most LU_LEAF columns. A column of zeros is passed over; NaN is chosen before any number. */
-BRK_INLINE void lu_eliminate_f32(int64_t rows, int64_t columns, float *a, int64_t a_row, float *exchange)
+/* The lower half of c += alpha a a^T (the rest of its diagonal blocks is written, too): a is n by k with these strides. */
+BRK_NOINLINE void gram_f32(
+    int64_t n, int64_t k, float alpha, const float *a, int64_t a_row, int64_t a_column, float *c, int64_t c_row,
+    void *workspace)
 {
-    for (int64_t p = 0; p < columns; ++p) {
-        int64_t pivot = p;
-        float largest = -1;
-        for (int64_t i = p; i < rows && largest == largest; ++i) {
-            const float size = fabsf(a[i * a_row + p]);
-            if (!(size <= largest)) {
-                largest = size;
-                pivot = i;
-            }
-        }
-        exchange[p] = (float)pivot;
-        float above[LU_LEAF_f32] = {0}; /* the pivot row behind the pivot; zeros before it leave what is there */
-        for (int64_t j = 0; j < columns; ++j) {
-            const float held = a[pivot * a_row + j];
-            a[pivot * a_row + j] = a[p * a_row + j];
-            a[p * a_row + j] = held;
-            above[j] = j > p ? held : 0;
-        }
-        const float head = a[p * a_row + p];
-        if (head == 0)
-            continue;
-        if (columns == LU_LEAF_f32) {
-            for (int64_t i = p + 1; i < rows; ++i) {
-                float *const row = a + i * a_row;
-                const float factor = row[p] / head;
-                for (int j = 0; j < LU_LEAF_f32; ++j)
-                    row[j] -= factor * above[j];
-                row[p] = factor;
-            }
-        } else {
-            for (int64_t i = p + 1; i < rows; ++i) {
-                float *const row = a + i * a_row;
-                const float factor = row[p] / head;
-                row[p] = factor;
-                for (int64_t j = p + 1; j < columns; ++j)
-                    row[j] -= factor * above[j];
-            }
-        }
-    }
-}
-
-/* The same; in a tall matrix, whose rows may all fall on the same lines of a cache, the columns are copied to a panel and back. */
-BRK_NOINLINE void lu_leaf_f32(
-    int64_t rows, int64_t columns, float *a, int64_t a_row, float *exchange, float *panel)
-{
-    if (rows < LU_TALL_f32 || columns < LU_LEAF_f32) {
-        lu_eliminate_f32(rows, columns, a, a_row, exchange);
+    if (n <= GRAM_LEAF_f32) {
+        product_f32(n, n, k, alpha, a, a_row, a_column, a, a_column, a_row, 1, c, c_row, workspace);
         return;
     }
-    for (int64_t i = 0; i < rows; ++i)
-        for (int j = 0; j < LU_LEAF_f32; ++j)
-            panel[i * LU_LEAF_f32 + j] = a[i * a_row + j];
-    lu_eliminate_f32(rows, LU_LEAF_f32, panel, LU_LEAF_f32, exchange);
-    for (int64_t i = 0; i < rows; ++i)
-        for (int j = 0; j < LU_LEAF_f32; ++j)
-            a[i * a_row + j] = panel[i * LU_LEAF_f32 + j];
+    const int64_t half = brk_round_up(n / 2, LEAF_f32);
+    const float *const below = a + half * a_row;
+    gram_f32(half, k, alpha, a, a_row, a_column, c, c_row, workspace);
+    product_f32(n - half, half, k, alpha, below, a_row, a_column, a, a_column, a_row, 1, c + half * c_row, c_row, workspace);
+    gram_f32(n - half, k, alpha, below, a_row, a_column, c + half * (c_row + 1), c_row, workspace);
 }
 
-/* A matrix of rows >= columns in place. */
-BRK_NOINLINE void lu_columns_f32(
-    int64_t rows, int64_t columns, float *a, int64_t a_row, float *exchange, void *workspace)
+/* b = b l^-T for a lower triangle l of at most LEAF rows: some rows at a time, transposed. */
+BRK_NOINLINE void right_leaf_f32(
+    int64_t rows, int64_t n, const float *l, int64_t l_row, float *b, int64_t b_row)
 {
-    if (columns <= LU_LEAF_f32) {
-        lu_leaf_f32(rows, columns, a, a_row, exchange, workspace);
+    for (int64_t first = 0; first < rows; first += WIDTH_f32) {
+        const int64_t count = brk_min(WIDTH_f32, rows - first);
+        float part[LEAF_f32 * WIDTH_f32] = {0};
+        for (int64_t i = 0; i < count; ++i)
+            for (int64_t j = 0; j < n; ++j)
+                part[j * WIDTH_f32 + i] = b[(first + i) * b_row + j];
+        triangle_leaf_f32(1, mask_first_f32(WIDTH_f32), 0, 0, n, l, l_row, 1, part, WIDTH_f32);
+        for (int64_t i = 0; i < count; ++i)
+            for (int64_t j = 0; j < n; ++j)
+                b[(first + i) * b_row + j] = part[j * WIDTH_f32 + i];
+    }
+}
+
+/* b = b l^-T for a lower triangle l. */
+BRK_NOINLINE void right_triangle_f32(
+    int64_t rows, int64_t n, const float *l, int64_t l_row, float *b, int64_t b_row, void *workspace)
+{
+    if (n <= LEAF_f32) {
+        right_leaf_f32(rows, n, l, l_row, b, b_row);
         return;
     }
-    const int64_t half = brk_round_up(columns / 2, LU_LEAF_f32), rest = columns - half;
-    float *const right = a + half, *const below = a + half * a_row;
-    lu_columns_f32(rows, half, a, a_row, exchange, workspace);
-    exchange_rows_f32(0, half, exchange, rest, right, a_row);
-    triangle_f32(0, 1, half, rest, a, a_row, 1, right, a_row, workspace);
-    if (rows > half)
-        product_f32(rows - half, rest, half, -1, below, a_row, 1, right, a_row, 1, 1, below + half, a_row, workspace);
-    lu_columns_f32(rows - half, rest, below + half, a_row, exchange + half, workspace);
-    exchange_rows_f32(0, rest, exchange + half, half, below, a_row);
-    for (int64_t i = half; i < columns; ++i)
-        exchange[i] += (float)half;
+    const int64_t half = brk_round_up(n / 2, LEAF_f32);
+    const float *const below = l + half * l_row;
+    right_triangle_f32(rows, half, l, l_row, b, b_row, workspace);
+    product_f32(rows, n - half, half, -1, b, b_row, 1, below, 1, l_row, 1, b + half, b_row, workspace);
+    right_triangle_f32(rows, n - half, below + half, l_row, b + half, b_row, workspace);
 }
 
-/* The factor f (n + 1 by n) of a. One of a singular matrix has a zero on the diagonal; what divides by it looks first. */
-BRK_NOINLINE int64_t lu_f32(int64_t n, const float *a, float *f, const void *lapack, void *workspace)
+/* The lower triangle of a becomes its factor. NaN is no fault: it goes on into the factor. */
+BRK_NOINLINE int64_t cholesky_rows_f32(int64_t n, float *a, int64_t a_row, void *workspace)
 {
-    if (lapack_lu_f32(lapack, n, a, f, workspace))
+    if (n <= LEAF_f32) {
+        for (int64_t j = 0; j < n; ++j) {
+            const float *const known = a + j * a_row;
+            for (int64_t i = j; i < n; ++i) {
+                float sum = a[i * a_row + j];
+                for (int64_t p = 0; p < j; ++p)
+                    sum -= a[i * a_row + p] * known[p];
+                if (i == j && sum <= 0)
+                    return j + 1;
+                a[i * a_row + j] = i == j ? sqrtf(sum) : sum / known[j];
+            }
+        }
         return 0;
-    memcpy(f, a, sizeof(float) * (size_t)(n * n));
-    lu_columns_f32(n, n, f, n, f + n * n, workspace);
-    return 0;
-}
-
-/* x with a x = b from the factor f of a. */
-BRK_NOINLINE int64_t lu_solve_f32(
-    int64_t n, int64_t columns, const float *f, const float *b, float *x, void *workspace)
-{
-    memcpy(x, b, sizeof(float) * (size_t)(n * columns));
-    const int64_t minor = zero_minor_f32(n, f);
-    if (minor)
-        return minor;
-    exchange_rows_f32(0, n, f + n * n, columns, x, columns);
-    triangle_f32(0, 1, n, columns, f, n, 1, x, columns, workspace);
-    triangle_f32(1, 0, n, columns, f, n, 1, x, columns, workspace);
-    return 0;
-}
-
-/* x with a^T x = b from the factor f of a. */
-BRK_NOINLINE int64_t lu_solve_transposed_f32(
-    int64_t n, int64_t columns, const float *f, const float *b, float *x, void *workspace)
-{
-    memcpy(x, b, sizeof(float) * (size_t)(n * columns));
-    const int64_t minor = zero_minor_f32(n, f);
-    if (minor)
-        return minor;
-    triangle_f32(0, 0, n, columns, f, 1, n, x, columns, workspace);
-    triangle_f32(1, 1, n, columns, f, 1, n, x, columns, workspace);
-    exchange_rows_f32(1, n, f + n * n, columns, x, columns);
-    return 0;
-}
-
-/* The inverse x of a from its factor f: U^-1 L^-1, then the exchanges of rows as those of columns, the last one first. */
-BRK_NOINLINE int64_t lu_inv_f32(int64_t n, const float *f, float *x, void *workspace)
-{
-    const int64_t minor = zero_minor_f32(n, f);
-    if (minor)
-        return minor;
-    inverse_lower_f32(1, n, f, n, x, n, workspace);
-    triangle_f32(1, 0, n, n, f, n, 1, x, n, workspace);
-    const float *const exchange = f + n * n;
-    for (int64_t i = 0; i < n; ++i) {
-        float *const row = x + i * n;
-        for (int64_t j = n - 1; j >= 0; --j) {
-            const int64_t k = (int64_t)exchange[j];
-            const float held = row[j];
-            row[j] = row[k];
-            row[k] = held;
-        }
     }
+    const int64_t half = brk_round_up(n / 2, LEAF_f32), rest = n - half;
+    float *const below = a + half * a_row;
+    int64_t minor = cholesky_rows_f32(half, a, a_row, workspace);
+    if (minor)
+        return minor;
+    right_triangle_f32(rest, half, a, a_row, below, a_row, workspace);
+    gram_f32(rest, half, -1, below, a_row, 1, below + half, a_row, workspace);
+    minor = cholesky_rows_f32(rest, below + half, a_row, workspace);
+    return minor ? half + minor : 0;
+}
+
+/* The lower triangular l with l l^T = a, read from the lower triangle of a. */
+BRK_NOINLINE int64_t cholesky_f32(
+    int64_t n, const float *a, float *l, const void *lapack, void *workspace)
+{
+    memcpy(l, a, sizeof(float) * (size_t)(n * n));
+    int64_t minor = 0;
+    if (!lapack_cholesky_f32(lapack, n, l)) {
+        memcpy(l, a, sizeof(float) * (size_t)(n * n));
+        minor = cholesky_rows_f32(n, l, n, workspace);
+    }
+    for (int64_t i = 0; i < n; ++i)
+        memset(l + i * n + i + 1, 0, sizeof(float) * (size_t)(n - i - 1));
+    return minor;
+}
+
+/* x with l l^T x = b for a lower triangular l. */
+BRK_NOINLINE int64_t cholesky_solve_f32(
+    int64_t n, int64_t columns, const float *l, const float *b, float *x, void *workspace)
+{
+    memcpy(x, b, sizeof(float) * (size_t)(n * columns));
+    const int64_t minor = zero_minor_f32(n, l);
+    if (minor)
+        return minor;
+    triangle_f32(0, 0, n, columns, l, n, 1, x, columns, workspace);
+    triangle_f32(1, 0, n, columns, l, 1, n, x, columns, workspace);
     return 0;
 }
 
-/* log |det a| from the factor f of a: -infinity for a singular a. */
-BRK_NOINLINE float lu_logdet_f32(int64_t n, const float *f)
+/* The lower half of x = t^T t for a lower triangle t, by halves. */
+BRK_NOINLINE void triangle_gram_f32(int64_t n, const float *t, int64_t t_row, float *x, int64_t x_row, void *workspace)
 {
-    double sum = 0;
+    if (n <= GRAM_LEAF_f32) {
+        product_f32(n, n, n, 1, t, 1, t_row, t, t_row, 1, 0, x, x_row, workspace);
+        return;
+    }
+    const int64_t half = brk_round_up(n / 2, LEAF_f32), rest = n - half;
+    const float *const below = t + half * t_row;
+    triangle_gram_f32(half, t, t_row, x, x_row, workspace);
+    gram_f32(half, rest, 1, below, 1, t_row, x, x_row, workspace);
+    product_f32(rest, half, rest, 1, below + half, 1, t_row, below, t_row, 1, 0, x + half * x_row, x_row, workspace);
+    triangle_gram_f32(rest, below + half, t_row, x + half * (x_row + 1), x_row, workspace);
+}
+
+/* The inverse x of l l^T for a lower triangular l; `work` holds n by n elements. */
+BRK_NOINLINE int64_t cholesky_inv_f32(
+    int64_t n, const float *l, float *x, float *work, void *workspace)
+{
+    const int64_t minor = zero_minor_f32(n, l);
+    if (minor)
+        return minor;
+    inverse_lower_f32(0, n, l, n, work, n, workspace);
+    triangle_gram_f32(n, work, n, x, n, workspace);
     for (int64_t i = 0; i < n; ++i)
-        sum += log(fabs((double)f[i * n + i]));
-    return (float)sum;
+        for (int64_t j = i + 1; j < n; ++j)
+            x[i * n + j] = x[j * n + i];
+    return 0;
 }
 
 BRK_INLINE char *brk_aligned(void *memory)
@@ -1480,7 +1464,7 @@ static int64_t residual_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[2] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up((N + N * N) * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     return end;
@@ -1506,7 +1490,7 @@ static int64_t evaluate_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[2] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up((N + N * N) * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
@@ -1534,7 +1518,7 @@ size_t GAUSSIAN_PROCESS_NAME(evaluate_workspace)(const gaussian_process_dims *di
 /* The results of the model.
    reads    X, y, l, s, e
    writes   J
-   flops    D N + 3 D N N + D + 4 N + 7 N N + N N N + 8 */
+   flops    D N + 3 D N N + D + 5 N + 7 N N + N N N + 9 */
 int GAUSSIAN_PROCESS_NAME(evaluate)(
     const gaussian_process_dims *dims, const gaussian_process_args *args, gaussian_process_results *results, void *residuals,
     void *workspace)
@@ -1562,11 +1546,11 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
     float *const t3 = (float *)(arena + slot[3]);
     float *const K = (float *)(arena + slot[4]);
     float *const t4 = (float *)(arena + slot[5]);
-    float *const lu_K = (float *)(arena + slot[3]);
+    float *const chol_K = (float *)(arena + slot[3]);
+    float *const t5 = (float *)(arena + slot[0]);
     float *const solve_K = (float *)(arena + slot[6]);
     float *const w = (float *)(arena + slot[5]);
-    float *const t5 = (float *)(arena + slot[0]);
-    float *const logdet_K = (float *)(arena + slot[7]);
+    float *const t6 = (float *)(arena + slot[7]);
     char *const scratch = arena + slot[8];
 
     /* t1 = exp(2 e) */
@@ -1687,16 +1671,33 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
         }
     }
 
-    /* lu_K = lu(K) */
-    for (int64_t i = 0; i < 1; ++i)
-        lu_f32(N, K + i * N * N, lu_K + i * (N + N * N), brk_lapack_table, scratch);
-
-    /* solve_K = lu_solve(lu_K, t4) */
+    /* chol_K = cholesky(K) */
     for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = lu_solve_f32(N, 1, lu_K + i * (N + N * N), t4 + i * N, solve_K + i * N, scratch);
+        const int64_t minor = cholesky_f32(N, K + i * N * N, chol_K + i * N * N, brk_lapack_table, scratch);
         if (minor) {
             if (brk_failure)
                 *brk_failure = (gaussian_process_failure){0, i, minor};
+            return GAUSSIAN_PROCESS_SINGULAR;
+        }
+    }
+
+    /* t5 = sum(ln(chol_K_nn)) */
+    {
+        double sum = 0.0f;
+        for (int64_t i = 0; i < N; ++i) {
+            const float v0 = chol_K[i * (N + 1)];
+            const float v1 = vlog_f32(splat_f32(v0))[0];
+            sum = sum + v1;
+        }
+        t5[0] = (float)sum;
+    }
+
+    /* solve_K = cholesky_solve(chol_K, t4) */
+    for (int64_t i = 0; i < 1; ++i) {
+        const int64_t minor = cholesky_solve_f32(N, 1, chol_K + i * N * N, t4 + i * N, solve_K + i * N, scratch);
+        if (minor) {
+            if (brk_failure)
+                *brk_failure = (gaussian_process_failure){1, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
         }
     }
@@ -1722,7 +1723,7 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
         }
     }
 
-    /* t5 = sum(y_n w_n) */
+    /* t6 = sum(y_n w_n) */
     {
         vec_f32 whole_sum = splat_f32(0.0f);
         for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
@@ -1745,25 +1746,23 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
             }
             whole_sum = whole_sum + sum;
         }
-        t5[0] = sum_lanes_f32(whole_sum);
+        t6[0] = sum_lanes_f32(whole_sum);
     }
 
-    /* logdet_K = lu_logdet(lu_K) */
-    for (int64_t i = 0; i < 1; ++i)
-        logdet_K[i] = lu_logdet_f32(N, lu_K + i * (N + N * N));
-
-    /* J = (1/2) (ln(6.283185307179586) N + t5 + logdet_K) */
+    /* J = (1/2) (ln(6.283185307179586) N + t6 + 2 t5) */
     {
-        const float v0 = 6.283185307179586f;
-        const float v1 = vlog_f32(splat_f32(v0))[0];
-        const float v2 = (float)N;
-        const float v3 = v1 * v2;
-        const float v4 = t5[0];
-        const float v5 = logdet_K[0];
-        const float v6 = v3 + v4 + v5;
-        const float v7 = 0.5f;
-        const float v8 = v7 * v6;
-        J[0] = v8;
+        const float v0 = t5[0];
+        const float v1 = 2.0f;
+        const float v2 = v1 * v0;
+        const float v3 = 6.283185307179586f;
+        const float v4 = vlog_f32(splat_f32(v3))[0];
+        const float v5 = (float)N;
+        const float v6 = v4 * v5;
+        const float v7 = t6[0];
+        const float v8 = v6 + v7 + v2;
+        const float v9 = 0.5f;
+        const float v10 = v9 * v8;
+        J[0] = v10;
     }
 
     return GAUSSIAN_PROCESS_OK;
@@ -1807,8 +1806,8 @@ size_t GAUSSIAN_PROCESS_NAME(forward_workspace)(const gaussian_process_dims *dim
 /* The results of the model, and the residuals that backward reads.
    reads    X, y, l, s, e
    writes   J
-   writes   residuals: saved, saved_2, saved_3, lu_K, solve_K
-   flops    D N + 3 D N N + D + 4 N + 7 N N + N N N + 8 */
+   writes   residuals: saved, saved_2, saved_3, chol_K, solve_K
+   flops    D N + 3 D N N + D + 5 N + 7 N N + N N N + 9 */
 int GAUSSIAN_PROCESS_NAME(forward)(
     const gaussian_process_dims *dims, const gaussian_process_args *args, gaussian_process_results *results, void *residuals,
     void *workspace)
@@ -1833,7 +1832,7 @@ int GAUSSIAN_PROCESS_NAME(forward)(
     float *const saved_ = (float *)((char *)residuals + saved[0]);
     float *const saved_2 = (float *)((char *)residuals + saved[1]);
     float *const saved_3 = (float *)((char *)residuals + saved[2]);
-    float *const lu_K = (float *)((char *)residuals + saved[3]);
+    float *const chol_K = (float *)((char *)residuals + saved[3]);
     float *const solve_K = (float *)((char *)residuals + saved[4]);
     gaussian_process_failure *const brk_failure = results->failure;
     const gaussian_process_lapack *const brk_lapack_table = args->lapack;
@@ -1841,9 +1840,9 @@ int GAUSSIAN_PROCESS_NAME(forward)(
     float *const t1 = (float *)(arena + slot[1]);
     float *const K = (float *)(arena + slot[2]);
     float *const t2 = (float *)(arena + slot[3]);
-    float *const w = (float *)(arena + slot[3]);
     float *const t3 = (float *)(arena + slot[4]);
-    float *const logdet_K = (float *)(arena + slot[5]);
+    float *const w = (float *)(arena + slot[3]);
+    float *const t4 = (float *)(arena + slot[5]);
     char *const scratch = arena + slot[6];
 
     /* saved = exp(2 e) */
@@ -1967,16 +1966,33 @@ int GAUSSIAN_PROCESS_NAME(forward)(
         }
     }
 
-    /* lu_K = lu(K) */
-    for (int64_t i = 0; i < 1; ++i)
-        lu_f32(N, K + i * N * N, lu_K + i * (N + N * N), brk_lapack_table, scratch);
-
-    /* solve_K = lu_solve(lu_K, t2) */
+    /* chol_K = cholesky(K) */
     for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = lu_solve_f32(N, 1, lu_K + i * (N + N * N), t2 + i * N, solve_K + i * N, scratch);
+        const int64_t minor = cholesky_f32(N, K + i * N * N, chol_K + i * N * N, brk_lapack_table, scratch);
         if (minor) {
             if (brk_failure)
                 *brk_failure = (gaussian_process_failure){0, i, minor};
+            return GAUSSIAN_PROCESS_SINGULAR;
+        }
+    }
+
+    /* t3 = sum(ln(chol_K_nn)) */
+    {
+        double sum = 0.0f;
+        for (int64_t i = 0; i < N; ++i) {
+            const float v0 = chol_K[i * (N + 1)];
+            const float v1 = vlog_f32(splat_f32(v0))[0];
+            sum = sum + v1;
+        }
+        t3[0] = (float)sum;
+    }
+
+    /* solve_K = cholesky_solve(chol_K, t2) */
+    for (int64_t i = 0; i < 1; ++i) {
+        const int64_t minor = cholesky_solve_f32(N, 1, chol_K + i * N * N, t2 + i * N, solve_K + i * N, scratch);
+        if (minor) {
+            if (brk_failure)
+                *brk_failure = (gaussian_process_failure){1, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
         }
     }
@@ -2002,7 +2018,7 @@ int GAUSSIAN_PROCESS_NAME(forward)(
         }
     }
 
-    /* t3 = sum(y_n w_n) */
+    /* t4 = sum(y_n w_n) */
     {
         vec_f32 whole_sum = splat_f32(0.0f);
         for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
@@ -2025,25 +2041,23 @@ int GAUSSIAN_PROCESS_NAME(forward)(
             }
             whole_sum = whole_sum + sum;
         }
-        t3[0] = sum_lanes_f32(whole_sum);
+        t4[0] = sum_lanes_f32(whole_sum);
     }
 
-    /* logdet_K = lu_logdet(lu_K) */
-    for (int64_t i = 0; i < 1; ++i)
-        logdet_K[i] = lu_logdet_f32(N, lu_K + i * (N + N * N));
-
-    /* J = (1/2) (ln(6.283185307179586) N + t3 + logdet_K) */
+    /* J = (1/2) (ln(6.283185307179586) N + t4 + 2 t3) */
     {
-        const float v0 = 6.283185307179586f;
-        const float v1 = vlog_f32(splat_f32(v0))[0];
-        const float v2 = (float)N;
-        const float v3 = v1 * v2;
-        const float v4 = t3[0];
-        const float v5 = logdet_K[0];
-        const float v6 = v3 + v4 + v5;
-        const float v7 = 0.5f;
-        const float v8 = v7 * v6;
-        J[0] = v8;
+        const float v0 = t3[0];
+        const float v1 = 2.0f;
+        const float v2 = v1 * v0;
+        const float v3 = 6.283185307179586f;
+        const float v4 = vlog_f32(splat_f32(v3))[0];
+        const float v5 = (float)N;
+        const float v6 = v4 * v5;
+        const float v7 = t4[0];
+        const float v8 = v6 + v7 + v2;
+        const float v9 = 0.5f;
+        const float v10 = v9 * v8;
+        J[0] = v10;
     }
 
     return GAUSSIAN_PROCESS_OK;
@@ -2059,39 +2073,34 @@ static int64_t backward_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[0] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[4] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[4] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
-    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
-    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[10] = end;
     end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[11] = end;
+    slot[9] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, matrix_bytes_f32(N));
-    scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)));
+    scratch = brk_max(scratch, matrix_bytes_f32(N) + N * N * (int64_t)sizeof(float));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, N, 1), BRK_CACHE_LINE));
-    slot[12] = end;
+    slot[10] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t GAUSSIAN_PROCESS_NAME(backward_workspace)(const gaussian_process_dims *dims)
 {
-    int64_t slot[13];
+    int64_t slot[11];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -2100,8 +2109,8 @@ size_t GAUSSIAN_PROCESS_NAME(backward_workspace)(const gaussian_process_dims *di
 /* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, y, l, s, e, bar_J
    writes   grad_l, grad_s, grad_e
-   reads    residuals: saved, saved_2, saved_3, lu_K, solve_K
-   flops    4 D N + 4 D N N + D + N + 8 N N + N N N + 4 */
+   reads    residuals: saved, saved_2, saved_3, chol_K, solve_K
+   flops    4 D N + 4 D N N + D + N + 6 N N + N N N + 4 */
 int GAUSSIAN_PROCESS_NAME(backward)(
     const gaussian_process_dims *dims, const gaussian_process_args *args, gaussian_process_results *results, void *residuals,
     void *workspace)
@@ -2115,10 +2124,9 @@ int GAUSSIAN_PROCESS_NAME(backward)(
     int64_t saved[5];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[13];
+    int64_t slot[11];
     backward_layout(dims, slot);
     const float *const X = args->X;
-    const float *const y = args->y;
     const float *const bar_J = args->bar_J;
     float *const d_l = results->grad_l;
     float *const d_s = results->grad_s;
@@ -2126,22 +2134,20 @@ int GAUSSIAN_PROCESS_NAME(backward)(
     const float *const saved_ = (const float *)((const char *)residuals + saved[0]);
     const float *const saved_2 = (const float *)((const char *)residuals + saved[1]);
     const float *const saved_3 = (const float *)((const char *)residuals + saved[2]);
-    const float *const lu_K = (const float *)((const char *)residuals + saved[3]);
+    const float *const chol_K = (const float *)((const char *)residuals + saved[3]);
     const float *const solve_K = (const float *)((const char *)residuals + saved[4]);
     gaussian_process_failure *const brk_failure = results->failure;
     float *const Z = (float *)(arena + slot[0]);
-    float *const t1 = (float *)(arena + slot[1]);
-    float *const inv_K = (float *)(arena + slot[2]);
-    float *const solve_K_2 = (float *)(arena + slot[3]);
-    float *const t2_tile = (float *)(arena + slot[7]);
-    float *const t2 = (float *)(arena + slot[4]);
-    float *const t3 = (float *)(arena + slot[5]);
+    float *const inv_K = (float *)(arena + slot[1]);
+    float *const t1_tile = (float *)(arena + slot[5]);
+    float *const t1 = (float *)(arena + slot[2]);
+    float *const t2 = (float *)(arena + slot[3]);
+    float *const t3 = (float *)(arena + slot[4]);
+    float *const t5 = (float *)(arena + slot[7]);
     float *const t4 = (float *)(arena + slot[6]);
-    float *const t6 = (float *)(arena + slot[9]);
-    float *const t5 = (float *)(arena + slot[8]);
-    float *const t7 = (float *)(arena + slot[10]);
-    float *const t8 = (float *)(arena + slot[11]);
-    char *const scratch = arena + slot[12];
+    float *const t6 = (float *)(arena + slot[8]);
+    float *const t7 = (float *)(arena + slot[9]);
+    char *const scratch = arena + slot[10];
 
     /* Z_dn = saved_2_d X_nd */
     for (int64_t i = 0; i < D; ++i) {
@@ -2153,55 +2159,29 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         }
     }
 
-    /* t1_ni = y_n */
+    /* inv_K = cholesky_inv(chol_K) */
     for (int64_t i = 0; i < 1; ++i) {
-        float *const t1_row = t1 + i;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(y + j);
-            store_f32(t1_row + j, v0);
-        }
-        if (j < N) {
-            const int64_t rest = N - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(y + j, tail);
-            store_masked_f32(t1_row + j, tail, v0);
-        }
-    }
-
-    /* inv_K = lu_inv(lu_K) */
-    for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = lu_inv_f32(N, lu_K + i * (N + N * N), inv_K + i * N * N, scratch);
+        const int64_t minor = cholesky_inv_f32(N, chol_K + i * N * N, inv_K + i * N * N, (float *)(scratch + matrix_bytes_f32(N)), scratch);
         if (minor) {
             if (brk_failure)
-                *brk_failure = (gaussian_process_failure){1, i, minor};
+                *brk_failure = (gaussian_process_failure){2, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
         }
     }
 
-    /* solve_K_2 = lu_solve_transposed(lu_K, t1) */
-    for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = lu_solve_transposed_f32(N, 1, lu_K + i * (N + N * N), t1 + i * N, solve_K_2 + i * N, scratch);
-        if (minor) {
-            if (brk_failure)
-                *brk_failure = (gaussian_process_failure){0, i, minor};
-            return GAUSSIAN_PROCESS_SINGULAR;
-        }
-    }
-
-    /* t2_ni = inv_K_in + (-1 solve_K_2_nj solve_K_ij | ni); t3_ni = (1/2) bar_J t2_ni saved_3_ni; t4 = sum(t3_ni) */
+    /* t1_ni = inv_K_in + (-1 solve_K_nj solve_K_ij | ni); t2_ni = (1/2) bar_J t1_ni saved_3_ni; t3 = sum(t2_ni) */
     {
         const contraction_f32 product = {
             .m = N,
             .n = N,
             .k = 1,
-            .a = solve_K_2,
+            .a = solve_K,
             .a_m = {1, NULL},
             .a_k = {1, NULL},
             .b = solve_K,
             .b_k = {1, NULL},
             .b_n = {1, NULL},
-            .c = t2_tile,
+            .c = t1_tile,
             .c_m = {N, NULL},
             .c_n = {1, NULL},
             .alpha = -1.0f,
@@ -2214,79 +2194,79 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         double sum = 0.0f;
         for (int64_t i = 0; i < N; ++i) {
             for (int64_t j = 0; j < N; ++j) {
-                const float v0 = t2_tile[i * N + j];
+                const float v0 = t1_tile[i * N + j];
                 const float v1 = inv_K[j * N + i];
                 const float v2 = v1 + v0;
                 const float v3 = saved_3[i * N + j];
                 const float v4 = 0.5f;
                 const float v5 = bar_J[0];
                 const float v6 = v4 * v5 * v2 * v3;
-                t2[i * N + j] = v2;
-                t3[i * N + j] = v6;
+                t1[i * N + j] = v2;
+                t2[i * N + j] = v6;
                 sum = sum + v6;
             }
         }
-        t4[0] = (float)sum;
+        t3[0] = (float)sum;
     }
 
     for (int64_t i = 0; i < D * N; ++i)
-        t6[i] = 0.0f;
+        t5[i] = 0.0f;
 
-    /* t5_dn = sum(-t3_ni (Z_dn - Z_di)); t6_di = sum(-t3_ni (Z_dn - Z_di)) */
+    /* t4_dn = sum(-t2_ni (Z_dn - Z_di)); t5_di = sum(-t2_ni (Z_dn - Z_di)) */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < D; ++j) {
             float *const Z_row = Z + j * N;
             float *const Z_row_2 = Z + j * N + i;
-            float *const t3_row = t3 + i * N;
-            float *const t6_row = t6 + j * N;
+            float *const t2_row = t2 + i * N;
+            float *const t5_row = t5 + j * N;
             const vec_f32 v1 = splat_f32(Z_row_2[0]);
             vec_f32 sum = splat_f32(0.0f);
             int64_t k = 0;
             for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
                 const vec_f32 v0 = load_f32(Z_row + k);
                 const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = load_f32(t3_row + k);
+                const vec_f32 v3 = load_f32(t2_row + k);
                 const vec_f32 v4 = v3 * v2;
                 const vec_f32 v5 = -v4;
-                const vec_f32 held = load_f32(t6_row + k);
+                const vec_f32 held = load_f32(t5_row + k);
                 sum = sum + v5;
-                store_f32(t6_row + k, held + v5);
+                store_f32(t5_row + k, held + v5);
             }
             if (k < N) {
                 const int64_t rest = N - k;
                 const mask_f32 tail = mask_first_f32(rest);
                 const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
                 const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = load_masked_f32(t3_row + k, tail);
+                const vec_f32 v3 = load_masked_f32(t2_row + k, tail);
                 const vec_f32 v4 = v3 * v2;
                 const vec_f32 v5 = -v4;
-                const vec_f32 held = load_masked_f32(t6_row + k, tail);
+                const vec_f32 held = load_masked_f32(t5_row + k, tail);
                 sum = sum + keep_first_f32(v5, rest, 0.0f);
-                store_masked_f32(t6_row + k, tail, held + v5);
+                store_masked_f32(t5_row + k, tail, held + v5);
             }
-            t5[j * N + i] = sum_lanes_f32(sum);
+            t4[j * N + i] = sum_lanes_f32(sum);
         }
     }
 
-    /* t7_d = sum(X_nd (t5_dn - t6_dn)) */
+    /* t6_d = sum(X_nd (t4_dn - t5_dn)) */
     for (int64_t i = 0; i < D; ++i) {
         double sum = 0.0f;
         for (int64_t j = 0; j < N; ++j) {
-            const float v0 = t6[i * N + j];
-            const float v1 = t5[i * N + j];
+            const float v0 = t5[i * N + j];
+            const float v1 = t4[i * N + j];
             const float v2 = v1 - v0;
             const float v3 = X[j * D + i];
             const float v4 = v3 * v2;
             sum = sum + v4;
         }
-        t7[i] = (float)sum;
+        t6[i] = (float)sum;
     }
 
-    /* d_l_d = -t7_d saved_2_d */
+    /* d_l_d = -t6_d saved_2_d */
     {
         int64_t i = 0;
         for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t7 + i);
+            const vec_f32 v0 = load_f32(t6 + i);
             const vec_f32 v1 = load_f32(saved_2 + i);
             const vec_f32 v2 = v0 * v1;
             const vec_f32 v3 = -v2;
@@ -2295,7 +2275,7 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         if (i < D) {
             const int64_t rest = D - i;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t7 + i, tail);
+            const vec_f32 v0 = load_masked_f32(t6 + i, tail);
             const vec_f32 v1 = load_masked_f32(saved_2 + i, tail);
             const vec_f32 v2 = v0 * v1;
             const vec_f32 v3 = -v2;
@@ -2303,23 +2283,23 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         }
     }
 
-    /* t8 = sum(t2_nn) */
+    /* t7 = sum(t1_nn) */
     {
         double sum = 0.0f;
         for (int64_t i = 0; i < N; ++i) {
-            const float v0 = t2[i * (N + 1)];
+            const float v0 = t1[i * (N + 1)];
             sum = sum + v0;
         }
-        t8[0] = (float)sum;
+        t7[0] = (float)sum;
     }
 
-    /* d_s = 2 t4; d_e = bar_J t8 saved */
+    /* d_s = 2 t3; d_e = bar_J t7 saved */
     {
         const float v0 = 2.0f;
-        const float v1 = t4[0];
+        const float v1 = t3[0];
         const float v2 = v0 * v1;
         const float v3 = bar_J[0];
-        const float v4 = t8[0];
+        const float v4 = t7[0];
         const float v5 = saved_[0];
         const float v6 = v3 * v4 * v5;
         d_s[0] = v2;
@@ -2345,7 +2325,7 @@ static int64_t value_and_grad_layout(const gaussian_process_dims *dims, int64_t 
     slot[3] = end;
     end += brk_round_up(D * N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up((N + N * N) * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
@@ -2353,37 +2333,36 @@ static int64_t value_and_grad_layout(const gaussian_process_dims *dims, int64_t 
     slot[7] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[12] = end;
-    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[13] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[14] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[15] = end;
+    slot[14] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[16] = end;
+    slot[15] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[17] = end;
+    slot[16] = end;
     end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, matrix_bytes_f32(N));
     scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)));
+    scratch = brk_max(scratch, matrix_bytes_f32(N) + N * N * (int64_t)sizeof(float));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, N, 1), BRK_CACHE_LINE));
-    slot[18] = end;
+    slot[17] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t GAUSSIAN_PROCESS_NAME(value_and_grad_workspace)(const gaussian_process_dims *dims)
 {
-    int64_t slot[19];
+    int64_t slot[18];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2392,7 +2371,7 @@ size_t GAUSSIAN_PROCESS_NAME(value_and_grad_workspace)(const gaussian_process_di
 /* J and its gradients by l, s, e, in one pass.
    reads    X, y, l, s, e
    writes   J, grad_l, grad_s, grad_e
-   flops    4 D N + 6 D N N + 2 D + 5 N + 15 N N + 2 N N N + 10 */
+   flops    4 D N + 6 D N N + 2 D + 6 N + 13 N N + 2 N N N + 11 */
 int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     const gaussian_process_dims *dims, const gaussian_process_args *args, gaussian_process_results *results, void *residuals,
     void *workspace)
@@ -2404,7 +2383,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     const int64_t D = dims->D;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[19];
+    int64_t slot[18];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const y = args->y;
@@ -2425,22 +2404,21 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     float *const t5 = (float *)(arena + slot[5]);
     float *const K = (float *)(arena + slot[6]);
     float *const t6 = (float *)(arena + slot[7]);
-    float *const lu_K = (float *)(arena + slot[4]);
-    float *const solve_K = (float *)(arena + slot[8]);
-    float *const w = (float *)(arena + slot[9]);
-    float *const t7 = (float *)(arena + slot[10]);
-    float *const logdet_K = (float *)(arena + slot[11]);
+    float *const chol_K = (float *)(arena + slot[4]);
+    float *const t7 = (float *)(arena + slot[8]);
+    float *const solve_K = (float *)(arena + slot[9]);
+    float *const w = (float *)(arena + slot[7]);
+    float *const t8 = (float *)(arena + slot[10]);
     float *const inv_K = (float *)(arena + slot[6]);
-    float *const solve_K_2 = (float *)(arena + slot[9]);
-    float *const t8_tile = (float *)(arena + slot[14]);
-    float *const t8 = (float *)(arena + slot[4]);
-    float *const t9 = (float *)(arena + slot[12]);
-    float *const t10 = (float *)(arena + slot[13]);
-    float *const t11 = (float *)(arena + slot[15]);
-    float *const t13 = (float *)(arena + slot[16]);
-    float *const t12 = (float *)(arena + slot[2]);
-    float *const t14 = (float *)(arena + slot[17]);
-    char *const scratch = arena + slot[18];
+    float *const t9_tile = (float *)(arena + slot[13]);
+    float *const t9 = (float *)(arena + slot[4]);
+    float *const t10 = (float *)(arena + slot[11]);
+    float *const t11 = (float *)(arena + slot[12]);
+    float *const t12 = (float *)(arena + slot[14]);
+    float *const t14 = (float *)(arena + slot[15]);
+    float *const t13 = (float *)(arena + slot[2]);
+    float *const t15 = (float *)(arena + slot[16]);
+    char *const scratch = arena + slot[17];
 
     /* t1 = exp(2 e) */
     {
@@ -2566,16 +2544,33 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         }
     }
 
-    /* lu_K = lu(K) */
-    for (int64_t i = 0; i < 1; ++i)
-        lu_f32(N, K + i * N * N, lu_K + i * (N + N * N), brk_lapack_table, scratch);
-
-    /* solve_K = lu_solve(lu_K, t6) */
+    /* chol_K = cholesky(K) */
     for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = lu_solve_f32(N, 1, lu_K + i * (N + N * N), t6 + i * N, solve_K + i * N, scratch);
+        const int64_t minor = cholesky_f32(N, K + i * N * N, chol_K + i * N * N, brk_lapack_table, scratch);
         if (minor) {
             if (brk_failure)
                 *brk_failure = (gaussian_process_failure){0, i, minor};
+            return GAUSSIAN_PROCESS_SINGULAR;
+        }
+    }
+
+    /* t7 = sum(ln(chol_K_nn)) */
+    {
+        double sum = 0.0f;
+        for (int64_t i = 0; i < N; ++i) {
+            const float v0 = chol_K[i * (N + 1)];
+            const float v1 = vlog_f32(splat_f32(v0))[0];
+            sum = sum + v1;
+        }
+        t7[0] = (float)sum;
+    }
+
+    /* solve_K = cholesky_solve(chol_K, t6) */
+    for (int64_t i = 0; i < 1; ++i) {
+        const int64_t minor = cholesky_solve_f32(N, 1, chol_K + i * N * N, t6 + i * N, solve_K + i * N, scratch);
+        if (minor) {
+            if (brk_failure)
+                *brk_failure = (gaussian_process_failure){1, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
         }
     }
@@ -2601,7 +2596,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         }
     }
 
-    /* t7 = sum(y_n w_n) */
+    /* t8 = sum(y_n w_n) */
     {
         vec_f32 whole_sum = splat_f32(0.0f);
         for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
@@ -2624,46 +2619,32 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
             }
             whole_sum = whole_sum + sum;
         }
-        t7[0] = sum_lanes_f32(whole_sum);
+        t8[0] = sum_lanes_f32(whole_sum);
     }
 
-    /* logdet_K = lu_logdet(lu_K) */
-    for (int64_t i = 0; i < 1; ++i)
-        logdet_K[i] = lu_logdet_f32(N, lu_K + i * (N + N * N));
-
-    /* inv_K = lu_inv(lu_K) */
+    /* inv_K = cholesky_inv(chol_K) */
     for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = lu_inv_f32(N, lu_K + i * (N + N * N), inv_K + i * N * N, scratch);
+        const int64_t minor = cholesky_inv_f32(N, chol_K + i * N * N, inv_K + i * N * N, (float *)(scratch + matrix_bytes_f32(N)), scratch);
         if (minor) {
             if (brk_failure)
-                *brk_failure = (gaussian_process_failure){1, i, minor};
+                *brk_failure = (gaussian_process_failure){2, i, minor};
             return GAUSSIAN_PROCESS_SINGULAR;
         }
     }
 
-    /* solve_K_2 = lu_solve_transposed(lu_K, t6) */
-    for (int64_t i = 0; i < 1; ++i) {
-        const int64_t minor = lu_solve_transposed_f32(N, 1, lu_K + i * (N + N * N), t6 + i * N, solve_K_2 + i * N, scratch);
-        if (minor) {
-            if (brk_failure)
-                *brk_failure = (gaussian_process_failure){0, i, minor};
-            return GAUSSIAN_PROCESS_SINGULAR;
-        }
-    }
-
-    /* t8_ni = inv_K_in + (-1 solve_K_2_nj solve_K_ij | ni); t9_ni = (1/2) t8_ni t5_ni; t10 = sum(t9_ni) */
+    /* t9_ni = inv_K_in + (-1 solve_K_nj solve_K_ij | ni); t10_ni = (1/2) t9_ni t5_ni; t11 = sum(t10_ni) */
     {
         const contraction_f32 product = {
             .m = N,
             .n = N,
             .k = 1,
-            .a = solve_K_2,
+            .a = solve_K,
             .a_m = {1, NULL},
             .a_k = {1, NULL},
             .b = solve_K,
             .b_k = {1, NULL},
             .b_n = {1, NULL},
-            .c = t8_tile,
+            .c = t9_tile,
             .c_m = {N, NULL},
             .c_n = {1, NULL},
             .alpha = -1.0f,
@@ -2676,107 +2657,108 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         double sum = 0.0f;
         for (int64_t i = 0; i < N; ++i) {
             for (int64_t j = 0; j < N; ++j) {
-                const float v0 = t8_tile[i * N + j];
+                const float v0 = t9_tile[i * N + j];
                 const float v1 = inv_K[j * N + i];
                 const float v2 = v1 + v0;
                 const float v3 = t5[i * N + j];
                 const float v4 = 0.5f;
                 const float v5 = v4 * v2 * v3;
-                t8[i * N + j] = v2;
-                t9[i * N + j] = v5;
+                t9[i * N + j] = v2;
+                t10[i * N + j] = v5;
                 sum = sum + v5;
             }
-        }
-        t10[0] = (float)sum;
-    }
-
-    /* t11 = sum(t8_nn) */
-    {
-        double sum = 0.0f;
-        for (int64_t i = 0; i < N; ++i) {
-            const float v0 = t8[i * (N + 1)];
-            sum = sum + v0;
         }
         t11[0] = (float)sum;
     }
 
-    /* J = (1/2) (ln(6.283185307179586) N + t7 + logdet_K); d_s = 2 t10; d_e = t11 t1 */
+    /* t12 = sum(t9_nn) */
     {
-        const float v0 = 6.283185307179586f;
-        const float v1 = vlog_f32(splat_f32(v0))[0];
-        const float v2 = (float)N;
-        const float v3 = v1 * v2;
-        const float v4 = t7[0];
-        const float v5 = logdet_K[0];
-        const float v6 = v3 + v4 + v5;
-        const float v7 = 0.5f;
-        const float v8 = v7 * v6;
-        const float v9 = 2.0f;
-        const float v10 = t10[0];
-        const float v11 = v9 * v10;
-        const float v12 = t11[0];
-        const float v13 = t1[0];
-        const float v14 = v12 * v13;
-        J[0] = v8;
-        d_s[0] = v11;
-        d_e[0] = v14;
+        double sum = 0.0f;
+        for (int64_t i = 0; i < N; ++i) {
+            const float v0 = t9[i * (N + 1)];
+            sum = sum + v0;
+        }
+        t12[0] = (float)sum;
+    }
+
+    /* J = (1/2) (ln(6.283185307179586) N + t8 + 2 t7); d_s = 2 t11; d_e = t12 t1 */
+    {
+        const float v0 = t7[0];
+        const float v1 = 2.0f;
+        const float v2 = v1 * v0;
+        const float v3 = 6.283185307179586f;
+        const float v4 = vlog_f32(splat_f32(v3))[0];
+        const float v5 = (float)N;
+        const float v6 = v4 * v5;
+        const float v7 = t8[0];
+        const float v8 = v6 + v7 + v2;
+        const float v9 = 0.5f;
+        const float v10 = v9 * v8;
+        const float v11 = t11[0];
+        const float v12 = v1 * v11;
+        const float v13 = t12[0];
+        const float v14 = t1[0];
+        const float v15 = v13 * v14;
+        J[0] = v10;
+        d_s[0] = v12;
+        d_e[0] = v15;
     }
 
     for (int64_t i = 0; i < D * N; ++i)
-        t13[i] = 0.0f;
+        t14[i] = 0.0f;
 
-    /* t12_nd = sum(-t9_ni t3_ndi); t13_di = sum(-t9_ni t3_ndi) */
+    /* t13_nd = sum(-t10_ni t3_ndi); t14_di = sum(-t10_ni t3_ndi) */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < D; ++j) {
-            float *const t9_row = t9 + i * N;
+            float *const t10_row = t10 + i * N;
             float *const t3_row = t3 + i * D * N + j * N;
-            float *const t13_row = t13 + j * N;
+            float *const t14_row = t14 + j * N;
             vec_f32 sum = splat_f32(0.0f);
             int64_t k = 0;
             for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t9_row + k);
+                const vec_f32 v0 = load_f32(t10_row + k);
                 const vec_f32 v1 = load_f32(t3_row + k);
                 const vec_f32 v2 = v0 * v1;
                 const vec_f32 v3 = -v2;
-                const vec_f32 held = load_f32(t13_row + k);
+                const vec_f32 held = load_f32(t14_row + k);
                 sum = sum + v3;
-                store_f32(t13_row + k, held + v3);
+                store_f32(t14_row + k, held + v3);
             }
             if (k < N) {
                 const int64_t rest = N - k;
                 const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t9_row + k, tail);
+                const vec_f32 v0 = load_masked_f32(t10_row + k, tail);
                 const vec_f32 v1 = load_masked_f32(t3_row + k, tail);
                 const vec_f32 v2 = v0 * v1;
                 const vec_f32 v3 = -v2;
-                const vec_f32 held = load_masked_f32(t13_row + k, tail);
+                const vec_f32 held = load_masked_f32(t14_row + k, tail);
                 sum = sum + keep_first_f32(v3, rest, 0.0f);
-                store_masked_f32(t13_row + k, tail, held + v3);
+                store_masked_f32(t14_row + k, tail, held + v3);
             }
-            t12[i * D + j] = sum_lanes_f32(sum);
+            t13[i * D + j] = sum_lanes_f32(sum);
         }
     }
 
     for (int64_t i = 0; i < D; ++i)
-        t14[i] = 0.0f;
+        t15[i] = 0.0f;
 
-    /* t14_d = sum(X_nd (t12_nd - t13_dn)) */
+    /* t15_d = sum(X_nd (t13_nd - t14_dn)) */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < D; ++j) {
-            const float v0 = t13[j * N + i];
-            const float v1 = t12[i * D + j];
+            const float v0 = t14[j * N + i];
+            const float v1 = t13[i * D + j];
             const float v2 = v1 - v0;
             const float v3 = X[i * D + j];
             const float v4 = v3 * v2;
-            t14[j] = t14[j] + v4;
+            t15[j] = t15[j] + v4;
         }
     }
 
-    /* d_l_d = -t14_d t2_d */
+    /* d_l_d = -t15_d t2_d */
     {
         int64_t i = 0;
         for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t14 + i);
+            const vec_f32 v0 = load_f32(t15 + i);
             const vec_f32 v1 = load_f32(t2 + i);
             const vec_f32 v2 = v0 * v1;
             const vec_f32 v3 = -v2;
@@ -2785,7 +2767,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         if (i < D) {
             const int64_t rest = D - i;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t14 + i, tail);
+            const vec_f32 v0 = load_masked_f32(t15 + i, tail);
             const vec_f32 v1 = load_masked_f32(t2 + i, tail);
             const vec_f32 v2 = v0 * v1;
             const vec_f32 v3 = -v2;

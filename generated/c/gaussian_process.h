@@ -48,7 +48,7 @@ enum {
 
 /* Which operation on a matrix failed, beside GAUSSIAN_PROCESS_SINGULAR. */
 typedef struct {
-    int64_t operation; /* 0: solve(K); 1: inv(K) */
+    int64_t operation; /* 0: chol(K); 1: solve(K); 2: inv(K) */
     int64_t member; /* which matrix of a batch, counted from 0 */
     int64_t minor; /* the order of its first leading minor that is 0, of a Cholesky factorisation: that is not positive */
 } gaussian_process_failure;
@@ -100,7 +100,7 @@ size_t gaussian_process_residuals(const gaussian_process_dims *dims);
 /* The results of the model.
    reads    X, y, l, s, e
    writes   J
-   flops    D N + 3 D N N + D + 4 N + 7 N N + N N N + 8 */
+   flops    D N + 3 D N N + D + 5 N + 7 N N + N N N + 9 */
 int gaussian_process_evaluate(const gaussian_process_dims *dims, const gaussian_process_args *args,
     gaussian_process_results *results, void *residuals, void *workspace);
 
@@ -110,8 +110,8 @@ size_t gaussian_process_evaluate_workspace(const gaussian_process_dims *dims);
 /* The results of the model, and the residuals that backward reads.
    reads    X, y, l, s, e
    writes   J
-   writes   residuals: saved, saved_2, saved_3, lu_K, solve_K
-   flops    D N + 3 D N N + D + 4 N + 7 N N + N N N + 8 */
+   writes   residuals: saved, saved_2, saved_3, chol_K, solve_K
+   flops    D N + 3 D N N + D + 5 N + 7 N N + N N N + 9 */
 int gaussian_process_forward(const gaussian_process_dims *dims, const gaussian_process_args *args,
     gaussian_process_results *results, void *residuals, void *workspace);
 
@@ -121,8 +121,8 @@ size_t gaussian_process_forward_workspace(const gaussian_process_dims *dims);
 /* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, y, l, s, e, bar_J
    writes   grad_l, grad_s, grad_e
-   reads    residuals: saved, saved_2, saved_3, lu_K, solve_K
-   flops    4 D N + 4 D N N + D + N + 8 N N + N N N + 4 */
+   reads    residuals: saved, saved_2, saved_3, chol_K, solve_K
+   flops    4 D N + 4 D N N + D + N + 6 N N + N N N + 4 */
 int gaussian_process_backward(const gaussian_process_dims *dims, const gaussian_process_args *args,
     gaussian_process_results *results, void *residuals, void *workspace);
 
@@ -132,7 +132,7 @@ size_t gaussian_process_backward_workspace(const gaussian_process_dims *dims);
 /* J and its gradients by l, s, e, in one pass.
    reads    X, y, l, s, e
    writes   J, grad_l, grad_s, grad_e
-   flops    4 D N + 6 D N N + 2 D + 5 N + 15 N N + 2 N N N + 10 */
+   flops    4 D N + 6 D N N + 2 D + 6 N + 13 N N + 2 N N N + 11 */
 int gaussian_process_value_and_grad(const gaussian_process_dims *dims, const gaussian_process_args *args,
     gaussian_process_results *results, void *residuals, void *workspace);
 

@@ -112,7 +112,7 @@ void gaussian_process_call_set_lapack(int integer_bytes, void *getrf, void *potr
 int64_t gaussian_process_call_failure(int part);
 int gaussian_process_call_evaluate(int64_t D, int64_t N, const void *X, const void *y, const void *l, const void *s, const void *e, void *J_out);
 int gaussian_process_call_forward(int64_t D, int64_t N, const void *X, const void *y, const void *l, const void *s, const void *e, void *saved_, void *J_out);
-int gaussian_process_call_backward(int64_t D, int64_t N, const void *X, const void *y, const void *bar_J, void *saved_, void *grad_l_out, void *grad_s_out, void *grad_e_out);
+int gaussian_process_call_backward(int64_t D, int64_t N, const void *X, const void *bar_J, void *saved_, void *grad_l_out, void *grad_s_out, void *grad_e_out);
 int gaussian_process_call_value_and_grad(int64_t D, int64_t N, const void *X, const void *y, const void *l, const void *s, const void *e, void *J_out, void *grad_l_out, void *grad_s_out, void *grad_e_out);
 size_t gaussian_process_call_residuals(int64_t D, int64_t N);
 """
@@ -154,6 +154,7 @@ _MESSAGES = {
 }
 
 _FAULTS = (
+    ("chol(K)", True, False),
     ("solve(K)", False, False),
     ("inv(K)", False, False),
 )
@@ -464,7 +465,6 @@ def _backward_checked(residuals, J, out, strict):
     if type(residuals) is not Residuals:
         raise ArgumentError("backward: residuals must be what forward of this module returned")
     X = residuals._inputs[0]
-    y = residuals._inputs[1]
     saved = residuals._saved
     D, N = residuals._sizes
     J = _default(J, (), 1.0)
@@ -483,7 +483,7 @@ def _backward_checked(residuals, J, out, strict):
         l_out = _fitting(out[0], "l", (D,), _DTYPE)
         s_out = _fitting(out[1], "s", (), _DTYPE)
         e_out = _fitting(out[2], "e", (), _DTYPE)
-    return (D, N, X, y, J, saved, l_out, s_out, e_out)
+    return (D, N, X, J, saved, l_out, s_out, e_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -509,9 +509,9 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[s](J) = 2 sum(S)
         ∇[e](J) = bar_J tr(G) exp(2 e)
     """
-    D, N, X, y, J, saved, l_out, s_out, e_out = _backward_checked(residuals, J, out, strict)
+    D, N, X, J, saved, l_out, s_out, e_out = _backward_checked(residuals, J, out, strict)
     status = _lib.gaussian_process_call_backward(
-        D, N, _address(X), _address(y), _address(J), _address(saved), _address(l_out), _address(s_out),
+        D, N, _address(X), _address(J), _address(saved), _address(l_out), _address(s_out),
         _address(e_out)
     )
     if status:
@@ -524,14 +524,14 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
-    D, N, X, y, J, saved, l_out, s_out, e_out = _backward_checked(residuals, J, out, strict)
+    D, N, X, J, saved, l_out, s_out, e_out = _backward_checked(residuals, J, out, strict)
     (
-        X_at, y_at, J_at, saved_at, l_out_at, s_out_at, e_out_at
-    ) = _address(X), _address(y), _address(J), _address(saved), _address(l_out), _address(s_out), _address(e_out)
+        X_at, J_at, saved_at, l_out_at, s_out_at, e_out_at
+    ) = _address(X), _address(J), _address(saved), _address(l_out), _address(s_out), _address(e_out)
 
     def bound():
         status = _lib.gaussian_process_call_backward(
-            D, N, X_at, y_at, J_at, saved_at, l_out_at, s_out_at, e_out_at
+            D, N, X_at, J_at, saved_at, l_out_at, s_out_at, e_out_at
         )
         if status:
             raise _failure("backward", status)
@@ -745,20 +745,20 @@ _PRODUCTS = {}
 
 _COUNTS = {
     "evaluate": (("D", "N"), lambda D, N: (
-        D * N + 3 * D * N * N + D + 4 * N + 7 * N * N + N * N * N + 8,
-        12 * D * N + 12 * D + 44 * N + 28 * N * N + 36,
+        D * N + 3 * D * N * N + D + 5 * N + 7 * N * N + N * N * N + 9,
+        12 * D * N + 12 * D + 32 * N + 28 * N * N + 36,
     )),
     "forward": (("D", "N"), lambda D, N: (
-        D * N + 3 * D * N * N + D + 4 * N + 7 * N * N + N * N * N + 8,
-        12 * D * N + 12 * D + 44 * N + 32 * N * N + 36,
+        D * N + 3 * D * N * N + D + 5 * N + 7 * N * N + N * N * N + 9,
+        12 * D * N + 12 * D + 32 * N + 32 * N * N + 36,
     )),
     "backward": (("D", "N"), lambda D, N: (
-        4 * D * N + 4 * D * N * N + D + N + 8 * N * N + N * N * N + 4,
-        32 * D * N + 20 * D + 32 * N + 36 * N * N + 36,
+        4 * D * N + 4 * D * N * N + D + N + 6 * N * N + N * N * N + 4,
+        32 * D * N + 20 * D + 4 * N + 32 * N * N + 36,
     )),
     "value_and_grad": (("D", "N"), lambda D, N: (
-        4 * D * N + 6 * D * N * N + 2 * D + 5 * N + 15 * N * N + 2 * N * N * N + 10,
-        32 * D * N + 8 * D * N * N + 28 * D + 68 * N + 68 * N * N + 64,
+        4 * D * N + 6 * D * N * N + 2 * D + 6 * N + 13 * N * N + 2 * N * N * N + 11,
+        32 * D * N + 8 * D * N * N + 28 * D + 36 * N + 64 * N * N + 64,
     )),
 }
 
@@ -845,8 +845,8 @@ SIGNATURE = {
             "results": {
                 "J": {"shape": (), "dtype": "float32"},
             },
-            "flops": "D * N + 3 * D * N * N + D + 4 * N + 7 * N * N + N * N * N + 8",
-            "bytes": "12 * D * N + 12 * D + 44 * N + 28 * N * N + 36",
+            "flops": "D * N + 3 * D * N * N + D + 5 * N + 7 * N * N + N * N * N + 9",
+            "bytes": "12 * D * N + 12 * D + 32 * N + 28 * N * N + 36",
             "split": None,
         },
         "forward": {
@@ -854,8 +854,8 @@ SIGNATURE = {
             "results": {
                 "J": {"shape": (), "dtype": "float32"},
             },
-            "flops": "D * N + 3 * D * N * N + D + 4 * N + 7 * N * N + N * N * N + 8",
-            "bytes": "12 * D * N + 12 * D + 44 * N + 32 * N * N + 36",
+            "flops": "D * N + 3 * D * N * N + D + 5 * N + 7 * N * N + N * N * N + 9",
+            "bytes": "12 * D * N + 12 * D + 32 * N + 32 * N * N + 36",
             "split": None,
         },
         "backward": {
@@ -865,8 +865,8 @@ SIGNATURE = {
                 "s": {"shape": (), "dtype": "float32"},
                 "e": {"shape": (), "dtype": "float32"},
             },
-            "flops": "4 * D * N + 4 * D * N * N + D + N + 8 * N * N + N * N * N + 4",
-            "bytes": "32 * D * N + 20 * D + 32 * N + 36 * N * N + 36",
+            "flops": "4 * D * N + 4 * D * N * N + D + N + 6 * N * N + N * N * N + 4",
+            "bytes": "32 * D * N + 20 * D + 4 * N + 32 * N * N + 36",
             "split": None,
         },
         "value_and_grad": {
@@ -877,8 +877,8 @@ SIGNATURE = {
                 "s": {"shape": (), "dtype": "float32"},
                 "e": {"shape": (), "dtype": "float32"},
             },
-            "flops": "4 * D * N + 6 * D * N * N + 2 * D + 5 * N + 15 * N * N + 2 * N * N * N + 10",
-            "bytes": "32 * D * N + 8 * D * N * N + 28 * D + 68 * N + 68 * N * N + 64",
+            "flops": "4 * D * N + 6 * D * N * N + 2 * D + 6 * N + 13 * N * N + 2 * N * N * N + 11",
+            "bytes": "32 * D * N + 8 * D * N * N + 28 * D + 36 * N + 64 * N * N + 64",
             "split": None,
         },
     },

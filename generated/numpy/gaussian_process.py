@@ -103,6 +103,18 @@ class Residuals:
         self._sizes = sizes
 
 
+def _cholesky_inv(operation, factor):
+    """The inverse of ``factor @ factor.T``."""
+    one = np.broadcast_to(np.eye(factor.shape[-1], dtype=factor.dtype), factor.shape)
+    inverse = _triangle(operation, False, factor, one)
+    return inverse.swapaxes(-1, -2) @ inverse
+
+
+def _cholesky_solve(operation, factor, right):
+    """``x`` with ``factor @ factor.T @ x = right``."""
+    return _triangle(operation, True, factor.swapaxes(-1, -2), _triangle(operation, False, factor, right))
+
+
 def _linear_algebra(function, operation, matrix, *others):
     """``function`` of matrices in the last two axes; each by itself where one of them has no result."""
     try:
@@ -153,6 +165,28 @@ def _singular_minor(matrix):
     return len(matrix)
 
 
+def _triangle(operation, upper, matrix, right):
+    """``x`` with ``matrix @ x = right`` for the upper or lower triangles of matrices in the last two axes, block by block."""
+    result, size, block = right.copy(), matrix.shape[-1], 64
+    singular = (np.diagonal(matrix, axis1=-2, axis2=-1) == 0).any(-1)
+    if singular.any():
+        for member in np.ndindex(matrix.shape[:-2]):
+            if singular[member]:
+                result[member] = np.nan
+                _no_result(operation, False, np.triu(matrix) if upper else np.tril(matrix).swapaxes(-1, -2), member)
+        matrix = np.where(singular[..., None, None], np.eye(size, dtype=matrix.dtype), matrix)
+    for first in range(0, size, block):
+        if upper:
+            here, rest = slice(max(0, size - first - block), size - first), slice(0, max(0, size - first - block))
+            part = np.triu(matrix[..., here, here])
+        else:
+            here, rest = slice(first, first + block), slice(first + block, size)
+            part = np.tril(matrix[..., here, here])
+        result[..., here, :] = np.linalg.solve(part, result[..., here, :])
+        result[..., rest, :] -= matrix[..., rest, here] @ result[..., here, :]
+    return result
+
+
 @np.errstate(all="ignore")
 def _evaluate_kernel(N, X, y, l, s, e, J):
     # t1 = exp(2 e)
@@ -171,16 +205,18 @@ def _evaluate_kernel(N, X, y, l, s, e, J):
     # t4_ni = y_n
     t4 = np.empty((N, 1), _REAL)
     t4[...] = y[:, None]
-    # solve_K = solve(K, t4)
-    solve_K = _linear_algebra(np.linalg.solve, "solve(K)", K, t4)
+    # chol_K = cholesky(K)
+    chol_K = _linear_algebra(np.linalg.cholesky, "chol(K)", K)
+    # t5 = sum(ln(chol_K_nn))
+    t5 = np.log(chol_K.diagonal()).sum()
+    # solve_K = cholesky_solve(chol_K, t4)
+    solve_K = _cholesky_solve("solve(K)", chol_K, t4)
     # w_n = sum(solve_K_ni)
     w = solve_K.sum(axis=1)
-    # t5 = sum(y_n w_n)
-    t5 = y @ w
-    # logdet_K = logdet(K)
-    logdet_K = np.linalg.slogdet(K)[1]
-    # J = (1/2) (ln(6.283185307179586) N + t5 + logdet_K)
-    J[()] = 0.5 * (np.log(_REAL(6.283185307179586)) * N + t5 + logdet_K)
+    # t6 = sum(y_n w_n)
+    t6 = y @ w
+    # J = (1/2) (ln(6.283185307179586) N + t6 + 2 t5)
+    J[()] = 0.5 * (np.log(_REAL(6.283185307179586)) * N + t6 + 2 * t5)
 
 
 @np.errstate(all="ignore")
@@ -204,59 +240,52 @@ def _forward_kernel(N, X, y, l, s, e, J):
     # t2_ni = y_n
     t2 = np.empty((N, 1), _REAL)
     t2[...] = y[:, None]
-    # solve_K = solve(K, t2)
-    solve_K = _linear_algebra(np.linalg.solve, "solve(K)", K, t2)
+    # chol_K = cholesky(K)
+    chol_K = _linear_algebra(np.linalg.cholesky, "chol(K)", K)
+    # t3 = sum(ln(chol_K_nn))
+    t3 = np.log(chol_K.diagonal()).sum()
+    # solve_K = cholesky_solve(chol_K, t2)
+    solve_K = _cholesky_solve("solve(K)", chol_K, t2)
     # w_n = sum(solve_K_ni)
     w = solve_K.sum(axis=1)
-    # t3 = sum(y_n w_n)
-    t3 = y @ w
-    # logdet_K = logdet(K)
-    logdet_K = np.linalg.slogdet(K)[1]
-    # J = (1/2) (ln(6.283185307179586) N + t3 + logdet_K)
-    J[()] = 0.5 * (np.log(_REAL(6.283185307179586)) * N + t3 + logdet_K)
-    return (saved, saved_2, saved_3, solve_K)
+    # t4 = sum(y_n w_n)
+    t4 = y @ w
+    # J = (1/2) (ln(6.283185307179586) N + t4 + 2 t3)
+    J[()] = 0.5 * (np.log(_REAL(6.283185307179586)) * N + t4 + 2 * t3)
+    return (saved, saved_2, saved_3, chol_K, solve_K)
 
 
 @np.errstate(all="ignore")
-def _backward_kernel(N, X, y, bar_J, saved, saved_2, saved_3, solve_K, d_l, d_s, d_e):
+def _backward_kernel(X, bar_J, saved, saved_2, saved_3, chol_K, solve_K, d_l, d_s, d_e):
     # Z_dn = saved_2_d X_nd
     Z = saved_2[:, None] * X.T
-    # K_ni = saved δ_ni + saved_3_ni; t1_in = K_ni
-    K = saved * np.eye(N, dtype=_REAL)
-    K += saved_3
-    t1 = np.array(K.T, order="C")
-    # t2_ni = y_n
-    t2 = np.empty((N, 1), _REAL)
-    t2[...] = y[:, None]
-    # inv_K = inv(K)
-    inv_K = _linear_algebra(np.linalg.inv, "inv(K)", K)
-    # solve_K_T = solve(t1, t2)
-    solve_K_T = _linear_algebra(np.linalg.solve, "solve(K^T)", t1, t2)
-    # t3_ni = inv_K_in + (-1 solve_K_T_nj solve_K_ij | ni)
-    # t4_ni = (1/2) bar_J t3_ni saved_3_ni
-    # t5 = sum(t4_ni)
-    t3 = solve_K_T @ solve_K.T
-    np.subtract(inv_K.T, t3, out=t3)
-    t4 = bar_J * t3
-    t4 *= saved_3
-    t4 *= 0.5
-    t5 = t4.sum()
-    # t6_dn = sum(-t4_ni (Z_dn - Z_di)); t7_di = sum(-t4_ni (Z_dn - Z_di))
+    # inv_K = cholesky_inv(chol_K)
+    inv_K = _cholesky_inv("inv(K)", chol_K)
+    # t1_ni = inv_K_in + (-1 solve_K_nj solve_K_ij | ni)
+    # t2_ni = (1/2) bar_J t1_ni saved_3_ni
+    # t3 = sum(t2_ni)
+    t1 = solve_K @ solve_K.T
+    np.subtract(inv_K.T, t1, out=t1)
+    t2 = bar_J * t1
+    t2 *= saved_3
+    t2 *= 0.5
+    t3 = t2.sum()
+    # t4_dn = sum(-t2_ni (Z_dn - Z_di)); t5_di = sum(-t2_ni (Z_dn - Z_di))
     negative = Z.T[:, :, None] - Z
-    negative *= t4[:, None, :]
+    negative *= t2[:, None, :]
     np.negative(negative, out=negative)
-    t6 = np.array(negative.sum(axis=2).T, order="C")
-    t7 = negative.sum(axis=0)
-    # t8_d = sum(X_nd (t6_dn - t7_dn))
-    t8 = np.einsum("ji,ji->i", X, t6.T - t7.T)
-    # d_l_d = -t8_d saved_2_d
-    t8 *= saved_2
-    np.negative(t8, out=d_l)
-    # t9 = sum(t3_nn)
-    t9 = t3.diagonal().sum()
-    # d_s = 2 t5; d_e = bar_J t9 saved
-    d_s[()] = 2 * t5
-    d_e[()] = bar_J * t9 * saved
+    t4 = np.array(negative.sum(axis=2).T, order="C")
+    t5 = negative.sum(axis=0)
+    # t6_d = sum(X_nd (t4_dn - t5_dn))
+    t6 = np.einsum("ji,ji->i", X, t4.T - t5.T)
+    # d_l_d = -t6_d saved_2_d
+    t6 *= saved_2
+    np.negative(t6, out=d_l)
+    # t7 = sum(t1_nn)
+    t7 = t1.diagonal().sum()
+    # d_s = 2 t3; d_e = bar_J t7 saved
+    d_s[()] = 2 * t3
+    d_e[()] = bar_J * t7 * saved
 
 
 @np.errstate(all="ignore")
@@ -271,38 +300,37 @@ def _value_and_grad_kernel(N, X, y, l, s, e, J, d_l, d_s, d_e):
     # t3_ndi = Z_dn - Z_di; t4_ni = sum(t3_ndi²)
     t3 = Z.T[:, :, None] - Z
     t4 = np.einsum("ikj,ikj->ij", t3, t3)
-    # t5_ni = exp(2 s - (1/2) t4_ni); K_ni = t1 δ_ni + t5_ni; t6_in = K_ni
+    # t5_ni = exp(2 s - (1/2) t4_ni); K_ni = t1 δ_ni + t5_ni
     t4 *= 0.5
     np.subtract(2 * s, t4, out=t4)
     t5 = np.exp(t4, out=t4)
     K = t1 * np.eye(N, dtype=_REAL)
     K += t5
-    t6 = np.array(K.T, order="C")
-    # t7_ni = y_n
-    t7 = np.empty((N, 1), _REAL)
-    t7[...] = y[:, None]
-    # solve_K = solve(K, t7)
-    solve_K = _linear_algebra(np.linalg.solve, "solve(K)", K, t7)
+    # t6_ni = y_n
+    t6 = np.empty((N, 1), _REAL)
+    t6[...] = y[:, None]
+    # chol_K = cholesky(K)
+    chol_K = _linear_algebra(np.linalg.cholesky, "chol(K)", K)
+    # t7 = sum(ln(chol_K_nn))
+    t7 = np.log(chol_K.diagonal()).sum()
+    # solve_K = cholesky_solve(chol_K, t6)
+    solve_K = _cholesky_solve("solve(K)", chol_K, t6)
     # w_n = sum(solve_K_ni)
     w = solve_K.sum(axis=1)
     # t8 = sum(y_n w_n)
     t8 = y @ w
-    # logdet_K = logdet(K)
-    logdet_K = np.linalg.slogdet(K)[1]
-    # inv_K = inv(K)
-    inv_K = _linear_algebra(np.linalg.inv, "inv(K)", K)
-    # solve_K_T = solve(t6, t7)
-    solve_K_T = _linear_algebra(np.linalg.solve, "solve(K^T)", t6, t7)
-    # t9_ni = inv_K_in + (-1 solve_K_T_nj solve_K_ij | ni); t10_ni = (1/2) t9_ni t5_ni; t11 = sum(t10_ni)
-    t9 = solve_K_T @ solve_K.T
+    # inv_K = cholesky_inv(chol_K)
+    inv_K = _cholesky_inv("inv(K)", chol_K)
+    # t9_ni = inv_K_in + (-1 solve_K_nj solve_K_ij | ni); t10_ni = (1/2) t9_ni t5_ni; t11 = sum(t10_ni)
+    t9 = solve_K @ solve_K.T
     np.subtract(inv_K.T, t9, out=t9)
     t5 *= t9
     t10 = np.multiply(t5, 0.5, out=t5)
     t11 = t10.sum()
     # t12 = sum(t9_nn)
     t12 = t9.diagonal().sum()
-    # J = (1/2) (ln(6.283185307179586) N + t8 + logdet_K); d_s = 2 t11; d_e = t12 t1
-    J[()] = 0.5 * (np.log(_REAL(6.283185307179586)) * N + t8 + logdet_K)
+    # J = (1/2) (ln(6.283185307179586) N + t8 + 2 t7); d_s = 2 t11; d_e = t12 t1
+    J[()] = 0.5 * (np.log(_REAL(6.283185307179586)) * N + t8 + 2 * t7)
     d_s[()] = 2 * t11
     d_e[()] = t12 * t1
     # t13_nd = sum(-t10_ni t3_ndi); t14_di = sum(-t10_ni t3_ndi)
@@ -567,11 +595,11 @@ def _backward_checked(residuals, J, out, strict):
     if type(residuals) is not Residuals:
         raise ArgumentError("backward: residuals must be what forward of this module returned")
     X = residuals._inputs[0]
-    y = residuals._inputs[1]
     saved_0 = residuals._saved[0]
     saved_1 = residuals._saved[1]
     saved_2 = residuals._saved[2]
     saved_3 = residuals._saved[3]
+    saved_4 = residuals._saved[4]
     D, N = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
@@ -589,7 +617,7 @@ def _backward_checked(residuals, J, out, strict):
         l_out = _fitting(out[0], "l", (D,), _DTYPE)
         s_out = _fitting(out[1], "s", (), _DTYPE)
         e_out = _fitting(out[2], "e", (), _DTYPE)
-    return (N, X, y, J, saved_0, saved_1, saved_2, saved_3, l_out, s_out, e_out)
+    return (X, J, saved_0, saved_1, saved_2, saved_3, saved_4, l_out, s_out, e_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -616,9 +644,9 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[e](J) = bar_J tr(G) exp(2 e)
     """
     (
-        N, X, y, J, saved_0, saved_1, saved_2, saved_3, l_out, s_out, e_out
+        X, J, saved_0, saved_1, saved_2, saved_3, saved_4, l_out, s_out, e_out
     ) = _backward_checked(residuals, J, out, strict)
-    _backward_kernel(N, X, y, J, saved_0, saved_1, saved_2, saved_3, l_out, s_out, e_out)
+    _backward_kernel(X, J, saved_0, saved_1, saved_2, saved_3, saved_4, l_out, s_out, e_out)
     return _new(Gradients, (l_out, s_out[()], e_out[()]))
 
 
@@ -628,11 +656,11 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        N, X, y, J, saved_0, saved_1, saved_2, saved_3, l_out, s_out, e_out
+        X, J, saved_0, saved_1, saved_2, saved_3, saved_4, l_out, s_out, e_out
     ) = _backward_checked(residuals, J, out, strict)
 
     def bound():
-        _backward_kernel(N, X, y, J, saved_0, saved_1, saved_2, saved_3, l_out, s_out, e_out)
+        _backward_kernel(X, J, saved_0, saved_1, saved_2, saved_3, saved_4, l_out, s_out, e_out)
         return _new(Gradients, (l_out, s_out[()], e_out[()]))
 
     return bound
@@ -827,20 +855,20 @@ _PRODUCTS = {}
 
 _COUNTS = {
     "evaluate": (("D", "N"), lambda D, N: (
-        D * N + 3 * D * N * N + D + 3 * N + 7 * N * N + 2 * N * N * N + 8,
-        12 * D * N + 12 * D + 32 * N + 20 * N * N + 36,
+        D * N + 3 * D * N * N + D + 5 * N + 7 * N * N + N * N * N + 9,
+        12 * D * N + 12 * D + 32 * N + 28 * N * N + 36,
     )),
     "forward": (("D", "N"), lambda D, N: (
-        D * N + 3 * D * N * N + D + 3 * N + 7 * N * N + 2 * N * N * N + 8,
-        12 * D * N + 12 * D + 32 * N + 24 * N * N + 36,
+        D * N + 3 * D * N * N + D + 5 * N + 7 * N * N + N * N * N + 9,
+        12 * D * N + 12 * D + 32 * N + 32 * N * N + 36,
     )),
     "backward": (("D", "N"), lambda D, N: (
-        4 * D * N + 4 * D * N * N + D + N + 10 * N * N + 3 * N * N * N + 4,
-        32 * D * N + 20 * D + 24 * N + 48 * N * N + 40,
+        4 * D * N + 4 * D * N * N + D + N + 6 * N * N + N * N * N + 4,
+        32 * D * N + 20 * D + 4 * N + 32 * N * N + 36,
     )),
     "value_and_grad": (("D", "N"), lambda D, N: (
-        4 * D * N + 6 * D * N * N + 2 * D + 4 * N + 15 * N * N + 5 * N * N * N + 10,
-        32 * D * N + 8 * D * N * N + 28 * D + 48 * N + 64 * N * N + 64,
+        4 * D * N + 6 * D * N * N + 2 * D + 6 * N + 13 * N * N + 2 * N * N * N + 11,
+        32 * D * N + 8 * D * N * N + 28 * D + 36 * N + 64 * N * N + 64,
     )),
 }
 
@@ -927,8 +955,8 @@ SIGNATURE = {
             "results": {
                 "J": {"shape": (), "dtype": "float32"},
             },
-            "flops": "D * N + 3 * D * N * N + D + 3 * N + 7 * N * N + 2 * N * N * N + 8",
-            "bytes": "12 * D * N + 12 * D + 32 * N + 20 * N * N + 36",
+            "flops": "D * N + 3 * D * N * N + D + 5 * N + 7 * N * N + N * N * N + 9",
+            "bytes": "12 * D * N + 12 * D + 32 * N + 28 * N * N + 36",
             "split": None,
         },
         "forward": {
@@ -936,8 +964,8 @@ SIGNATURE = {
             "results": {
                 "J": {"shape": (), "dtype": "float32"},
             },
-            "flops": "D * N + 3 * D * N * N + D + 3 * N + 7 * N * N + 2 * N * N * N + 8",
-            "bytes": "12 * D * N + 12 * D + 32 * N + 24 * N * N + 36",
+            "flops": "D * N + 3 * D * N * N + D + 5 * N + 7 * N * N + N * N * N + 9",
+            "bytes": "12 * D * N + 12 * D + 32 * N + 32 * N * N + 36",
             "split": None,
         },
         "backward": {
@@ -947,8 +975,8 @@ SIGNATURE = {
                 "s": {"shape": (), "dtype": "float32"},
                 "e": {"shape": (), "dtype": "float32"},
             },
-            "flops": "4 * D * N + 4 * D * N * N + D + N + 10 * N * N + 3 * N * N * N + 4",
-            "bytes": "32 * D * N + 20 * D + 24 * N + 48 * N * N + 40",
+            "flops": "4 * D * N + 4 * D * N * N + D + N + 6 * N * N + N * N * N + 4",
+            "bytes": "32 * D * N + 20 * D + 4 * N + 32 * N * N + 36",
             "split": None,
         },
         "value_and_grad": {
@@ -959,8 +987,8 @@ SIGNATURE = {
                 "s": {"shape": (), "dtype": "float32"},
                 "e": {"shape": (), "dtype": "float32"},
             },
-            "flops": "4 * D * N + 6 * D * N * N + 2 * D + 4 * N + 15 * N * N + 5 * N * N * N + 10",
-            "bytes": "32 * D * N + 8 * D * N * N + 28 * D + 48 * N + 64 * N * N + 64",
+            "flops": "4 * D * N + 6 * D * N * N + 2 * D + 6 * N + 13 * N * N + 2 * N * N * N + 11",
+            "bytes": "32 * D * N + 8 * D * N * N + 28 * D + 36 * N + 64 * N * N + 64",
             "split": None,
         },
     },
