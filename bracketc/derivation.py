@@ -245,7 +245,7 @@ def _title(request: Request) -> str:
     if request.derived:
         return f"gradient of {request.output} as derived: the formulas of its derivation"
     if request.kind != "jacobian":
-        return f"{request.kind} of {request.output}: {_SHAPES.get(request.kind, 'one function a name')}"
+        return f"{request.kind} of {request.output}: {_SHAPES.get(request.kind, 'the formulas of each function')}"
     layout = request.layout or "jacobian"
     about = _LAYOUTS.get(layout, "axes as in the differential")
     return f"jacobian of {request.output}: layout {layout}, {about}"

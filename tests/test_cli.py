@@ -259,6 +259,7 @@ hessian J wrt A, x as mixed
 jvp y wrt x
 vjp y wrt A, x
 hvp J wrt x, A
+hvp J wrt A, x as joint
 """
 
 
@@ -267,7 +268,7 @@ def test_check_covers_every_kind_of_request(capsys: pytest.CaptureFixture[str]) 
     found = answer(capsys)["checks"]
     assert {line["function"] for line in found} == {
         "value_and_grad", "slope", "jacobian_y_x", "generalised", "dressed", "hessian_J_x", "mixed", "jvp_y_x",
-        "vjp_y_A", "vjp_y_x", "hvp_J_x", "hvp_J_A",
+        "vjp_y_A", "vjp_y_x", "hvp_J_x", "hvp_J_A", "hvp_J_x_A", "joint",
     }  # fmt: skip
     assert all(0 < line["error"] < 1e-6 for line in found)
 

@@ -90,7 +90,8 @@ def test_every_label_that_exists_is_accepted(backend: str) -> None:
     c, u = np.array([[0, 3, 3], [1, 2, 0]]), np.array([3, 0, 0, 3])
     E = np.arange(8.0).reshape(4, 2)
     found = _labels(backend).evaluate(**_given(c=c, u=u, r=3, E=E))
-    assert found.J == np.sum(E[[*c.ravel(), 3]] ** 2)
+    expected = np.sum(E[[*c.ravel(), 3]] ** 2)
+    assert found.J == expected
 
 
 # ------------------------------------------------------------------------------------------------ counts

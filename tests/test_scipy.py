@@ -26,7 +26,7 @@ E = (A_ij - U_ik V_jk - c | ij)
 J = (E_ij**2 | ) + 0.1 (U · U) + 0.1 (V · V) + c**4
 gradient J wrt U, V, c
 hessian J wrt U, V, c
-hvp J wrt U
+hvp J wrt U, V, c
 """
 
 
@@ -78,13 +78,33 @@ def test_one_name_may_vary_alone(blocks: Any) -> None:
     np.testing.assert_allclose(problem.jac(problem.x0), np.ravel(blocks.value_and_grad(**given()).gradients.U))
 
 
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("c", marks=needs_compiler)])
+@pytest.mark.parametrize("names", [(), ("c", "U"), ("V",), ("U", "V", "c"), ("V", "c")])
+def test_products_with_the_hessian_by_all_that_varies(names: tuple[str, ...], backend: str) -> None:
+    """In any order, and of some names only: those that stand still have the direction 0."""
+    problem = bc.compile(BLOCKS, backend=backend, cflags=("-O1",)).scipy(*names, **given())
+    rng = np.random.default_rng(2)
+    for _ in range(2):
+        x, p = rng.normal(size=(2, problem.x0.size))
+        np.testing.assert_allclose(problem.hessp(x, p), problem.hess(x) @ p, rtol=1e-9, atol=1e-10)
+
+
+def test_one_product_for_each_name_is_no_product_for_both() -> None:
+    source = "dim n\nparam x : n\nparam s : scalar\nJ = s (x · x) + s**3\ngradient J wrt x, s\nhvp J wrt x\nhvp J wrt s"
+    module: Any = bc.compile(source, backend="numpy")
+    with pytest.raises(AttributeError, match="no products with the Hessian by x, s; ask for them: hvp J wrt x, s"):
+        _ = module.scipy(x=np.ones(2), s=1.0).hessp
+    assert module.scipy("x", x=np.ones(2), s=1.0).hessp(np.zeros(2), np.ones(2)).tolist() == [2, 2]
+    assert module.scipy("s", x=np.ones(2), s=1.0).hessp(np.ones(1), np.ones(1)).tolist() == [6]
+
+
 def test_what_the_source_does_not_ask_for_is_named(blocks: Any) -> None:
     source = "dim n\nparam x : n\nparam s : scalar\nJ = s (x · x)\ngradient J wrt x, s\nhessian J wrt x"
     module: Any = bc.compile(source, backend="numpy")
     problem = module.scipy(x=np.ones(2), s=1.0)
     with pytest.raises(AttributeError, match="no second derivatives by x, s; ask for them: hessian J wrt x, s"):
         _ = problem.hess
-    with pytest.raises(AttributeError, match="where one name varies"):
+    with pytest.raises(AttributeError, match="no products with the Hessian by x, s; ask for them: hvp J wrt x, s"):
         _ = problem.hessp
     with pytest.raises(AttributeError, match="hvp J wrt s"):
         _ = module.scipy("s", x=np.ones(2), s=1.0).hessp

@@ -300,6 +300,17 @@ def test_hvp_is_the_hessian_times_a_direction(products: ModuleType) -> None:
         _same(found, np.tensordot(hessian, direction, direction.ndim))
 
 
+def test_hvp_by_several_names_is_the_whole_hessian_times_all_directions(products: ModuleType) -> None:
+    arrays = _arrays()
+    directions, _ = _directions()
+    by = {first + second: np.asarray(getattr(products, f"hessian_F_{name}")(**arrays))
+          for first, second, name in (("A", "A", "A"), ("A", "x", "A_x"), ("x", "A", "x_A"), ("x", "x", "x"))}  # fmt: skip
+    found = products.hvp_F_A_x(**arrays, d_A=directions["A"], d_x=directions["x"])
+    for name in "Ax":
+        expected = sum(np.tensordot(by[name + other], way, way.ndim) for other, way in directions.items())
+        _same(getattr(found, name), expected)
+
+
 def test_jacobians_of_written_gradients_are_blocks_of_the_hessian(products: ModuleType) -> None:
     arrays = _arrays()
     _same(products.nested(**arrays), products.hessian_F_A_x(**arrays))

@@ -400,13 +400,26 @@ def _vjp(graph: _Graph, request: Request) -> list[Entry]:
 
 
 def _hvp(graph: _Graph, request: Request) -> list[Entry]:
+    """One function a ``wrt`` name; of several, also the product with the whole Hessian by them, for a direction of each."""
     origins = graph.program.origins
 
     def answer(name: str, target: Node, node: Node) -> tuple[Node, tuple[Tensor, ...]]:
         direction = Tensor(f"d_{name}", node.shape)
         return graph.closed([hvp(target, node, direction, origins)])[0], (direction,)
 
-    return _each(graph, request, answer)
+    if len(request.wrt) == 1:
+        return _each(graph, request, answer)
+    each = [] if request.name is not None else _each(graph, request, answer)
+    if any((request.output, name) in graph.cuts for name in request.wrt):
+        if request.name is not None:
+            help = f"ask for each by itself: hvp {request.output} wrt {request.wrt[0]}"
+            raise UnsupportedError(Diagnostic("one product of second derivatives by several definitions", request.span, help))
+        return each
+    wrt = tuple(graph.sources[name] for name in request.wrt)
+    directions = tuple(Tensor(f"d_{name}", node.shape) for name, node in zip(request.wrt, wrt, strict=True))
+    products = jvp(gradient(graph.outputs[request.output], wrt, origins), wrt, directions, origins)
+    name = request.name or f"hvp_{request.output}_{'_'.join(request.wrt)}"
+    return [*each, _entry(graph, name, directions, tuple(zip(request.wrt, products, strict=True)), request)]
 
 
 _ANSWERS: Mapping[str, Callable[[_Graph, Request], list[Entry]]] = {

@@ -29,10 +29,11 @@ from bracketc.cli.sources import file_argument, load, settings, size_options
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.emit.formulas import heading
 from bracketc.errors import SourceError
-from bracketc.ir.build import einsum
+from bracketc.ir.build import add, broadcast, einsum, multiply
 from bracketc.ir.nodes import Node, Tensor
 from bracketc.ir.passes import over_program
 from bracketc.ir.program import Entry, Program, Request
+from bracketc.ir.rewrite import substitute
 from bracketc.ir.sizes import bind_sizes
 from bracketc.options import BACKENDS
 from bracketc.proof.samples import draw_arguments, draw_sizes
@@ -216,7 +217,8 @@ def _entry(program: Program, entry: Entry, module: ModuleType, sample: Sample, r
             if (found_cut.output, found_cut.wrt) == (f"∇[{names[0]}]({request.output})", names[-1]):
                 slope, by = found_cut.node, [found_cut.variable]
                 values[found_cut.variable.name] = value_of(sources[names[-1]], sample.arrays, sample.sizes)
-        reference = _Reference(request, cut, by, sample, values, result, slope)
+        directions = {name: sources[name] for name in request.wrt} if request.kind == "hvp" and len(entry.results) > 1 else {}
+        reference = _Reference(request, cut, by, sample, values, result, slope, directions)
         lines.append(_line(entry, result, reference, found[result], rng))
     return lines
 
@@ -252,8 +254,10 @@ class _Reference:
         extras: Mapping[str, Array],
         result: str,
         slope: Node | None = None,
+        directions: Mapping[str, Node] | None = None,
     ) -> None:
-        """``slope`` is the gradient whose differences make a second derivative, where it is known."""
+        """``slope`` is the gradient whose differences make a second derivative, where it is known; ``directions`` are what moves
+        at once, by name."""
         self.request = request
         self.target = target
         self.source = sources[-1]
@@ -268,7 +272,14 @@ class _Reference:
             bar = Tensor(f"bar_{request.output}", target.shape)
             labels = range(target.rank)
             self.target = einsum(1, [(bar, labels), (target, labels)], ())
-        if request.kind in ("jvp", "hvp"):
+        if directions:
+            step = Tensor("%step", ())
+            ways = {node: Tensor(f"d_{name}", node.shape) for name, node in directions.items()}
+            moved = {node: add([node, multiply(broadcast(step, way.shape, ()), way)]) for node, way in ways.items()}
+            (self.target,) = substitute((self.target,), moved)
+            self.source, self.direction = step, np.ones(())
+            self.arrays["%step"] = np.zeros(())
+        elif request.kind in ("jvp", "hvp"):
             self.direction = extras[f"d_{result}"]
 
     def differences(self, rng: np.random.Generator) -> Differences:

@@ -12,7 +12,7 @@ from bracketc.ir.program import Entry, Program
 
 @dataclass(frozen=True, slots=True)
 class SecondView:
-    """A function with second derivatives by some names; ``field`` is that of its result, or the argument of its direction."""
+    """A function with second derivatives by some names; ``field`` is that of its result, or the arguments of its directions."""
 
     names: str
     function: str
@@ -51,10 +51,10 @@ def scipy_view(program: Program, entries: Sequence[Entry], functions: Mapping[st
                 if first in gradient.wrt and second in gradient.wrt:
                     field = literal(None if len(request.pairs) == 1 else python_name(result))
                     blocks.append(SecondView(literal((python[first], python[second])), functions[entry.name], field))
-        if request.kind == "hvp" and len(entry.results) == 1 and entry.results[0][0] in gradient.wrt:
-            name = entry.results[0][0]
-            (direction,) = python_names([extra.name for extra in entry.extras]).values()
-            products.append(SecondView(literal(python[name]), functions[entry.name], literal(direction)))
+        names = [name for name, _ in entry.results]
+        if request.kind == "hvp" and all(name in gradient.wrt for name in names):
+            directions = tuple(python_names([extra.name for extra in entry.extras]).values())
+            products.append(SecondView(literal(tuple(python[n] for n in names)), functions[entry.name], literal(directions)))
     arguments = tuple(python.values())
     return ScipyView(
         gradient.output,

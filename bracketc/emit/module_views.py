@@ -90,8 +90,8 @@ class FunctionView:
     ``label`` is what errors call it. ``public`` are its results as a caller sees them, and ``made`` the lines that make structures
     of what the kernel wrote. ``forms`` says that the results are derivatives, ``structured`` that some are stored by a structure;
     ``room`` are those that are dense and may be too large. ``labels`` is what the error of a label out of range is made
-    of: name, array, and what it counts, as text and as a number. ``twin`` is the function that gives the same as dense arrays, where
-    these must be computed.
+    of: name, array, and what it counts, as text and as a number. ``twin`` is the function that gives the same as dense arrays,
+    where these must be computed.
     """
 
     name: str

@@ -40,6 +40,7 @@ def process(backend: str) -> Iterator[tuple[str, Any]]:
     problem = module.scipy(x=x, y=y, l=0.0, e=-1.0)
     yield "BFGS", minimize(**problem, method="BFGS")
     yield "trust-exact", minimize(**problem, hess=problem.hess, method="trust-exact")
+    yield "trust-ncg", minimize(**problem, hessp=problem.hessp, method="trust-ncg")
     yield "BFGS, noise alone", minimize(**module.scipy("e", x=x, y=y, l=0.0, e=-1.0), method="BFGS")
 
 

@@ -579,10 +579,10 @@ class ScipyProblem(_Mapping):
 
     @property
     def hessp(self):
-        """``hessp(x, p)``, where the source asks for it by the one name that varies."""
-        if len(self.names) > 1 or self.names[0] not in _PRODUCTS:
-            what = "one name varies" if len(self.names) > 1 else f"the source says: hvp J wrt {self.names[0]}"
-            raise AttributeError(f"there are products with the Hessian where {what}")
+        """``hessp(x, p)``, where the source asks for products with the Hessian by these names, or by more of them at once."""
+        if not any(set(self.names) <= set(names) for names in _PRODUCTS):
+            names = ", ".join(self.names)
+            raise AttributeError(f"no products with the Hessian by {names}; ask for them: hvp J wrt {names}")
         return self._product
 
 
