@@ -10,17 +10,31 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from random_patterns import (
+    ELEMENTWISE,
+    ELEMENTWISE_KINKED,
+    KINKED,
+    ROWS,
+    ROWS_KINKED,
+    ROWS_MATRICES,
+    ROWS_TRAITS,
+    SMOOTH,
+    Row,
+)
+
+import bracketc as bc
+from bracketc.ir.program import Program
 
 Type = tuple[str, ...]
 """The sizes of a tensor by name."""
 
-Maker = Callable[[], "Expr"]
-Choices = list[tuple[str, tuple[Maker, ...]]]
-"""Patterns, each with what makes its parts."""
-
 NAMES = ("N", "M", "K")
+FIXED = {"T": "T", "t": "T-1", "2": "2"}
+"""Sizes that a pattern names."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +84,9 @@ class Source:
         return "\n".join([*lines, *self.requests]) + "\n"
 
 
-SMOOTH = (
-    "tanh({})", "sin({})", "cos({})", "exp(0.3 {})", "sigmoid({})", "softplus({})", "atan({})", "erf({})", "gelu({})",
-    "ln(1.5 ⊕ {0} ⊙ {0})", "sqrt(1 ⊕ {0} ⊙ {0})", "{}**2", "f({})", "g({})", "f'({})", "log1p({0} ⊙ {0})", "expm1(0.2 {})",
-    "sinh(0.3 {})", "atan(2 {})", "stop({})",
-)  # fmt: skip
-KINKED = ("relu({})", "abs({})", "max({}, 0)", "min({}, 0.3)", "sign({})", "step({})")
-ELEMENTWISE = (
-    "{} + {}", "{} - {}", "{} ⊙ {}", "{0} ⊘ (2 ⊕ {1} ⊙ {1})", "0.5 {} - 2 {}", "{} ⊙ tanh({})", "-{} + {}", "max({}, {})",
-    "pow(1 ⊕ {0} ⊙ {0}, 0.5) ⊙ {1}",
-)  # fmt: skip
-
-
 @dataclass
 class Generator:
-    """Grows one program. ``kinks`` allows functions that are not differentiable everywhere."""
+    """Grows one program. ``kinks`` allows functions that are not differentiable everywhere, ``matrices`` operations on matrices."""
 
     rng: random.Random
     kinks: bool = True
@@ -92,6 +94,14 @@ class Generator:
     names: dict[str, Type] = field(default_factory=dict)
     statements: list[Statement] = field(default_factory=list)
     count: int = 0
+    pool: tuple[str, ...] = ()
+    rows: dict[int, tuple[Row, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Few sizes, so that tensors of one shape meet."""
+        self.pool = tuple(self.rng.sample(NAMES, self.rng.choice((2, 3)))) + tuple(self.rng.choices(("T", "B", "2", "H"), k=1))
+        rows = ROWS + (ROWS_KINKED if self.kinks else ()) + (ROWS_MATRICES if self.matrices else ()) + ROWS_TRAITS
+        self.rows = {rank: tuple(row for row in rows if len(row[0]) == rank) for rank in range(4)}
 
     # -------------------------------------------------------------------------------------------- names
     def fresh(self, prefix: str) -> str:
@@ -102,14 +112,20 @@ class Generator:
         self.statements.append(statement)
         self.names.update(statement.makes)
 
-    def argument(self, type: Type, kind: str | None = None) -> str:
+    def argument(self, type: Type, kind: str | None = None, trait: str = "") -> str:
         name = self.fresh(self.rng.choice("XYA") if len(type) > 1 else self.rng.choice("uvx") if type else "s")
         kind = kind or self.rng.choice(("input", "param", "param"))
-        self.add(Statement(f"{kind} {name} : {', '.join(type) or 'scalar'}", makes=((name, type),)))
+        self.add(Statement(f"{kind} {name} : {', '.join(type) or 'scalar'}{' ' if trait else ''}{trait}", makes=((name, type),)))
         return name
 
-    def leaf(self, type: Type) -> Expr:
-        found = [name for name, known in self.names.items() if known == type]
+    def integer(self, type: Type, bound: str) -> Expr:
+        """An argument of indices, which no real expression may use."""
+        name = self.fresh("c")
+        self.statements.append(Statement(f"input {name} : {', '.join(type)}  integer in {bound}"))
+        return Expr(type, name)
+
+    def leaf(self, type: Type, differs: Collection[str] = ()) -> Expr:
+        found = [name for name, known in self.names.items() if known == type and name not in differs]
         if not found or self.rng.random() < 0.15:
             return Expr(type, self.argument(type))
         return Expr(type, self.rng.choice(found[-6:]))
@@ -119,9 +135,7 @@ class Generator:
         """An expression of ``type`` in parentheses, so that it may stand anywhere."""
         if depth <= 0 or self.rng.random() < 0.12:
             return self.leaf(type)
-        makers: list[Callable[[Type, int], Expr]] = [self.unary, self.binary, self.scaled]
-        makers += {0: [self.scalar] * 6, 1: [self.vector] * 5, 2: [self.matrix] * 6, 3: [self.cube] * 4}[len(type)]
-        made = self.rng.choice(makers)(type, depth - 1)
+        made = self.rng.choices((self.unary, self.binary, self.row), (2, 2, 6))[0](type, depth - 1)
         return replace(made, pattern=f"({made.pattern})")
 
     def some(self, type: Type, depth: int) -> Expr:
@@ -131,84 +145,41 @@ class Generator:
         return Expr(type, self.rng.choice(SMOOTH + (KINKED if self.kinks else ())), (self.expr(type, depth),))
 
     def binary(self, type: Type, depth: int) -> Expr:
-        patterns = ELEMENTWISE if self.kinks else tuple(p for p in ELEMENTWISE if "max" not in p)
+        if self.rng.random() < 0.3:
+            return Expr(type, "{} {}", (self.expr((), depth), self.some(type, depth)))
+        patterns = ELEMENTWISE + (ELEMENTWISE_KINKED if self.kinks else ())
         return Expr(type, self.rng.choice(patterns), (self.expr(type, depth), self.some(type, depth)))
 
-    def scaled(self, type: Type, depth: int) -> Expr:
-        return Expr(type, "{} {}", (self.expr((), depth), self.some(type, depth)))
-
     def size(self) -> str:
-        return self.rng.choice(NAMES)
+        return self.rng.choice(self.pool)
 
-    def scalar(self, type: Type, depth: int) -> Expr:
-        a, b = self.size(), self.size()
-        vector, other = lambda: self.some((a,), depth), lambda: self.some((b,), depth)
-        matrix, square = lambda: self.some((a, b), depth), lambda: self.some((a, a), depth)
-        choices: Choices = [
-            ("{} · {}", (vector, vector)), ("{} · {}", (matrix, matrix)), ("sum({})", (matrix,)), ("norm2({})", (vector,)),
-            ("({}_i {}_i | )", (vector, vector)), ("({}_ij {}_ij | )", (matrix, matrix)), ("tr({})", (square,)),
-            ("mean({})", (matrix,)), ("[~{} {}]", (vector, vector)),
-            ("({}_i {}_ij {}_j | )", (vector, matrix, other)), ("{}^T @ {}", (vector, vector)),
-            ("logsumexp({})", (vector,)), ("(sum[i](tanh({}_i)) | )", (vector,)), ("({}_ii | )", (square,)),
-        ]  # fmt: skip
-        if self.matrices:
-            choices.append((f"logdet({{0}} @ {{0}}^T + 3 eye({a}))", (matrix,)))
-        if self.kinks:
-            choices += [("max({})", (matrix,)), ("(max[i]({}_i) | )", (vector,)), ("norm({} ⊕ 3)", (vector,))]
-        return self.filled(type, choices)
+    def row(self, type: Type, depth: int) -> Expr:
+        """A pattern of the tables that makes ``type``."""
+        while True:
+            made, pattern, *parts = self.rng.choice(self.rows[len(type)])
+            sizes = _matched(made, type)
+            if sizes is not None:
+                return self.filled(type, pattern, parts, sizes, depth)
 
-    def vector(self, type: Type, depth: int) -> Expr:
-        (a,) = type
-        b = self.size()
-        vector, other = lambda: self.some((a,), depth), lambda: self.some((b,), depth)
-        matrix, turned = lambda: self.some((a, b), depth), lambda: self.some((b, a), depth)
-        choices: Choices = [
-            ("{} @ {}", (matrix, other)), ("{}^T @ {}", (turned, other)), ("({}_ij | i)", (matrix,)), ("softmax({})", (vector,)),
-            ("({}_ij {}_j | i)", (matrix, other)), ("({}_ij {}_j + {}_i | i)", (matrix, other, vector)),
-            ("logsumexp^1({})", (matrix,)), ("({0}_i {1}_ij {0}_i | i)", (vector, matrix)), ("{} ·_1 {}", (other, turned)),
-            ("{} ^2·^1 {}", (matrix, other)), ("(sum[j]({}_ij**2) | i)", (matrix,)),
-            ("({}_ii | i)", (lambda: self.some((a, a), depth),)),
-            (f"({{}} + 𝟏⟨{a}⟩)", (vector,)),
-        ]  # fmt: skip
-        if self.matrices:
-            choices.append((f"solve({{0}} @ {{0}}^T + 3 eye({a}), {{1}})", (matrix, vector)))
-        if self.kinks:
-            choices.append(("(max[j]({}_ij) | i)", (matrix,)))
-        return self.filled(type, choices)
+    def filled(self, type: Type, pattern: str, parts: Sequence[str], sizes: dict[str, str], depth: int) -> Expr:
+        made: list[Expr] = []
+        for part in parts:
+            kind, _, rest = part.lstrip("!#").partition("<" if part[:1] == "#" else " ")
+            wanted = tuple(self.sized(letter, sizes) for letter in kind)
+            if part[:1] == "#":
+                made.append(self.integer(wanted, self.sized(rest, sizes)))
+            elif part[:1] == "!":
+                made.append(self.leaf(wanted, [other.text for other in made]))
+            elif rest:
+                made.append(Expr(wanted, self.argument(wanted, trait=rest)))
+            else:
+                made.append(self.some(wanted, depth))
+        return Expr(type, re.sub(r"\$([a-d])", lambda letter: self.sized(letter[1], sizes), pattern), tuple(made))
 
-    def matrix(self, type: Type, depth: int) -> Expr:
-        a, b = type
-        c = self.size()
-        left, right = lambda: self.some((a, c), depth), lambda: self.some((c, b), depth)
-        whole, turned = lambda: self.some((a, b), depth), lambda: self.some((b, a), depth)
-        row, column = lambda: self.some((b,), depth), lambda: self.some((a,), depth)
-        choices: Choices = [
-            ("{} @ {}", (left, right)), ("{}^T", (turned,)), ("{} @ {}^T", (column, row)), ("{} {}", (column, row)),
-            ("({}_ik {}_kj | ij)", (left, right)), ("softmax^1({})", (whole,)), ("({}_ji | ij)", (turned,)), ("{}_21", (turned,)),
-            ("({0}_ij {1}_j | ij)", (whole, row)), ("({0}_ij + {1}_j + {2}_i | ij)", (whole, row, column)), ("𝟏 {}", (row,)),
-            ("{} ^2·^1 {}", (left, right)), ("({0}_ik {1}_kj {0}_ik | ij)", (left, right)), ("{} ⊗ {}", (column, row)),
-            ("(where(i >= j, {}_ij, {}_ij) | ij)", (whole, whole)), ("({}_i {}_ij | ij)", (column, whole)),
-            ("({}_ij {}_ij | ij)", (whole, whole)),
-        ]  # fmt: skip
-        if a == b and self.matrices:
-            definite = f"{{0}} @ {{0}}^T + 3 eye({a})"
-            choices += [(f"inv({definite})", (left,)), (f"chol({definite})", (left,)), (f"({{}} + eye({a}))", (whole,))]
-        made = self.filled(type, choices)
-        return Expr(type, f"𝟏⟨{a}⟩ {{}}", made.parts) if made.pattern == "𝟏 {}" else made
-
-    def cube(self, type: Type, depth: int) -> Expr:
-        a, b, c = type
-        choices: Choices = [
-            ("{} {}", (lambda: self.some((a, b), depth), lambda: self.some((c,), depth))),
-            ("({}_ij {}_jk | ijk)", (lambda: self.some((a, b), depth), lambda: self.some((b, c), depth))),
-            ("({}_kij | ijk)", (lambda: self.some((c, a, b), depth),)),
-            ("({}_ij + {}_k | ijk)", (lambda: self.some((a, b), depth), lambda: self.some((c,), depth))),
-        ]
-        return self.filled(type, choices)
-
-    def filled(self, type: Type, choices: Choices) -> Expr:
-        pattern, makers = self.rng.choice(choices)
-        return Expr(type, pattern, tuple(make() for make in makers))
+    def sized(self, letter: str, sizes: dict[str, str]) -> str:
+        if letter in FIXED:
+            return FIXED[letter]
+        return sizes.setdefault(letter, self.size())
 
     # -------------------------------------------------------------------------------------------- statements
     def type(self) -> Type:
@@ -216,48 +187,195 @@ class Generator:
 
     def definition(self) -> None:
         type = self.type()
+        name, depth = self.fresh("D"), self.rng.choice((1, 2, 3))
+        if self.rng.random() < 0.2:
+            inner, local = self.type(), self.fresh("U")
+            value = self.expr(inner, depth - 1)
+            self.names[local] = inner
+            body = self.expr(type, depth)
+            del self.names[local]
+            whole = Expr(type, f"{{}} where {local} = {{}}", (body, value))
+            self.add(Statement(name, whole, makes=((name, type),)))
+            return
+        self.add(Statement(name, self.expr(type, depth), makes=((name, type),)))
+
+    def by_index(self) -> None:
+        """Definitions entry by entry: products, slices, windows, cumulative sums."""
+        a, b, c = self.size(), self.size(), self.size()
+        rows: list[tuple[str, Type, str, tuple[Type, ...], str]] = [
+            ("{}_ij", (a, b), "{}_ik {}_kj", ((a, c), (c, b)), ""), ("{}[i,j]", (a, b), "{}[i] {}[j]", ((a,), (b,)), ""),
+            ("{}_i", (a,), "tanh({}_ij {}_j + {}_i)", ((a, b), (b,), (a,)), ""),
+            ("{}[i]", ("T-1",), "{0}[i+1] - {0}[i]", (("T",),), " for i = 1..T-1"),
+            ("{}[s]", ("T-1",), "{}[s+u-1] {}[u]", (("T",), ("2",)), ""),
+            ("{}[s,i]", ("T-1", a), "{}[s+u-1,i] {}[u]", (("T", a), ("2",)), ""),
+            ("{}[t]", ("T",), "sum[s=1..t]({}[s])", (("T",),), " for t = 1..T"),
+            ("{}[t]", ("T",), "logsumexp[s=1..t]({}[s])", (("T",),), " for t = 1..T"),
+            ("{}[t]", ("T", a), "sum[s=t..T]({}[s])", (("T", a),), " for t = 1..T"),
+            ("{}[t]", ("T",), "mean[s=1..t]({}[s])", (("T",),), " for t = 1..T"),
+            ("{}[t]", ("T",), "prod[s=1..t](sin({}[s]))", (("T",),), " for t = 1..T"),
+            ("{}[t]", ("T", a), "tanh({}[t]) + {}", (("T", a), (a,)), " for t = 1..T"),
+            ("{}[t]", ("T",), "sum[s=1..T]({0}[s] exp(-(0.1 (s - t)**2)))", (("T",),), " for t = 1..T"),
+        ]  # fmt: skip
+        if self.kinks:
+            rows.append(("{}[t]", ("T",), "max[s=1..t]({}[s])", (("T",),), " for t = 1..T"))
+            rows.append(("{}[t]", ("T",), "min[s=t..T]({}[s])", (("T",),), " for t = 1..T"))
+        head, type, pattern, parts, rest = self.rng.choice(rows)
+        body = Expr(type, pattern, tuple(self.leaf(part) for part in parts))
         name = self.fresh("D")
-        self.add(Statement(name, self.expr(type, self.rng.choice((1, 2, 3))), makes=((name, type),)))
+        self.add(Statement(head.format(name), body, rest, ((name, type),)))
 
     def recurrence(self) -> None:
-        a = self.size()
-        name, initial = self.fresh("R"), self.argument((a,))
-        weights = self.argument((a, a))
-        drive = self.argument(("T", a))
-        inner = f"0.5 {weights} @ {name}[t-1]" + f" + {drive}[t]"
-        self.add(Statement(f"{name}[0] = {initial}"))
-        step = self.rng.choice(("tanh({})", "sin({})", "sigmoid({})")).format(inner)
-        self.add(Statement(f"{name}[t] = {step} for t = 1..T", makes=((name, ("T", a)),)))
-        last = self.fresh("D")
+        """One that runs forward or backward, of vectors or matrices, one step back or two, alone or with another."""
+        a, name, other = self.size(), self.fresh("R"), self.fresh("R")
+        weights, drive, start = self.leaf((a, a)).text, self.leaf(("T", a)).text, self.leaf((a,)).text
+        step = self.rng.choice(("tanh({})", "sin({})", "sigmoid({})"))
+        kind = self.rng.choice(("forward", "forward", "backward", "two", "pair", "matrix", "entries", "batched"))
+        if kind == "batched":
+            inner = step.format(f"{weights} @ {drive}[t] + {start}")
+            self.add(Statement(f"{name}[t] = {inner} for t = 1..T", makes=((name, ("T", a)),)))
+            return
+        if kind == "matrix":
+            b = self.size()
+            first, gain = self.leaf((a, b)).text, self.leaf((b,)).text
+            self.add(Statement(f"{name}[0] = {first}"))
+            inner = step.format(f"0.5 {weights} @ {name}[t-1] + {drive}[t] {gain}")
+            self.add(Statement(f"{name}[t] = {inner} for t = 1..T", makes=((name, ("T", a, b)),)))
+            return
+        if kind == "entries":
+            self.add(Statement(f"{name}[0,i] = {start}[i]"))
+            inner = step.format(f"0.5 {weights}[i,j] {name}[t-1,j] + {drive}[t,i]")
+            self.add(Statement(f"{name}[t,i] = {inner} for t = 1..T", makes=((name, ("T", a)),)))
+            return
+        if kind == "backward":
+            self.add(Statement(f"{name}[T+1] = {start}"))
+            inner = step.format(f"0.5 {weights} @ {name}[t+1] + {drive}[t]")
+            self.add(Statement(f"{name}[t] = {inner} for t = T..1", makes=((name, ("T", a)),)))
+        elif kind == "two":
+            self.add(Statement(f"{name}[0] = {start}"))
+            self.add(Statement(f"{name}[-1] = {self.leaf((a,)).text}"))
+            inner = step.format(f"0.5 {weights} @ {name}[t-1] - 0.3 {name}[t-2] + {drive}[t]")
+            self.add(Statement(f"{name}[t] = {inner} for t = 1..T", makes=((name, ("T", a)),)))
+        elif kind == "pair":
+            self.add(Statement(f"{name}[0] = {start}"))
+            self.add(Statement(f"{other}[0] = 0 {start}"))
+            inner = step.format(f"0.5 {weights} @ {name}[t-1] + {other}[t-1]")
+            self.add(Statement(f"{name}[t] = {inner} for t = 1..T", makes=((name, ("T", a)),)))
+            outer = f"0.5 {other}[t-1] + {name}[t-1] ⊙ {drive}[t]"
+            self.add(Statement(f"{other}[t] = {outer} for t = 1..T", makes=((other, ("T", a)),)))
+        else:
+            self.add(Statement(f"{name}[0] = {start}"))
+            inner = step.format(f"0.5 {weights} @ {name}[t-1] + {drive}[t]")
+            self.add(Statement(f"{name}[t] = {inner} for t = 1..T", makes=((name, ("T", a)),)))
         if self.rng.random() < 0.5:
-            self.add(Statement(f"{last} = ({name}_ti | i)", makes=((last, (a,)),)))
+            last = self.fresh("D")
+            body, type = (f"({name}_ti | i)", (a,)) if kind == "backward" else (f"{name}[T]", (a,))
+            self.add(Statement(last, Expr(type, body), makes=((last, type),)))
+
+    def family(self) -> None:
+        """Layers with parameters of their own."""
+        a, b = self.size(), self.size()
+        if self.rng.random() < 0.4:
+            self.widening(a)
+            return
+        weights, bias, layer = self.fresh("F") + "x", self.fresh("F") + "x", self.fresh("F") + "x"
+        self.add(Statement(f"param {weights}[j] : {b}, {b} for j = 1..L"))
+        self.add(Statement(f"param {bias}[j] : {b} for j = 1..L"))
+        self.add(Statement(f"{layer}[0]", self.expr((a, b), 1)))
+        step = self.rng.choice(("tanh({})", "sigmoid({})", "softplus({})"))
+        self.add(Statement(f"{layer}[j] = {step.format(f'{layer}[j-1] @ {weights}[j] + 𝟏 {bias}[j]')} for j = 1..L"))
+        last = self.fresh("D")
+        more = f" + sum[k=1..L]({weights}[k] · {weights}[k]) {layer}[0]" if self.rng.random() < 0.4 else ""
+        self.add(Statement(last, Expr((a, b), f"{layer}[L]{more}"), makes=((last, (a, b)),)))
+
+    def widening(self, a: str) -> None:
+        """Layers of different widths."""
+        width, weights, layer, last = self.fresh("F") + "x", self.fresh("F") + "x", self.fresh("F") + "x", self.fresh("D")
+        self.add(Statement(f"dim {width}[0..L] = 2, {self.rng.choice((1, 3))}, 2"))
+        self.add(Statement(f"param {weights}[j] : {width}[j-1], {width}[j] for j = 1..L"))
+        self.add(Statement(f"{layer}[0]", self.expr((a, "2"), 1)))
+        self.add(Statement(f"{layer}[j] = tanh({layer}[j-1] @ {weights}[j]) for j = 1..L"))
+        self.add(Statement(last, Expr((a, "2"), f"{layer}[L]"), makes=((last, (a, "2")),)))
+
+    def derivation(self) -> None:
+        """A derivation, which a gradient may be compiled from."""
+        name, x = self.fresh("D"), self.argument((self.size(),), "param")
+        self.add(Statement(name, Expr((), f"0.5 ({x} · {x})"), makes=((name, ()),)))
+        self.add(Statement(f"derivation of {name} wrt {x} {{\n  d{name} = {x} · d{x}\n  ⟹ ∇[{x}]({name}) = {x}\n}}"))
+
+    def requests(self) -> tuple[str, ...]:
+        """Other derivatives of what is defined."""
+        params = [s.makes[0] for s in self.statements if s.head.startswith("param ") and s.makes]
+        targets = [(n, t) for n, t in self.names.items() if n[0] == "D" and len(t) <= 2] + [("J", ())]
+        if not params or self.rng.random() < 0.6:
+            return ()
+        (x, type), (y, _) = self.rng.choice(params), self.rng.choice(params)
+        target, rank = (lambda found: (found[0], len(found[1])))(self.rng.choice(targets))
+        layouts = ["jacobian", "gradient"]
+        if rank + len(type) <= 3 and len(type) < 3:
+            layouts += ["row", "vec", "flat", "transposed"]
+        found = [
+            f"hvp J wrt {x}", f"hessian J wrt {x}", f"hessian J wrt {x}, {y}" if x != y else f"hvp J wrt {x}",
+            f"jvp {target} wrt {x}", f"vjp {target} wrt {x}", f"jacobian {target} wrt {x}",
+            f"jacobian {target} wrt {x} layout {self.rng.choice(layouts)}", f"gradient J wrt {x}",
+        ]  # fmt: skip
+        if target != "J":
+            found.append(f"jacobian J wrt {target}")
+        return (f"{self.rng.choice(found)} as {self.fresh('r')}",)
+
+
+HEADER = (
+    "dim N, M, K, T, H ~ 100, B = 2",
+    "dim L = 2",
+    "const lam = 0.7",
+    'import "shared.brk"',
+    "function f(a) = tanh(a) + 0.5 a",
+    "function p(a, b) = a ⊙ tanh(b) + 0.2 b",
+    "function h(a) = exp(0.5 a) / (𝟏 · exp(0.5 a))",
+)
+"""What every program begins with; joined programs share it."""
+
+FOLDER = Path(__file__).parent
+"""Where ``shared.brk`` lies, which defines the functions g and q."""
+
+
+def parse(source: Source | str) -> Program:
+    """The program of a source, as a file of ``FOLDER``."""
+    return bc.parse(source if isinstance(source, str) else source.text, str(FOLDER / "random.brk"))
+
+
+def _matched(made: str, type: Type) -> dict[str, str] | None:
+    """Sizes by letter, where a pattern can make ``type``."""
+    sizes: dict[str, str] = {}
+    for letter, name in zip(made, type, strict=True):
+        if FIXED.get(letter, sizes.setdefault(letter, name)) != name:
+            return None
+    return sizes
 
 
 def random_program(seed: int, *, kinks: bool = True, matrices: bool = True) -> Source:
-    """A program with a scalar ``J`` and its gradient by every parameter that it uses."""
+    """A program with a scalar ``J``, its gradient by every parameter that it uses, now and then more results and requests."""
     rng = random.Random(seed)
     made = Generator(rng, kinks, matrices)
-    made.add(Statement("dim N, M, K, T"))
-    made.add(Statement("function f(a) = tanh(a) + 0.5 a"))
-    made.add(Statement("function g(a) = sigmoid(a) ⊙ a"))
+    for line in HEADER:
+        made.add(Statement(line))
+    makers = (made.definition, made.recurrence, made.by_index, made.family, made.derivation)
     for _ in range(rng.choice((1, 2, 3, 4))):
-        if rng.random() < 0.2:
-            made.recurrence()
-        else:
-            made.definition()
+        rng.choices(makers, (12, 3, 3, 1, 1))[0]()
     target = made.expr((), rng.choice((2, 3)))
     defined = [(name, type) for name, type in made.names.items() if name[0] in "DR"]
     for name, type in defined[-3:]:
         scalar = {0: "sin({})", 1: "tanh({0}) · cos({0})"}.get(len(type), "sum(sin({}))").format(name)
         target = Expr((), "{} + " + scalar, (target,))
     made.add(Statement("J", target))
-    params = [s.makes[0][0] for s in made.statements if s.head.startswith("param ")]
+    if rng.random() < 0.3:
+        made.add(Statement(f"output {', '.join(['J', *(name for name, _ in defined[:2] if name[0] == 'D')])}"))
+    params = [s.head.split()[1].partition("[")[0] for s in made.statements if s.head.startswith("param ")]
     used = [name for name in params if any(_mentions(s, name) for s in made.statements if not s.head.startswith("param "))]
-    return Source(tuple(made.statements), tuple(used))
+    return Source(tuple(made.statements), tuple(used), made.requests())
 
 
 def _mentions(statement: Statement, name: str) -> bool:
-    return re.search(rf"(?<![\w]){name}(?![\d])", statement.text) is not None
+    return re.search(rf"(?<![\w]){name}(?!\w)", statement.text) is not None
 
 
 # ------------------------------------------------------------------------------------------------ smaller programs

@@ -9,21 +9,23 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 
 import campaign
 import promises
+import random_programs
 import workers
-from promises import answers, gradients
-from promises.programs import joined
+from promises import answers, gradients, programs
 from random_programs import random_program
 from workers import attempt
 
-import bracketc as bc
 from bracketc.calculus.derivatives import jvp
+from bracketc.calculus.requests import entries
 from bracketc.ir.build import scale
+from bracketc.ir.interpret import interpret
 
 QUICK = tuple(promise for promise in promises.PROMISES if promise.name != "same-c")
 
@@ -83,15 +85,19 @@ def test_a_wrong_derivative_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
             gradients.gradients(seed)
 
 
-def test_joined_programs_have_distinct_names() -> None:
-    text = joined(0, 3)
-    assert [f"J{k} = " in text and f"as grad{k}" in text for k in range(3)] == [bool(random_program(k).wrt) for k in range(3)]
-    assert len(bc.parse(text).requests) <= 3
+def test_joined_programs_have_the_answers_that_they_have_alone() -> None:
+    joined = programs.join(range(4), {"N": 2, "M": 3, "K": 1, "H": 2, "T": 3, "B": 2})
+    program = random_programs.parse(joined.text)
+    (evaluate,) = (entry for entry in entries(program) if entry.name == "evaluate")
+    found = interpret([n for _, n in evaluate.results], {n: joined.arrays[n.name] for n in evaluate.arguments}, joined.sizes)
+    assert {name for name, _ in evaluate.results} == set(joined.wanted["evaluate"]) >= {"J0", "J1", "J2", "J3"}
+    for (name, _), array in zip(evaluate.results, found, strict=True):
+        np.testing.assert_allclose(array, joined.wanted["evaluate"][name])
 
 
 def test_a_wrong_answer_is_shrunk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = answers.answers
-    monkeypatch.setattr(answers, "answers", lambda *given: {name: value + 1 for name, value in honest(*given).items()})
+    honest = programs.results_of
+    monkeypatch.setattr(answers, "results_of", lambda *given: {name: value + 1 for name, value in honest(*given).items()})
     assert campaign.main(["--promise", "same", "--seed", "3"]) == 1
     out = capsys.readouterr().out
     assert "wanted" in out and len(out.split("gradient J")[0]) < len(random_program(3).text)

@@ -15,6 +15,7 @@ from bracketc.emit.module import numpy_module
 from bracketc.errors import Source
 from bracketc.ir.build import add, broadcast, einsum, multiply, ones, pointwise, power, scale, size, subtract, tensor
 from bracketc.ir.dims import Dim
+from bracketc.ir.functions import FUNCTIONS
 from bracketc.ir.interpret import interpret
 from bracketc.ir.nodes import Node, Reduce, Tensor
 from bracketc.ir.program import Entry, Program, SizeSpec
@@ -129,6 +130,18 @@ def test_large_arguments_of_sigmoid_and_softplus_do_not_overflow() -> None:
         s, p = evaluate(text, {"x": values})
     np.testing.assert_allclose(s, [0, 0.047425874, 0.5, 0.95257413, 1, np.nan, 1, 0], rtol=1e-6)
     np.testing.assert_allclose(p, [0, 0.048587352, 0.6931472, 3.0485873, 1e4, np.nan, np.inf, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"stop", "power"}))
+def test_every_function_gives_what_the_interpreter_gives(name: str) -> None:
+    points = np.array([-np.inf, -3.0, -2.5, -1.0, -0.4, 0.0, 0.3, 1.0, 2.75, 9.5, 40.0, np.inf, np.nan])
+    args = [tensor("x", "N"), tensor("y", "N")][: FUNCTIONS[name].arity]
+    node = pointwise(name, *args)
+    given = {"x": points, "y": points[::-1].copy()}
+    with np.errstate(all="ignore"):
+        (found,) = evaluate(module_text(tuple(args), {"F": node}), {arg.name: given[arg.name] for arg in args})
+        (wanted,) = interpret([node], {arg: given[arg.name] for arg in args})
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-14)
 
 
 def test_reductions_of_nothing_have_their_neutral_value() -> None:

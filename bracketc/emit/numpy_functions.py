@@ -34,6 +34,7 @@ HELPERS = {
     "erf": "_erf",
     "lgamma": "_lgamma",
     "digamma": "_digamma",
+    "trigamma": "_trigamma",
 }
 """Functions that a module defines when it uses them; their text is ``templates/numpy/helpers/<function>.py.j2``."""
 

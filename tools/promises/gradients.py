@@ -7,15 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from random_programs import Source, random_program
+from random_programs import Source, parse, random_program
 
-import bracketc as bc
 from bracketc.calculus.derivatives import expand_derivatives, hvp, jvp, vjp
 from bracketc.ir.build import einsum
 from bracketc.ir.interpret import interpret
 from bracketc.ir.nodes import Node, Tensor
 from bracketc.ir.rewrite import Roots, tensors
-from promises.programs import draw, shrunk_source
+from promises.programs import settle, shrunk_source
 from promises.promise import Array, Breach, Promise, Skip, compare, finite
 
 
@@ -33,8 +32,9 @@ def _without_stop(statement: Any) -> Any:
 
 
 def _gradients(source: Source, seed: int) -> int:
-    program = bc.parse(source.text)
-    sizes, arrays = draw(program, seed)
+    program = parse(source)
+    case = settle(program, seed)
+    sizes, arrays = case.sizes, case.arrays
     (root,) = expand_derivatives(Roots((dict(program.definitions)["J"],))).nodes
     leaves = tensors((root,))
     rng = np.random.default_rng(seed)
