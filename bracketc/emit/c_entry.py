@@ -24,8 +24,10 @@ from bracketc.emit.c_views import (
     FieldView,
     FillView,
     LayoutView,
+    LeaveView,
     PartialView,
     PointerView,
+    RangesView,
     SlotView,
     StepsView,
 )
@@ -82,9 +84,11 @@ def entry_text(
     team: bool,
     faults: Faults,
     lapack: bool = False,
+    writes: tuple[str, str] = ("", ""),
 ) -> EntryText:
     """The entry point ``name`` of ``kernel``; ``epilogues``, ``functions`` and ``faults`` collect what it needs of the file.
-    ``team`` lets several threads run it, ``lapack`` lets the caller hand over factorisations."""
+    ``team`` lets several threads run it, ``lapack`` lets the caller hand over factorisations. ``writes`` are the results that
+    ranges write, and those that are written when all are done."""
     scope = CScope()
     sizes = {size: scope.fresh(size) for size in fields.dims}
     c = CFunction(kernel, ctype, prefix, prefix.upper(), sizes, scope, functions, faults, team=team, lapack=lapack)
@@ -100,7 +104,9 @@ def entry_text(
             kind = c.pointer_type(storage)
             pointers.append(_given(c, storage, f"({kind})(({_bytes_of(kind)})residuals + saved[{number}])"))
     rooms = ("arena", "ring", "partial")
-    arena = [_given(c, s, f"({c.type(s)} *)(arena + slot[{s.slot}])") for s in used if s.kind in rooms]
+    sums = _sums(kernel)
+    arena = [_given(c, s, f"({c.type(s)} *)({_room(s, sums)})") for s in used if s.kind in rooms]
+    c.steps |= {s: scope.fresh(f"{c.named(s)}_step") for s in sums}
     own, shift = "arena + own" if team else "arena", len(kernel.slots)
     arena += [_given(c, s, f"({c.type(s)} *)({own} + slot[{shift + s.slot}])") for s in used if s.kind == "local"]
     body = tuple(_statements(kernel.body, c, epilogues))
@@ -130,6 +136,7 @@ def entry_text(
         c.failure("BAD_SIZE"),
         c.failure("WINDOW_OUT_OF_RANGE"),
         _work(kernel, fields) if team else "",
+        _ranges(kernel, name, c, fields, sums, writes) if kernel.ranged else None,
     )
     return EntryText(view, tuple(n for n in fields.dims if n in c.used_sizes), tuple(s.name for s in arguments))
 
@@ -160,6 +167,35 @@ def _work(kernel: Kernel, fields: Fields) -> str:
     """Flops and bytes of a call in floating-point arithmetic, which does not overflow."""
     sizes = {name: f"(double)dims->{field}" for name, field in fields.dims.items()}
     return dim_text(kernel.flops + kernel.bytes, sizes)
+
+
+def _room(storage: Storage, sums: Sequence[Storage]) -> str:
+    """Where a storage of the workspace begins; sums of a batch whose ranges may be computed apart lie where the caller says."""
+    own = f"arena + slot[{storage.slot}]"
+    return f"stretch->sums ? stretch->sums + brk_sum[{sums.index(storage)}] : {own}" if storage in sums else own
+
+
+def _sums(kernel: Kernel) -> tuple[Storage, ...]:
+    """What groups of blocks leave, where callers may compute ranges apart."""
+    found = [statement for statement in kernel.body if isinstance(statement, Blocks)] if kernel.ranged else []
+    return tuple(storage for blocks in found for _, storage in blocks.partials)
+
+
+def _ranges(
+    kernel: Kernel, name: str, c: CFunction, fields: Fields, sums: Sequence[Storage], writes: tuple[str, str]
+) -> RangesView:
+    """How callers compute ranges apart; their sums lie group by group, so that those of a range are in one piece."""
+    (cut,) = c.cuts.values()
+    slots = [SlotView(number, f"{c.factor(s.size)} * (int64_t)sizeof({c.type(s)})") for number, s in enumerate(sums)]
+    about = f"Where the sums of a group of blocks of {name} begin in its record"
+    sizes = _mentioned(slots, (), c.sizes, fields.dims)
+    layout = LayoutView(f"{name}_sums_layout", about, tuple(slots), (), sizes, len(slots), -1, "")
+    given = _mentioned((), (cut.text,), c.sizes, fields.dims)
+    steps = tuple(
+        FieldView(c.steps[s], f"stretch->sums ? brk_record / (int64_t)sizeof({c.type(s)}) : {c.dim(s.size)}") for s in sums
+    )
+    most = next(statement.most_groups for statement in kernel.body if isinstance(statement, Blocks))
+    return RangesView(cut.extent, most, cut.text, given, layout, len(slots), steps, *writes)
 
 
 def _layout(kernel: Kernel, name: str, c: CFunction, fields: Fields, threads: str) -> LayoutView:
@@ -241,6 +277,8 @@ def _statements(body: Iterable[Statement], c: CFunction, epilogues: Epilogues) -
                 yield factorise_view(statement, c)
             case Blocks():
                 yield _blocks(statement, c, epilogues)
+                if c.kernel.ranged:
+                    yield LeaveView("c/leave.c.j2")
             case Combine():
                 yield _combine(statement, c)
             case Alone():
@@ -271,12 +309,19 @@ def _blocks(statement: Blocks, c: CFunction, epilogues: Epilogues) -> BlocksView
     with c.block():
         for name in ("group", "first", "last"):
             c.scope.fresh(name)
-        share = c.share(f"{c.cuts[statement.piece].name}.groups") if statement.divided else None
+        first, last = "0", f"{c.cuts[statement.piece].name}.groups"
+        if c.kernel.ranged:
+            first, last = "stretch->first", f"brk_min(stretch->last, {last})"
+        share = c.share(last if first == "0" else f"{last} - {first}") if statement.divided else None
+        if share is not None:
+            start = "" if first == "0" else f"{first} + "
+            first, last = f"{start}{share.name}.first", f"{start}{share.name}.last"
         partials, pointers = [], []
         for mode, storage in statement.partials:
             c.names[storage] = c.scope.fresh(f"{storage.name}_group")
             count, neutral = c.dim(storage.size), number_text(NEUTRAL[mode], c.ctype)
-            partials.append(PartialView(c.pointer_type(storage), c.names[storage], bases[storage], as_factor(count), neutral))
+            step = c.steps.get(storage, as_factor(count))
+            partials.append(PartialView(c.pointer_type(storage), c.names[storage], bases[storage], as_factor(count), step, neutral))
         for storage in statement.cuts:
             assert storage.base is not None and storage.stride is not None
             step = "" if storage.stride.constant == 1 else f" * {c.factor(storage.stride)}"
@@ -289,6 +334,8 @@ def _blocks(statement: Blocks, c: CFunction, epilogues: Epilogues) -> BlocksView
             bracket_text(statement.bracket),
             c.cuts[statement.piece],
             c.dim(statement.extent),
+            first,
+            last,
             share,
             tuple(partials),
             tuple(pointers),
@@ -299,7 +346,8 @@ def _blocks(statement: Blocks, c: CFunction, epilogues: Epilogues) -> BlocksView
 def _combine(statement: Combine, c: CFunction) -> CombineView:
     cut = next(cut for cut in c.cuts.values() if cut.groups == c.sizes[statement.groups])
     target, count = c.named(statement.target), c.dim(statement.target.size)
-    held, value = f"{target}[i]", f"{c.named(statement.partial)}[group * {as_factor(count)} + i]"
+    step = c.steps.get(statement.partial, as_factor(count))
+    held, value = f"{target}[i]", f"{c.named(statement.partial)}[group * {step} + i]"
     if statement.mode in ("max", "min"):
         name = {"max": "larger", "min": "smaller"}[statement.mode]
         c.functions.add(name)

@@ -54,6 +54,8 @@ class CFunction:
     factorises: bool = False
     cuts: dict[str, CutView] = field(default_factory=dict)
     """How batches are cut, by the name of the size of a block."""
+    steps: dict[Storage, str] = field(default_factory=dict)
+    """How far apart the sums of neighbouring groups of blocks are, where callers may compute ranges apart."""
 
     @property
     def s(self) -> str:

@@ -38,6 +38,7 @@ _CONTRACTIONS = (
 KERNELS = "/* kernels */"
 """Where the library goes; its text has its final layout already."""
 _CALLS = ("call_residuals", "call_failure", "call_set_lapack", "call_level")
+_OF_RANGES = ("_part", "_combine", "_cut", "_sums", "_run", "_batch")
 _GRADIENTS = ("backward", "value_and_grad")
 
 
@@ -166,11 +167,12 @@ class _Writer:
         scope = CScope(taken=("abi_version", "residuals", "dims", "args", "results", "failure", "lapack", "level", *_CALLS))
         self.functions: dict[str, str] = {}
         for schedule in plan.schedules:
+            endings = ["", "_workspace", *(_OF_RANGES if self.kernels[schedule.entry].ranged else ())]
             name = c_identifier(schedule.entry).rstrip("_")
-            while scope.holds(name) or scope.holds(f"{name}_workspace"):
+            while any(scope.holds(name + ending) for ending in endings):
                 name += "_"
-            scope.fresh(name)
-            scope.fresh(f"{name}_workspace")
+            for ending in endings:
+                scope.fresh(name + ending)
             self.functions[schedule.entry] = name
 
     def type(self, buffer: Buffer) -> str:
@@ -235,9 +237,21 @@ class _Writer:
                     team=self.threads > 1,
                     lapack=self.lapack,
                     faults=self.faults,
+                    writes=self.writes(schedule),
                 )
             )
         return texts
+
+    def writes(self, schedule: Schedule) -> tuple[str, str]:
+        """What ranges of a batch write, and what is written when all are done."""
+        if schedule.split is None:
+            return "", ""
+        fields = [*zip(self.results[schedule.entry], (how for _, how in schedule.split.outputs), strict=True)]
+        carried = ", ".join(field for field, how in fields if how == "concat")
+        others = ", ".join(field for field, how in fields if how != "concat")
+        saved = ["residuals"] if schedule.entry == "forward" and schedule.residuals else []
+        own = [f"its part of {carried}"] if carried else []
+        return ", ".join([*own, *saved, "sums"]), ", ".join([others, *saved] if others else saved) or "nothing"
 
     def doc(self, schedule: Schedule) -> tuple[str, ...]:
         lines = [_sentence(schedule.entry, self.given.get(schedule.entry))]
@@ -317,7 +331,7 @@ class _Writer:
         parts = [render("c/prelude.h.j2", v=kernels)]
         blocks = any(text.view.layout.cuts for text in texts)
         if blocks:
-            parts.append(render("c/cut.h.j2", v=kernels))
+            parts.append(render("c/cut.h.j2", v=kernels, ranges=any(text.view.apart for text in texts)))
         if self.threads > 1:
             parts.append(render("c/team.h.j2", v=kernels, work=THREAD_WORK))
         if vectors:
@@ -361,6 +375,7 @@ class _Writer:
             threads=self.threads,
             faults=tuple(FaultView(k, comment_text(f.about)) for f, k in self.faults.known.items()),
             lapack=self.lapack,
+            apart=any(text.view.apart for text in texts),
         )
 
 

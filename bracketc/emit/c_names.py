@@ -131,6 +131,7 @@ _RESERVED = frozenset(
         "saved",
         "team",
         "shared",
+        "stretch",
     ]
 )
 _TAKEN = re.compile(r"(brk_|BRK_|tile_).*|.*_(f32|f64|t|layout|dims)|[vx][0-9]+|M_[A-Z0-9_]+|FP_.*|[A-Z]+_(MAX|MIN)")

@@ -320,25 +320,38 @@ class CutView:
 
 @dataclass(frozen=True, slots=True)
 class PartialView:
-    """What a group of blocks adds up: ``count`` elements at ``name`` that start as ``neutral``."""
+    """What a group of blocks adds up: ``count`` elements at ``name`` that start as ``neutral``; those of the next group come
+    ``step`` elements later."""
 
     type: str
     name: str
     base: str
     count: str
+    step: str
     neutral: str
 
 
 @dataclass(frozen=True, slots=True)
 class BlocksView:
+    """Groups of blocks from ``first`` to ``last``."""
+
     template: str
     bracket: str
     cut: CutView
     extent: str
+    first: str
+    last: str
     share: ShareView | None
     partials: tuple[PartialView, ...]
     pointers: tuple[PointerView, ...]
     body: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveView:
+    """Where a call ends that computes a range alone."""
+
+    template: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +387,24 @@ class LayoutView:
 
 
 @dataclass(frozen=True, slots=True)
+class RangesView:
+    """How callers compute ranges of a batch apart: ``batch`` says where it is cut, ``layout`` where the sums of a group lie in its
+    record, ``count`` of them, and ``steps`` how far apart in memory the sums of neighbouring groups are."""
+
+    extent: str
+    groups: int
+    batch: str
+    sizes: tuple[FieldView, ...]
+    layout: LayoutView
+    count: int
+    steps: tuple[FieldView, ...]
+    writes: str
+    """What a range writes: its entries of these results."""
+    combines: str
+    """What is written when all ranges are done."""
+
+
+@dataclass(frozen=True, slots=True)
 class EntryView:
     """One entry point: its pointers into the caller's structs and the arena, and the statements."""
 
@@ -393,6 +424,7 @@ class EntryView:
     bad_window: str
     work: str
     """What a call costs, as a number that grows with its time; empty where it has one thread."""
+    apart: RangesView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,3 +478,5 @@ class ModuleView:
     threads: int
     faults: tuple[FaultView, ...]
     lapack: bool
+    apart: bool
+    """Whether callers may compute ranges of a batch apart."""

@@ -345,7 +345,7 @@ class FunctionWriter:
         if split is None:
             return "None"
         outputs = {name: how for name, (_, how) in zip(_result_names(self.entry), split.outputs, strict=True)}
-        return literal({"label": split.label, "stages": split.stages, "outputs": outputs})
+        return literal({"label": split.label, "stages": split.stages, "outputs": outputs, "ranges": not split.whole})
 
     def _needed_sizes(self) -> list[str]:
         """The sizes that the kernel and the shapes of the results use."""

@@ -322,7 +322,7 @@ class Kernel:
     otherwise); each thread has ``local_slots`` of its own.
 
     ``arguments``, ``residuals`` and ``results`` stand in the order of the C interface; ``labels`` is the number of
-    labels in use.
+    labels in use. ``ranged``: callers may run some groups of the blocks of the body, and what stands behind them apart.
     """
 
     entry: str
@@ -337,3 +337,4 @@ class Kernel:
     bytes: Dim
     local_slots: tuple[Dim, ...] = ()
     local_dtypes: tuple[DType, ...] = ()
+    ranged: bool = False

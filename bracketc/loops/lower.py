@@ -41,6 +41,7 @@ def lower(schedule: Schedule) -> Kernel:
         schedule.bytes,
         tuple(memory.local.sizes),
         tuple(memory.local.dtypes),
+        schedule.split is not None and not schedule.split.whole,
     )
 
 

@@ -305,11 +305,13 @@ class Variant:
 @dataclass(frozen=True, slots=True)
 class Split:
     """How an entry runs in blocks of ``label``: ``stages`` passes over the batch, one after another. Of each result:
-    ``sum`` (of what the blocks give, then finished), ``concat``, ``once`` (no block changes it) or ``staged``."""
+    ``sum`` (of what the blocks give, then finished), ``concat``, ``once`` (no block changes it) or ``staged``.
+    ``whole`` is why no range of the batch can be computed apart (:mod:`bracketc.plan.ranges`); empty where one can."""
 
     label: str
     stages: int
     outputs: tuple[tuple[str, str], ...]
+    whole: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from bracketc.plan.cost import WIDTHS, entries, moved
 from bracketc.plan.hints import Hints
 from bracketc.plan.names import distinct
 from bracketc.plan.notation import with_brackets
+from bracketc.plan.ranges import with_ranges
 from bracketc.plan.schedule import (
     Access,
     Blocks,
@@ -63,12 +64,14 @@ LEAST_GAIN = 0.1
 
 @dataclass(frozen=True, slots=True)
 class SplitOptions:
-    """How blocks are cut, see :class:`~bracketc.plan.schedule.Blocks`; ``always`` splits whether it pays or not."""
+    """How blocks are cut, see :class:`~bracketc.plan.schedule.Blocks`; ``always`` splits whether it pays or not, ``label`` is the
+    size that is cut, by default the one that gains most."""
 
     budget: int = 1 << 18
     unit: int = 16
     groups: int = 32
     always: bool = False
+    label: str = ""
 
 
 def split_plan(plan: Plan, options: SplitOptions | None = None) -> Plan:
@@ -88,6 +91,8 @@ def split(schedule: Schedule, hints: Hints, real_bytes: int, options: SplitOptio
     best: _Stages | None = None
     tried: list[str] = []
     for extent in _candidates(schedule):
+        if options.label not in ("", str(extent)):
+            continue
         stages = _Stages(schedule, extent, hints, real_bytes, options)
         stages.run()
         tried += stages.reasons
@@ -95,10 +100,10 @@ def split(schedule: Schedule, hints: Hints, real_bytes: int, options: SplitOptio
             best = stages
     if best is None:
         return replace(schedule, notes=(*schedule.notes, *dict.fromkeys(tried)))
-    steps = with_brackets(tuple(best.steps))
-    notes = (*schedule.notes, *best.reasons)
-    count = moved(steps, real_bytes)
-    return replace(schedule, variants=(Variant((), steps),), bytes=count, notes=notes, split=best.signature())
+    notes, variant = (*schedule.notes, *best.reasons), Variant((), tuple(best.steps))
+    found = with_ranges(replace(schedule, variants=(variant,), notes=notes, split=best.signature()))
+    steps = with_brackets(found.steps)
+    return replace(found, variants=(Variant((), steps),), bytes=moved(steps, real_bytes))
 
 
 def _candidates(schedule: Schedule) -> list[Dim]:

@@ -81,9 +81,9 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
     }
 }
 
-/* Positions of a block and of a group of blocks, and the number of groups: sizes alone fix them. */
+/* Positions of a block and of a group of blocks, the number of groups, and all positions: sizes alone fix them. */
 typedef struct {
-    int64_t rows, group_rows, groups;
+    int64_t rows, group_rows, groups, extent;
 } brk_batch;
 
 /* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
@@ -93,7 +93,21 @@ BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t 
     const int64_t rows = brk_max(unit, fitting);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
-    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows};
+    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows, extent};
+}
+
+/* What a call computes: groups of blocks from `first` to `last`, and what follows them unless it `leaves`. `sums` is where the
+   caller wants what the groups leave, NULL in the workspace. */
+typedef struct {
+    int64_t first, last;
+    int leaves;
+    char *sums;
+} brk_stretch;
+
+/* The first group that begins at or behind a position. */
+BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
+{
+    return position <= 0 ? 0 : brk_min(batch.groups, (position - 1) / batch.group_rows + 1);
 }
 
 #define BRK_SINGLE_LANES 0 /* partial vectors one element at a time, */
@@ -1308,6 +1322,16 @@ static int64_t evaluate_layout(const attention_dims *dims, int64_t *slot)
     return end;
 }
 
+/* Where the sums of a group of blocks of evaluate begin in its record, in bytes; returns the size of all. */
+static int64_t evaluate_sums_layout(const attention_dims *dims, int64_t *slot)
+{
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    return end;
+}
+
 size_t ATTENTION_NAME(evaluate_workspace)(const attention_dims *dims)
 {
     int64_t slot[14];
@@ -1316,18 +1340,12 @@ size_t ATTENTION_NAME(evaluate_workspace)(const attention_dims *dims)
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
 }
 
-/* The results of the model.
-   reads    X, Y, g, s, WQ, WK, WV, WO
-   writes   J
-   flops    8 B D E H T + 4 B E H T T + 11 B D T + 2 B H T + 7 B H T T + 4 B T + 3 T T + 7 */
-int ATTENTION_NAME(evaluate)(
+/* evaluate, or a part of it. */
+static int evaluate_run(
     const attention_dims *dims, const attention_args *args, attention_results *results, void *residuals,
-    void *workspace)
+    void *workspace, const brk_stretch *stretch)
 {
-    const int status = check_call(dims, args, results);
-    if (status)
-        return status;
-    (void)residuals, (void)workspace;
+    (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
     const int64_t B = dims->B;
     const int64_t D = dims->D;
     const int64_t E = dims->E;
@@ -1336,6 +1354,9 @@ int ATTENTION_NAME(evaluate)(
     char *const arena = brk_aligned(workspace);
     int64_t slot[14];
     evaluate_layout(dims, slot);
+    int64_t brk_sum[1];
+    const int64_t brk_record = evaluate_sums_layout(dims, brk_sum);
+    const int64_t t11_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
     const float *const X = args->X;
     const float *const Y = args->Y;
     const float *const g = args->g;
@@ -1345,7 +1366,7 @@ int ATTENTION_NAME(evaluate)(
     const float *const WV = args->WV;
     const float *const WO = args->WO;
     float *const J = results->J;
-    float *const t11_part = (float *)(arena + slot[1]);
+    float *const t11_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[1]);
     float *const t11 = (float *)(arena + slot[0]);
     float *const t1_block = (float *)(arena + slot[2]);
     float *const t2_block = (float *)(arena + slot[3]);
@@ -1369,8 +1390,8 @@ int ATTENTION_NAME(evaluate)(
 
     /* for blocks of B: t11 */
     {
-        for (int64_t group = 0; group < B_blocks.groups; ++group) {
-            float *const t11_part_group = t11_part + group * 1;
+        for (int64_t group = stretch->first; group < brk_min(stretch->last, B_blocks.groups); ++group) {
+            float *const t11_part_group = t11_part + group * t11_part_step;
             for (int64_t i = 0; i < 1; ++i)
                 t11_part_group[i] = 0.0f;
             const int64_t last = brk_min(B, (group + 1) * B_blocks.group_rows);
@@ -1756,12 +1777,15 @@ int ATTENTION_NAME(evaluate)(
         }
     }
 
+    if (stretch->leaves)
+        return ATTENTION_OK;
+
     {
         for (int64_t i = 0; i < 1; ++i)
             t11[i] = 0.0f;
         for (int64_t group = 0; group < B_blocks.groups; ++group)
             for (int64_t i = 0; i < 1; ++i)
-                t11[i] = t11[i] + t11_part[group * 1 + i];
+                t11[i] = t11[i] + t11_part[group * t11_part_step + i];
     }
 
     /* J = (1/2) t11 (1 / T) / B */
@@ -1777,6 +1801,80 @@ int ATTENTION_NAME(evaluate)(
     }
 
     return ATTENTION_OK;
+}
+
+/* The results of the model.
+   reads    X, Y, g, s, WQ, WK, WV, WO
+   writes   J
+   flops    8 B D E H T + 4 B E H T T + 11 B D T + 2 B H T + 7 B H T T + 4 B T + 3 T T + 7 */
+int ATTENTION_NAME(evaluate)(
+    const attention_dims *dims, const attention_args *args, attention_results *results, void *residuals,
+    void *workspace)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_stretch stretch = {0, INT64_MAX, 0, NULL};
+    return evaluate_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+static brk_batch evaluate_batch(const attention_dims *dims)
+{
+    (void)dims;
+    const int64_t B = dims->B;
+    const int64_t D = dims->D;
+    const int64_t E = dims->E;
+    const int64_t H = dims->H;
+    const int64_t T = dims->T;
+    return brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
+}
+
+int64_t ATTENTION_NAME(evaluate_cut)(const attention_dims *dims, int64_t position)
+{
+    if (check_dims(dims))
+        return 0;
+    const brk_batch batch = evaluate_batch(dims);
+    return brk_min(batch.extent, brk_group_behind(batch, position) * batch.group_rows);
+}
+
+size_t ATTENTION_NAME(evaluate_sums)(const attention_dims *dims, int64_t position)
+{
+    int64_t slot[1];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(brk_group_behind(evaluate_batch(dims), position) * evaluate_sums_layout(dims, slot));
+}
+
+int ATTENTION_NAME(evaluate_part)(
+    const attention_dims *dims, const attention_args *args, attention_results *results, void *residuals,
+    void *workspace, int64_t first, int64_t last, void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_batch batch = evaluate_batch(dims);
+    if (first < 0 || last < first || last > batch.extent)
+        return ATTENTION_BAD_RANGE;
+    if (!sums)
+        return ATTENTION_BAD_STRUCT;
+    const int64_t begin = brk_group_behind(batch, first), end = brk_group_behind(batch, last);
+    if (begin == end)
+        return ATTENTION_OK;
+    const brk_stretch stretch = {begin, end, 1, sums};
+    return evaluate_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+int ATTENTION_NAME(evaluate_combine)(
+    const attention_dims *dims, const attention_args *args, attention_results *results, void *residuals,
+    void *workspace, const void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    if (!sums)
+        return ATTENTION_BAD_STRUCT;
+    const brk_stretch stretch = {0, 0, 0, (char *)sums};
+    return evaluate_run(dims, args, results, residuals, workspace, &stretch);
 }
 
 /* Where the parts of the workspace of forward begin, in bytes; returns the size of all. */
@@ -1824,6 +1922,16 @@ static int64_t forward_layout(const attention_dims *dims, int64_t *slot)
     return end;
 }
 
+/* Where the sums of a group of blocks of forward begin in its record, in bytes; returns the size of all. */
+static int64_t forward_sums_layout(const attention_dims *dims, int64_t *slot)
+{
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    return end;
+}
+
 size_t ATTENTION_NAME(forward_workspace)(const attention_dims *dims)
 {
     int64_t slot[12];
@@ -1832,19 +1940,12 @@ size_t ATTENTION_NAME(forward_workspace)(const attention_dims *dims)
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
 }
 
-/* The results of the model, and the residuals that backward reads.
-   reads    X, Y, g, s, WQ, WK, WV, WO
-   writes   J
-   writes   residuals: saved, saved_2, saved_3, saved_4, A, saved_5, saved_6
-   flops    8 B D E H T + 4 B E H T T + 11 B D T + 2 B H T + 7 B H T T + 4 B T + 3 T T + 7 */
-int ATTENTION_NAME(forward)(
+/* forward, or a part of it. */
+static int forward_run(
     const attention_dims *dims, const attention_args *args, attention_results *results, void *residuals,
-    void *workspace)
+    void *workspace, const brk_stretch *stretch)
 {
-    const int status = check_call(dims, args, results);
-    if (status)
-        return status;
-    (void)residuals, (void)workspace;
+    (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
     const int64_t B = dims->B;
     const int64_t D = dims->D;
     const int64_t E = dims->E;
@@ -1855,6 +1956,9 @@ int ATTENTION_NAME(forward)(
     char *const arena = brk_aligned(workspace);
     int64_t slot[12];
     forward_layout(dims, slot);
+    int64_t brk_sum[1];
+    const int64_t brk_record = forward_sums_layout(dims, brk_sum);
+    const int64_t t6_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
     const float *const X = args->X;
     const float *const Y = args->Y;
     const float *const g = args->g;
@@ -1871,7 +1975,7 @@ int ATTENTION_NAME(forward)(
     float *const A = (float *)((char *)residuals + saved[4]);
     float *const saved_5 = (float *)((char *)residuals + saved[5]);
     float *const saved_6 = (float *)((char *)residuals + saved[6]);
-    float *const t6_part = (float *)(arena + slot[1]);
+    float *const t6_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[1]);
     float *const t6 = (float *)(arena + slot[0]);
     float *const t1_block = (float *)(arena + slot[2]);
     float *const t2_block = (float *)(arena + slot[3]);
@@ -1889,8 +1993,8 @@ int ATTENTION_NAME(forward)(
 
     /* for blocks of B: saved, saved_2, saved_3, saved_4, A, saved_5, saved_6, t6 */
     {
-        for (int64_t group = 0; group < B_blocks.groups; ++group) {
-            float *const t6_part_group = t6_part + group * 1;
+        for (int64_t group = stretch->first; group < brk_min(stretch->last, B_blocks.groups); ++group) {
+            float *const t6_part_group = t6_part + group * t6_part_step;
             for (int64_t i = 0; i < 1; ++i)
                 t6_part_group[i] = 0.0f;
             const int64_t last = brk_min(B, (group + 1) * B_blocks.group_rows);
@@ -2286,12 +2390,15 @@ int ATTENTION_NAME(forward)(
         }
     }
 
+    if (stretch->leaves)
+        return ATTENTION_OK;
+
     {
         for (int64_t i = 0; i < 1; ++i)
             t6[i] = 0.0f;
         for (int64_t group = 0; group < B_blocks.groups; ++group)
             for (int64_t i = 0; i < 1; ++i)
-                t6[i] = t6[i] + t6_part[group * 1 + i];
+                t6[i] = t6[i] + t6_part[group * t6_part_step + i];
     }
 
     /* J = (1/2) t6 (1 / T) / B */
@@ -2307,6 +2414,81 @@ int ATTENTION_NAME(forward)(
     }
 
     return ATTENTION_OK;
+}
+
+/* The results of the model, and the residuals that backward reads.
+   reads    X, Y, g, s, WQ, WK, WV, WO
+   writes   J
+   writes   residuals: saved, saved_2, saved_3, saved_4, A, saved_5, saved_6
+   flops    8 B D E H T + 4 B E H T T + 11 B D T + 2 B H T + 7 B H T T + 4 B T + 3 T T + 7 */
+int ATTENTION_NAME(forward)(
+    const attention_dims *dims, const attention_args *args, attention_results *results, void *residuals,
+    void *workspace)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_stretch stretch = {0, INT64_MAX, 0, NULL};
+    return forward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+static brk_batch forward_batch(const attention_dims *dims)
+{
+    (void)dims;
+    const int64_t B = dims->B;
+    const int64_t D = dims->D;
+    const int64_t E = dims->E;
+    const int64_t H = dims->H;
+    const int64_t T = dims->T;
+    return brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
+}
+
+int64_t ATTENTION_NAME(forward_cut)(const attention_dims *dims, int64_t position)
+{
+    if (check_dims(dims))
+        return 0;
+    const brk_batch batch = forward_batch(dims);
+    return brk_min(batch.extent, brk_group_behind(batch, position) * batch.group_rows);
+}
+
+size_t ATTENTION_NAME(forward_sums)(const attention_dims *dims, int64_t position)
+{
+    int64_t slot[1];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(brk_group_behind(forward_batch(dims), position) * forward_sums_layout(dims, slot));
+}
+
+int ATTENTION_NAME(forward_part)(
+    const attention_dims *dims, const attention_args *args, attention_results *results, void *residuals,
+    void *workspace, int64_t first, int64_t last, void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_batch batch = forward_batch(dims);
+    if (first < 0 || last < first || last > batch.extent)
+        return ATTENTION_BAD_RANGE;
+    if (!sums)
+        return ATTENTION_BAD_STRUCT;
+    const int64_t begin = brk_group_behind(batch, first), end = brk_group_behind(batch, last);
+    if (begin == end)
+        return ATTENTION_OK;
+    const brk_stretch stretch = {begin, end, 1, sums};
+    return forward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+int ATTENTION_NAME(forward_combine)(
+    const attention_dims *dims, const attention_args *args, attention_results *results, void *residuals,
+    void *workspace, const void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    if (!sums)
+        return ATTENTION_BAD_STRUCT;
+    const brk_stretch stretch = {0, 0, 0, (char *)sums};
+    return forward_run(dims, args, results, residuals, workspace, &stretch);
 }
 
 /* Where the parts of the workspace of backward begin, in bytes; returns the size of all. */

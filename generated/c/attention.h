@@ -47,11 +47,12 @@ extern "C" {
 /* What a function returns. */
 enum {
     ATTENTION_OK = 0,
-    ATTENTION_BAD_STRUCT = 1, /* a struct_size is smaller than that of this version */
+    ATTENTION_BAD_STRUCT = 1, /* a struct_size is smaller than that of this version, or sums is NULL */
     ATTENTION_BAD_SIZE = 2, /* a size, or an extent made of sizes, is negative */
     ATTENTION_LABEL_OUT_OF_RANGE = 3, /* an integer label is no position of the axis it chooses from */
     ATTENTION_WINDOW_OUT_OF_RANGE = 4, /* a slice or a window leaves its axis at these sizes */
-    ATTENTION_SINGULAR = 5 /* a matrix has no inverse, or is not positive definite */
+    ATTENTION_SINGULAR = 5, /* a matrix has no inverse, or is not positive definite */
+    ATTENTION_BAD_RANGE = 6 /* first and last bound no range of the batch */
 };
 
 /* The version of this interface. */
@@ -106,6 +107,26 @@ int attention_evaluate(const attention_dims *dims, const attention_args *args,
 /* Bytes of workspace that it needs. */
 size_t attention_evaluate_workspace(const attention_dims *dims);
 
+/* A range of the batch, positions first to last - 1 of B, on the thread that calls it: for threads, processes or machines of the
+   caller, each with a workspace of its own. After all ranges combine gives what evaluate gives, the same bits wherever the batch
+   was cut. Pointers are those to the whole batch; of arrays that carry it a range touches its positions alone. It does the groups of
+   positions that begin in it, at most 32 for the whole batch: positions cut(first) to cut(last) - 1.
+   writes   sums */
+int attention_evaluate_part(const attention_dims *dims, const attention_args *args,
+    attention_results *results, void *residuals, void *workspace, int64_t first, int64_t last, void *sums);
+
+/* The rest of the work, once after all ranges.
+   writes   J */
+int attention_evaluate_combine(const attention_dims *dims, const attention_args *args,
+    attention_results *results, void *residuals, void *workspace, const void *sums);
+
+/* The first position at or behind one where the batch can be cut. */
+int64_t attention_evaluate_cut(const attention_dims *dims, int64_t position);
+
+/* Bytes of the sums of all positions before one; of the whole block for B. What a range leaves lies from sums(first) to
+   sums(last): a process with memory of its own sends these bytes. The block is aligned as malloc aligns. */
+size_t attention_evaluate_sums(const attention_dims *dims, int64_t position);
+
 /* The results of the model, and the residuals that backward reads.
    reads    X, Y, g, s, WQ, WK, WV, WO
    writes   J
@@ -116,6 +137,26 @@ int attention_forward(const attention_dims *dims, const attention_args *args,
 
 /* Bytes of workspace that it needs. */
 size_t attention_forward_workspace(const attention_dims *dims);
+
+/* A range of the batch, positions first to last - 1 of B, on the thread that calls it: for threads, processes or machines of the
+   caller, each with a workspace of its own. After all ranges combine gives what forward gives, the same bits wherever the batch
+   was cut. Pointers are those to the whole batch; of arrays that carry it a range touches its positions alone. It does the groups of
+   positions that begin in it, at most 32 for the whole batch: positions cut(first) to cut(last) - 1.
+   writes   residuals, sums */
+int attention_forward_part(const attention_dims *dims, const attention_args *args,
+    attention_results *results, void *residuals, void *workspace, int64_t first, int64_t last, void *sums);
+
+/* The rest of the work, once after all ranges.
+   writes   J, residuals */
+int attention_forward_combine(const attention_dims *dims, const attention_args *args,
+    attention_results *results, void *residuals, void *workspace, const void *sums);
+
+/* The first position at or behind one where the batch can be cut. */
+int64_t attention_forward_cut(const attention_dims *dims, int64_t position);
+
+/* Bytes of the sums of all positions before one; of the whole block for B. What a range leaves lies from sums(first) to
+   sums(last): a process with memory of its own sends these bytes. The block is aligned as malloc aligns. */
+size_t attention_forward_sums(const attention_dims *dims, int64_t position);
 
 /* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, Y, g, s, WQ, WK, WV, WO, bar_J

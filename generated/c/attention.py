@@ -940,7 +940,7 @@ SIGNATURE = {
             },
             "flops": "8 * B * D * E * H * T + 4 * B * E * H * T * T + 11 * B * D * T + 2 * B * H * T + 7 * B * H * T * T + 4 * B * T + 3 * T * T + 7",
             "bytes": "8 * B * D * T + 16 * D * E * H + 8 * D + 12",
-            "split": {'label': 'B', 'stages': 1, 'outputs': {'J': 'sum'}},
+            "split": {'label': 'B', 'stages': 1, 'outputs': {'J': 'sum'}, 'ranges': True},
         },
         "forward": {
             "arguments": ("X", "Y", "g", "s", "WQ", "WK", "WV", "WO"),
@@ -949,7 +949,7 @@ SIGNATURE = {
             },
             "flops": "8 * B * D * E * H * T + 4 * B * E * H * T * T + 11 * B * D * T + 2 * B * H * T + 7 * B * H * T * T + 4 * B * T + 3 * T * T + 7",
             "bytes": "12 * B * E * H * T + 12 * B * D * T + 4 * B * H * T * T + 16 * D * E * H + 8 * B * T + 8 * D + 12",
-            "split": {'label': 'B', 'stages': 1, 'outputs': {'J': 'sum'}},
+            "split": {'label': 'B', 'stages': 1, 'outputs': {'J': 'sum'}, 'ranges': True},
         },
         "backward": {
             "arguments": ("residuals", "J"),

@@ -81,9 +81,9 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
     }
 }
 
-/* Positions of a block and of a group of blocks, and the number of groups: sizes alone fix them. */
+/* Positions of a block and of a group of blocks, the number of groups, and all positions: sizes alone fix them. */
 typedef struct {
-    int64_t rows, group_rows, groups;
+    int64_t rows, group_rows, groups, extent;
 } brk_batch;
 
 /* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
@@ -93,7 +93,21 @@ BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t 
     const int64_t rows = brk_max(unit, fitting);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
-    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows};
+    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows, extent};
+}
+
+/* What a call computes: groups of blocks from `first` to `last`, and what follows them unless it `leaves`. `sums` is where the
+   caller wants what the groups leave, NULL in the workspace. */
+typedef struct {
+    int64_t first, last;
+    int leaves;
+    char *sums;
+} brk_stretch;
+
+/* The first group that begins at or behind a position. */
+BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
+{
+    return position <= 0 ? 0 : brk_min(batch.groups, (position - 1) / batch.group_rows + 1);
 }
 
 #define BRK_SINGLE_LANES 0 /* partial vectors one element at a time, */
@@ -1330,6 +1344,16 @@ static int64_t evaluate_layout(const feed_forward_dims *dims, int64_t *slot)
     return end;
 }
 
+/* Where the sums of a group of blocks of evaluate begin in its record, in bytes; returns the size of all. */
+static int64_t evaluate_sums_layout(const feed_forward_dims *dims, int64_t *slot)
+{
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    return end;
+}
+
 size_t FEED_FORWARD_NAME(evaluate_workspace)(const feed_forward_dims *dims)
 {
     int64_t slot[9];
@@ -1338,24 +1362,21 @@ size_t FEED_FORWARD_NAME(evaluate_workspace)(const feed_forward_dims *dims)
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
 }
 
-/* The results of the model.
-   reads    X, Y, g, s, W1, b1, W2, b2
-   writes   J
-   flops    4 D H N + 12 D N + 6 H N + 4 N + 4 */
-int FEED_FORWARD_NAME(evaluate)(
+/* evaluate, or a part of it. */
+static int evaluate_run(
     const feed_forward_dims *dims, const feed_forward_args *args, feed_forward_results *results, void *residuals,
-    void *workspace)
+    void *workspace, const brk_stretch *stretch)
 {
-    const int status = check_call(dims, args, results);
-    if (status)
-        return status;
-    (void)residuals, (void)workspace;
+    (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
     const int64_t D = dims->D;
     const int64_t H = dims->H;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
     int64_t slot[9];
     evaluate_layout(dims, slot);
+    int64_t brk_sum[1];
+    const int64_t brk_record = evaluate_sums_layout(dims, brk_sum);
+    const int64_t t7_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
     const float *const X = args->X;
     const float *const Y = args->Y;
     const float *const g = args->g;
@@ -1365,7 +1386,7 @@ int FEED_FORWARD_NAME(evaluate)(
     const float *const W2 = args->W2;
     const float *const b2 = args->b2;
     float *const J = results->J;
-    float *const t7_part = (float *)(arena + slot[1]);
+    float *const t7_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[1]);
     float *const t7 = (float *)(arena + slot[0]);
     float *const t1_block = (float *)(arena + slot[2]);
     float *const t2_block = (float *)(arena + slot[3]);
@@ -1380,8 +1401,8 @@ int FEED_FORWARD_NAME(evaluate)(
 
     /* for blocks of N: t7 */
     {
-        for (int64_t group = 0; group < N_blocks.groups; ++group) {
-            float *const t7_part_group = t7_part + group * 1;
+        for (int64_t group = stretch->first; group < brk_min(stretch->last, N_blocks.groups); ++group) {
+            float *const t7_part_group = t7_part + group * t7_part_step;
             for (int64_t i = 0; i < 1; ++i)
                 t7_part_group[i] = 0.0f;
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
@@ -1577,12 +1598,15 @@ int FEED_FORWARD_NAME(evaluate)(
         }
     }
 
+    if (stretch->leaves)
+        return FEED_FORWARD_OK;
+
     {
         for (int64_t i = 0; i < 1; ++i)
             t7[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 1; ++i)
-                t7[i] = t7[i] + t7_part[group * 1 + i];
+                t7[i] = t7[i] + t7_part[group * t7_part_step + i];
     }
 
     /* J = (1/2) t7 / N */
@@ -1596,6 +1620,78 @@ int FEED_FORWARD_NAME(evaluate)(
     }
 
     return FEED_FORWARD_OK;
+}
+
+/* The results of the model.
+   reads    X, Y, g, s, W1, b1, W2, b2
+   writes   J
+   flops    4 D H N + 12 D N + 6 H N + 4 N + 4 */
+int FEED_FORWARD_NAME(evaluate)(
+    const feed_forward_dims *dims, const feed_forward_args *args, feed_forward_results *results, void *residuals,
+    void *workspace)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_stretch stretch = {0, INT64_MAX, 0, NULL};
+    return evaluate_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+static brk_batch evaluate_batch(const feed_forward_dims *dims)
+{
+    (void)dims;
+    const int64_t D = dims->D;
+    const int64_t H = dims->H;
+    const int64_t N = dims->N;
+    return brk_cut_batch(N, 16 * D + 4 * H + 12, 262144, 16, 32);
+}
+
+int64_t FEED_FORWARD_NAME(evaluate_cut)(const feed_forward_dims *dims, int64_t position)
+{
+    if (check_dims(dims))
+        return 0;
+    const brk_batch batch = evaluate_batch(dims);
+    return brk_min(batch.extent, brk_group_behind(batch, position) * batch.group_rows);
+}
+
+size_t FEED_FORWARD_NAME(evaluate_sums)(const feed_forward_dims *dims, int64_t position)
+{
+    int64_t slot[1];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(brk_group_behind(evaluate_batch(dims), position) * evaluate_sums_layout(dims, slot));
+}
+
+int FEED_FORWARD_NAME(evaluate_part)(
+    const feed_forward_dims *dims, const feed_forward_args *args, feed_forward_results *results, void *residuals,
+    void *workspace, int64_t first, int64_t last, void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_batch batch = evaluate_batch(dims);
+    if (first < 0 || last < first || last > batch.extent)
+        return FEED_FORWARD_BAD_RANGE;
+    if (!sums)
+        return FEED_FORWARD_BAD_STRUCT;
+    const int64_t begin = brk_group_behind(batch, first), end = brk_group_behind(batch, last);
+    if (begin == end)
+        return FEED_FORWARD_OK;
+    const brk_stretch stretch = {begin, end, 1, sums};
+    return evaluate_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+int FEED_FORWARD_NAME(evaluate_combine)(
+    const feed_forward_dims *dims, const feed_forward_args *args, feed_forward_results *results, void *residuals,
+    void *workspace, const void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    if (!sums)
+        return FEED_FORWARD_BAD_STRUCT;
+    const brk_stretch stretch = {0, 0, 0, (char *)sums};
+    return evaluate_run(dims, args, results, residuals, workspace, &stretch);
 }
 
 /* Where the parts of the workspace of forward begin, in bytes; returns the size of all. */
@@ -1631,6 +1727,16 @@ static int64_t forward_layout(const feed_forward_dims *dims, int64_t *slot)
     return end;
 }
 
+/* Where the sums of a group of blocks of forward begin in its record, in bytes; returns the size of all. */
+static int64_t forward_sums_layout(const feed_forward_dims *dims, int64_t *slot)
+{
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    return end;
+}
+
 size_t FEED_FORWARD_NAME(forward_workspace)(const feed_forward_dims *dims)
 {
     int64_t slot[8];
@@ -1639,19 +1745,12 @@ size_t FEED_FORWARD_NAME(forward_workspace)(const feed_forward_dims *dims)
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
 }
 
-/* The results of the model, and the residuals that backward reads.
-   reads    X, Y, g, s, W1, b1, W2, b2
-   writes   J
-   writes   residuals: saved, saved_2, saved_3, saved_4, saved_5
-   flops    4 D H N + 12 D N + 6 H N + 4 N + 4 */
-int FEED_FORWARD_NAME(forward)(
+/* forward, or a part of it. */
+static int forward_run(
     const feed_forward_dims *dims, const feed_forward_args *args, feed_forward_results *results, void *residuals,
-    void *workspace)
+    void *workspace, const brk_stretch *stretch)
 {
-    const int status = check_call(dims, args, results);
-    if (status)
-        return status;
-    (void)residuals, (void)workspace;
+    (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
     const int64_t D = dims->D;
     const int64_t H = dims->H;
     const int64_t N = dims->N;
@@ -1660,6 +1759,9 @@ int FEED_FORWARD_NAME(forward)(
     char *const arena = brk_aligned(workspace);
     int64_t slot[8];
     forward_layout(dims, slot);
+    int64_t brk_sum[1];
+    const int64_t brk_record = forward_sums_layout(dims, brk_sum);
+    const int64_t t5_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
     const float *const X = args->X;
     const float *const Y = args->Y;
     const float *const g = args->g;
@@ -1674,7 +1776,7 @@ int FEED_FORWARD_NAME(forward)(
     float *const saved_3 = (float *)((char *)residuals + saved[2]);
     float *const saved_4 = (float *)((char *)residuals + saved[3]);
     float *const saved_5 = (float *)((char *)residuals + saved[4]);
-    float *const t5_part = (float *)(arena + slot[1]);
+    float *const t5_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[1]);
     float *const t5 = (float *)(arena + slot[0]);
     float *const t1_block = (float *)(arena + slot[2]);
     float *const t2_block = (float *)(arena + slot[3]);
@@ -1687,8 +1789,8 @@ int FEED_FORWARD_NAME(forward)(
 
     /* for blocks of N: saved, saved_2, saved_3, saved_4, saved_5, t5 */
     {
-        for (int64_t group = 0; group < N_blocks.groups; ++group) {
-            float *const t5_part_group = t5_part + group * 1;
+        for (int64_t group = stretch->first; group < brk_min(stretch->last, N_blocks.groups); ++group) {
+            float *const t5_part_group = t5_part + group * t5_part_step;
             for (int64_t i = 0; i < 1; ++i)
                 t5_part_group[i] = 0.0f;
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
@@ -1898,12 +2000,15 @@ int FEED_FORWARD_NAME(forward)(
         }
     }
 
+    if (stretch->leaves)
+        return FEED_FORWARD_OK;
+
     {
         for (int64_t i = 0; i < 1; ++i)
             t5[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 1; ++i)
-                t5[i] = t5[i] + t5_part[group * 1 + i];
+                t5[i] = t5[i] + t5_part[group * t5_part_step + i];
     }
 
     /* J = (1/2) t5 / N */
@@ -1917,6 +2022,79 @@ int FEED_FORWARD_NAME(forward)(
     }
 
     return FEED_FORWARD_OK;
+}
+
+/* The results of the model, and the residuals that backward reads.
+   reads    X, Y, g, s, W1, b1, W2, b2
+   writes   J
+   writes   residuals: saved, saved_2, saved_3, saved_4, saved_5
+   flops    4 D H N + 12 D N + 6 H N + 4 N + 4 */
+int FEED_FORWARD_NAME(forward)(
+    const feed_forward_dims *dims, const feed_forward_args *args, feed_forward_results *results, void *residuals,
+    void *workspace)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_stretch stretch = {0, INT64_MAX, 0, NULL};
+    return forward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+static brk_batch forward_batch(const feed_forward_dims *dims)
+{
+    (void)dims;
+    const int64_t D = dims->D;
+    const int64_t H = dims->H;
+    const int64_t N = dims->N;
+    return brk_cut_batch(N, 20 * D + 12 * H + 12, 262144, 16, 32);
+}
+
+int64_t FEED_FORWARD_NAME(forward_cut)(const feed_forward_dims *dims, int64_t position)
+{
+    if (check_dims(dims))
+        return 0;
+    const brk_batch batch = forward_batch(dims);
+    return brk_min(batch.extent, brk_group_behind(batch, position) * batch.group_rows);
+}
+
+size_t FEED_FORWARD_NAME(forward_sums)(const feed_forward_dims *dims, int64_t position)
+{
+    int64_t slot[1];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(brk_group_behind(forward_batch(dims), position) * forward_sums_layout(dims, slot));
+}
+
+int FEED_FORWARD_NAME(forward_part)(
+    const feed_forward_dims *dims, const feed_forward_args *args, feed_forward_results *results, void *residuals,
+    void *workspace, int64_t first, int64_t last, void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_batch batch = forward_batch(dims);
+    if (first < 0 || last < first || last > batch.extent)
+        return FEED_FORWARD_BAD_RANGE;
+    if (!sums)
+        return FEED_FORWARD_BAD_STRUCT;
+    const int64_t begin = brk_group_behind(batch, first), end = brk_group_behind(batch, last);
+    if (begin == end)
+        return FEED_FORWARD_OK;
+    const brk_stretch stretch = {begin, end, 1, sums};
+    return forward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+int FEED_FORWARD_NAME(forward_combine)(
+    const feed_forward_dims *dims, const feed_forward_args *args, feed_forward_results *results, void *residuals,
+    void *workspace, const void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    if (!sums)
+        return FEED_FORWARD_BAD_STRUCT;
+    const brk_stretch stretch = {0, 0, 0, (char *)sums};
+    return forward_run(dims, args, results, residuals, workspace, &stretch);
 }
 
 /* Where the parts of the workspace of backward begin, in bytes; returns the size of all. */

@@ -40,11 +40,12 @@ extern "C" {
 /* What a function returns. */
 enum {
     FEED_FORWARD_OK = 0,
-    FEED_FORWARD_BAD_STRUCT = 1, /* a struct_size is smaller than that of this version */
+    FEED_FORWARD_BAD_STRUCT = 1, /* a struct_size is smaller than that of this version, or sums is NULL */
     FEED_FORWARD_BAD_SIZE = 2, /* a size, or an extent made of sizes, is negative */
     FEED_FORWARD_LABEL_OUT_OF_RANGE = 3, /* an integer label is no position of the axis it chooses from */
     FEED_FORWARD_WINDOW_OUT_OF_RANGE = 4, /* a slice or a window leaves its axis at these sizes */
-    FEED_FORWARD_SINGULAR = 5 /* a matrix has no inverse, or is not positive definite */
+    FEED_FORWARD_SINGULAR = 5, /* a matrix has no inverse, or is not positive definite */
+    FEED_FORWARD_BAD_RANGE = 6 /* first and last bound no range of the batch */
 };
 
 /* The version of this interface. */
@@ -97,6 +98,26 @@ int feed_forward_evaluate(const feed_forward_dims *dims, const feed_forward_args
 /* Bytes of workspace that it needs. */
 size_t feed_forward_evaluate_workspace(const feed_forward_dims *dims);
 
+/* A range of the batch, positions first to last - 1 of N, on the thread that calls it: for threads, processes or machines of the
+   caller, each with a workspace of its own. After all ranges combine gives what evaluate gives, the same bits wherever the batch
+   was cut. Pointers are those to the whole batch; of arrays that carry it a range touches its positions alone. It does the groups of
+   positions that begin in it, at most 32 for the whole batch: positions cut(first) to cut(last) - 1.
+   writes   sums */
+int feed_forward_evaluate_part(const feed_forward_dims *dims, const feed_forward_args *args,
+    feed_forward_results *results, void *residuals, void *workspace, int64_t first, int64_t last, void *sums);
+
+/* The rest of the work, once after all ranges.
+   writes   J */
+int feed_forward_evaluate_combine(const feed_forward_dims *dims, const feed_forward_args *args,
+    feed_forward_results *results, void *residuals, void *workspace, const void *sums);
+
+/* The first position at or behind one where the batch can be cut. */
+int64_t feed_forward_evaluate_cut(const feed_forward_dims *dims, int64_t position);
+
+/* Bytes of the sums of all positions before one; of the whole block for N. What a range leaves lies from sums(first) to
+   sums(last): a process with memory of its own sends these bytes. The block is aligned as malloc aligns. */
+size_t feed_forward_evaluate_sums(const feed_forward_dims *dims, int64_t position);
+
 /* The results of the model, and the residuals that backward reads.
    reads    X, Y, g, s, W1, b1, W2, b2
    writes   J
@@ -107,6 +128,26 @@ int feed_forward_forward(const feed_forward_dims *dims, const feed_forward_args 
 
 /* Bytes of workspace that it needs. */
 size_t feed_forward_forward_workspace(const feed_forward_dims *dims);
+
+/* A range of the batch, positions first to last - 1 of N, on the thread that calls it: for threads, processes or machines of the
+   caller, each with a workspace of its own. After all ranges combine gives what forward gives, the same bits wherever the batch
+   was cut. Pointers are those to the whole batch; of arrays that carry it a range touches its positions alone. It does the groups of
+   positions that begin in it, at most 32 for the whole batch: positions cut(first) to cut(last) - 1.
+   writes   residuals, sums */
+int feed_forward_forward_part(const feed_forward_dims *dims, const feed_forward_args *args,
+    feed_forward_results *results, void *residuals, void *workspace, int64_t first, int64_t last, void *sums);
+
+/* The rest of the work, once after all ranges.
+   writes   J, residuals */
+int feed_forward_forward_combine(const feed_forward_dims *dims, const feed_forward_args *args,
+    feed_forward_results *results, void *residuals, void *workspace, const void *sums);
+
+/* The first position at or behind one where the batch can be cut. */
+int64_t feed_forward_forward_cut(const feed_forward_dims *dims, int64_t position);
+
+/* Bytes of the sums of all positions before one; of the whole block for N. What a range leaves lies from sums(first) to
+   sums(last): a process with memory of its own sends these bytes. The block is aligned as malloc aligns. */
+size_t feed_forward_forward_sums(const feed_forward_dims *dims, int64_t position);
 
 /* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, Y, g, s, W1, b1, W2, b2, bar_J

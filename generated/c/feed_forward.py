@@ -922,7 +922,7 @@ SIGNATURE = {
             },
             "flops": "4 * D * H * N + 12 * D * N + 6 * H * N + 4 * N + 4",
             "bytes": "8 * D * H + 8 * D * N + 12 * D + 4 * H + 12",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum'}},
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum'}, 'ranges': True},
         },
         "forward": {
             "arguments": ("X", "Y", "g", "s", "W1", "b1", "W2", "b2"),
@@ -931,7 +931,7 @@ SIGNATURE = {
             },
             "flops": "4 * D * H * N + 12 * D * N + 6 * H * N + 4 * N + 4",
             "bytes": "8 * D * H + 12 * D * N + 8 * H * N + 12 * D + 4 * H + 8 * N + 12",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum'}},
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum'}, 'ranges': True},
         },
         "backward": {
             "arguments": ("residuals", "J"),

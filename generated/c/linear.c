@@ -81,9 +81,9 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
     }
 }
 
-/* Positions of a block and of a group of blocks, and the number of groups: sizes alone fix them. */
+/* Positions of a block and of a group of blocks, the number of groups, and all positions: sizes alone fix them. */
 typedef struct {
-    int64_t rows, group_rows, groups;
+    int64_t rows, group_rows, groups, extent;
 } brk_batch;
 
 /* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
@@ -93,7 +93,21 @@ BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t 
     const int64_t rows = brk_max(unit, fitting);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
-    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows};
+    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows, extent};
+}
+
+/* What a call computes: groups of blocks from `first` to `last`, and what follows them unless it `leaves`. `sums` is where the
+   caller wants what the groups leave, NULL in the workspace. */
+typedef struct {
+    int64_t first, last;
+    int leaves;
+    char *sums;
+} brk_stretch;
+
+/* The first group that begins at or behind a position. */
+BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
+{
+    return position <= 0 ? 0 : brk_min(batch.groups, (position - 1) / batch.group_rows + 1);
 }
 
 #define BRK_SINGLE_LANES 0 /* partial vectors one element at a time, */
@@ -1546,15 +1560,15 @@ static int64_t value_and_grad_layout(const linear_dims *dims, int64_t *slot)
     slot[1] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[3] = end;
     end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[3] = end;
+    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
     end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[6] = end;
     end += brk_round_up(D * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
     end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
@@ -1571,6 +1585,21 @@ static int64_t value_and_grad_layout(const linear_dims *dims, int64_t *slot)
     return end;
 }
 
+/* Where the sums of a group of blocks of value_and_grad begin in its record, in bytes; returns the size of all. */
+static int64_t value_and_grad_sums_layout(const linear_dims *dims, int64_t *slot)
+{
+    const int64_t D = dims->D;
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[1] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[2] = end;
+    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    return end;
+}
+
 size_t LINEAR_NAME(value_and_grad_workspace)(const linear_dims *dims)
 {
     int64_t slot[12];
@@ -1579,23 +1608,22 @@ size_t LINEAR_NAME(value_and_grad_workspace)(const linear_dims *dims)
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
 }
 
-/* J and its gradients by w, b, in one pass.
-   reads    X, y, w, b
-   writes   J, grad_w, grad_b
-   flops    4 D N + 5 D + 5 N + 7 */
-int LINEAR_NAME(value_and_grad)(
+/* value_and_grad, or a part of it. */
+static int value_and_grad_run(
     const linear_dims *dims, const linear_args *args, linear_results *results, void *residuals,
-    void *workspace)
+    void *workspace, const brk_stretch *stretch)
 {
-    const int status = check_call(dims, args, results);
-    if (status)
-        return status;
-    (void)residuals, (void)workspace;
+    (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
     const int64_t D = dims->D;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
     int64_t slot[12];
     value_and_grad_layout(dims, slot);
+    int64_t brk_sum[3];
+    const int64_t brk_record = value_and_grad_sums_layout(dims, brk_sum);
+    const int64_t t2_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
+    const int64_t t3_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
+    const int64_t d_w_sum_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : D;
     const float *const X = args->X;
     const float *const y = args->y;
     const float *const w = args->w;
@@ -1603,13 +1631,13 @@ int LINEAR_NAME(value_and_grad)(
     float *const J = results->J;
     float *const d_w = results->grad_w;
     float *const d_b = results->grad_b;
-    float *const t1 = (float *)(arena + slot[0]);
-    float *const t2_part = (float *)(arena + slot[4]);
-    float *const t3_part = (float *)(arena + slot[5]);
-    float *const d_w_sum_part = (float *)(arena + slot[6]);
-    float *const t2 = (float *)(arena + slot[1]);
-    float *const t3 = (float *)(arena + slot[2]);
-    float *const d_w_sum = (float *)(arena + slot[3]);
+    float *const t2_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[3]);
+    float *const t3_part = (float *)(stretch->sums ? stretch->sums + brk_sum[1] : arena + slot[4]);
+    float *const d_w_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[2] : arena + slot[5]);
+    float *const t2 = (float *)(arena + slot[0]);
+    float *const t3 = (float *)(arena + slot[1]);
+    float *const d_w_sum = (float *)(arena + slot[2]);
+    float *const t1 = (float *)(arena + slot[6]);
     float *const r_block_tile = (float *)(arena + slot[8]);
     float *const r_block = (float *)(arena + slot[7]);
     float *const t2_part_new = (float *)(arena + slot[9]);
@@ -1617,40 +1645,16 @@ int LINEAR_NAME(value_and_grad)(
     char *const scratch = arena + slot[11];
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
 
-    /* t1 = sum(w_d²) */
-    {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < D; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(D, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(w + i);
-                const vec_f32 v1 = v0 * v0;
-                sum = sum + v1;
-            }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(w + i, tail);
-                const vec_f32 v1 = v0 * v0;
-                sum = sum + keep_first_f32(v1, rest, 0.0f);
-            }
-            whole_sum = whole_sum + sum;
-        }
-        t1[0] = sum_lanes_f32(whole_sum);
-    }
-
     /* for blocks of N: t2, t3, d_w_sum */
     {
-        for (int64_t group = 0; group < N_blocks.groups; ++group) {
-            float *const t2_part_group = t2_part + group * 1;
+        for (int64_t group = stretch->first; group < brk_min(stretch->last, N_blocks.groups); ++group) {
+            float *const t2_part_group = t2_part + group * t2_part_step;
             for (int64_t i = 0; i < 1; ++i)
                 t2_part_group[i] = 0.0f;
-            float *const t3_part_group = t3_part + group * 1;
+            float *const t3_part_group = t3_part + group * t3_part_step;
             for (int64_t i = 0; i < 1; ++i)
                 t3_part_group[i] = 0.0f;
-            float *const d_w_sum_part_group = d_w_sum_part + group * D;
+            float *const d_w_sum_part_group = d_w_sum_part + group * d_w_sum_part_step;
             for (int64_t i = 0; i < D; ++i)
                 d_w_sum_part_group[i] = 0.0f;
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
@@ -1747,12 +1751,15 @@ int LINEAR_NAME(value_and_grad)(
         }
     }
 
+    if (stretch->leaves)
+        return LINEAR_OK;
+
     {
         for (int64_t i = 0; i < 1; ++i)
             t2[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 1; ++i)
-                t2[i] = t2[i] + t2_part[group * 1 + i];
+                t2[i] = t2[i] + t2_part[group * t2_part_step + i];
     }
 
     {
@@ -1760,7 +1767,7 @@ int LINEAR_NAME(value_and_grad)(
             t3[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 1; ++i)
-                t3[i] = t3[i] + t3_part[group * 1 + i];
+                t3[i] = t3[i] + t3_part[group * t3_part_step + i];
     }
 
     {
@@ -1768,7 +1775,31 @@ int LINEAR_NAME(value_and_grad)(
             d_w_sum[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < D; ++i)
-                d_w_sum[i] = d_w_sum[i] + d_w_sum_part[group * D + i];
+                d_w_sum[i] = d_w_sum[i] + d_w_sum_part[group * d_w_sum_part_step + i];
+    }
+
+    /* t1 = sum(w_d²) */
+    {
+        vec_f32 whole_sum = splat_f32(0.0f);
+        for (int64_t i_first = 0; i_first < D; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+            const int64_t i_end = brk_min(D, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+            vec_f32 sum = splat_f32(0.0f);
+            int64_t i = i_first;
+            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                const vec_f32 v0 = load_f32(w + i);
+                const vec_f32 v1 = v0 * v0;
+                sum = sum + v1;
+            }
+            if (i < i_end) {
+                const int64_t rest = i_end - i;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v0 = load_masked_f32(w + i, tail);
+                const vec_f32 v1 = v0 * v0;
+                sum = sum + keep_first_f32(v1, rest, 0.0f);
+            }
+            whole_sum = whole_sum + sum;
+        }
+        t1[0] = sum_lanes_f32(whole_sum);
     }
 
     /* J = (1/2) t2 (1 / N) + (1/200) t1; d_b = t3 (1 / N) */
@@ -1815,4 +1846,75 @@ int LINEAR_NAME(value_and_grad)(
     }
 
     return LINEAR_OK;
+}
+
+/* J and its gradients by w, b, in one pass.
+   reads    X, y, w, b
+   writes   J, grad_w, grad_b
+   flops    4 D N + 5 D + 5 N + 7 */
+int LINEAR_NAME(value_and_grad)(
+    const linear_dims *dims, const linear_args *args, linear_results *results, void *residuals,
+    void *workspace)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_stretch stretch = {0, INT64_MAX, 0, NULL};
+    return value_and_grad_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+static brk_batch value_and_grad_batch(const linear_dims *dims)
+{
+    (void)dims;
+    const int64_t D = dims->D;
+    const int64_t N = dims->N;
+    return brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
+}
+
+int64_t LINEAR_NAME(value_and_grad_cut)(const linear_dims *dims, int64_t position)
+{
+    if (check_dims(dims))
+        return 0;
+    const brk_batch batch = value_and_grad_batch(dims);
+    return brk_min(batch.extent, brk_group_behind(batch, position) * batch.group_rows);
+}
+
+size_t LINEAR_NAME(value_and_grad_sums)(const linear_dims *dims, int64_t position)
+{
+    int64_t slot[3];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(brk_group_behind(value_and_grad_batch(dims), position) * value_and_grad_sums_layout(dims, slot));
+}
+
+int LINEAR_NAME(value_and_grad_part)(
+    const linear_dims *dims, const linear_args *args, linear_results *results, void *residuals,
+    void *workspace, int64_t first, int64_t last, void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_batch batch = value_and_grad_batch(dims);
+    if (first < 0 || last < first || last > batch.extent)
+        return LINEAR_BAD_RANGE;
+    if (!sums)
+        return LINEAR_BAD_STRUCT;
+    const int64_t begin = brk_group_behind(batch, first), end = brk_group_behind(batch, last);
+    if (begin == end)
+        return LINEAR_OK;
+    const brk_stretch stretch = {begin, end, 1, sums};
+    return value_and_grad_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+int LINEAR_NAME(value_and_grad_combine)(
+    const linear_dims *dims, const linear_args *args, linear_results *results, void *residuals,
+    void *workspace, const void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    if (!sums)
+        return LINEAR_BAD_STRUCT;
+    const brk_stretch stretch = {0, 0, 0, (char *)sums};
+    return value_and_grad_run(dims, args, results, residuals, workspace, &stretch);
 }

@@ -34,11 +34,12 @@ extern "C" {
 /* What a function returns. */
 enum {
     LINEAR_OK = 0,
-    LINEAR_BAD_STRUCT = 1, /* a struct_size is smaller than that of this version */
+    LINEAR_BAD_STRUCT = 1, /* a struct_size is smaller than that of this version, or sums is NULL */
     LINEAR_BAD_SIZE = 2, /* a size, or an extent made of sizes, is negative */
     LINEAR_LABEL_OUT_OF_RANGE = 3, /* an integer label is no position of the axis it chooses from */
     LINEAR_WINDOW_OUT_OF_RANGE = 4, /* a slice or a window leaves its axis at these sizes */
-    LINEAR_SINGULAR = 5 /* a matrix has no inverse, or is not positive definite */
+    LINEAR_SINGULAR = 5, /* a matrix has no inverse, or is not positive definite */
+    LINEAR_BAD_RANGE = 6 /* first and last bound no range of the batch */
 };
 
 /* The version of this interface. */
@@ -113,6 +114,26 @@ int linear_value_and_grad(const linear_dims *dims, const linear_args *args,
 
 /* Bytes of workspace that it needs. */
 size_t linear_value_and_grad_workspace(const linear_dims *dims);
+
+/* A range of the batch, positions first to last - 1 of N, on the thread that calls it: for threads, processes or machines of the
+   caller, each with a workspace of its own. After all ranges combine gives what value_and_grad gives, the same bits wherever the batch
+   was cut. Pointers are those to the whole batch; of arrays that carry it a range touches its positions alone. It does the groups of
+   positions that begin in it, at most 32 for the whole batch: positions cut(first) to cut(last) - 1.
+   writes   sums */
+int linear_value_and_grad_part(const linear_dims *dims, const linear_args *args,
+    linear_results *results, void *residuals, void *workspace, int64_t first, int64_t last, void *sums);
+
+/* The rest of the work, once after all ranges.
+   writes   J, grad_w, grad_b */
+int linear_value_and_grad_combine(const linear_dims *dims, const linear_args *args,
+    linear_results *results, void *residuals, void *workspace, const void *sums);
+
+/* The first position at or behind one where the batch can be cut. */
+int64_t linear_value_and_grad_cut(const linear_dims *dims, int64_t position);
+
+/* Bytes of the sums of all positions before one; of the whole block for N. What a range leaves lies from sums(first) to
+   sums(last): a process with memory of its own sends these bytes. The block is aligned as malloc aligns. */
+size_t linear_value_and_grad_sums(const linear_dims *dims, int64_t position);
 
 #ifdef __cplusplus
 }

@@ -769,7 +769,7 @@ SIGNATURE = {
             },
             "flops": "4 * D * N + 5 * D + 5 * N + 7",
             "bytes": "4 * D * N + 24 * D + 4 * N + 36",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum', 'w': 'sum', 'b': 'sum'}},
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum', 'w': 'sum', 'b': 'sum'}, 'ranges': True},
         },
     },
     "count": _count,

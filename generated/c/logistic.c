@@ -81,9 +81,9 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
     }
 }
 
-/* Positions of a block and of a group of blocks, and the number of groups: sizes alone fix them. */
+/* Positions of a block and of a group of blocks, the number of groups, and all positions: sizes alone fix them. */
 typedef struct {
-    int64_t rows, group_rows, groups;
+    int64_t rows, group_rows, groups, extent;
 } brk_batch;
 
 /* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
@@ -93,7 +93,21 @@ BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t 
     const int64_t rows = brk_max(unit, fitting);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
-    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows};
+    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows, extent};
+}
+
+/* What a call computes: groups of blocks from `first` to `last`, and what follows them unless it `leaves`. `sums` is where the
+   caller wants what the groups leave, NULL in the workspace. */
+typedef struct {
+    int64_t first, last;
+    int leaves;
+    char *sums;
+} brk_stretch;
+
+/* The first group that begins at or behind a position. */
+BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
+{
+    return position <= 0 ? 0 : brk_min(batch.groups, (position - 1) / batch.group_rows + 1);
 }
 
 #define BRK_SINGLE_LANES 0 /* partial vectors one element at a time, */
@@ -1389,6 +1403,17 @@ static int64_t backward_layout(const logistic_dims *dims, int64_t *slot)
     return end;
 }
 
+/* Where the sums of a group of blocks of backward begin in its record, in bytes; returns the size of all. */
+static int64_t backward_sums_layout(const logistic_dims *dims, int64_t *slot)
+{
+    const int64_t D = dims->D;
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    return end;
+}
+
 size_t LOGISTIC_NAME(backward_workspace)(const logistic_dims *dims)
 {
     int64_t slot[4];
@@ -1397,19 +1422,12 @@ size_t LOGISTIC_NAME(backward_workspace)(const logistic_dims *dims)
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
 }
 
-/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
-   reads    X, y, w, bar_J
-   writes   grad_w
-   reads    residuals: saved
-   flops    2 D N + D + 2 N */
-int LOGISTIC_NAME(backward)(
+/* backward, or a part of it. */
+static int backward_run(
     const logistic_dims *dims, const logistic_args *args, logistic_results *results, void *residuals,
-    void *workspace)
+    void *workspace, const brk_stretch *stretch)
 {
-    const int status = check_call(dims, args, results);
-    if (status)
-        return status;
-    (void)residuals, (void)workspace;
+    (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
     const int64_t D = dims->D;
     const int64_t N = dims->N;
     int64_t saved[1];
@@ -1417,12 +1435,15 @@ int LOGISTIC_NAME(backward)(
     char *const arena = brk_aligned(workspace);
     int64_t slot[4];
     backward_layout(dims, slot);
+    int64_t brk_sum[1];
+    const int64_t brk_record = backward_sums_layout(dims, brk_sum);
+    const int64_t d_w_sum_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : D;
     const float *const X = args->X;
     const float *const y = args->y;
     const float *const bar_J = args->bar_J;
     float *const d_w = results->grad_w;
     const float *const saved_ = (const float *)((const char *)residuals + saved[0]);
-    float *const d_w_sum_part = (float *)(arena + slot[1]);
+    float *const d_w_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[1]);
     float *const d_w_sum = (float *)(arena + slot[0]);
     float *const t1_block = (float *)(arena + slot[2]);
     char *const scratch = arena + slot[3];
@@ -1430,8 +1451,8 @@ int LOGISTIC_NAME(backward)(
 
     /* for blocks of N: d_w_sum */
     {
-        for (int64_t group = 0; group < N_blocks.groups; ++group) {
-            float *const d_w_sum_part_group = d_w_sum_part + group * D;
+        for (int64_t group = stretch->first; group < brk_min(stretch->last, N_blocks.groups); ++group) {
+            float *const d_w_sum_part_group = d_w_sum_part + group * d_w_sum_part_step;
             for (int64_t i = 0; i < D; ++i)
                 d_w_sum_part_group[i] = 0.0f;
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
@@ -1483,12 +1504,15 @@ int LOGISTIC_NAME(backward)(
         }
     }
 
+    if (stretch->leaves)
+        return LOGISTIC_OK;
+
     {
         for (int64_t i = 0; i < D; ++i)
             d_w_sum[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < D; ++i)
-                d_w_sum[i] = d_w_sum[i] + d_w_sum_part[group * D + i];
+                d_w_sum[i] = d_w_sum[i] + d_w_sum_part[group * d_w_sum_part_step + i];
     }
 
     /* d_w_d = (-bar_J) d_w_sum_d */
@@ -1511,6 +1535,78 @@ int LOGISTIC_NAME(backward)(
     }
 
     return LOGISTIC_OK;
+}
+
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
+   reads    X, y, w, bar_J
+   writes   grad_w
+   reads    residuals: saved
+   flops    2 D N + D + 2 N */
+int LOGISTIC_NAME(backward)(
+    const logistic_dims *dims, const logistic_args *args, logistic_results *results, void *residuals,
+    void *workspace)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_stretch stretch = {0, INT64_MAX, 0, NULL};
+    return backward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+static brk_batch backward_batch(const logistic_dims *dims)
+{
+    (void)dims;
+    const int64_t D = dims->D;
+    const int64_t N = dims->N;
+    return brk_cut_batch(N, 4 * D + 12, 262144, 16, 32);
+}
+
+int64_t LOGISTIC_NAME(backward_cut)(const logistic_dims *dims, int64_t position)
+{
+    if (check_dims(dims))
+        return 0;
+    const brk_batch batch = backward_batch(dims);
+    return brk_min(batch.extent, brk_group_behind(batch, position) * batch.group_rows);
+}
+
+size_t LOGISTIC_NAME(backward_sums)(const logistic_dims *dims, int64_t position)
+{
+    int64_t slot[1];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(brk_group_behind(backward_batch(dims), position) * backward_sums_layout(dims, slot));
+}
+
+int LOGISTIC_NAME(backward_part)(
+    const logistic_dims *dims, const logistic_args *args, logistic_results *results, void *residuals,
+    void *workspace, int64_t first, int64_t last, void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_batch batch = backward_batch(dims);
+    if (first < 0 || last < first || last > batch.extent)
+        return LOGISTIC_BAD_RANGE;
+    if (!sums)
+        return LOGISTIC_BAD_STRUCT;
+    const int64_t begin = brk_group_behind(batch, first), end = brk_group_behind(batch, last);
+    if (begin == end)
+        return LOGISTIC_OK;
+    const brk_stretch stretch = {begin, end, 1, sums};
+    return backward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+int LOGISTIC_NAME(backward_combine)(
+    const logistic_dims *dims, const logistic_args *args, logistic_results *results, void *residuals,
+    void *workspace, const void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    if (!sums)
+        return LOGISTIC_BAD_STRUCT;
+    const brk_stretch stretch = {0, 0, 0, (char *)sums};
+    return backward_run(dims, args, results, residuals, workspace, &stretch);
 }
 
 /* Where the parts of the workspace of value_and_grad begin, in bytes; returns the size of all. */
@@ -1543,6 +1639,19 @@ static int64_t value_and_grad_layout(const logistic_dims *dims, int64_t *slot)
     return end;
 }
 
+/* Where the sums of a group of blocks of value_and_grad begin in its record, in bytes; returns the size of all. */
+static int64_t value_and_grad_sums_layout(const logistic_dims *dims, int64_t *slot)
+{
+    const int64_t D = dims->D;
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[1] = end;
+    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    return end;
+}
+
 size_t LOGISTIC_NAME(value_and_grad_workspace)(const logistic_dims *dims)
 {
     int64_t slot[7];
@@ -1551,30 +1660,28 @@ size_t LOGISTIC_NAME(value_and_grad_workspace)(const logistic_dims *dims)
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
 }
 
-/* J and its gradients by w, in one pass.
-   reads    X, y, w
-   writes   J, grad_w
-   flops    4 D N + 5 N */
-int LOGISTIC_NAME(value_and_grad)(
+/* value_and_grad, or a part of it. */
+static int value_and_grad_run(
     const logistic_dims *dims, const logistic_args *args, logistic_results *results, void *residuals,
-    void *workspace)
+    void *workspace, const brk_stretch *stretch)
 {
-    const int status = check_call(dims, args, results);
-    if (status)
-        return status;
-    (void)residuals, (void)workspace;
+    (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
     const int64_t D = dims->D;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
     int64_t slot[7];
     value_and_grad_layout(dims, slot);
+    int64_t brk_sum[2];
+    const int64_t brk_record = value_and_grad_sums_layout(dims, brk_sum);
+    const int64_t J_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
+    const int64_t d_w_sum_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : D;
     const float *const X = args->X;
     const float *const y = args->y;
     const float *const w = args->w;
     float *const J = results->J;
     float *const d_w = results->grad_w;
-    float *const J_part = (float *)(arena + slot[1]);
-    float *const d_w_sum_part = (float *)(arena + slot[2]);
+    float *const J_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[1]);
+    float *const d_w_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[1] : arena + slot[2]);
     float *const d_w_sum = (float *)(arena + slot[0]);
     float *const J_part_tile = (float *)(arena + slot[4]);
     float *const J_part_new = (float *)(arena + slot[5]);
@@ -1584,11 +1691,11 @@ int LOGISTIC_NAME(value_and_grad)(
 
     /* for blocks of N: J, d_w_sum */
     {
-        for (int64_t group = 0; group < N_blocks.groups; ++group) {
-            float *const J_part_group = J_part + group * 1;
+        for (int64_t group = stretch->first; group < brk_min(stretch->last, N_blocks.groups); ++group) {
+            float *const J_part_group = J_part + group * J_part_step;
             for (int64_t i = 0; i < 1; ++i)
                 J_part_group[i] = 0.0f;
-            float *const d_w_sum_part_group = d_w_sum_part + group * D;
+            float *const d_w_sum_part_group = d_w_sum_part + group * d_w_sum_part_step;
             for (int64_t i = 0; i < D; ++i)
                 d_w_sum_part_group[i] = 0.0f;
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
@@ -1678,12 +1785,15 @@ int LOGISTIC_NAME(value_and_grad)(
         }
     }
 
+    if (stretch->leaves)
+        return LOGISTIC_OK;
+
     {
         for (int64_t i = 0; i < 1; ++i)
             J[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 1; ++i)
-                J[i] = J[i] + J_part[group * 1 + i];
+                J[i] = J[i] + J_part[group * J_part_step + i];
     }
 
     {
@@ -1691,7 +1801,7 @@ int LOGISTIC_NAME(value_and_grad)(
             d_w_sum[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < D; ++i)
-                d_w_sum[i] = d_w_sum[i] + d_w_sum_part[group * D + i];
+                d_w_sum[i] = d_w_sum[i] + d_w_sum_part[group * d_w_sum_part_step + i];
     }
 
     /* d_w_d = -d_w_sum_d */
@@ -1712,4 +1822,75 @@ int LOGISTIC_NAME(value_and_grad)(
     }
 
     return LOGISTIC_OK;
+}
+
+/* J and its gradients by w, in one pass.
+   reads    X, y, w
+   writes   J, grad_w
+   flops    4 D N + 5 N */
+int LOGISTIC_NAME(value_and_grad)(
+    const logistic_dims *dims, const logistic_args *args, logistic_results *results, void *residuals,
+    void *workspace)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_stretch stretch = {0, INT64_MAX, 0, NULL};
+    return value_and_grad_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+static brk_batch value_and_grad_batch(const logistic_dims *dims)
+{
+    (void)dims;
+    const int64_t D = dims->D;
+    const int64_t N = dims->N;
+    return brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
+}
+
+int64_t LOGISTIC_NAME(value_and_grad_cut)(const logistic_dims *dims, int64_t position)
+{
+    if (check_dims(dims))
+        return 0;
+    const brk_batch batch = value_and_grad_batch(dims);
+    return brk_min(batch.extent, brk_group_behind(batch, position) * batch.group_rows);
+}
+
+size_t LOGISTIC_NAME(value_and_grad_sums)(const logistic_dims *dims, int64_t position)
+{
+    int64_t slot[2];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(brk_group_behind(value_and_grad_batch(dims), position) * value_and_grad_sums_layout(dims, slot));
+}
+
+int LOGISTIC_NAME(value_and_grad_part)(
+    const logistic_dims *dims, const logistic_args *args, logistic_results *results, void *residuals,
+    void *workspace, int64_t first, int64_t last, void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_batch batch = value_and_grad_batch(dims);
+    if (first < 0 || last < first || last > batch.extent)
+        return LOGISTIC_BAD_RANGE;
+    if (!sums)
+        return LOGISTIC_BAD_STRUCT;
+    const int64_t begin = brk_group_behind(batch, first), end = brk_group_behind(batch, last);
+    if (begin == end)
+        return LOGISTIC_OK;
+    const brk_stretch stretch = {begin, end, 1, sums};
+    return value_and_grad_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+int LOGISTIC_NAME(value_and_grad_combine)(
+    const logistic_dims *dims, const logistic_args *args, logistic_results *results, void *residuals,
+    void *workspace, const void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    if (!sums)
+        return LOGISTIC_BAD_STRUCT;
+    const brk_stretch stretch = {0, 0, 0, (char *)sums};
+    return value_and_grad_run(dims, args, results, residuals, workspace, &stretch);
 }

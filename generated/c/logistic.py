@@ -721,7 +721,7 @@ SIGNATURE = {
             },
             "flops": "2 * D * N + D + 2 * N",
             "bytes": "4 * D * N + 12 * D + 8 * N + 4",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'w': 'sum'}},
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'w': 'sum'}, 'ranges': True},
         },
         "value_and_grad": {
             "arguments": ("X", "y", "w"),
@@ -731,7 +731,7 @@ SIGNATURE = {
             },
             "flops": "4 * D * N + 5 * N",
             "bytes": "4 * D * N + 16 * D + 4 * N + 4",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum', 'w': 'sum'}},
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum', 'w': 'sum'}, 'ranges': True},
         },
     },
     "count": _count,

@@ -81,9 +81,9 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
     }
 }
 
-/* Positions of a block and of a group of blocks, and the number of groups: sizes alone fix them. */
+/* Positions of a block and of a group of blocks, the number of groups, and all positions: sizes alone fix them. */
 typedef struct {
-    int64_t rows, group_rows, groups;
+    int64_t rows, group_rows, groups, extent;
 } brk_batch;
 
 /* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
@@ -93,7 +93,21 @@ BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t 
     const int64_t rows = brk_max(unit, fitting);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
-    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows};
+    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows, extent};
+}
+
+/* What a call computes: groups of blocks from `first` to `last`, and what follows them unless it `leaves`. `sums` is where the
+   caller wants what the groups leave, NULL in the workspace. */
+typedef struct {
+    int64_t first, last;
+    int leaves;
+    char *sums;
+} brk_stretch;
+
+/* The first group that begins at or behind a position. */
+BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
+{
+    return position <= 0 ? 0 : brk_min(batch.groups, (position - 1) / batch.group_rows + 1);
 }
 
 #define BRK_SINGLE_LANES 0 /* partial vectors one element at a time, */
@@ -1192,15 +1206,15 @@ static int64_t evaluate_layout(const mixture_dims *dims, int64_t *slot)
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
     end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
@@ -1214,6 +1228,16 @@ static int64_t evaluate_layout(const mixture_dims *dims, int64_t *slot)
     return end;
 }
 
+/* Where the sums of a group of blocks of evaluate begin in its record, in bytes; returns the size of all. */
+static int64_t evaluate_sums_layout(const mixture_dims *dims, int64_t *slot)
+{
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    return end;
+}
+
 size_t MIXTURE_NAME(evaluate_workspace)(const mixture_dims *dims)
 {
     int64_t slot[10];
@@ -1222,85 +1246,37 @@ size_t MIXTURE_NAME(evaluate_workspace)(const mixture_dims *dims)
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
 }
 
-/* The results of the model.
-   reads    X, a, M, r
-   writes   J
-   flops    4 D K N + 3 D K + 6 K N + 6 K + 5 N + 9 */
-int MIXTURE_NAME(evaluate)(
+/* evaluate, or a part of it. */
+static int evaluate_run(
     const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
-    void *workspace)
+    void *workspace, const brk_stretch *stretch)
 {
-    const int status = check_call(dims, args, results);
-    if (status)
-        return status;
-    (void)residuals, (void)workspace;
+    (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
     int64_t slot[10];
     evaluate_layout(dims, slot);
+    int64_t brk_sum[1];
+    const int64_t brk_record = evaluate_sums_layout(dims, brk_sum);
+    const int64_t t4_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
     const float *const X = args->X;
     const float *const a = args->a;
     const float *const M = args->M;
     const float *const r = args->r;
     float *const J = results->J;
-    float *const max_a = (float *)(arena + slot[0]);
-    float *const sum_exp_a = (float *)(arena + slot[1]);
-    float *const t1 = (float *)(arena + slot[2]);
-    float *const t4_part = (float *)(arena + slot[4]);
-    float *const t4 = (float *)(arena + slot[3]);
+    float *const t1 = (float *)(arena + slot[0]);
+    float *const t4_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[2]);
+    float *const t4 = (float *)(arena + slot[1]);
+    float *const max_a = (float *)(arena + slot[3]);
+    float *const sum_exp_a = (float *)(arena + slot[4]);
     float *const t2_block = (float *)(arena + slot[5]);
     float *const max_t_block = (float *)(arena + slot[7]);
     float *const t3_block = (float *)(arena + slot[6]);
     float *const sum_exp_t_block = (float *)(arena + slot[8]);
     float *const t4_part_new = (float *)(arena + slot[9]);
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 262144, 16, 32);
-
-    /* max_a = max(a_k) */
-    {
-        vec_f32 top = splat_f32(-INFINITY);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= K; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(a + i);
-            top = vmax_f32(top, v0);
-        }
-        if (i < K) {
-            const int64_t rest = K - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(a + i, tail);
-            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
-        }
-        max_a[0] = max_lanes_f32(top);
-    }
-
-    /* sum_exp_a = sum(exp(a_k - finite_or_zero(max_a))) */
-    {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < K; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(K, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            const vec_f32 v0 = splat_f32(max_a[0]);
-            const vec_f32 v1 = vfinite_or_zero_f32(v0);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v2 = load_f32(a + i);
-                const vec_f32 v3 = v2 - v1;
-                const vec_f32 v4 = vexp_f32(v3);
-                sum = sum + v4;
-            }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v2 = load_masked_f32(a + i, tail);
-                const vec_f32 v3 = v2 - v1;
-                const vec_f32 v4 = vexp_f32(v3);
-                sum = sum + keep_first_f32(v4, rest, 0.0f);
-            }
-            whole_sum = whole_sum + sum;
-        }
-        sum_exp_a[0] = sum_lanes_f32(whole_sum);
-    }
 
     /* t1_k = sum(r_kd) */
     for (int64_t i = 0; i < K; ++i) {
@@ -1322,8 +1298,8 @@ int MIXTURE_NAME(evaluate)(
 
     /* for blocks of N: t4 */
     {
-        for (int64_t group = 0; group < N_blocks.groups; ++group) {
-            float *const t4_part_group = t4_part + group * 1;
+        for (int64_t group = stretch->first; group < brk_min(stretch->last, N_blocks.groups); ++group) {
+            float *const t4_part_group = t4_part + group * t4_part_step;
             for (int64_t i = 0; i < 1; ++i)
                 t4_part_group[i] = 0.0f;
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
@@ -1474,112 +1450,18 @@ int MIXTURE_NAME(evaluate)(
         }
     }
 
+    if (stretch->leaves)
+        return MIXTURE_OK;
+
     {
         for (int64_t i = 0; i < 1; ++i)
             t4[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 1; ++i)
-                t4[i] = t4[i] + t4_part[group * 1 + i];
+                t4[i] = t4[i] + t4_part[group * t4_part_step + i];
     }
 
-    /* J = finite_or_zero(max_a) + ln(sum_exp_a) - t4 / N */
-    {
-        const float v0 = sum_exp_a[0];
-        const float v1 = vlog_f32(splat_f32(v0))[0];
-        const float v2 = max_a[0];
-        const float v3 = vfinite_or_zero_f32(splat_f32(v2))[0];
-        const float v4 = v3 + v1;
-        const float v5 = t4[0];
-        const float v6 = (float)N;
-        const float v7 = v5 / v6;
-        const float v8 = v4 - v7;
-        J[0] = v8;
-    }
-
-    return MIXTURE_OK;
-}
-
-/* Where the parts of the workspace of forward begin, in bytes; returns the size of all. */
-static int64_t forward_layout(const mixture_dims *dims, int64_t *slot)
-{
-    const int64_t D = dims->D;
-    const int64_t K = dims->K;
-    const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 262144, 16, 32);
-    const int64_t N_block = brk_min(N_blocks.rows, N);
-    const int64_t N_block_groups = N_blocks.groups;
-    int64_t end = 0;
-    (void)dims, (void)slot;
-    slot[0] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[1] = end;
-    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[2] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[3] = end;
-    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[4] = end;
-    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[5] = end;
-    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[6] = end;
-    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[7] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    return end;
-}
-
-size_t MIXTURE_NAME(forward_workspace)(const mixture_dims *dims)
-{
-    int64_t slot[8];
-    if (check_dims(dims))
-        return 0;
-    return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
-}
-
-/* The results of the model, and the residuals that backward reads.
-   reads    X, a, M, r
-   writes   J
-   writes   residuals: saved, saved_2, saved_3, Q, saved_4, saved_5
-   flops    4 D K N + 3 D K + 6 K N + 6 K + 5 N + 9 */
-int MIXTURE_NAME(forward)(
-    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
-    void *workspace)
-{
-    const int status = check_call(dims, args, results);
-    if (status)
-        return status;
-    (void)residuals, (void)workspace;
-    const int64_t D = dims->D;
-    const int64_t K = dims->K;
-    const int64_t N = dims->N;
-    int64_t saved[6];
-    residual_layout(dims, saved);
-    char *const arena = brk_aligned(workspace);
-    int64_t slot[8];
-    forward_layout(dims, slot);
-    const float *const X = args->X;
-    const float *const a = args->a;
-    const float *const M = args->M;
-    const float *const r = args->r;
-    float *const J = results->J;
-    float *const saved_ = (float *)((char *)residuals + saved[0]);
-    float *const saved_2 = (float *)((char *)residuals + saved[1]);
-    float *const saved_3 = (float *)((char *)residuals + saved[2]);
-    float *const Q = (float *)((char *)residuals + saved[3]);
-    float *const saved_4 = (float *)((char *)residuals + saved[4]);
-    float *const saved_5 = (float *)((char *)residuals + saved[5]);
-    float *const sum_exp_a = (float *)(arena + slot[0]);
-    float *const t1 = (float *)(arena + slot[1]);
-    float *const t4_part = (float *)(arena + slot[3]);
-    float *const t4 = (float *)(arena + slot[2]);
-    float *const t2_block = (float *)(arena + slot[4]);
-    float *const t3_block = (float *)(arena + slot[5]);
-    float *const sum_exp_t_block = (float *)(arena + slot[6]);
-    float *const t4_part_new = (float *)(arena + slot[7]);
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 262144, 16, 32);
-
-    /* saved = max(a_k) */
+    /* max_a = max(a_k) */
     {
         vec_f32 top = splat_f32(-INFINITY);
         int64_t i = 0;
@@ -1593,15 +1475,15 @@ int MIXTURE_NAME(forward)(
             const vec_f32 v0 = load_masked_f32(a + i, tail);
             top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
         }
-        saved_[0] = max_lanes_f32(top);
+        max_a[0] = max_lanes_f32(top);
     }
 
-    /* sum_exp_a = sum(exp(a_k - finite_or_zero(saved))) */
+    /* sum_exp_a = sum(exp(a_k - finite_or_zero(max_a))) */
     {
         vec_f32 whole_sum = splat_f32(0.0f);
         for (int64_t i_first = 0; i_first < K; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
             const int64_t i_end = brk_min(K, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            const vec_f32 v0 = splat_f32(saved_[0]);
+            const vec_f32 v0 = splat_f32(max_a[0]);
             const vec_f32 v1 = vfinite_or_zero_f32(v0);
             vec_f32 sum = splat_f32(0.0f);
             int64_t i = i_first;
@@ -1624,10 +1506,188 @@ int MIXTURE_NAME(forward)(
         sum_exp_a[0] = sum_lanes_f32(whole_sum);
     }
 
-    /* t1_k = sum(r_kd); saved_3_kd = exp(-r_kd)² */
+    /* J = finite_or_zero(max_a) + ln(sum_exp_a) - t4 / N */
+    {
+        const float v0 = sum_exp_a[0];
+        const float v1 = vlog_f32(splat_f32(v0))[0];
+        const float v2 = max_a[0];
+        const float v3 = vfinite_or_zero_f32(splat_f32(v2))[0];
+        const float v4 = v3 + v1;
+        const float v5 = t4[0];
+        const float v6 = (float)N;
+        const float v7 = v5 / v6;
+        const float v8 = v4 - v7;
+        J[0] = v8;
+    }
+
+    return MIXTURE_OK;
+}
+
+/* The results of the model.
+   reads    X, a, M, r
+   writes   J
+   flops    4 D K N + 3 D K + 6 K N + 6 K + 5 N + 9 */
+int MIXTURE_NAME(evaluate)(
+    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
+    void *workspace)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_stretch stretch = {0, INT64_MAX, 0, NULL};
+    return evaluate_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+static brk_batch evaluate_batch(const mixture_dims *dims)
+{
+    (void)dims;
+    const int64_t D = dims->D;
+    const int64_t K = dims->K;
+    const int64_t N = dims->N;
+    return brk_cut_batch(N, 4 * D + 8 * K + 8, 262144, 16, 32);
+}
+
+int64_t MIXTURE_NAME(evaluate_cut)(const mixture_dims *dims, int64_t position)
+{
+    if (check_dims(dims))
+        return 0;
+    const brk_batch batch = evaluate_batch(dims);
+    return brk_min(batch.extent, brk_group_behind(batch, position) * batch.group_rows);
+}
+
+size_t MIXTURE_NAME(evaluate_sums)(const mixture_dims *dims, int64_t position)
+{
+    int64_t slot[1];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(brk_group_behind(evaluate_batch(dims), position) * evaluate_sums_layout(dims, slot));
+}
+
+int MIXTURE_NAME(evaluate_part)(
+    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
+    void *workspace, int64_t first, int64_t last, void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_batch batch = evaluate_batch(dims);
+    if (first < 0 || last < first || last > batch.extent)
+        return MIXTURE_BAD_RANGE;
+    if (!sums)
+        return MIXTURE_BAD_STRUCT;
+    const int64_t begin = brk_group_behind(batch, first), end = brk_group_behind(batch, last);
+    if (begin == end)
+        return MIXTURE_OK;
+    const brk_stretch stretch = {begin, end, 1, sums};
+    return evaluate_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+int MIXTURE_NAME(evaluate_combine)(
+    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
+    void *workspace, const void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    if (!sums)
+        return MIXTURE_BAD_STRUCT;
+    const brk_stretch stretch = {0, 0, 0, (char *)sums};
+    return evaluate_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+/* Where the parts of the workspace of forward begin, in bytes; returns the size of all. */
+static int64_t forward_layout(const mixture_dims *dims, int64_t *slot)
+{
+    const int64_t D = dims->D;
+    const int64_t K = dims->K;
+    const int64_t N = dims->N;
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 262144, 16, 32);
+    const int64_t N_block = brk_min(N_blocks.rows, N);
+    const int64_t N_block_groups = N_blocks.groups;
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[1] = end;
+    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[2] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[3] = end;
+    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[4] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[5] = end;
+    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
+    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[7] = end;
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[8] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    return end;
+}
+
+/* Where the sums of a group of blocks of forward begin in its record, in bytes; returns the size of all. */
+static int64_t forward_sums_layout(const mixture_dims *dims, int64_t *slot)
+{
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    return end;
+}
+
+size_t MIXTURE_NAME(forward_workspace)(const mixture_dims *dims)
+{
+    int64_t slot[9];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
+}
+
+/* forward, or a part of it. */
+static int forward_run(
+    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
+    void *workspace, const brk_stretch *stretch)
+{
+    (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
+    const int64_t D = dims->D;
+    const int64_t K = dims->K;
+    const int64_t N = dims->N;
+    int64_t saved[6];
+    residual_layout(dims, saved);
+    char *const arena = brk_aligned(workspace);
+    int64_t slot[9];
+    forward_layout(dims, slot);
+    int64_t brk_sum[1];
+    const int64_t brk_record = forward_sums_layout(dims, brk_sum);
+    const int64_t t4_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
+    const float *const X = args->X;
+    const float *const a = args->a;
+    const float *const M = args->M;
+    const float *const r = args->r;
+    float *const J = results->J;
+    float *const saved_ = (float *)((char *)residuals + saved[0]);
+    float *const saved_2 = (float *)((char *)residuals + saved[1]);
+    float *const saved_3 = (float *)((char *)residuals + saved[2]);
+    float *const Q = (float *)((char *)residuals + saved[3]);
+    float *const saved_4 = (float *)((char *)residuals + saved[4]);
+    float *const saved_5 = (float *)((char *)residuals + saved[5]);
+    float *const t1 = (float *)(arena + slot[0]);
+    float *const saved_3_early = (float *)(arena + slot[1]);
+    float *const t4_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[3]);
+    float *const t4 = (float *)(arena + slot[2]);
+    float *const sum_exp_a = (float *)(arena + slot[4]);
+    float *const t2_block = (float *)(arena + slot[5]);
+    float *const t3_block = (float *)(arena + slot[6]);
+    float *const sum_exp_t_block = (float *)(arena + slot[7]);
+    float *const t4_part_new = (float *)(arena + slot[8]);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 262144, 16, 32);
+
+    /* t1_k = sum(r_kd); saved_3_early_kd = exp(-r_kd)² */
     for (int64_t i = 0; i < K; ++i) {
         const float *const r_row = r + i * D;
-        float *const saved_3_row = saved_3 + i * D;
+        float *const saved_3_early_row = saved_3_early + i * D;
         vec_f32 sum = splat_f32(0.0f);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
@@ -1636,7 +1696,7 @@ int MIXTURE_NAME(forward)(
             const vec_f32 v2 = vexp_f32(v1);
             const vec_f32 v3 = v2 * v2;
             sum = sum + v0;
-            store_f32(saved_3_row + j, v3);
+            store_f32(saved_3_early_row + j, v3);
         }
         if (j < D) {
             const int64_t rest = D - j;
@@ -1646,15 +1706,15 @@ int MIXTURE_NAME(forward)(
             const vec_f32 v2 = vexp_f32(v1);
             const vec_f32 v3 = v2 * v2;
             sum = sum + keep_first_f32(v0, rest, 0.0f);
-            store_masked_f32(saved_3_row + j, tail, v3);
+            store_masked_f32(saved_3_early_row + j, tail, v3);
         }
         t1[i] = sum_lanes_f32(sum);
     }
 
     /* for blocks of N: saved_4, Q, saved_5, t4 */
     {
-        for (int64_t group = 0; group < N_blocks.groups; ++group) {
-            float *const t4_part_group = t4_part + group * 1;
+        for (int64_t group = stretch->first; group < brk_min(stretch->last, N_blocks.groups); ++group) {
+            float *const t4_part_group = t4_part + group * t4_part_step;
             for (int64_t i = 0; i < 1; ++i)
                 t4_part_group[i] = 0.0f;
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
@@ -1664,12 +1724,12 @@ int MIXTURE_NAME(forward)(
                 float *const saved_4_block = saved_4 + first;
                 float *const Q_block = Q + first * K;
                 float *const saved_5_block = saved_5 + first;
-                /* t2_block_kn = sum(saved_3_kd (X_block_nd - M_kd)²) */
+                /* t2_block_kn = sum(saved_3_early_kd (X_block_nd - M_kd)²) */
                 for (int64_t i = 0; i < N_block; ++i) {
                     for (int64_t j = 0; j < K; ++j) {
                         const float *const M_row = M + j * D;
                         const float *const X_block_row = X_block + i * D;
-                        float *const saved_3_row = saved_3 + j * D;
+                        float *const saved_3_early_row = saved_3_early + j * D;
                         vec_f32 sum = splat_f32(0.0f);
                         int64_t k = 0;
                         for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
@@ -1677,7 +1737,7 @@ int MIXTURE_NAME(forward)(
                             const vec_f32 v1 = load_f32(X_block_row + k);
                             const vec_f32 v2 = v1 - v0;
                             const vec_f32 v3 = v2 * v2;
-                            const vec_f32 v4 = load_f32(saved_3_row + k);
+                            const vec_f32 v4 = load_f32(saved_3_early_row + k);
                             const vec_f32 v5 = v4 * v3;
                             sum = sum + v5;
                         }
@@ -1688,7 +1748,7 @@ int MIXTURE_NAME(forward)(
                             const vec_f32 v1 = load_masked_f32(X_block_row + k, tail);
                             const vec_f32 v2 = v1 - v0;
                             const vec_f32 v3 = v2 * v2;
-                            const vec_f32 v4 = load_masked_f32(saved_3_row + k, tail);
+                            const vec_f32 v4 = load_masked_f32(saved_3_early_row + k, tail);
                             const vec_f32 v5 = v4 * v3;
                             sum = sum + keep_first_f32(v5, rest, 0.0f);
                         }
@@ -1791,12 +1851,75 @@ int MIXTURE_NAME(forward)(
         }
     }
 
+    if (stretch->leaves)
+        return MIXTURE_OK;
+
     {
         for (int64_t i = 0; i < 1; ++i)
             t4[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 1; ++i)
-                t4[i] = t4[i] + t4_part[group * 1 + i];
+                t4[i] = t4[i] + t4_part[group * t4_part_step + i];
+    }
+
+    /* saved_3_kd = saved_3_early_kd */
+    {
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= D * K; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(saved_3_early + i);
+            store_f32(saved_3 + i, v0);
+        }
+        if (i < D * K) {
+            const int64_t rest = D * K - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(saved_3_early + i, tail);
+            store_masked_f32(saved_3 + i, tail, v0);
+        }
+    }
+
+    /* saved = max(a_k) */
+    {
+        vec_f32 top = splat_f32(-INFINITY);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= K; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(a + i);
+            top = vmax_f32(top, v0);
+        }
+        if (i < K) {
+            const int64_t rest = K - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(a + i, tail);
+            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
+        }
+        saved_[0] = max_lanes_f32(top);
+    }
+
+    /* sum_exp_a = sum(exp(a_k - finite_or_zero(saved))) */
+    {
+        vec_f32 whole_sum = splat_f32(0.0f);
+        for (int64_t i_first = 0; i_first < K; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+            const int64_t i_end = brk_min(K, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+            const vec_f32 v0 = splat_f32(saved_[0]);
+            const vec_f32 v1 = vfinite_or_zero_f32(v0);
+            vec_f32 sum = splat_f32(0.0f);
+            int64_t i = i_first;
+            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                const vec_f32 v2 = load_f32(a + i);
+                const vec_f32 v3 = v2 - v1;
+                const vec_f32 v4 = vexp_f32(v3);
+                sum = sum + v4;
+            }
+            if (i < i_end) {
+                const int64_t rest = i_end - i;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v2 = load_masked_f32(a + i, tail);
+                const vec_f32 v3 = v2 - v1;
+                const vec_f32 v4 = vexp_f32(v3);
+                sum = sum + keep_first_f32(v4, rest, 0.0f);
+            }
+            whole_sum = whole_sum + sum;
+        }
+        sum_exp_a[0] = sum_lanes_f32(whole_sum);
     }
 
     /* saved_2 = ln(sum_exp_a); J = finite_or_zero(saved) + saved_2 - t4 / N */
@@ -1815,6 +1938,79 @@ int MIXTURE_NAME(forward)(
     }
 
     return MIXTURE_OK;
+}
+
+/* The results of the model, and the residuals that backward reads.
+   reads    X, a, M, r
+   writes   J
+   writes   residuals: saved, saved_2, saved_3, Q, saved_4, saved_5
+   flops    4 D K N + 3 D K + 6 K N + 6 K + 5 N + 9 */
+int MIXTURE_NAME(forward)(
+    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
+    void *workspace)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_stretch stretch = {0, INT64_MAX, 0, NULL};
+    return forward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+static brk_batch forward_batch(const mixture_dims *dims)
+{
+    (void)dims;
+    const int64_t D = dims->D;
+    const int64_t K = dims->K;
+    const int64_t N = dims->N;
+    return brk_cut_batch(N, 4 * D + 12 * K + 12, 262144, 16, 32);
+}
+
+int64_t MIXTURE_NAME(forward_cut)(const mixture_dims *dims, int64_t position)
+{
+    if (check_dims(dims))
+        return 0;
+    const brk_batch batch = forward_batch(dims);
+    return brk_min(batch.extent, brk_group_behind(batch, position) * batch.group_rows);
+}
+
+size_t MIXTURE_NAME(forward_sums)(const mixture_dims *dims, int64_t position)
+{
+    int64_t slot[1];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(brk_group_behind(forward_batch(dims), position) * forward_sums_layout(dims, slot));
+}
+
+int MIXTURE_NAME(forward_part)(
+    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
+    void *workspace, int64_t first, int64_t last, void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_batch batch = forward_batch(dims);
+    if (first < 0 || last < first || last > batch.extent)
+        return MIXTURE_BAD_RANGE;
+    if (!sums)
+        return MIXTURE_BAD_STRUCT;
+    const int64_t begin = brk_group_behind(batch, first), end = brk_group_behind(batch, last);
+    if (begin == end)
+        return MIXTURE_OK;
+    const brk_stretch stretch = {begin, end, 1, sums};
+    return forward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+int MIXTURE_NAME(forward_combine)(
+    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
+    void *workspace, const void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    if (!sums)
+        return MIXTURE_BAD_STRUCT;
+    const brk_stretch stretch = {0, 0, 0, (char *)sums};
+    return forward_run(dims, args, results, residuals, workspace, &stretch);
 }
 
 /* Where the parts of the workspace of backward begin, in bytes; returns the size of all. */
@@ -1855,6 +2051,22 @@ static int64_t backward_layout(const mixture_dims *dims, int64_t *slot)
     return end;
 }
 
+/* Where the sums of a group of blocks of backward begin in its record, in bytes; returns the size of all. */
+static int64_t backward_sums_layout(const mixture_dims *dims, int64_t *slot)
+{
+    const int64_t D = dims->D;
+    const int64_t K = dims->K;
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[1] = end;
+    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[2] = end;
+    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    return end;
+}
+
 size_t MIXTURE_NAME(backward_workspace)(const mixture_dims *dims)
 {
     int64_t slot[11];
@@ -1863,19 +2075,12 @@ size_t MIXTURE_NAME(backward_workspace)(const mixture_dims *dims)
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
 }
 
-/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
-   reads    X, a, M, r, bar_J
-   writes   grad_a, grad_M, grad_r
-   reads    residuals: saved, saved_2, saved_3, Q, saved_4, saved_5
-   flops    6 D K N + 5 D K + 4 K N + 6 K + N + 6 */
-int MIXTURE_NAME(backward)(
+/* backward, or a part of it. */
+static int backward_run(
     const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
-    void *workspace)
+    void *workspace, const brk_stretch *stretch)
 {
-    const int status = check_call(dims, args, results);
-    if (status)
-        return status;
-    (void)residuals, (void)workspace;
+    (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
@@ -1884,6 +2089,11 @@ int MIXTURE_NAME(backward)(
     char *const arena = brk_aligned(workspace);
     int64_t slot[11];
     backward_layout(dims, slot);
+    int64_t brk_sum[3];
+    const int64_t brk_record = backward_sums_layout(dims, brk_sum);
+    const int64_t t2_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : K;
+    const int64_t t4_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : D * K;
+    const int64_t d_M_sum_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : D * K;
     const float *const X = args->X;
     const float *const a = args->a;
     const float *const M = args->M;
@@ -1897,9 +2107,9 @@ int MIXTURE_NAME(backward)(
     const float *const Q = (const float *)((const char *)residuals + saved[3]);
     const float *const saved_4 = (const float *)((const char *)residuals + saved[4]);
     const float *const saved_5 = (const float *)((const char *)residuals + saved[5]);
-    float *const t2_part = (float *)(arena + slot[3]);
-    float *const t4_part = (float *)(arena + slot[4]);
-    float *const d_M_sum_part = (float *)(arena + slot[5]);
+    float *const t2_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[3]);
+    float *const t4_part = (float *)(stretch->sums ? stretch->sums + brk_sum[1] : arena + slot[4]);
+    float *const d_M_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[2] : arena + slot[5]);
     float *const t2 = (float *)(arena + slot[0]);
     float *const t4 = (float *)(arena + slot[1]);
     float *const d_M_sum = (float *)(arena + slot[2]);
@@ -1912,14 +2122,14 @@ int MIXTURE_NAME(backward)(
 
     /* for blocks of N: t2, t4, d_M_sum */
     {
-        for (int64_t group = 0; group < N_blocks.groups; ++group) {
-            float *const t2_part_group = t2_part + group * K;
+        for (int64_t group = stretch->first; group < brk_min(stretch->last, N_blocks.groups); ++group) {
+            float *const t2_part_group = t2_part + group * t2_part_step;
             for (int64_t i = 0; i < K; ++i)
                 t2_part_group[i] = 0.0f;
-            float *const t4_part_group = t4_part + group * D * K;
+            float *const t4_part_group = t4_part + group * t4_part_step;
             for (int64_t i = 0; i < D * K; ++i)
                 t4_part_group[i] = 0.0f;
-            float *const d_M_sum_part_group = d_M_sum_part + group * D * K;
+            float *const d_M_sum_part_group = d_M_sum_part + group * d_M_sum_part_step;
             for (int64_t i = 0; i < D * K; ++i)
                 d_M_sum_part_group[i] = 0.0f;
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
@@ -2059,12 +2269,15 @@ int MIXTURE_NAME(backward)(
         }
     }
 
+    if (stretch->leaves)
+        return MIXTURE_OK;
+
     {
         for (int64_t i = 0; i < K; ++i)
             t2[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < K; ++i)
-                t2[i] = t2[i] + t2_part[group * K + i];
+                t2[i] = t2[i] + t2_part[group * t2_part_step + i];
     }
 
     {
@@ -2072,7 +2285,7 @@ int MIXTURE_NAME(backward)(
             t4[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < D * K; ++i)
-                t4[i] = t4[i] + t4_part[group * D * K + i];
+                t4[i] = t4[i] + t4_part[group * t4_part_step + i];
     }
 
     {
@@ -2080,7 +2293,7 @@ int MIXTURE_NAME(backward)(
             d_M_sum[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < D * K; ++i)
-                d_M_sum[i] = d_M_sum[i] + d_M_sum_part[group * D * K + i];
+                d_M_sum[i] = d_M_sum[i] + d_M_sum_part[group * d_M_sum_part_step + i];
     }
 
     /* d_a_k = bar_J (exp(a_k - finite_or_zero(saved) - saved_2) - (1 / N) t2_k) */
@@ -2175,6 +2388,79 @@ int MIXTURE_NAME(backward)(
     return MIXTURE_OK;
 }
 
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
+   reads    X, a, M, r, bar_J
+   writes   grad_a, grad_M, grad_r
+   reads    residuals: saved, saved_2, saved_3, Q, saved_4, saved_5
+   flops    6 D K N + 5 D K + 4 K N + 6 K + N + 6 */
+int MIXTURE_NAME(backward)(
+    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
+    void *workspace)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_stretch stretch = {0, INT64_MAX, 0, NULL};
+    return backward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+static brk_batch backward_batch(const mixture_dims *dims)
+{
+    (void)dims;
+    const int64_t D = dims->D;
+    const int64_t K = dims->K;
+    const int64_t N = dims->N;
+    return brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 262144, 16, 32);
+}
+
+int64_t MIXTURE_NAME(backward_cut)(const mixture_dims *dims, int64_t position)
+{
+    if (check_dims(dims))
+        return 0;
+    const brk_batch batch = backward_batch(dims);
+    return brk_min(batch.extent, brk_group_behind(batch, position) * batch.group_rows);
+}
+
+size_t MIXTURE_NAME(backward_sums)(const mixture_dims *dims, int64_t position)
+{
+    int64_t slot[3];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(brk_group_behind(backward_batch(dims), position) * backward_sums_layout(dims, slot));
+}
+
+int MIXTURE_NAME(backward_part)(
+    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
+    void *workspace, int64_t first, int64_t last, void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_batch batch = backward_batch(dims);
+    if (first < 0 || last < first || last > batch.extent)
+        return MIXTURE_BAD_RANGE;
+    if (!sums)
+        return MIXTURE_BAD_STRUCT;
+    const int64_t begin = brk_group_behind(batch, first), end = brk_group_behind(batch, last);
+    if (begin == end)
+        return MIXTURE_OK;
+    const brk_stretch stretch = {begin, end, 1, sums};
+    return backward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+int MIXTURE_NAME(backward_combine)(
+    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
+    void *workspace, const void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    if (!sums)
+        return MIXTURE_BAD_STRUCT;
+    const brk_stretch stretch = {0, 0, 0, (char *)sums};
+    return backward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
 /* Where the parts of the workspace of value_and_grad begin, in bytes; returns the size of all. */
 static int64_t value_and_grad_layout(const mixture_dims *dims, int64_t *slot)
 {
@@ -2187,9 +2473,9 @@ static int64_t value_and_grad_layout(const mixture_dims *dims, int64_t *slot)
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[1] = end;
     end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[1] = end;
+    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
@@ -2197,70 +2483,86 @@ static int64_t value_and_grad_layout(const mixture_dims *dims, int64_t *slot)
     slot[4] = end;
     end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[7] = end;
-    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[8] = end;
-    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
     end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[10] = end;
+    slot[7] = end;
     end += brk_round_up(K * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[8] = end;
+    end += brk_round_up(D * K * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[9] = end;
+    end += brk_round_up(D * K * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[10] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
-    end += brk_round_up(D * K * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[12] = end;
-    end += brk_round_up(D * K * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[13] = end;
     end += brk_round_up(D * K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[13] = end;
+    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[14] = end;
     end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[15] = end;
-    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[16] = end;
     end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[17] = end;
-    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[18] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[19] = end;
+    slot[18] = end;
     end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[20] = end;
+    slot[19] = end;
     end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(1, D, N_block), BRK_CACHE_LINE));
-    slot[21] = end;
+    slot[20] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
+    return end;
+}
+
+/* Where the sums of a group of blocks of value_and_grad begin in its record, in bytes; returns the size of all. */
+static int64_t value_and_grad_sums_layout(const mixture_dims *dims, int64_t *slot)
+{
+    const int64_t D = dims->D;
+    const int64_t K = dims->K;
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[1] = end;
+    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[2] = end;
+    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[3] = end;
+    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     return end;
 }
 
 size_t MIXTURE_NAME(value_and_grad_workspace)(const mixture_dims *dims)
 {
-    int64_t slot[22];
+    int64_t slot[21];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
 }
 
-/* J and its gradients by a, M, r, in one pass.
-   reads    X, a, M, r
-   writes   J, grad_a, grad_M, grad_r
-   flops    9 D K N + 8 D K + 8 K N + 9 K + 6 N + 13 */
-int MIXTURE_NAME(value_and_grad)(
+/* value_and_grad, or a part of it. */
+static int value_and_grad_run(
     const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
-    void *workspace)
+    void *workspace, const brk_stretch *stretch)
 {
-    const int status = check_call(dims, args, results);
-    if (status)
-        return status;
-    (void)residuals, (void)workspace;
+    (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[22];
+    int64_t slot[21];
     value_and_grad_layout(dims, slot);
+    int64_t brk_sum[4];
+    const int64_t brk_record = value_and_grad_sums_layout(dims, brk_sum);
+    const int64_t t6_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
+    const int64_t t8_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : K;
+    const int64_t t9_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : D * K;
+    const int64_t d_M_sum_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : D * K;
     const float *const X = args->X;
     const float *const a = args->a;
     const float *const M = args->M;
@@ -2269,78 +2571,31 @@ int MIXTURE_NAME(value_and_grad)(
     float *const d_a = results->grad_a;
     float *const d_M = results->grad_M;
     float *const d_r = results->grad_r;
-    float *const max_a = (float *)(arena + slot[0]);
-    float *const exp_a = (float *)(arena + slot[1]);
-    float *const sum_exp_a = (float *)(arena + slot[2]);
-    float *const t1 = (float *)(arena + slot[3]);
-    float *const t2 = (float *)(arena + slot[4]);
-    float *const t6_part = (float *)(arena + slot[9]);
-    float *const t8_part = (float *)(arena + slot[10]);
-    float *const t9_part = (float *)(arena + slot[11]);
-    float *const d_M_sum_part = (float *)(arena + slot[12]);
-    float *const t6 = (float *)(arena + slot[5]);
-    float *const t8 = (float *)(arena + slot[6]);
-    float *const t9 = (float *)(arena + slot[7]);
-    float *const d_M_sum = (float *)(arena + slot[8]);
-    float *const t3_block = (float *)(arena + slot[13]);
-    float *const t4_block = (float *)(arena + slot[14]);
-    float *const max_t_block = (float *)(arena + slot[16]);
-    float *const t5_block = (float *)(arena + slot[15]);
-    float *const sum_exp_t_block = (float *)(arena + slot[17]);
-    float *const exp_t_block = (float *)(arena + slot[14]);
-    float *const t6_part_new = (float *)(arena + slot[18]);
-    float *const t7_block = (float *)(arena + slot[15]);
-    float *const t8_part_new = (float *)(arena + slot[19]);
-    float *const t9_part_new = (float *)(arena + slot[20]);
-    char *const scratch = arena + slot[21];
+    float *const t1 = (float *)(arena + slot[0]);
+    float *const t2 = (float *)(arena + slot[1]);
+    float *const t6_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[6]);
+    float *const t8_part = (float *)(stretch->sums ? stretch->sums + brk_sum[1] : arena + slot[7]);
+    float *const t9_part = (float *)(stretch->sums ? stretch->sums + brk_sum[2] : arena + slot[8]);
+    float *const d_M_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[3] : arena + slot[9]);
+    float *const t6 = (float *)(arena + slot[2]);
+    float *const t8 = (float *)(arena + slot[3]);
+    float *const t9 = (float *)(arena + slot[4]);
+    float *const d_M_sum = (float *)(arena + slot[5]);
+    float *const max_a = (float *)(arena + slot[10]);
+    float *const exp_a = (float *)(arena + slot[0]);
+    float *const sum_exp_a = (float *)(arena + slot[11]);
+    float *const t3_block = (float *)(arena + slot[12]);
+    float *const t4_block = (float *)(arena + slot[13]);
+    float *const max_t_block = (float *)(arena + slot[15]);
+    float *const t5_block = (float *)(arena + slot[14]);
+    float *const sum_exp_t_block = (float *)(arena + slot[16]);
+    float *const exp_t_block = (float *)(arena + slot[13]);
+    float *const t6_part_new = (float *)(arena + slot[17]);
+    float *const t7_block = (float *)(arena + slot[14]);
+    float *const t8_part_new = (float *)(arena + slot[18]);
+    float *const t9_part_new = (float *)(arena + slot[19]);
+    char *const scratch = arena + slot[20];
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 262144, 16, 32);
-
-    /* max_a = max(a_k) */
-    {
-        vec_f32 top = splat_f32(-INFINITY);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= K; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(a + i);
-            top = vmax_f32(top, v0);
-        }
-        if (i < K) {
-            const int64_t rest = K - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(a + i, tail);
-            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
-        }
-        max_a[0] = max_lanes_f32(top);
-    }
-
-    /* exp_a_k = exp(a_k - finite_or_zero(max_a)); sum_exp_a = sum(exp_a_k) */
-    {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < K; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(K, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            const vec_f32 v0 = splat_f32(max_a[0]);
-            const vec_f32 v1 = vfinite_or_zero_f32(v0);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v2 = load_f32(a + i);
-                const vec_f32 v3 = v2 - v1;
-                const vec_f32 v4 = vexp_f32(v3);
-                sum = sum + v4;
-                store_f32(exp_a + i, v4);
-            }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v2 = load_masked_f32(a + i, tail);
-                const vec_f32 v3 = v2 - v1;
-                const vec_f32 v4 = vexp_f32(v3);
-                sum = sum + keep_first_f32(v4, rest, 0.0f);
-                store_masked_f32(exp_a + i, tail, v4);
-            }
-            whole_sum = whole_sum + sum;
-        }
-        sum_exp_a[0] = sum_lanes_f32(whole_sum);
-    }
 
     /* t1_k = sum(r_kd); t2_kd = exp(-r_kd)² */
     for (int64_t i = 0; i < K; ++i) {
@@ -2371,17 +2626,17 @@ int MIXTURE_NAME(value_and_grad)(
 
     /* for blocks of N: t6, t8, t9, d_M_sum */
     {
-        for (int64_t group = 0; group < N_blocks.groups; ++group) {
-            float *const t6_part_group = t6_part + group * 1;
+        for (int64_t group = stretch->first; group < brk_min(stretch->last, N_blocks.groups); ++group) {
+            float *const t6_part_group = t6_part + group * t6_part_step;
             for (int64_t i = 0; i < 1; ++i)
                 t6_part_group[i] = 0.0f;
-            float *const t8_part_group = t8_part + group * K;
+            float *const t8_part_group = t8_part + group * t8_part_step;
             for (int64_t i = 0; i < K; ++i)
                 t8_part_group[i] = 0.0f;
-            float *const t9_part_group = t9_part + group * D * K;
+            float *const t9_part_group = t9_part + group * t9_part_step;
             for (int64_t i = 0; i < D * K; ++i)
                 t9_part_group[i] = 0.0f;
-            float *const d_M_sum_part_group = d_M_sum_part + group * D * K;
+            float *const d_M_sum_part_group = d_M_sum_part + group * d_M_sum_part_step;
             for (int64_t i = 0; i < D * K; ++i)
                 d_M_sum_part_group[i] = 0.0f;
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
@@ -2642,12 +2897,15 @@ int MIXTURE_NAME(value_and_grad)(
         }
     }
 
+    if (stretch->leaves)
+        return MIXTURE_OK;
+
     {
         for (int64_t i = 0; i < 1; ++i)
             t6[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 1; ++i)
-                t6[i] = t6[i] + t6_part[group * 1 + i];
+                t6[i] = t6[i] + t6_part[group * t6_part_step + i];
     }
 
     {
@@ -2655,7 +2913,7 @@ int MIXTURE_NAME(value_and_grad)(
             t8[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < K; ++i)
-                t8[i] = t8[i] + t8_part[group * K + i];
+                t8[i] = t8[i] + t8_part[group * t8_part_step + i];
     }
 
     {
@@ -2663,7 +2921,7 @@ int MIXTURE_NAME(value_and_grad)(
             t9[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < D * K; ++i)
-                t9[i] = t9[i] + t9_part[group * D * K + i];
+                t9[i] = t9[i] + t9_part[group * t9_part_step + i];
     }
 
     {
@@ -2671,7 +2929,54 @@ int MIXTURE_NAME(value_and_grad)(
             d_M_sum[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < D * K; ++i)
-                d_M_sum[i] = d_M_sum[i] + d_M_sum_part[group * D * K + i];
+                d_M_sum[i] = d_M_sum[i] + d_M_sum_part[group * d_M_sum_part_step + i];
+    }
+
+    /* max_a = max(a_k) */
+    {
+        vec_f32 top = splat_f32(-INFINITY);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= K; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(a + i);
+            top = vmax_f32(top, v0);
+        }
+        if (i < K) {
+            const int64_t rest = K - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(a + i, tail);
+            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
+        }
+        max_a[0] = max_lanes_f32(top);
+    }
+
+    /* exp_a_k = exp(a_k - finite_or_zero(max_a)); sum_exp_a = sum(exp_a_k) */
+    {
+        vec_f32 whole_sum = splat_f32(0.0f);
+        for (int64_t i_first = 0; i_first < K; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+            const int64_t i_end = brk_min(K, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+            const vec_f32 v0 = splat_f32(max_a[0]);
+            const vec_f32 v1 = vfinite_or_zero_f32(v0);
+            vec_f32 sum = splat_f32(0.0f);
+            int64_t i = i_first;
+            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                const vec_f32 v2 = load_f32(a + i);
+                const vec_f32 v3 = v2 - v1;
+                const vec_f32 v4 = vexp_f32(v3);
+                sum = sum + v4;
+                store_f32(exp_a + i, v4);
+            }
+            if (i < i_end) {
+                const int64_t rest = i_end - i;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v2 = load_masked_f32(a + i, tail);
+                const vec_f32 v3 = v2 - v1;
+                const vec_f32 v4 = vexp_f32(v3);
+                sum = sum + keep_first_f32(v4, rest, 0.0f);
+                store_masked_f32(exp_a + i, tail, v4);
+            }
+            whole_sum = whole_sum + sum;
+        }
+        sum_exp_a[0] = sum_lanes_f32(whole_sum);
     }
 
     /* J = finite_or_zero(max_a) + ln(sum_exp_a) - t6 / N */
@@ -2768,4 +3073,76 @@ int MIXTURE_NAME(value_and_grad)(
     }
 
     return MIXTURE_OK;
+}
+
+/* J and its gradients by a, M, r, in one pass.
+   reads    X, a, M, r
+   writes   J, grad_a, grad_M, grad_r
+   flops    9 D K N + 8 D K + 8 K N + 9 K + 6 N + 13 */
+int MIXTURE_NAME(value_and_grad)(
+    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
+    void *workspace)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_stretch stretch = {0, INT64_MAX, 0, NULL};
+    return value_and_grad_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+static brk_batch value_and_grad_batch(const mixture_dims *dims)
+{
+    (void)dims;
+    const int64_t D = dims->D;
+    const int64_t K = dims->K;
+    const int64_t N = dims->N;
+    return brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 262144, 16, 32);
+}
+
+int64_t MIXTURE_NAME(value_and_grad_cut)(const mixture_dims *dims, int64_t position)
+{
+    if (check_dims(dims))
+        return 0;
+    const brk_batch batch = value_and_grad_batch(dims);
+    return brk_min(batch.extent, brk_group_behind(batch, position) * batch.group_rows);
+}
+
+size_t MIXTURE_NAME(value_and_grad_sums)(const mixture_dims *dims, int64_t position)
+{
+    int64_t slot[4];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(brk_group_behind(value_and_grad_batch(dims), position) * value_and_grad_sums_layout(dims, slot));
+}
+
+int MIXTURE_NAME(value_and_grad_part)(
+    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
+    void *workspace, int64_t first, int64_t last, void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_batch batch = value_and_grad_batch(dims);
+    if (first < 0 || last < first || last > batch.extent)
+        return MIXTURE_BAD_RANGE;
+    if (!sums)
+        return MIXTURE_BAD_STRUCT;
+    const int64_t begin = brk_group_behind(batch, first), end = brk_group_behind(batch, last);
+    if (begin == end)
+        return MIXTURE_OK;
+    const brk_stretch stretch = {begin, end, 1, sums};
+    return value_and_grad_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+int MIXTURE_NAME(value_and_grad_combine)(
+    const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
+    void *workspace, const void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    if (!sums)
+        return MIXTURE_BAD_STRUCT;
+    const brk_stretch stretch = {0, 0, 0, (char *)sums};
+    return value_and_grad_run(dims, args, results, residuals, workspace, &stretch);
 }

@@ -34,11 +34,12 @@ extern "C" {
 /* What a function returns. */
 enum {
     MIXTURE_OK = 0,
-    MIXTURE_BAD_STRUCT = 1, /* a struct_size is smaller than that of this version */
+    MIXTURE_BAD_STRUCT = 1, /* a struct_size is smaller than that of this version, or sums is NULL */
     MIXTURE_BAD_SIZE = 2, /* a size, or an extent made of sizes, is negative */
     MIXTURE_LABEL_OUT_OF_RANGE = 3, /* an integer label is no position of the axis it chooses from */
     MIXTURE_WINDOW_OUT_OF_RANGE = 4, /* a slice or a window leaves its axis at these sizes */
-    MIXTURE_SINGULAR = 5 /* a matrix has no inverse, or is not positive definite */
+    MIXTURE_SINGULAR = 5, /* a matrix has no inverse, or is not positive definite */
+    MIXTURE_BAD_RANGE = 6 /* first and last bound no range of the batch */
 };
 
 /* The version of this interface. */
@@ -84,6 +85,26 @@ int mixture_evaluate(const mixture_dims *dims, const mixture_args *args,
 /* Bytes of workspace that it needs. */
 size_t mixture_evaluate_workspace(const mixture_dims *dims);
 
+/* A range of the batch, positions first to last - 1 of N, on the thread that calls it: for threads, processes or machines of the
+   caller, each with a workspace of its own. After all ranges combine gives what evaluate gives, the same bits wherever the batch
+   was cut. Pointers are those to the whole batch; of arrays that carry it a range touches its positions alone. It does the groups of
+   positions that begin in it, at most 32 for the whole batch: positions cut(first) to cut(last) - 1.
+   writes   sums */
+int mixture_evaluate_part(const mixture_dims *dims, const mixture_args *args,
+    mixture_results *results, void *residuals, void *workspace, int64_t first, int64_t last, void *sums);
+
+/* The rest of the work, once after all ranges.
+   writes   J */
+int mixture_evaluate_combine(const mixture_dims *dims, const mixture_args *args,
+    mixture_results *results, void *residuals, void *workspace, const void *sums);
+
+/* The first position at or behind one where the batch can be cut. */
+int64_t mixture_evaluate_cut(const mixture_dims *dims, int64_t position);
+
+/* Bytes of the sums of all positions before one; of the whole block for N. What a range leaves lies from sums(first) to
+   sums(last): a process with memory of its own sends these bytes. The block is aligned as malloc aligns. */
+size_t mixture_evaluate_sums(const mixture_dims *dims, int64_t position);
+
 /* The results of the model, and the residuals that backward reads.
    reads    X, a, M, r
    writes   J
@@ -94,6 +115,26 @@ int mixture_forward(const mixture_dims *dims, const mixture_args *args,
 
 /* Bytes of workspace that it needs. */
 size_t mixture_forward_workspace(const mixture_dims *dims);
+
+/* A range of the batch, positions first to last - 1 of N, on the thread that calls it: for threads, processes or machines of the
+   caller, each with a workspace of its own. After all ranges combine gives what forward gives, the same bits wherever the batch
+   was cut. Pointers are those to the whole batch; of arrays that carry it a range touches its positions alone. It does the groups of
+   positions that begin in it, at most 32 for the whole batch: positions cut(first) to cut(last) - 1.
+   writes   residuals, sums */
+int mixture_forward_part(const mixture_dims *dims, const mixture_args *args,
+    mixture_results *results, void *residuals, void *workspace, int64_t first, int64_t last, void *sums);
+
+/* The rest of the work, once after all ranges.
+   writes   J, residuals */
+int mixture_forward_combine(const mixture_dims *dims, const mixture_args *args,
+    mixture_results *results, void *residuals, void *workspace, const void *sums);
+
+/* The first position at or behind one where the batch can be cut. */
+int64_t mixture_forward_cut(const mixture_dims *dims, int64_t position);
+
+/* Bytes of the sums of all positions before one; of the whole block for N. What a range leaves lies from sums(first) to
+   sums(last): a process with memory of its own sends these bytes. The block is aligned as malloc aligns. */
+size_t mixture_forward_sums(const mixture_dims *dims, int64_t position);
 
 /* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, a, M, r, bar_J
@@ -106,6 +147,26 @@ int mixture_backward(const mixture_dims *dims, const mixture_args *args,
 /* Bytes of workspace that it needs. */
 size_t mixture_backward_workspace(const mixture_dims *dims);
 
+/* A range of the batch, positions first to last - 1 of N, on the thread that calls it: for threads, processes or machines of the
+   caller, each with a workspace of its own. After all ranges combine gives what backward gives, the same bits wherever the batch
+   was cut. Pointers are those to the whole batch; of arrays that carry it a range touches its positions alone. It does the groups of
+   positions that begin in it, at most 32 for the whole batch: positions cut(first) to cut(last) - 1.
+   writes   sums */
+int mixture_backward_part(const mixture_dims *dims, const mixture_args *args,
+    mixture_results *results, void *residuals, void *workspace, int64_t first, int64_t last, void *sums);
+
+/* The rest of the work, once after all ranges.
+   writes   grad_a, grad_M, grad_r */
+int mixture_backward_combine(const mixture_dims *dims, const mixture_args *args,
+    mixture_results *results, void *residuals, void *workspace, const void *sums);
+
+/* The first position at or behind one where the batch can be cut. */
+int64_t mixture_backward_cut(const mixture_dims *dims, int64_t position);
+
+/* Bytes of the sums of all positions before one; of the whole block for N. What a range leaves lies from sums(first) to
+   sums(last): a process with memory of its own sends these bytes. The block is aligned as malloc aligns. */
+size_t mixture_backward_sums(const mixture_dims *dims, int64_t position);
+
 /* J and its gradients by a, M, r, in one pass.
    reads    X, a, M, r
    writes   J, grad_a, grad_M, grad_r
@@ -115,6 +176,26 @@ int mixture_value_and_grad(const mixture_dims *dims, const mixture_args *args,
 
 /* Bytes of workspace that it needs. */
 size_t mixture_value_and_grad_workspace(const mixture_dims *dims);
+
+/* A range of the batch, positions first to last - 1 of N, on the thread that calls it: for threads, processes or machines of the
+   caller, each with a workspace of its own. After all ranges combine gives what value_and_grad gives, the same bits wherever the batch
+   was cut. Pointers are those to the whole batch; of arrays that carry it a range touches its positions alone. It does the groups of
+   positions that begin in it, at most 32 for the whole batch: positions cut(first) to cut(last) - 1.
+   writes   sums */
+int mixture_value_and_grad_part(const mixture_dims *dims, const mixture_args *args,
+    mixture_results *results, void *residuals, void *workspace, int64_t first, int64_t last, void *sums);
+
+/* The rest of the work, once after all ranges.
+   writes   J, grad_a, grad_M, grad_r */
+int mixture_value_and_grad_combine(const mixture_dims *dims, const mixture_args *args,
+    mixture_results *results, void *residuals, void *workspace, const void *sums);
+
+/* The first position at or behind one where the batch can be cut. */
+int64_t mixture_value_and_grad_cut(const mixture_dims *dims, int64_t position);
+
+/* Bytes of the sums of all positions before one; of the whole block for N. What a range leaves lies from sums(first) to
+   sums(last): a process with memory of its own sends these bytes. The block is aligned as malloc aligns. */
+size_t mixture_value_and_grad_sums(const mixture_dims *dims, int64_t position);
 
 #ifdef __cplusplus
 }

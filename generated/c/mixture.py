@@ -674,7 +674,7 @@ _COUNTS = {
     )),
     "forward": (("D", "K", "N"), lambda D, K, N: (
         4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9,
-        16 * D * K + 4 * D * N + 4 * K * N + 20 * K + 8 * N + 36,
+        24 * D * K + 4 * D * N + 4 * K * N + 20 * K + 8 * N + 36,
     )),
     "backward": (("D", "K", "N"), lambda D, K, N: (
         6 * D * K * N + 5 * D * K + 4 * K * N + 6 * K + N + 6,
@@ -766,7 +766,7 @@ SIGNATURE = {
             },
             "flops": "4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9",
             "bytes": "12 * D * K + 4 * D * N + 20 * K + 32",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum'}},
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum'}, 'ranges': True},
         },
         "forward": {
             "arguments": ("X", "a", "M", "r"),
@@ -774,8 +774,8 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9",
-            "bytes": "16 * D * K + 4 * D * N + 4 * K * N + 20 * K + 8 * N + 36",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum'}},
+            "bytes": "24 * D * K + 4 * D * N + 4 * K * N + 20 * K + 8 * N + 36",
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum'}, 'ranges': True},
         },
         "backward": {
             "arguments": ("residuals", "J"),
@@ -786,7 +786,7 @@ SIGNATURE = {
             },
             "flops": "6 * D * K * N + 5 * D * K + 4 * K * N + 6 * K + N + 6",
             "bytes": "36 * D * K + 4 * D * N + 4 * K * N + 20 * K + 8 * N + 20",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'a': 'sum', 'M': 'sum', 'r': 'sum'}},
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'a': 'sum', 'M': 'sum', 'r': 'sum'}, 'ranges': True},
         },
         "value_and_grad": {
             "arguments": ("X", "a", "M", "r"),
@@ -798,7 +798,7 @@ SIGNATURE = {
             },
             "flops": "9 * D * K * N + 8 * D * K + 8 * K * N + 9 * K + 6 * N + 13",
             "bytes": "48 * D * K + 4 * D * N + 44 * K + 36",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum', 'a': 'sum', 'M': 'sum', 'r': 'sum'}},
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum', 'a': 'sum', 'M': 'sum', 'r': 'sum'}, 'ranges': True},
         },
     },
     "count": _count,

@@ -81,9 +81,9 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
     }
 }
 
-/* Positions of a block and of a group of blocks, and the number of groups: sizes alone fix them. */
+/* Positions of a block and of a group of blocks, the number of groups, and all positions: sizes alone fix them. */
 typedef struct {
-    int64_t rows, group_rows, groups;
+    int64_t rows, group_rows, groups, extent;
 } brk_batch;
 
 /* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
@@ -93,7 +93,21 @@ BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t 
     const int64_t rows = brk_max(unit, fitting);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
-    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows};
+    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows, extent};
+}
+
+/* What a call computes: groups of blocks from `first` to `last`, and what follows them unless it `leaves`. `sums` is where the
+   caller wants what the groups leave, NULL in the workspace. */
+typedef struct {
+    int64_t first, last;
+    int leaves;
+    char *sums;
+} brk_stretch;
+
+/* The first group that begins at or behind a position. */
+BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
+{
+    return position <= 0 ? 0 : brk_min(batch.groups, (position - 1) / batch.group_rows + 1);
 }
 
 #define BRK_SINGLE_LANES 0 /* partial vectors one element at a time, */
@@ -1718,6 +1732,26 @@ static int64_t backward_layout(const mlp_regression_dims *dims, int64_t *slot)
     return end;
 }
 
+/* Where the sums of a group of blocks of backward begin in its record, in bytes; returns the size of all. */
+static int64_t backward_sums_layout(const mlp_regression_dims *dims, int64_t *slot)
+{
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(2 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[1] = end;
+    end += brk_round_up(32 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[2] = end;
+    end += brk_round_up(32 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[3] = end;
+    end += brk_round_up(256 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[4] = end;
+    end += brk_round_up(1024 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[5] = end;
+    end += brk_round_up(64 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    return end;
+}
+
 size_t MLP_REGRESSION_NAME(backward_workspace)(const mlp_regression_dims *dims)
 {
     int64_t slot[15];
@@ -1726,25 +1760,26 @@ size_t MLP_REGRESSION_NAME(backward_workspace)(const mlp_regression_dims *dims)
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
 }
 
-/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
-   reads    X, Y, W1, W2, W3, b1, b2, b3, bar_J
-   writes   grad_W1, grad_W2, grad_W3, grad_b1, grad_b2, grad_b3
-   reads    residuals: Z1, Z2, Z3
-   flops    5132 N + 2693 */
-int MLP_REGRESSION_NAME(backward)(
+/* backward, or a part of it. */
+static int backward_run(
     const mlp_regression_dims *dims, const mlp_regression_args *args, mlp_regression_results *results, void *residuals,
-    void *workspace)
+    void *workspace, const brk_stretch *stretch)
 {
-    const int status = check_call(dims, args, results);
-    if (status)
-        return status;
-    (void)residuals, (void)workspace;
+    (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
     const int64_t N = dims->N;
     int64_t saved[3];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
     int64_t slot[15];
     backward_layout(dims, slot);
+    int64_t brk_sum[6];
+    const int64_t brk_record = backward_sums_layout(dims, brk_sum);
+    const int64_t d_b3_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 2;
+    const int64_t d_b2_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 32;
+    const int64_t d_b1_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 32;
+    const int64_t d_W1_sum_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 256;
+    const int64_t d_W2_sum_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1024;
+    const int64_t d_W3_sum_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 64;
     const float *const X = args->X;
     const float *const Y = args->Y;
     const float *const W1 = args->W1;
@@ -1760,12 +1795,12 @@ int MLP_REGRESSION_NAME(backward)(
     const float *const Z1 = (const float *)((const char *)residuals + saved[0]);
     const float *const Z2 = (const float *)((const char *)residuals + saved[1]);
     const float *const Z3 = (const float *)((const char *)residuals + saved[2]);
-    float *const d_b3_part = (float *)(arena + slot[3]);
-    float *const d_b2_part = (float *)(arena + slot[4]);
-    float *const d_b1_part = (float *)(arena + slot[5]);
-    float *const d_W1_sum_part = (float *)(arena + slot[6]);
-    float *const d_W2_sum_part = (float *)(arena + slot[7]);
-    float *const d_W3_sum_part = (float *)(arena + slot[8]);
+    float *const d_b3_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[3]);
+    float *const d_b2_part = (float *)(stretch->sums ? stretch->sums + brk_sum[1] : arena + slot[4]);
+    float *const d_b1_part = (float *)(stretch->sums ? stretch->sums + brk_sum[2] : arena + slot[5]);
+    float *const d_W1_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[3] : arena + slot[6]);
+    float *const d_W2_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[4] : arena + slot[7]);
+    float *const d_W3_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[5] : arena + slot[8]);
     float *const d_W1_sum = (float *)(arena + slot[0]);
     float *const d_W2_sum = (float *)(arena + slot[1]);
     float *const d_W3_sum = (float *)(arena + slot[2]);
@@ -1782,23 +1817,23 @@ int MLP_REGRESSION_NAME(backward)(
 
     /* for blocks of N: d_b3, d_b2, d_b1, d_W1_sum, d_W2_sum, d_W3_sum */
     {
-        for (int64_t group = 0; group < N_blocks.groups; ++group) {
-            float *const d_b3_part_group = d_b3_part + group * 2;
+        for (int64_t group = stretch->first; group < brk_min(stretch->last, N_blocks.groups); ++group) {
+            float *const d_b3_part_group = d_b3_part + group * d_b3_part_step;
             for (int64_t i = 0; i < 2; ++i)
                 d_b3_part_group[i] = 0.0f;
-            float *const d_b2_part_group = d_b2_part + group * 32;
+            float *const d_b2_part_group = d_b2_part + group * d_b2_part_step;
             for (int64_t i = 0; i < 32; ++i)
                 d_b2_part_group[i] = 0.0f;
-            float *const d_b1_part_group = d_b1_part + group * 32;
+            float *const d_b1_part_group = d_b1_part + group * d_b1_part_step;
             for (int64_t i = 0; i < 32; ++i)
                 d_b1_part_group[i] = 0.0f;
-            float *const d_W1_sum_part_group = d_W1_sum_part + group * 256;
+            float *const d_W1_sum_part_group = d_W1_sum_part + group * d_W1_sum_part_step;
             for (int64_t i = 0; i < 256; ++i)
                 d_W1_sum_part_group[i] = 0.0f;
-            float *const d_W2_sum_part_group = d_W2_sum_part + group * 1024;
+            float *const d_W2_sum_part_group = d_W2_sum_part + group * d_W2_sum_part_step;
             for (int64_t i = 0; i < 1024; ++i)
                 d_W2_sum_part_group[i] = 0.0f;
-            float *const d_W3_sum_part_group = d_W3_sum_part + group * 64;
+            float *const d_W3_sum_part_group = d_W3_sum_part + group * d_W3_sum_part_step;
             for (int64_t i = 0; i < 64; ++i)
                 d_W3_sum_part_group[i] = 0.0f;
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
@@ -2052,12 +2087,15 @@ int MLP_REGRESSION_NAME(backward)(
         }
     }
 
+    if (stretch->leaves)
+        return MLP_REGRESSION_OK;
+
     {
         for (int64_t i = 0; i < 2; ++i)
             d_b3[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 2; ++i)
-                d_b3[i] = d_b3[i] + d_b3_part[group * 2 + i];
+                d_b3[i] = d_b3[i] + d_b3_part[group * d_b3_part_step + i];
     }
 
     {
@@ -2065,7 +2103,7 @@ int MLP_REGRESSION_NAME(backward)(
             d_b2[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 32; ++i)
-                d_b2[i] = d_b2[i] + d_b2_part[group * 32 + i];
+                d_b2[i] = d_b2[i] + d_b2_part[group * d_b2_part_step + i];
     }
 
     {
@@ -2073,7 +2111,7 @@ int MLP_REGRESSION_NAME(backward)(
             d_b1[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 32; ++i)
-                d_b1[i] = d_b1[i] + d_b1_part[group * 32 + i];
+                d_b1[i] = d_b1[i] + d_b1_part[group * d_b1_part_step + i];
     }
 
     {
@@ -2081,7 +2119,7 @@ int MLP_REGRESSION_NAME(backward)(
             d_W1_sum[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 256; ++i)
-                d_W1_sum[i] = d_W1_sum[i] + d_W1_sum_part[group * 256 + i];
+                d_W1_sum[i] = d_W1_sum[i] + d_W1_sum_part[group * d_W1_sum_part_step + i];
     }
 
     {
@@ -2089,7 +2127,7 @@ int MLP_REGRESSION_NAME(backward)(
             d_W2_sum[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 1024; ++i)
-                d_W2_sum[i] = d_W2_sum[i] + d_W2_sum_part[group * 1024 + i];
+                d_W2_sum[i] = d_W2_sum[i] + d_W2_sum_part[group * d_W2_sum_part_step + i];
     }
 
     {
@@ -2097,7 +2135,7 @@ int MLP_REGRESSION_NAME(backward)(
             d_W3_sum[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 64; ++i)
-                d_W3_sum[i] = d_W3_sum[i] + d_W3_sum_part[group * 64 + i];
+                d_W3_sum[i] = d_W3_sum[i] + d_W3_sum_part[group * d_W3_sum_part_step + i];
     }
 
     /* d_W1_ij = d_W1_sum_ij + (1/1000) bar_J W1_ij */
@@ -2172,6 +2210,77 @@ int MLP_REGRESSION_NAME(backward)(
     return MLP_REGRESSION_OK;
 }
 
+/* Gradients from the residuals of forward and the cotangents bar_.. of the results.
+   reads    X, Y, W1, W2, W3, b1, b2, b3, bar_J
+   writes   grad_W1, grad_W2, grad_W3, grad_b1, grad_b2, grad_b3
+   reads    residuals: Z1, Z2, Z3
+   flops    5132 N + 2693 */
+int MLP_REGRESSION_NAME(backward)(
+    const mlp_regression_dims *dims, const mlp_regression_args *args, mlp_regression_results *results, void *residuals,
+    void *workspace)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_stretch stretch = {0, INT64_MAX, 0, NULL};
+    return backward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+static brk_batch backward_batch(const mlp_regression_dims *dims)
+{
+    (void)dims;
+    const int64_t N = dims->N;
+    return brk_cut_batch(N, 568, 262144, 16, 32);
+}
+
+int64_t MLP_REGRESSION_NAME(backward_cut)(const mlp_regression_dims *dims, int64_t position)
+{
+    if (check_dims(dims))
+        return 0;
+    const brk_batch batch = backward_batch(dims);
+    return brk_min(batch.extent, brk_group_behind(batch, position) * batch.group_rows);
+}
+
+size_t MLP_REGRESSION_NAME(backward_sums)(const mlp_regression_dims *dims, int64_t position)
+{
+    int64_t slot[6];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(brk_group_behind(backward_batch(dims), position) * backward_sums_layout(dims, slot));
+}
+
+int MLP_REGRESSION_NAME(backward_part)(
+    const mlp_regression_dims *dims, const mlp_regression_args *args, mlp_regression_results *results, void *residuals,
+    void *workspace, int64_t first, int64_t last, void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_batch batch = backward_batch(dims);
+    if (first < 0 || last < first || last > batch.extent)
+        return MLP_REGRESSION_BAD_RANGE;
+    if (!sums)
+        return MLP_REGRESSION_BAD_STRUCT;
+    const int64_t begin = brk_group_behind(batch, first), end = brk_group_behind(batch, last);
+    if (begin == end)
+        return MLP_REGRESSION_OK;
+    const brk_stretch stretch = {begin, end, 1, sums};
+    return backward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+int MLP_REGRESSION_NAME(backward_combine)(
+    const mlp_regression_dims *dims, const mlp_regression_args *args, mlp_regression_results *results, void *residuals,
+    void *workspace, const void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    if (!sums)
+        return MLP_REGRESSION_BAD_STRUCT;
+    const brk_stretch stretch = {0, 0, 0, (char *)sums};
+    return backward_run(dims, args, results, residuals, workspace, &stretch);
+}
+
 /* Where the parts of the workspace of value_and_grad begin, in bytes; returns the size of all. */
 static int64_t value_and_grad_layout(const mlp_regression_dims *dims, int64_t *slot)
 {
@@ -2184,31 +2293,31 @@ static int64_t value_and_grad_layout(const mlp_regression_dims *dims, int64_t *s
     slot[0] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[2] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[3] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[4] = end;
     end += brk_round_up(256 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[5] = end;
+    slot[2] = end;
     end += brk_round_up(1024 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[6] = end;
+    slot[3] = end;
     end += brk_round_up(64 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[7] = end;
+    slot[4] = end;
     end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[8] = end;
+    slot[5] = end;
     end += brk_round_up(2 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
+    slot[6] = end;
     end += brk_round_up(32 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[10] = end;
+    slot[7] = end;
     end += brk_round_up(32 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[11] = end;
+    slot[8] = end;
     end += brk_round_up(256 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[12] = end;
+    slot[9] = end;
     end += brk_round_up(1024 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[13] = end;
+    slot[10] = end;
     end += brk_round_up(64 * N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[11] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[12] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[13] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[14] = end;
     end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[15] = end;
@@ -2238,6 +2347,28 @@ static int64_t value_and_grad_layout(const mlp_regression_dims *dims, int64_t *s
     return end;
 }
 
+/* Where the sums of a group of blocks of value_and_grad begin in its record, in bytes; returns the size of all. */
+static int64_t value_and_grad_sums_layout(const mlp_regression_dims *dims, int64_t *slot)
+{
+    int64_t end = 0;
+    (void)dims, (void)slot;
+    slot[0] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[1] = end;
+    end += brk_round_up(2 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[2] = end;
+    end += brk_round_up(32 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[3] = end;
+    end += brk_round_up(32 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[4] = end;
+    end += brk_round_up(256 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[5] = end;
+    end += brk_round_up(1024 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
+    end += brk_round_up(64 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    return end;
+}
+
 size_t MLP_REGRESSION_NAME(value_and_grad_workspace)(const mlp_regression_dims *dims)
 {
     int64_t slot[23];
@@ -2246,22 +2377,25 @@ size_t MLP_REGRESSION_NAME(value_and_grad_workspace)(const mlp_regression_dims *
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
 }
 
-/* J and its gradients by W1, W2, W3, b1, b2, b3, in one pass.
-   reads    X, Y, W1, W2, W3, b1, b2, b3
-   writes   J, grad_W1, grad_W2, grad_W3, grad_b1, grad_b2, grad_b3
-   flops    7956 N + 5385 */
-int MLP_REGRESSION_NAME(value_and_grad)(
+/* value_and_grad, or a part of it. */
+static int value_and_grad_run(
     const mlp_regression_dims *dims, const mlp_regression_args *args, mlp_regression_results *results, void *residuals,
-    void *workspace)
+    void *workspace, const brk_stretch *stretch)
 {
-    const int status = check_call(dims, args, results);
-    if (status)
-        return status;
-    (void)residuals, (void)workspace;
+    (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
     int64_t slot[23];
     value_and_grad_layout(dims, slot);
+    int64_t brk_sum[7];
+    const int64_t brk_record = value_and_grad_sums_layout(dims, brk_sum);
+    const int64_t t4_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
+    const int64_t d_b3_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 2;
+    const int64_t d_b2_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 32;
+    const int64_t d_b1_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 32;
+    const int64_t d_W1_sum_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 256;
+    const int64_t d_W2_sum_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1024;
+    const int64_t d_W3_sum_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 64;
     const float *const X = args->X;
     const float *const Y = args->Y;
     const float *const W1 = args->W1;
@@ -2277,20 +2411,20 @@ int MLP_REGRESSION_NAME(value_and_grad)(
     float *const d_b1 = results->grad_b1;
     float *const d_b2 = results->grad_b2;
     float *const d_b3 = results->grad_b3;
-    float *const t1 = (float *)(arena + slot[0]);
-    float *const t2 = (float *)(arena + slot[1]);
-    float *const t3 = (float *)(arena + slot[2]);
-    float *const t4_part = (float *)(arena + slot[7]);
-    float *const d_b3_part = (float *)(arena + slot[8]);
-    float *const d_b2_part = (float *)(arena + slot[9]);
-    float *const d_b1_part = (float *)(arena + slot[10]);
-    float *const d_W1_sum_part = (float *)(arena + slot[11]);
-    float *const d_W2_sum_part = (float *)(arena + slot[12]);
-    float *const d_W3_sum_part = (float *)(arena + slot[13]);
-    float *const t4 = (float *)(arena + slot[3]);
-    float *const d_W1_sum = (float *)(arena + slot[4]);
-    float *const d_W2_sum = (float *)(arena + slot[5]);
-    float *const d_W3_sum = (float *)(arena + slot[6]);
+    float *const t4_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[4]);
+    float *const d_b3_part = (float *)(stretch->sums ? stretch->sums + brk_sum[1] : arena + slot[5]);
+    float *const d_b2_part = (float *)(stretch->sums ? stretch->sums + brk_sum[2] : arena + slot[6]);
+    float *const d_b1_part = (float *)(stretch->sums ? stretch->sums + brk_sum[3] : arena + slot[7]);
+    float *const d_W1_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[4] : arena + slot[8]);
+    float *const d_W2_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[5] : arena + slot[9]);
+    float *const d_W3_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[6] : arena + slot[10]);
+    float *const t4 = (float *)(arena + slot[0]);
+    float *const d_W1_sum = (float *)(arena + slot[1]);
+    float *const d_W2_sum = (float *)(arena + slot[2]);
+    float *const d_W3_sum = (float *)(arena + slot[3]);
+    float *const t1 = (float *)(arena + slot[11]);
+    float *const t2 = (float *)(arena + slot[12]);
+    float *const t3 = (float *)(arena + slot[13]);
     float *const Z1_block = (float *)(arena + slot[14]);
     float *const Z2_block = (float *)(arena + slot[15]);
     float *const t4_part_tile = (float *)(arena + slot[17]);
@@ -2306,85 +2440,28 @@ int MLP_REGRESSION_NAME(value_and_grad)(
     char *const scratch = arena + slot[22];
     const brk_batch N_blocks = brk_cut_batch(N, 560, 262144, 16, 32);
 
-    /* t1 = sum(W1_ij²) */
-    {
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= 256; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(W1 + i);
-            const vec_f32 v1 = v0 * v0;
-            sum = sum + v1;
-        }
-        if (i < 256) {
-            const int64_t rest = 256 - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(W1 + i, tail);
-            const vec_f32 v1 = v0 * v0;
-            sum = sum + keep_first_f32(v1, rest, 0.0f);
-        }
-        t1[0] = sum_lanes_f32(sum);
-    }
-
-    /* t2 = sum(W2_ij²) */
-    {
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= 1024; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(W2 + i);
-            const vec_f32 v1 = v0 * v0;
-            sum = sum + v1;
-        }
-        if (i < 1024) {
-            const int64_t rest = 1024 - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(W2 + i, tail);
-            const vec_f32 v1 = v0 * v0;
-            sum = sum + keep_first_f32(v1, rest, 0.0f);
-        }
-        t2[0] = sum_lanes_f32(sum);
-    }
-
-    /* t3 = sum(W3_ij²) */
-    {
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= 64; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(W3 + i);
-            const vec_f32 v1 = v0 * v0;
-            sum = sum + v1;
-        }
-        if (i < 64) {
-            const int64_t rest = 64 - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(W3 + i, tail);
-            const vec_f32 v1 = v0 * v0;
-            sum = sum + keep_first_f32(v1, rest, 0.0f);
-        }
-        t3[0] = sum_lanes_f32(sum);
-    }
-
     /* for blocks of N: t4, d_b3, d_b2, d_b1, d_W1_sum, d_W2_sum, d_W3_sum */
     {
-        for (int64_t group = 0; group < N_blocks.groups; ++group) {
-            float *const t4_part_group = t4_part + group * 1;
+        for (int64_t group = stretch->first; group < brk_min(stretch->last, N_blocks.groups); ++group) {
+            float *const t4_part_group = t4_part + group * t4_part_step;
             for (int64_t i = 0; i < 1; ++i)
                 t4_part_group[i] = 0.0f;
-            float *const d_b3_part_group = d_b3_part + group * 2;
+            float *const d_b3_part_group = d_b3_part + group * d_b3_part_step;
             for (int64_t i = 0; i < 2; ++i)
                 d_b3_part_group[i] = 0.0f;
-            float *const d_b2_part_group = d_b2_part + group * 32;
+            float *const d_b2_part_group = d_b2_part + group * d_b2_part_step;
             for (int64_t i = 0; i < 32; ++i)
                 d_b2_part_group[i] = 0.0f;
-            float *const d_b1_part_group = d_b1_part + group * 32;
+            float *const d_b1_part_group = d_b1_part + group * d_b1_part_step;
             for (int64_t i = 0; i < 32; ++i)
                 d_b1_part_group[i] = 0.0f;
-            float *const d_W1_sum_part_group = d_W1_sum_part + group * 256;
+            float *const d_W1_sum_part_group = d_W1_sum_part + group * d_W1_sum_part_step;
             for (int64_t i = 0; i < 256; ++i)
                 d_W1_sum_part_group[i] = 0.0f;
-            float *const d_W2_sum_part_group = d_W2_sum_part + group * 1024;
+            float *const d_W2_sum_part_group = d_W2_sum_part + group * d_W2_sum_part_step;
             for (int64_t i = 0; i < 1024; ++i)
                 d_W2_sum_part_group[i] = 0.0f;
-            float *const d_W3_sum_part_group = d_W3_sum_part + group * 64;
+            float *const d_W3_sum_part_group = d_W3_sum_part + group * d_W3_sum_part_step;
             for (int64_t i = 0; i < 64; ++i)
                 d_W3_sum_part_group[i] = 0.0f;
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
@@ -2745,12 +2822,15 @@ int MLP_REGRESSION_NAME(value_and_grad)(
         }
     }
 
+    if (stretch->leaves)
+        return MLP_REGRESSION_OK;
+
     {
         for (int64_t i = 0; i < 1; ++i)
             t4[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 1; ++i)
-                t4[i] = t4[i] + t4_part[group * 1 + i];
+                t4[i] = t4[i] + t4_part[group * t4_part_step + i];
     }
 
     {
@@ -2758,7 +2838,7 @@ int MLP_REGRESSION_NAME(value_and_grad)(
             d_b3[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 2; ++i)
-                d_b3[i] = d_b3[i] + d_b3_part[group * 2 + i];
+                d_b3[i] = d_b3[i] + d_b3_part[group * d_b3_part_step + i];
     }
 
     {
@@ -2766,7 +2846,7 @@ int MLP_REGRESSION_NAME(value_and_grad)(
             d_b2[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 32; ++i)
-                d_b2[i] = d_b2[i] + d_b2_part[group * 32 + i];
+                d_b2[i] = d_b2[i] + d_b2_part[group * d_b2_part_step + i];
     }
 
     {
@@ -2774,7 +2854,7 @@ int MLP_REGRESSION_NAME(value_and_grad)(
             d_b1[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 32; ++i)
-                d_b1[i] = d_b1[i] + d_b1_part[group * 32 + i];
+                d_b1[i] = d_b1[i] + d_b1_part[group * d_b1_part_step + i];
     }
 
     {
@@ -2782,7 +2862,7 @@ int MLP_REGRESSION_NAME(value_and_grad)(
             d_W1_sum[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 256; ++i)
-                d_W1_sum[i] = d_W1_sum[i] + d_W1_sum_part[group * 256 + i];
+                d_W1_sum[i] = d_W1_sum[i] + d_W1_sum_part[group * d_W1_sum_part_step + i];
     }
 
     {
@@ -2790,7 +2870,7 @@ int MLP_REGRESSION_NAME(value_and_grad)(
             d_W2_sum[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 1024; ++i)
-                d_W2_sum[i] = d_W2_sum[i] + d_W2_sum_part[group * 1024 + i];
+                d_W2_sum[i] = d_W2_sum[i] + d_W2_sum_part[group * d_W2_sum_part_step + i];
     }
 
     {
@@ -2798,7 +2878,64 @@ int MLP_REGRESSION_NAME(value_and_grad)(
             d_W3_sum[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 64; ++i)
-                d_W3_sum[i] = d_W3_sum[i] + d_W3_sum_part[group * 64 + i];
+                d_W3_sum[i] = d_W3_sum[i] + d_W3_sum_part[group * d_W3_sum_part_step + i];
+    }
+
+    /* t1 = sum(W1_ij²) */
+    {
+        vec_f32 sum = splat_f32(0.0f);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= 256; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(W1 + i);
+            const vec_f32 v1 = v0 * v0;
+            sum = sum + v1;
+        }
+        if (i < 256) {
+            const int64_t rest = 256 - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(W1 + i, tail);
+            const vec_f32 v1 = v0 * v0;
+            sum = sum + keep_first_f32(v1, rest, 0.0f);
+        }
+        t1[0] = sum_lanes_f32(sum);
+    }
+
+    /* t2 = sum(W2_ij²) */
+    {
+        vec_f32 sum = splat_f32(0.0f);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= 1024; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(W2 + i);
+            const vec_f32 v1 = v0 * v0;
+            sum = sum + v1;
+        }
+        if (i < 1024) {
+            const int64_t rest = 1024 - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(W2 + i, tail);
+            const vec_f32 v1 = v0 * v0;
+            sum = sum + keep_first_f32(v1, rest, 0.0f);
+        }
+        t2[0] = sum_lanes_f32(sum);
+    }
+
+    /* t3 = sum(W3_ij²) */
+    {
+        vec_f32 sum = splat_f32(0.0f);
+        int64_t i = 0;
+        for (; i + WIDTH_f32 <= 64; i += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(W3 + i);
+            const vec_f32 v1 = v0 * v0;
+            sum = sum + v1;
+        }
+        if (i < 64) {
+            const int64_t rest = 64 - i;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(W3 + i, tail);
+            const vec_f32 v1 = v0 * v0;
+            sum = sum + keep_first_f32(v1, rest, 0.0f);
+        }
+        t3[0] = sum_lanes_f32(sum);
     }
 
     /* J = (1/2) t4 / N + (1/2000) t1 + (1/2000) t2 + (1/2000) t3 */
@@ -2886,4 +3023,74 @@ int MLP_REGRESSION_NAME(value_and_grad)(
     }
 
     return MLP_REGRESSION_OK;
+}
+
+/* J and its gradients by W1, W2, W3, b1, b2, b3, in one pass.
+   reads    X, Y, W1, W2, W3, b1, b2, b3
+   writes   J, grad_W1, grad_W2, grad_W3, grad_b1, grad_b2, grad_b3
+   flops    7956 N + 5385 */
+int MLP_REGRESSION_NAME(value_and_grad)(
+    const mlp_regression_dims *dims, const mlp_regression_args *args, mlp_regression_results *results, void *residuals,
+    void *workspace)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_stretch stretch = {0, INT64_MAX, 0, NULL};
+    return value_and_grad_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+static brk_batch value_and_grad_batch(const mlp_regression_dims *dims)
+{
+    (void)dims;
+    const int64_t N = dims->N;
+    return brk_cut_batch(N, 560, 262144, 16, 32);
+}
+
+int64_t MLP_REGRESSION_NAME(value_and_grad_cut)(const mlp_regression_dims *dims, int64_t position)
+{
+    if (check_dims(dims))
+        return 0;
+    const brk_batch batch = value_and_grad_batch(dims);
+    return brk_min(batch.extent, brk_group_behind(batch, position) * batch.group_rows);
+}
+
+size_t MLP_REGRESSION_NAME(value_and_grad_sums)(const mlp_regression_dims *dims, int64_t position)
+{
+    int64_t slot[7];
+    if (check_dims(dims))
+        return 0;
+    return (size_t)(brk_group_behind(value_and_grad_batch(dims), position) * value_and_grad_sums_layout(dims, slot));
+}
+
+int MLP_REGRESSION_NAME(value_and_grad_part)(
+    const mlp_regression_dims *dims, const mlp_regression_args *args, mlp_regression_results *results, void *residuals,
+    void *workspace, int64_t first, int64_t last, void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    const brk_batch batch = value_and_grad_batch(dims);
+    if (first < 0 || last < first || last > batch.extent)
+        return MLP_REGRESSION_BAD_RANGE;
+    if (!sums)
+        return MLP_REGRESSION_BAD_STRUCT;
+    const int64_t begin = brk_group_behind(batch, first), end = brk_group_behind(batch, last);
+    if (begin == end)
+        return MLP_REGRESSION_OK;
+    const brk_stretch stretch = {begin, end, 1, sums};
+    return value_and_grad_run(dims, args, results, residuals, workspace, &stretch);
+}
+
+int MLP_REGRESSION_NAME(value_and_grad_combine)(
+    const mlp_regression_dims *dims, const mlp_regression_args *args, mlp_regression_results *results, void *residuals,
+    void *workspace, const void *sums)
+{
+    const int status = check_call(dims, args, results);
+    if (status)
+        return status;
+    if (!sums)
+        return MLP_REGRESSION_BAD_STRUCT;
+    const brk_stretch stretch = {0, 0, 0, (char *)sums};
+    return value_and_grad_run(dims, args, results, residuals, workspace, &stretch);
 }

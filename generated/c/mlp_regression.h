@@ -43,11 +43,12 @@ extern "C" {
 /* What a function returns. */
 enum {
     MLP_REGRESSION_OK = 0,
-    MLP_REGRESSION_BAD_STRUCT = 1, /* a struct_size is smaller than that of this version */
+    MLP_REGRESSION_BAD_STRUCT = 1, /* a struct_size is smaller than that of this version, or sums is NULL */
     MLP_REGRESSION_BAD_SIZE = 2, /* a size, or an extent made of sizes, is negative */
     MLP_REGRESSION_LABEL_OUT_OF_RANGE = 3, /* an integer label is no position of the axis it chooses from */
     MLP_REGRESSION_WINDOW_OUT_OF_RANGE = 4, /* a slice or a window leaves its axis at these sizes */
-    MLP_REGRESSION_SINGULAR = 5 /* a matrix has no inverse, or is not positive definite */
+    MLP_REGRESSION_SINGULAR = 5, /* a matrix has no inverse, or is not positive definite */
+    MLP_REGRESSION_BAD_RANGE = 6 /* first and last bound no range of the batch */
 };
 
 /* The version of this interface. */
@@ -121,6 +122,26 @@ int mlp_regression_backward(const mlp_regression_dims *dims, const mlp_regressio
 /* Bytes of workspace that it needs. */
 size_t mlp_regression_backward_workspace(const mlp_regression_dims *dims);
 
+/* A range of the batch, positions first to last - 1 of N, on the thread that calls it: for threads, processes or machines of the
+   caller, each with a workspace of its own. After all ranges combine gives what backward gives, the same bits wherever the batch
+   was cut. Pointers are those to the whole batch; of arrays that carry it a range touches its positions alone. It does the groups of
+   positions that begin in it, at most 32 for the whole batch: positions cut(first) to cut(last) - 1.
+   writes   sums */
+int mlp_regression_backward_part(const mlp_regression_dims *dims, const mlp_regression_args *args,
+    mlp_regression_results *results, void *residuals, void *workspace, int64_t first, int64_t last, void *sums);
+
+/* The rest of the work, once after all ranges.
+   writes   grad_W1, grad_W2, grad_W3, grad_b1, grad_b2, grad_b3 */
+int mlp_regression_backward_combine(const mlp_regression_dims *dims, const mlp_regression_args *args,
+    mlp_regression_results *results, void *residuals, void *workspace, const void *sums);
+
+/* The first position at or behind one where the batch can be cut. */
+int64_t mlp_regression_backward_cut(const mlp_regression_dims *dims, int64_t position);
+
+/* Bytes of the sums of all positions before one; of the whole block for N. What a range leaves lies from sums(first) to
+   sums(last): a process with memory of its own sends these bytes. The block is aligned as malloc aligns. */
+size_t mlp_regression_backward_sums(const mlp_regression_dims *dims, int64_t position);
+
 /* J and its gradients by W1, W2, W3, b1, b2, b3, in one pass.
    reads    X, Y, W1, W2, W3, b1, b2, b3
    writes   J, grad_W1, grad_W2, grad_W3, grad_b1, grad_b2, grad_b3
@@ -130,6 +151,26 @@ int mlp_regression_value_and_grad(const mlp_regression_dims *dims, const mlp_reg
 
 /* Bytes of workspace that it needs. */
 size_t mlp_regression_value_and_grad_workspace(const mlp_regression_dims *dims);
+
+/* A range of the batch, positions first to last - 1 of N, on the thread that calls it: for threads, processes or machines of the
+   caller, each with a workspace of its own. After all ranges combine gives what value_and_grad gives, the same bits wherever the batch
+   was cut. Pointers are those to the whole batch; of arrays that carry it a range touches its positions alone. It does the groups of
+   positions that begin in it, at most 32 for the whole batch: positions cut(first) to cut(last) - 1.
+   writes   sums */
+int mlp_regression_value_and_grad_part(const mlp_regression_dims *dims, const mlp_regression_args *args,
+    mlp_regression_results *results, void *residuals, void *workspace, int64_t first, int64_t last, void *sums);
+
+/* The rest of the work, once after all ranges.
+   writes   J, grad_W1, grad_W2, grad_W3, grad_b1, grad_b2, grad_b3 */
+int mlp_regression_value_and_grad_combine(const mlp_regression_dims *dims, const mlp_regression_args *args,
+    mlp_regression_results *results, void *residuals, void *workspace, const void *sums);
+
+/* The first position at or behind one where the batch can be cut. */
+int64_t mlp_regression_value_and_grad_cut(const mlp_regression_dims *dims, int64_t position);
+
+/* Bytes of the sums of all positions before one; of the whole block for N. What a range leaves lies from sums(first) to
+   sums(last): a process with memory of its own sends these bytes. The block is aligned as malloc aligns. */
+size_t mlp_regression_value_and_grad_sums(const mlp_regression_dims *dims, int64_t position);
 
 #ifdef __cplusplus
 }

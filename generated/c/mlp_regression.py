@@ -931,7 +931,7 @@ SIGNATURE = {
             },
             "flops": "5132 * N + 2693",
             "bytes": "304 * N + 26136",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'W1': 'sum', 'W2': 'sum', 'W3': 'sum', 'b1': 'sum', 'b2': 'sum', 'b3': 'sum'}},
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'W1': 'sum', 'W2': 'sum', 'W3': 'sum', 'b1': 'sum', 'b2': 'sum', 'b3': 'sum'}, 'ranges': True},
         },
         "value_and_grad": {
             "arguments": ("X", "Y", "W1", "W2", "W3", "b1", "b2", "b3"),
@@ -946,7 +946,7 @@ SIGNATURE = {
             },
             "flops": "7956 * N + 5385",
             "bytes": "40 * N + 32820",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum', 'W1': 'sum', 'W2': 'sum', 'W3': 'sum', 'b1': 'sum', 'b2': 'sum', 'b3': 'sum'}},
+            "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum', 'W1': 'sum', 'W2': 'sum', 'W3': 'sum', 'b1': 'sum', 'b2': 'sum', 'b3': 'sum'}, 'ranges': True},
         },
     },
     "count": _count,
