@@ -249,7 +249,9 @@ def contenders(case: Case, arrays: Arrays, size: int, against: tuple[str, ...]) 
             result = int(analysis.output_size_in_bytes)
             return int(analysis.temp_size_in_bytes) + result, result
 
-        call = lambda: jax.block_until_ready(hessian(*placed.values()))  # noqa: E731
+        def call() -> Any:
+            return jax.block_until_ready(hessian(*placed.values()))
+
         yield Measured(Contender(JAX, call, lambda: (np.array(call()),)), memory)
 
 
