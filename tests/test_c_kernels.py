@@ -44,7 +44,11 @@ static contraction_{s} record(
         .b_n = {{q[6], 0}}, .c = c, .c_m = {{q[7], 0}}, .c_n = {{q[8], 0}}, .alpha = alpha, .accumulate = accumulate}};
 }}
 
-int64_t bytes(const int64_t *q) {{ return contract_bytes_{s}(q[0], q[1], q[2]); }}
+int64_t bytes(const int64_t *q)
+{{
+    const int64_t packed = contract_packed_bytes_{s}(q[0], q[1], q[2]);
+    return brk_max(packed, brk_max(contract_small_bytes_{s}(q[2]), contract_vector_bytes_{s}(q[2])));
+}}
 
 void run(int form, const int64_t *q, const int64_t *range, const {real} *a, const {real} *b, {real} *c, {real} alpha,
     int accumulate, void *workspace)

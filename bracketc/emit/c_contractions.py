@@ -38,8 +38,8 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
     with c.block():
         lanes, call = "1", "contract"
         if statement.form == "symmetric":
-            call = "contract_symmetric"
-            c.functions.add(call)
+            call = "contract_symmetric" if statement.making is None else "contract_symmetric_made"
+            c.functions.add("contract_symmetric")
         if statement.form == "lanes":
             c.functions.add("contract_lanes")
             lanes = c.dim(statement.batch[-1].extent)
@@ -54,9 +54,7 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
             "m": m,
             "n": n,
             "k": k,
-            "a": c.pointer(statement.a),
-            "a_m": a_m,
-            "a_k": a_k,
+            **({"a": c.pointer(statement.a), "a_m": a_m, "a_k": a_k} if statement.making is None else {}),
             "b": c.pointer(statement.b),
             "b_k": b_k,
             "b_n": b_n,
@@ -68,13 +66,19 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
         }
         if statement.form == "unrolled":
             return _unrolled(statement, c)
-        need = f"brk_round_up(contract_bytes_{c.s}({m}, {n}, {k}), BRK_CACHE_LINE)"
         varying = c.cuts.keys() & {n for g in (statement.m, statement.n, statement.k) for n in g.extent.names}
-        most = need.replace("contract_bytes", "contract_most_bytes") if varying else need
+        a_step, b_step, column = _step(statement.k, 0, c), _step(statement.k, 1, c), _step(statement.n, 0, c)
+        bytes = f"contract_bytes_{c.s}({m}, {n}, {k}, {a_step}, {b_step}, {column})"
+        if statement.making is not None:
+            bytes = f"{call}_bytes_{c.s}({m}, {n}, {k}, {b_step}, {column})"
+        need = f"brk_round_up({bytes}, BRK_CACHE_LINE)"
+        most = f"brk_round_up(contract_most_bytes_{c.s}({m}, {n}, {k}), BRK_CACHE_LINE)" if varying else need
         c.scratch[" + ".join([most, *(f"{as_factor(t.count)} * (int64_t)sizeof(int64_t)" for t in tables)])] = None
         name, fields = "", tuple[FieldView, ...]()
         if statement.epilogue is not None:
             name, fields = _epilogue(statement.epilogue, statement.bracket, c, epilogues)
+        if statement.making is not None:
+            name, fields = _epilogue(statement.making, statement.bracket.split("; ")[0], c, epilogues)
         loops = [LoopView(c.label(axis.label), c.dim(axis.extent)) for axis in statement.batch]
         share, area = None, "0, product.m, 0, product.n"
         if statement.divided:
@@ -149,6 +153,13 @@ def _unrolled(statement: Contraction, c: CFunction) -> UnrolledView:
         c.s,
         share,
     )
+
+
+def _step(group: Group, operand: int, c: CFunction) -> str:
+    """The stride of an operand along a group; -1 for an offset table."""
+    if len(group.extents) > 1:
+        return "-1"
+    return c.dim(group.strides[0][operand]) if group.extents else "0"
 
 
 def _axes(group: Group, c: CFunction, tables: list[TableView]) -> tuple[str, str]:

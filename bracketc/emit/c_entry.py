@@ -430,7 +430,10 @@ def mentioned(statement: Statement) -> Iterable[Storage]:
         case Factorise():
             yield from (*statement.args, statement.target)
         case Contraction():
-            yield from (statement.a.storage, statement.b.storage, statement.c.storage)
+            yield from (s for s in (statement.a.storage, statement.b.storage, statement.c.storage) if s.kind != "made")
+            if statement.making is not None:
+                for operand in statement.making.operands:
+                    yield operand.reference.storage
             if statement.epilogue is not None:
                 for operand in (*statement.epilogue.operands, *(o for o, _ in statement.epilogue.stores)):
                     yield operand.reference.storage
@@ -467,6 +470,8 @@ def named_sizes(kernel: Kernel) -> tuple[str, ...]:
                 dims += [group.extent for group in (statement.m, statement.n, statement.k)]
                 if statement.epilogue is not None:
                     dims += [i.dim for i in statement.epilogue.program if i.dim is not None]
+                if statement.making is not None:
+                    dims += [i.dim for i in statement.making.program if i.dim is not None]
             case Steps():
                 dims.append(statement.length)
             case Blocks():

@@ -7,15 +7,21 @@ from dataclasses import replace
 
 from bracketc.ir.dims import Dim
 from bracketc.loops.kernel import Address, Reference, Statement, Storage, Write, product
+from bracketc.loops.making import made_factor
 from bracketc.loops.memory import ZERO, Memory, row_major
 from bracketc.loops.nests import nest, renamed
 from bracketc.loops.products import ProductShape
 from bracketc.plan import schedule as plan
+from bracketc.plan.making import rows_first
 from bracketc.plan.schedule import Instruction, Product
 
 
-def contract(memory: Memory, step: plan.Contract) -> Iterable[Statement]:
-    """The products of ``step``, the last one with what is done to the finished tile."""
+def contract(memory: Memory, step: plan.Contract, made: plan.Map | None = None) -> Iterable[Statement]:
+    """The products of ``step``, the last one with what is done to the finished tile; ``made`` makes a factor of a symmetric one."""
+    making = None
+    if made is not None:
+        step = rows_first(step, made)
+        memory.storage[made.stores[0].target], making = made_factor(memory, made)
     names = dict(enumerate(memory.fresh(len(step.extents))))
     extents = {names[label]: extent for label, extent in enumerate(step.extents)}
     output = [names[label] for label in step.output]
@@ -57,9 +63,14 @@ def contract(memory: Memory, step: plan.Contract) -> Iterable[Statement]:
             stored = [memory.reference(s.target, s.labels, names) for s in others]
             epilogue = sides.epilogue(step, operands, primary.value, stored, others, names)
         bracket = step.bracket if number == 0 else ""
-        made = sides.contraction(c, extents, adds or number > 0, epilogue, bracket)
-        halved = step.symmetric and not adds and (plain or not split) and made.form == "tiles"
-        yield replace(made, form="symmetric") if halved else made
+        if made is not None:
+            bracket = f"{made.bracket}; {bracket}"
+        found = sides.contraction(c, extents, adds or number > 0, epilogue, bracket)
+        if making is not None:
+            yield replace(found, form="symmetric", making=making)
+        else:
+            halved = step.symmetric and not adds and (plain or not split) and found.form == "tiles"
+            yield replace(found, form="symmetric") if halved else found
     if split and not plain:
         yield from unfused(memory, step, names, extents, output, operands, c)
         memory.room.give_back(scratch)

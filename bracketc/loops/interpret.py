@@ -283,6 +283,8 @@ class _Machine:
         whole = tuple(self.number(axis.extent) for axis in statement.batch)
         by_batch = statement.divided and bool(whole) and whole[0] >= self.count
         by_rows = statement.divided and not by_batch
+        if statement.making is not None:
+            self.blocks[statement.a.storage] = (self.made(statement), 0)
         for place in np.ndindex(*whole):
             if by_batch and place[0] not in self.share(whole[0], True):
                 continue
@@ -310,6 +312,14 @@ class _Machine:
                     flat[at] = np.broadcast_to(values[value], tile.shape)
                 tile = np.broadcast_to(values[statement.epilogue.value], tile.shape)
             c[0][target] = tile
+
+    def made(self, statement: Contraction) -> Array:
+        """All entries of a factor that is not stored, by p and i."""
+        assert statement.making is not None
+        sums, rows = (np.arange(self.number(group.extent)) for group in (statement.k, statement.m))
+        tiles = (self.tile(o, {}, sums[:, None], rows[None, :]) for o in statement.making.operands)
+        values = evaluate(statement.making.program, [flat[at] for flat, at in tiles], None, {}, self.sizes)
+        return np.array(np.broadcast_to(values[statement.making.value], (len(sums), len(rows)))).reshape(-1)
 
     def tile(
         self, operand: EpilogueOperand, here: Mapping[int, Array], rows: Array, columns: Array

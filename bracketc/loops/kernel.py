@@ -29,7 +29,7 @@ from bracketc.plan.schedule import Instruction, Mode
 NEUTRAL: dict[str, float] = {"sum": 0.0, "max": -inf, "min": inf, "prod": 1.0}
 """What each way of reducing starts from."""
 
-StorageKind = OneOf["argument", "result", "residual", "arena", "moving", "carried", "ring", "local", "cut", "partial"]
+StorageKind = OneOf["argument", "result", "residual", "arena", "moving", "carried", "ring", "local", "cut", "partial", "made"]
 
 
 def product(extents: Iterable[Dim]) -> Dim:
@@ -50,7 +50,8 @@ class Storage:
     first to ``base``.
     ``ring``: one of ``count`` blocks of the arena slot, a different one in each of ``count`` successive steps.
     ``local``: slot ``slot`` of the workspace of a thread. ``cut``: ``base`` + first position of the block · ``stride``
-    elements. ``partial``: of the blocks of an arena slot the one of the group of blocks.
+    elements. ``partial``: of the blocks of an arena slot the one of the group of blocks. ``made``: nowhere, the contraction that
+    reads it makes a part of it at a time.
     """
 
     name: str
@@ -206,6 +207,8 @@ class Contraction:
     ``form`` is how the loops are written: ``tiles`` of registers; ``lanes``, where the last batch label is contiguous in all three
     operands and so the vector label; ``unrolled``, for a few rows, columns and sums of known size; ``symmetric``, tiles on and
     below the diagonal, the others by reflection. Only tiles have an epilogue.
+
+    ``making`` is the program of the left operand of a symmetric product where that is not stored, over positions (p, i).
     """
 
     batch: tuple[Axis, ...]
@@ -221,6 +224,7 @@ class Contraction:
     bracket: str = ""
     divided: bool = False
     form: Form = "tiles"
+    making: Epilogue | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from bracketc.loops.nests import elementwise
 from bracketc.loops.rearrangements import gather, join, place, scatter, take
 from bracketc.loops.recurrences import loop
 from bracketc.plan import schedule as plan
+from bracketc.plan.making import factors_made
 from bracketc.plan.schedule import Buffer, Schedule
 
 
@@ -50,22 +51,31 @@ def lower_steps(memory: Memory, steps: tuple[plan.Step, ...], keep: Iterable[Buf
     taken."""
     last: dict[Buffer, int] = {}
     made: dict[Buffer, int] = {}
+    keep = set(keep)
+    making = factors_made(steps, keep)
     for number, step in enumerate(steps):
-        for buffer in (*reads(step), *targets(step)):
+        # What makes a factor of the next product is read by that one.
+        for buffer in reads(step):
+            last[buffer] = number + (number + 1 in making)
+        for buffer in targets(step):
             last[buffer] = number
         for buffer in targets(step):
             made[buffer] = number
-    keep = set(keep)
     dying: dict[int, list[Buffer]] = {}
     for buffer, number in last.items():
         if buffer in made and buffer not in keep:
             dying.setdefault(number, []).append(buffer)
     for number, step in enumerate(steps):
+        if number + 1 in making:
+            continue
         for buffer in targets(step):
             if buffer not in memory.storage:
                 slot = memory.room.take(product(buffer.shape), buffer.dtype)
                 memory.storage[buffer] = Storage(buffer.name, memory.kind, buffer.shape, buffer.dtype, slot)
-        yield from _step(memory, step)
+        if number in making and isinstance(step, plan.Contract):
+            yield from contract(memory, step, making[number])
+        else:
+            yield from _step(memory, step)
         for buffer in dying.get(number, ()):
             found = memory.storage[buffer]
             if found.kind == memory.kind:

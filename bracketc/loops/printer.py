@@ -74,6 +74,10 @@ def _statements(body: Sequence[Statement]) -> Iterator[str]:
                 form = "" if statement.form == "tiles" else f" {statement.form}"
                 head = f"contract{form} {batch + ': ' if batch else ''}"
                 yield f"{head}{c} {sign} {statement.alpha} · {a} · {b}  {groups}"
+                if statement.making is not None:
+                    loads = [_operand(o) for o in statement.making.operands]
+                    yield from (f"  {line}" for line in program(statement.making.program, loads))
+                    yield f"  {statement.a.storage.name}[i, j] = v{statement.making.value}"
                 if statement.epilogue is not None:
                     loads = [_operand(o) for o in statement.epilogue.operands]
                     yield from (f"  {line}" for line in program(statement.epilogue.program, loads))

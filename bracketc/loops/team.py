@@ -55,7 +55,9 @@ def reads(statement: Statement) -> Iterator[Storage]:
             yield from (reference.storage for reference in statement.loads)
             yield from (w.target.storage for w in statement.writes if w.mode != "store" and not w.fresh)
         case Contraction():
-            yield from (statement.a.storage, statement.b.storage)
+            yield from (s for s in (statement.a.storage, statement.b.storage) if s.kind != "made")
+            if statement.making is not None:
+                yield from (operand.reference.storage for operand in statement.making.operands)
             if statement.accumulate:
                 yield statement.c.storage
             if statement.epilogue is not None:

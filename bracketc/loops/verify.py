@@ -153,9 +153,17 @@ def _nest(nest: Nest, kernel: Kernel, known: set[Storage]) -> None:
 def _contraction(statement: Contraction, kernel: Kernel, known: set[Storage]) -> None:
     labels = [axis.label for axis in statement.batch]
     for reference in (statement.a, statement.b):
-        _readable(reference.storage, kernel, known, statement)
+        if reference.storage.kind != "made":
+            _readable(reference.storage, kernel, known, statement)
         _address(reference, labels, statement)
     _writable(statement.c.storage, kernel, known, statement)
+    _require((statement.a.storage.kind == "made") == (statement.making is not None), "a factor that nobody makes", statement)
+    if statement.making is not None:
+        _require(statement.form == "symmetric" and not statement.batch, "a factor made for another form", statement)
+        _require(len(statement.m.extents) <= 1 and len(statement.k.extents) <= 1, "a factor made of grouped labels", statement)
+        _program(statement.making.program, len(statement.making.operands), (), statement)
+        for operand in statement.making.operands:
+            _readable(operand.reference.storage, kernel, known, statement)
     for group in (statement.m, statement.n, statement.k):
         _require(len(group.extents) == len(group.strides), "a group without strides", statement)
         _require(all(len(strides) == 2 for strides in group.strides), "a group of other operands", statement)

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from bracketc.ir.dims import Dim
 from bracketc.plan.cost import WIDTHS, entries, moved
 from bracketc.plan.hints import Hints
+from bracketc.plan.making import factors_made
 from bracketc.plan.names import distinct
 from bracketc.plan.notation import with_brackets
 from bracketc.plan.ranges import with_ranges
@@ -143,7 +144,7 @@ class _Stages:
         rest = list(self.schedule.steps)
         kept = {*(buffer for _, buffer in self.schedule.results), *self.schedule.residuals}
         while rest:
-            region = _Region(self.extent, self.taken)
+            region = _Region(self.extent, self.taken, {id(step) for step in factors_made(rest, kept).values()})
             region.run(rest)
             needed = kept | {buffer for step in region.rest for buffer in reads(step)}
             if not region.inside:
@@ -261,6 +262,8 @@ class _Region:
 
     extent: Dim
     taken: set[str]
+    made: set[int]
+    """Records that a product takes as they are: what they make is not stored at all."""
     order: list[Step] = field(default_factory=list)
     before: list[Step] = field(default_factory=list)
     inside: list[tuple[Map | Contract, int]] = field(default_factory=list)
@@ -275,7 +278,7 @@ class _Region:
             needs = set(reads(step))
             waits = any(buffer in late or buffer in self.partial for buffer in needs)
             label = None
-            if not waits and isinstance(step, Map | Contract):
+            if not waits and isinstance(step, Map | Contract) and id(step) not in self.made:
                 label = self.cut(step)
             if label is not None and isinstance(step, Map | Contract):
                 late.update(self.take(step, label))
