@@ -1099,12 +1099,15 @@ BRK_INLINE int contract_in_place_f32(const contraction_f32 *t)
         && !strides_collide_f32(&t->a_k, t->k) && !strides_collide_f32(&t->b_k, t->k);
 }
 
-/* Bytes of workspace that a contraction of these sizes needs, whichever form it takes. */
-BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k)
+/* Bytes of workspace that a contraction of these sizes and strides needs; a stride is -1 for a table. */
+BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k, int64_t a_k, int64_t b_k, int64_t b_n)
 {
-    int64_t bytes = contract_packed_bytes_f32(m, n, k);
-    bytes = brk_max(bytes, contract_small_bytes_f32(k));
-    return brk_max(bytes, contract_vector_bytes_f32(k));
+    const contraction_f32 t = {.m = m, .n = n, .k = k, .a_k = {a_k, NULL}, .b_k = {b_k, NULL}};
+    if (m == 1)
+        return contract_vector_bytes_f32(k);
+    if (a_k >= 0 && b_k >= 0 && contract_in_place_f32(&t))
+        return b_n == 1 && BRK_MASKING != BRK_SINGLE_LANES ? 0 : contract_small_bytes_f32(k);
+    return contract_packed_bytes_f32(m, n, k);
 }
 
 BRK_NOINLINE void contract_f32(
@@ -1314,8 +1317,8 @@ static int64_t evaluate_layout(const attention_dims *dims, int64_t *slot)
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, E * H, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E, 1, 1, E * H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T, 1, E * H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, D, E * H), BRK_CACHE_LINE));
     slot[13] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
@@ -1914,8 +1917,8 @@ static int64_t forward_layout(const attention_dims *dims, int64_t *slot)
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, E * H, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E, 1, 1, E * H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T, 1, E * H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, D, E * H), BRK_CACHE_LINE));
     slot[11] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
@@ -2524,12 +2527,13 @@ static int64_t backward_layout(const attention_dims *dims, int64_t *slot)
     slot[10] = end;
     end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, E * H, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, B * T, E * H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, E * H, B * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(E * H, D, B * T), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, E * H, D, 1, 1, D), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T, T, E * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, B * T, E * H, 1, 1, E * H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E, 1, 1, E * H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T, 1, E * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, E * H, B * T, D, E * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(E * H, D, B * T, E * H, D, 1), BRK_CACHE_LINE));
     slot[11] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -3109,13 +3113,15 @@ static int64_t value_and_grad_layout(const attention_dims *dims, int64_t *slot)
     slot[19] = end;
     end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, E * H, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, D, E * H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, B * T, E * H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, E * H, B * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(E * H, D, B * T), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, E * H, D, 1, E * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E, 1, 1, E * H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T, 1, E * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, D, E * H, 1, D, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, E * H, D, 1, 1, D), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T, T, E * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, B * T, E * H, 1, 1, E * H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, E * H, B * T, D, E * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(E * H, D, B * T, E * H, D, 1), BRK_CACHE_LINE));
     slot[20] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;

@@ -1108,12 +1108,15 @@ BRK_INLINE int contract_in_place_f32(const contraction_f32 *t)
         && !strides_collide_f32(&t->a_k, t->k) && !strides_collide_f32(&t->b_k, t->k);
 }
 
-/* Bytes of workspace that a contraction of these sizes needs, whichever form it takes. */
-BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k)
+/* Bytes of workspace that a contraction of these sizes and strides needs; a stride is -1 for a table. */
+BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k, int64_t a_k, int64_t b_k, int64_t b_n)
 {
-    int64_t bytes = contract_packed_bytes_f32(m, n, k);
-    bytes = brk_max(bytes, contract_small_bytes_f32(k));
-    return brk_max(bytes, contract_vector_bytes_f32(k));
+    const contraction_f32 t = {.m = m, .n = n, .k = k, .a_k = {a_k, NULL}, .b_k = {b_k, NULL}};
+    if (m == 1)
+        return contract_vector_bytes_f32(k);
+    if (a_k >= 0 && b_k >= 0 && contract_in_place_f32(&t))
+        return b_n == 1 && BRK_MASKING != BRK_SINGLE_LANES ? 0 : contract_small_bytes_f32(k);
+    return contract_packed_bytes_f32(m, n, k);
 }
 
 BRK_NOINLINE void contract_f32(
@@ -1308,9 +1311,9 @@ static int64_t evaluate_layout(const lstm_dims *dims, int64_t *slot)
     slot[12] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, 4 * H, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 4 * H, H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, 4 * H, D, 1, 4 * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 4 * H, H, 1, 4 * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, H, 1, K, 1), BRK_CACHE_LINE));
     slot[13] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -1737,9 +1740,9 @@ static int64_t forward_layout(const lstm_dims *dims, int64_t *slot)
     slot[9] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, 4 * H, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 4 * H, H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, 4 * H, D, 1, 4 * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 4 * H, H, 1, 4 * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, H, 1, K, 1), BRK_CACHE_LINE));
     slot[10] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -2246,11 +2249,11 @@ static int64_t backward_layout(const lstm_dims *dims, int64_t *slot)
     slot[11] = end;
     end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, K), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, 4 * H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, 4 * H, N * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, 4 * H, N * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, K, 1, 1, K), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, 4 * H, 1, 1, 4 * H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, 4 * H, N * T, D, 4 * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, 4 * H, N * T, H, 4 * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N, H, K, 1), BRK_CACHE_LINE));
     slot[12] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -2845,14 +2848,14 @@ static int64_t value_and_grad_layout(const lstm_dims *dims, int64_t *slot)
     slot[25] = end;
     end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, 4 * H, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 4 * H, H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, K), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, 4 * H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, 4 * H, N * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, 4 * H, N * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, 4 * H, D, 1, 4 * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 4 * H, H, 1, 4 * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, H, 1, K, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, K, 1, 1, K), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, 4 * H, 1, 1, 4 * H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, 4 * H, N * T, D, 4 * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, 4 * H, N * T, H, 4 * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N, H, K, 1), BRK_CACHE_LINE));
     slot[26] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;

@@ -1101,12 +1101,15 @@ BRK_INLINE int contract_in_place_f32(const contraction_f32 *t)
         && !strides_collide_f32(&t->a_k, t->k) && !strides_collide_f32(&t->b_k, t->k);
 }
 
-/* Bytes of workspace that a contraction of these sizes needs, whichever form it takes. */
-BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k)
+/* Bytes of workspace that a contraction of these sizes and strides needs; a stride is -1 for a table. */
+BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k, int64_t a_k, int64_t b_k, int64_t b_n)
 {
-    int64_t bytes = contract_packed_bytes_f32(m, n, k);
-    bytes = brk_max(bytes, contract_small_bytes_f32(k));
-    return brk_max(bytes, contract_vector_bytes_f32(k));
+    const contraction_f32 t = {.m = m, .n = n, .k = k, .a_k = {a_k, NULL}, .b_k = {b_k, NULL}};
+    if (m == 1)
+        return contract_vector_bytes_f32(k);
+    if (a_k >= 0 && b_k >= 0 && contract_in_place_f32(&t))
+        return b_n == 1 && BRK_MASKING != BRK_SINGLE_LANES ? 0 : contract_small_bytes_f32(k);
+    return contract_packed_bytes_f32(m, n, k);
 }
 
 BRK_NOINLINE void contract_f32(
@@ -1303,9 +1306,9 @@ static int64_t evaluate_layout(const recurrent_dims *dims, int64_t *slot)
     slot[6] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, K, H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, K, H, 1, K, 1), BRK_CACHE_LINE));
     slot[7] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -1575,9 +1578,9 @@ static int64_t forward_layout(const recurrent_dims *dims, int64_t *slot)
     slot[5] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, K, H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, K, H, 1, K, 1), BRK_CACHE_LINE));
     slot[6] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -1858,11 +1861,11 @@ static int64_t backward_layout(const recurrent_dims *dims, int64_t *slot)
     slot[5] = end;
     end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, K), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, H, N * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N * T), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, K, 1, 1, K), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, 1, H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, H, N * T, H, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N * T, D, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N * T, H, K, 1), BRK_CACHE_LINE));
     slot[6] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
@@ -2205,13 +2208,14 @@ static int64_t value_and_grad_layout(const recurrent_dims *dims, int64_t *slot)
     slot[13] = end;
     end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, K, H), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, K), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, H, N * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N * T), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N * T), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, K, H, 1, K, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, K, 1, 1, K), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, 1, H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, H, N * T, H, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N * T, D, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N * T, H, K, 1), BRK_CACHE_LINE));
     slot[14] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
