@@ -161,6 +161,12 @@ class ToolchainError(BracketError):
     exit_code = 3
 
 
+class OutputError(ToolchainError):
+    """The place named for results cannot be one: a file where a folder is needed, a folder in the way of a file, none."""
+
+    exit_code = 1
+
+
 class LimitError(BracketError):
     """A limit of operands, nesting, nodes, flops, bytes or time was reached; the message names the option that raises it."""
 

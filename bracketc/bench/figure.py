@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bracketc.bench.peaks import Rates
 from bracketc.bench.report import human
-from bracketc.errors import SourceError, ToolchainError
+from bracketc.errors import OutputError, SourceError, ToolchainError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,9 +111,18 @@ def _roofline(axes: Axes, points: Sequence[Point], flops: float, bandwidths: Map
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _figure(path: str, width: float, height: float) -> Figure:
+def check_place(path: str) -> None:
+    """Whether a figure may be called that: to be asked before anything is timed."""
     if Path(path).suffix not in FORMATS:
         raise SourceError(f"cannot draw {path}: the name must end in {', '.join(FORMATS)}")
+    if not Path(path).parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {Path(path).parent}")
+    if Path(path).is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder")
+
+
+def _figure(path: str, width: float, height: float) -> Figure:
+    check_place(path)
     try:
         from matplotlib import rcParams
         from matplotlib.figure import Figure

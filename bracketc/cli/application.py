@@ -52,9 +52,9 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.arguments(command)
-        if module.READS_SOURCE:
-            command.add_argument("--dump", choices=STAGES, help="print a stage of the compilation instead")
-        command.set_defaults(run=module.run)
+        help = "print a stage of the compilation instead" if module.READS_SOURCE else argparse.SUPPRESS
+        command.add_argument("--dump", action=_Dump, choices=STAGES, help=help)
+        command.set_defaults(run=module.run, reads_source=module.READS_SOURCE)
     return top
 
 
@@ -62,6 +62,16 @@ def _shared_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("-v", "--verbose", action="count", help="say more; -vv says everything")
     command.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors and what was asked for")
     command.add_argument("--json", action="store_true", help="answer with one JSON object")
+
+
+class _Dump(argparse.Action):
+    """``--dump STAGE``: the command prints that and does nothing else, so that it needs no other options."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: Any = None) -> None:
+        setattr(namespace, self.dest, values)
+        for action in parser._actions:
+            if action.option_strings or not namespace.reads_source:
+                action.required = False
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -91,6 +101,10 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: Any, terminal: Terminal) -> int:
     if getattr(arguments, "dump", None):
+        if not arguments.reads_source:
+            what = "--dump shows a stage of the compilation of a source file"
+            terminal.err.print(f"usage: {what}; {arguments.command} reads none, try: bracketc build FILE --dump {arguments.dump}")
+            return USAGE
         return dump(arguments, terminal)
     status: int = arguments.run(arguments, terminal)
     return status

@@ -19,7 +19,7 @@ from bracketc.bench.report import human
 from bracketc.bench.timing import Timing, interleave
 from bracketc.cli.differences import disagreement
 from bracketc.cli.figures import flops_text
-from bracketc.cli.sources import file_argument, options, positive, settings, size_options
+from bracketc.cli.sources import file_argument, march_option, options, positive, seed_option, settings, size_options
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.errors import BracketError, SourceError, ToolchainError
 from bracketc.ir.program import Program
@@ -41,7 +41,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--backend", choices=BACKENDS, help="time this backend only")
     command.add_argument("--dtype", choices=DTYPES, help="type of real numbers (default: float64)")
     command.add_argument("--threads", type=positive, metavar="K", help="also time C with K threads")
-    command.add_argument("--march", metavar="LEVEL", help="native, portable or a level (default: native)")
+    march_option(command)
     command.add_argument(
         "--against", metavar="LIST", type=peers, default=(), help="numpy, torch, jax: those that are installed"
     )
@@ -51,7 +51,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--rounds", type=positive, default=15, help="how often each contender has its turn (default: 15)"
     )
-    command.add_argument("--seed", type=int, default=0, help="of the random arguments (default: 0)")
+    seed_option(command)
     command.add_argument("--plot", metavar="OUT.svg", help="draw the medians (.svg, .png or .pdf)")
 
 
@@ -77,6 +77,10 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Compare, time and report."""
     if getattr(arguments, "alone", False) and (arguments.threads or 1) == 1:
         restart_on_one_core()
+    if arguments.plot:
+        from bracketc.bench.figure import check_place, draw_medians
+
+        check_place(arguments.plot)
     program = compiler.load(arguments.file)
     chosen = options(arguments, backend=arguments.backend or "c", threads=1)
     with terminal.working("compiling"):
@@ -102,8 +106,6 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     flops = done.plan.schedule(function).flops.evaluate(sizes)
     _print(arguments, function, sizes, chosen.dtype, flops, timings, errors, terminal)
     if arguments.plot:
-        from bracketc.bench.figure import draw_medians
-
         title = f"{arguments.file}: {function}, {chosen.dtype}"
         draw_medians(arguments.plot, title, {name: timing.median for name, timing in timings.items()})
         terminal.say(f"wrote {arguments.plot}")

@@ -25,7 +25,7 @@ from bracketc.cli.build import chosen_backend
 from bracketc.cli.conditions import Condition, conditions, fitting
 from bracketc.cli.differences import Differences, along, central, disagreement, frozen, function_of, value_of
 from bracketc.cli.run import read_arrays
-from bracketc.cli.sources import file_argument, load, settings, size_options
+from bracketc.cli.sources import file_argument, load, seed_option, settings, size_options
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.emit.formulas import heading
 from bracketc.errors import SourceError
@@ -53,7 +53,7 @@ Array = np.ndarray[Any, Any]
 
 def arguments(command: argparse.ArgumentParser) -> None:
     file_argument(command)
-    command.add_argument("--seed", type=int, default=0, help="of the random arguments (default: 0)")
+    seed_option(command)
     command.add_argument("--backend", choices=BACKENDS, help="whose kernels to check (default: c)")
     command.add_argument("--data", metavar="IN.npz", help="check the traits of these arrays, and derivatives at them")
     size_options(command)

@@ -42,6 +42,12 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Print the formulas."""
+    if arguments.program and not arguments.steps:
+        terminal.err.print("usage: --program goes with --steps")
+        return 2
+    if arguments.standalone and arguments.format != "latex":
+        terminal.err.print("usage: --standalone goes with --format latex")
+        return 2
     program = compiler.load(arguments.file)
     if arguments.definitions:
         return _definitions(program, arguments, terminal)
@@ -52,8 +58,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.format == "html":
         settings = options(arguments)
         with terminal.working("deriving"):
-            blocks = step_blocks(program, arguments.form) if arguments.steps else []
+            blocks, left_out = step_blocks(program, arguments.form) if arguments.steps else ([], [])
             text = derive_page(program, settings, answers(program, settings, arguments.form), blocks)
+        terminal.notes(left_out)
         terminal.data({"ok": True, "format": "html", "page": text})
         terminal.text(text.rstrip("\n"))
         return 0

@@ -11,6 +11,7 @@ from bracketc.cli.sources import options, read_source
 from bracketc.cli.terminal import Terminal
 from bracketc.errors import Span
 from bracketc.ir.printer import print_roots
+from bracketc.ir.program import Program
 from bracketc.lang.parser import parse_file
 from bracketc.lang.syntax import SyntaxFile
 from bracketc.plan.printer import show
@@ -34,8 +35,13 @@ def _ast(path: str, arguments: argparse.Namespace) -> str:
     return tree_text(parse_file(read_source(path)))
 
 
+def _program(path: str) -> Program:
+    source = read_source(path)
+    return compiler.parse(source.text, source.filename)
+
+
 def _stages(path: str, arguments: argparse.Namespace, backend: str = "numpy") -> compiler.Stages:
-    return compiler.stages(compiler.load(path), options(arguments, backend=backend))
+    return compiler.stages(_program(path), options(arguments, backend=backend))
 
 
 def _ir(path: str, arguments: argparse.Namespace) -> str:
@@ -60,7 +66,7 @@ def _loops(path: str, arguments: argparse.Namespace) -> str:
 
 def _c(path: str, arguments: argparse.Namespace) -> str:
     chosen = options(arguments, backend="c")
-    program = compiler.load(path)
+    program = _program(path)
     emitted = compiler.emit(compiler.stages(program, chosen), compiler.stem(program), chosen)
     return "\n".join(text for name, text in emitted.files.items() if name.endswith(".c"))
 

@@ -13,6 +13,7 @@ from bracketc.cli.figures import bytes_text, flops_text
 from bracketc.cli.pages import annotated_page, explain_page, planned_at
 from bracketc.cli.sources import file_argument, kernel_options, load, options, write_text
 from bracketc.cli.terminal import Terminal, aligned
+from bracketc.errors import SourceError
 from bracketc.options import Options
 from bracketc.plan.explain import Explanation, Row, explain
 from bracketc.plan.split import split_plan
@@ -41,10 +42,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.function is not None:
         known = [e.entry for e in explained]
         if arguments.function not in known:
-            terminal.err.print(
-                f"--function {arguments.function}: there is no such function; there are {', '.join(known)}"
-            )
-            return 2
+            raise SourceError(f"--function {arguments.function}: there is no such function; there are {', '.join(known)}")
         explained = tuple(e for e in explained if e.entry == arguments.function)
     terminal.data({"ok": True, "sizes": done.plan.hints, "functions": [_data(e) for e in explained]})
     if arguments.annotate is not None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 from pathlib import Path
 
-from bracketc.cli.sources import read_source
+from bracketc.cli.sources import STDIN, read_source
 from bracketc.cli.terminal import Terminal
 from bracketc.errors import BracketError, Diagnostic, Source, SourceError, ToolchainError
 from bracketc.lang.format import format_file
 from bracketc.lang.parser import parse_file
 
 NAME = "fmt"
-READS_SOURCE = False
+READS_SOURCE = True
 
 
 def arguments(command: argparse.ArgumentParser) -> None:
@@ -35,7 +34,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     texts: list[tuple[Source, str]] = []
     for path in arguments.files:
         try:
-            source = Source(sys.stdin.read(), "<stdin>") if path == "-" else read_source(path)
+            source = read_source(path)
             texts.append((source, format_file(parse_file(source), source, arguments.style)))
         except BracketError as error:
             found.extend(error.diagnostics)
@@ -47,7 +46,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         if arguments.check:
             if text != source.text:
                 terminal.say(f"{source.filename} would change")
-        elif source.filename == "<stdin>":
+        elif source.filename == STDIN:
             terminal.text(text.rstrip("\n"))
         elif text != source.text:
             replace_text(Path(source.filename), text)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from bracketc.cli.terminal import Terminal
-from bracketc.errors import SourceError, ToolchainError
+from bracketc.errors import OutputError
+from bracketc.runtime.directory import file_error
 
 NAME = "init"
 READS_SOURCE = False
@@ -21,15 +23,17 @@ def arguments(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Write NAME.brk, which must not exist."""
     path = Path(arguments.name)
+    if not path.name or arguments.name.endswith(("/", os.sep)):
+        raise OutputError(f"init {arguments.name!r}: give the model a name")
     if path.suffix != ".brk":
         path = path.with_name(f"{path.name}.brk")
     try:
         with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(EXAMPLE.format(file=path.name, stem=path.stem))
     except FileExistsError:
-        raise SourceError(f"{path} exists; choose another name, nothing was written") from None
+        raise OutputError(f"{path} exists; choose another name, nothing was written") from None
     except OSError as error:
-        raise ToolchainError(f"cannot write {path}: {error.strerror}") from None
+        raise file_error(path, error) from None
     terminal.data({"ok": True, "file": str(path)})
     terminal.say(f"wrote {path}; now try")
     for line in (f"bracketc derive {path}", f"bracketc check {path}", f"bracketc build {path} -o generated"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,11 @@ from bracketc.cli.terminal import Terminal
 from bracketc.errors import BracketError, Diagnostic, Source, SourceError
 from bracketc.ir.program import Program
 from bracketc.options import BACKENDS, DTYPES, ON_SINGULAR, Options, read_options
+from bracketc.runtime.directory import file_error
+from bracketc.target import LEVELS, find_target
+
+STDIN = "<stdin>"
+"""What standard input, the file ``-``, is called in messages."""
 
 
 def file_argument(command: argparse.ArgumentParser, many: bool = False) -> None:
@@ -35,9 +41,25 @@ def kernel_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--backend", choices=BACKENDS, help="what to emit (default: c)")
     command.add_argument("--dtype", choices=DTYPES, help="type of real numbers (default: float64)")
     command.add_argument("--threads", type=positive, metavar="K", help="threads of the C kernels (default: 1)")
-    command.add_argument("--march", metavar="LEVEL", help="native, portable or a level (default: native)")
+    march_option(command)
     command.add_argument("--on-singular", choices=ON_SINGULAR, help="a matrix without a result: an error (default), or NaN")
     command.add_argument("--no-lapack", dest="lapack", action="store_const", const=False, help="own factorisations only")
+
+
+def march_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--march", metavar="LEVEL", type=march, help="native, portable or a level (default: native)")
+
+
+def seed_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--seed", type=natural, default=0, help="of the random arguments (default: 0)")
+
+
+def march(text: str) -> str:
+    """A level of instructions that there is."""
+    if text not in ("native", "portable") and find_target(text) is None:
+        known = ", ".join(target.name for target in LEVELS)
+        raise argparse.ArgumentTypeError(f"{text!r} is no level; choose native, portable, {known}")
+    return text
 
 
 def size(text: str) -> tuple[str, int]:
@@ -55,6 +77,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def natural(text: str) -> int:
+    """A whole number from 0."""
+    if not text.strip().isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
+    return int(text)
+
+
 def settings(arguments: argparse.Namespace, **more: Any) -> dict[str, Any]:
     """The settings that were given on the command line."""
     given = {name: getattr(arguments, name, None) for name in ("backend", "dtype", "threads", "march", "on_singular", "lapack")}
@@ -69,16 +98,21 @@ def options(arguments: argparse.Namespace, **more: Any) -> Options:
 
 
 def read_source(path: str) -> Source:
-    """The text of a file, for what works on the text."""
-    return compiler.read(path)
+    """The text of a file, for what works on the text; ``-`` is standard input."""
+    if path != "-":
+        return compiler.read(path)
+    try:
+        return Source(sys.stdin.read(), STDIN)
+    except UnicodeDecodeError as error:
+        raise SourceError(f"standard input is not UTF-8 text (byte {error.start})") from None
 
 
 def write_text(path: str, text: str) -> None:
-    """A file that was asked for; one that cannot be written is an error of the input."""
+    """A file that was asked for."""
     try:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise SourceError(f"cannot write {path}: {error.strerror}") from None
+        raise file_error(path, error) from None
 
 
 def load(path: str, terminal: Terminal) -> Program:

@@ -16,7 +16,7 @@ from bracketc.cli.terminal import Terminal, aligned, record
 from bracketc.emit.latex import document
 from bracketc.emit.marks import latex_text
 from bracketc.emit.proofs import latex_proofs, plain_step, tally
-from bracketc.errors import BracketError, Diagnostic, Span
+from bracketc.errors import BracketError, Diagnostic, SourceError, Span
 from bracketc.lang.claims import elaborate_derivations
 from bracketc.lang.parser import parse_file
 from bracketc.lang.spelling import spelled
@@ -43,7 +43,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """Judge every step of every file; status 1 when one is refuted or rejected."""
+    """Judge every step of every file; status 1 when one is refuted or rejected, or when there is none."""
     judged: list[Verified] = []
     failed: list[Diagnostic] = []
     worst: BracketError | None = None
@@ -62,6 +62,12 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if worst is not None:
         raise type(worst)(failed)
     judgements = [judgement for found in judged for proof in found.proofs for judgement in proof.judgements]
+    bare = [found.path for found in judged if not any(proof.judgements for proof in found.proofs)]
+    if not judgements:
+        help = "write `derivation of J wrt W { … }`; `bracketc derive FILE --steps --program` writes one for every gradient"
+        raise SourceError([Diagnostic(f"{path} has no step of a derivation: nothing was verified", None, help) for path in bare])
+    for path in bare:
+        terminal.warn(f"{path} has no step of a derivation")
     counts: Counter[str] = Counter(judgement.verdict for judgement in judgements)
     accepted = not counts["refuted"] and not counts["rejected"]
     records = [_record(found.path, judgement) for found in judged for proof in found.proofs for judgement in proof.judgements]
@@ -70,7 +76,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         terminal.text(verify_page(judged).rstrip("\n"))
     elif arguments.format == "latex":
         terminal.text(latex_text_of(judged, arguments.standalone).rstrip("\n"))
-    elif judgements:
+    else:
         terminal.say(tally(judgements), style=None if accepted else "bold")
     return 0 if accepted else 1
 
@@ -92,9 +98,6 @@ def _title(judged: Sequence[Verified]) -> str:
 
 def _print(path: str, proofs: Sequence[Proof], terminal: Terminal, style: str) -> None:
     spelt = as_ascii if style == "ascii" else str
-    if not proofs:
-        terminal.say(f"{path} has no derivation")
-        return
     for proof in proofs:
         line, _ = proof.block.span.source.position(proof.block.span.start)
         terminal.say(f"{path}:{line}: {spelt(proof.block.title)}")

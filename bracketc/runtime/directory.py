@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from bracketc.errors import ToolchainError
+from bracketc.errors import OutputError, ToolchainError
 
 PREFIX = ".bracketc-"
 """How the names of folders begin that exist during a build."""
@@ -102,4 +102,19 @@ def folder_error(folder: Path, error: OSError) -> ToolchainError:
     reason = error.strerror or str(error)
     if error.errno == errno.EFBIG:
         return ToolchainError(f"cannot write to {folder}: {reason}; raise the limit on the size of files (ulimit -f)")
+    if error.errno in _MISPLACED:
+        found = next((place for place in (folder, *folder.parents) if place.is_file()), None)
+        reason = f"{found} is a file, not a folder" if found is not None else reason
+        return OutputError(f"cannot write to {folder}: {reason}; choose another folder")
     return ToolchainError(f"cannot write to {folder}: {reason}; choose another folder or change its permissions")
+
+
+def file_error(path: str | Path, error: OSError) -> ToolchainError:
+    """The message for a file that cannot be written: its name is wrong, or the machine does not let it."""
+    kind = OutputError if error.errno in _MISPLACED else ToolchainError
+    missing = f"; there is no folder {Path(path).parent}" if error.errno == errno.ENOENT else ""
+    return kind(f"cannot write {path}: {error.strerror or error}{missing}")
+
+
+_MISPLACED = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL)
+"""Errors of the name that was given, not of the machine."""

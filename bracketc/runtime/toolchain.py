@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bracketc.errors import ToolchainError
-from bracketc.options import Options
+from bracketc.options import OptionError, Options
 from bracketc.target import BASE_CFLAGS, Target, detect_host, find_target, portable_levels
 
 CANDIDATES = ("cc", "gcc", "clang")
@@ -80,7 +80,7 @@ def build_target(options: Options) -> Target | None:
         return detect_host()
     target = find_target(options.march)
     if target is None:
-        raise ToolchainError(f"march is {options.march!r}; choose native, portable or a level such as x86-64-v3")
+        raise OptionError(f"march is {options.march!r}; choose native, portable or a level such as x86-64-v3")
     return target
 
 
