@@ -380,6 +380,15 @@ def test_names_that_python_reserves_get_an_underscore(backend: str) -> None:
     assert module.value_and_grad(np.ones(2), np.full(2, 3.0)).gradients.out_.tolist() == [6, 6]
 
 
+def test_a_function_of_many_arguments_that_its_result_does_not_need(backend: str) -> None:
+    names = [f"argument{k}" for k in range(12)]
+    text = "".join(f"param {name} : 3\n" for name in names) + f"F = {' ⊙ '.join(names[1:])}\nvjp F wrt {names[0]} as slope\n"
+    module = bc.compile(text, backend=backend)
+    arrays = {name: np.ones(3) for name in names}
+    assert (module.slope(**arrays, bar_F=np.ones(3)) == 0).all()
+    assert (module.slope.bind(**arrays, bar_F=np.ones(3))() == 0).all()
+
+
 def test_names_that_become_one_are_an_error() -> None:
     with pytest.raises(bc.SourceError, match="both called 'w_prime'"):
         python_names(["w'", "w′"])

@@ -60,6 +60,8 @@ def assignment(targets: Sequence[str], value: str, width: int = WIDTH) -> tuple[
     if len(line) <= width:
         return (line,)
     opening, *rest = wrapped(f"_ = {value}", width)
+    if len(targets) == 1:
+        return (f"{targets[0]}, ={opening[3:]}", *rest)
     return ("(", *_packed(list(targets), ",", width), f") ={opening[3:]}", *rest)
 
 

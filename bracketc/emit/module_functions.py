@@ -385,7 +385,10 @@ class FunctionWriter:
 
         fixed = [*arrays, *results] if self.forward or not entry.residuals else [*arrays, "saved", *results]
         taken = [f"{name}_at" for name in fixed]
-        addresses = assignment(taken, ", ".join(f"_address({name})" for name in fixed)) if fixed else ()
+        values = [f"_address({name})" for name in fixed]
+        addresses: tuple[str, ...] = tuple(f"{at} = {value}" for at, value in zip(taken, values, strict=True))
+        if len(fixed) > 1:
+            addresses = assignment(taken, ", ".join(values))
         saved_size = ""
         if self.forward and self.code.residual_sizes is not None:
             among = ", ".join(self.sizes[name] for name in self.code.residual_sizes)
