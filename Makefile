@@ -46,8 +46,8 @@ fuzz: $(STAMPS)/test ## mutated sources for two minutes; random programs, many m
 campaign: $(STAMPS)/test ## every promise with seed after seed for CAMPAIGN_MINUTES, from where the last run ended
 	@$(BIN)/python tools/campaign.py --minutes $(CAMPAIGN_MINUTES) $(ARGS)
 
-sanitize: $(STAMPS)/test ## generated C under the address and undefined-behaviour sanitizers
-	@$(BIN)/python -m pytest -q tests/test_c_sanitized.py $(ARGS)
+sanitize: $(STAMPS)/test ## every model and contraction under the sanitizers of memory, undefined behaviour and threads
+	@$(BIN)/python tools/sanitize.py --jobs $(WORKERS) $(ARGS)
 
 mutants: $(STAMPS)/test ## every step of the example derivations with one thing changed: what changes its value is refuted
 	@$(BIN)/python tests/mutants.py $(ARGS)

@@ -8,6 +8,7 @@
 * races: the thread sanitizer, one, two and three threads at one of nine sizes. libgomp would be reported itself, since it waits
   in ways that the sanitizer does not see; a parallel region runs on plain threads instead (`openmp_threads.c`), while the barriers
   are the emitted ones.
+* warnings: gcc and clang, optimising, have nothing to say about the text for any level.
 
 Before anything else two programs with mistakes show that mistakes are found here. Status 1 where one was found.
 """
@@ -28,7 +29,8 @@ from pathlib import Path
 
 from contraction_programs import ROOT, programs
 
-from bracketc.target import host_features, supported_levels
+import bracketc as bc
+from bracketc.target import BASE_CFLAGS, GENERIC128, X86_LEVELS, Target, host_features, portable_levels, supported_levels
 
 TOOLS = Path(__file__).resolve().parent
 COMMON = "-O1 -g -fno-omit-frame-pointer -DBRK_WORK=0.0"
@@ -137,6 +139,42 @@ def run(job: Job, around: Mapping[str, str]) -> tuple[Job, str, str]:
     return job, done.stdout.strip(), "" if done.returncode == 0 else f"status {done.returncode}\n{done.stderr[-6000:]}"
 
 
+def warnings(compiler: str, level: Target, folder: Path) -> tuple[str, str]:
+    """What a compiler says about all texts for a level: their number, and its words."""
+    texts = sorted(path.name for path in folder.glob("*.c"))
+    flags = (*BASE_CFLAGS, *level.cflags, "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-psabi", "-Wno-unknown-pragmas")
+    said = ""
+    for text in texts:
+        command = (compiler, *flags, "-c", text, "-o", os.devnull)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        said += done.stderr if done.returncode else ""
+    return f"{len(texts)} texts", said[:6000]
+
+
+def write_texts(folder: Path) -> None:
+    """The C of every model in both types, that of float64 for several threads."""
+    for path in sorted((ROOT / "models").glob("*.brk")):
+        for dtype, threads in (("float32", 1), ("float64", 3)):
+            bc.build(bc.load(path), folder, dtype=dtype, threads=threads, name=f"{path.stem}_{dtype}", compile=False)
+
+
+def warned(folder: Path, jobs: int, only: str) -> int:
+    """Prints what the compilers that are here say; gives how many had something to say."""
+    levels = (GENERIC128, *(level for level in X86_LEVELS if level in portable_levels(os.uname().machine)))
+    chosen = [(f"warnings: {c}, {level.name}", c, level) for c in ("gcc", "clang") if shutil.which(c) for level in levels]
+    chosen = [job for job in chosen if only in job[0]]
+    if not chosen:
+        return 0
+    folder.mkdir()
+    write_texts(folder)
+    failures = 0
+    with ThreadPoolExecutor(jobs) as pool:
+        for (name, _, _), (count, said) in zip(chosen, pool.map(lambda job: warnings(job[1], job[2], folder), chosen), strict=True):
+            print(f"{name}: {said or f'none in {count}'}", flush=True)
+            failures += bool(said)
+    return failures
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="emitted C under the sanitizers")
     parser.add_argument("--only", default="", metavar="TEXT", help="jobs with this in their name, such as 'races: gru'")
@@ -155,8 +193,7 @@ def main() -> int:
         for kind in FLAGS:
             prove(kind, compiler, around[kind], folder)
         chosen = [job for job in jobs(folder, arguments.most, arguments.levels == "all") if arguments.only in str(job)]
-        if not chosen:
-            parser.error(f"no job has {arguments.only!r} in its name")
+        failures += warned(folder / "texts", arguments.jobs, arguments.only)
         calls = 0
         with ThreadPoolExecutor(arguments.jobs) as pool:
             for job, said, wrong in pool.map(lambda job: run(job, around[job.kind]), chosen):

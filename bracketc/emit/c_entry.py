@@ -118,7 +118,7 @@ def entry_text(
     negatives = tuple(
         dict.fromkeys(f"{c.dim(d)} < 0" for d in _may_be_negative([*kernel.arguments, *kernel.results, *used]))
     )
-    ranges = tuple(dict.fromkeys(_range(check, c) for check in kernel.checks))
+    ranges = tuple(dict.fromkeys(_range(check, c) for check in kernel.checks if _can_be_negative(check.value)))
     c.used_sizes.update(dict.fromkeys(n for s in kernel.residuals for d in s.shape for n in sorted(d.names)))
     view = EntryView(
         name,
@@ -244,8 +244,13 @@ def _words(texts: Iterable[str]) -> set[str]:
 
 def _may_be_negative(storages: Iterable[Storage]) -> tuple[Dim, ...]:
     """Extents such as T - 2."""
-    found = dict.fromkeys(d for s in storages for d in s.shape if any(factor < 0 for _, factor in d.terms))
+    found = dict.fromkeys(d for s in storages for d in s.shape if _can_be_negative(d))
     return tuple(d for d in found if d.constant is None)
+
+
+def _can_be_negative(dim: Dim) -> bool:
+    """Sizes are not: 2 * H is none of these, T - 1 is one."""
+    return any(factor < 0 for _, factor in dim.terms)
 
 
 def _range(check: Check, c: CFunction) -> str:

@@ -1344,12 +1344,6 @@ int LSTM_NAME(evaluate)(
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     const int64_t T = dims->T;
-    if (H > 0 && 2 * H < 0)
-        return LSTM_WINDOW_OUT_OF_RANGE;
-    if (H > 0 && H < 0)
-        return LSTM_WINDOW_OUT_OF_RANGE;
-    if (H > 0 && 3 * H < 0)
-        return LSTM_WINDOW_OUT_OF_RANGE;
     if (T - 1 < 0)
         return LSTM_WINDOW_OUT_OF_RANGE;
     char *const arena = brk_aligned(workspace);
@@ -1774,12 +1768,6 @@ int LSTM_NAME(forward)(
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     const int64_t T = dims->T;
-    if (H > 0 && 2 * H < 0)
-        return LSTM_WINDOW_OUT_OF_RANGE;
-    if (H > 0 && H < 0)
-        return LSTM_WINDOW_OUT_OF_RANGE;
-    if (H > 0 && 3 * H < 0)
-        return LSTM_WINDOW_OUT_OF_RANGE;
     if (T - 1 < 0)
         return LSTM_WINDOW_OUT_OF_RANGE;
     int64_t saved[9];
@@ -2286,12 +2274,6 @@ int LSTM_NAME(backward)(
     const int64_t N = dims->N;
     const int64_t T = dims->T;
     if (T - 1 < 0)
-        return LSTM_WINDOW_OUT_OF_RANGE;
-    if (H > 0 && H < 0)
-        return LSTM_WINDOW_OUT_OF_RANGE;
-    if (H > 0 && 2 * H < 0)
-        return LSTM_WINDOW_OUT_OF_RANGE;
-    if (H > 0 && 3 * H < 0)
         return LSTM_WINDOW_OUT_OF_RANGE;
     int64_t saved[9];
     residual_layout(dims, saved);
@@ -2886,12 +2868,6 @@ int LSTM_NAME(value_and_grad)(
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     const int64_t T = dims->T;
-    if (H > 0 && 2 * H < 0)
-        return LSTM_WINDOW_OUT_OF_RANGE;
-    if (H > 0 && H < 0)
-        return LSTM_WINDOW_OUT_OF_RANGE;
-    if (H > 0 && 3 * H < 0)
-        return LSTM_WINDOW_OUT_OF_RANGE;
     if (T - 1 < 0)
         return LSTM_WINDOW_OUT_OF_RANGE;
     char *const arena = brk_aligned(workspace);
