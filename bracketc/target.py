@@ -125,8 +125,8 @@ X86_64_V4 = Target(
     features=_V4_FEATURES,
     masking="avx512",
     dispatch_test=_V4_TEST,
-    float32=Tiling(64, mr=14, nr=32, mc=224, kc=256, nc=4096, small_rows=8),
-    float64=Tiling(64, mr=14, nr=16, mc=224, kc=256, nc=4096, small_rows=8),
+    float32=Tiling(64, mr=14, nr=32, mc=112, kc=1024, nc=1024, small_rows=8),
+    float64=Tiling(64, mr=14, nr=16, mc=56, kc=1024, nc=512, small_rows=8),
 )
 
 LEVELS: tuple[Target, ...] = (GENERIC128, X86_64_V2, X86_64_V3, X86_64_V4)

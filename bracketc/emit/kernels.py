@@ -48,7 +48,7 @@ class LevelView:
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """Cases of the small tile that exist when ``small_rows`` is at least ``least``."""
+    """Cases of a tile that exist when the level has at least ``least`` rows."""
 
     least: int
     counts: tuple[int, ...]
@@ -80,6 +80,7 @@ class KernelView:
     quad_rows: tuple[int, ...]
     quad_transpose: tuple[Shuffle, ...]
     row_counts: tuple[RowCounts, ...]
+    packed_counts: tuple[RowCounts, ...]
     vector_counts: tuple[int, ...]
     narrow_counts: tuple[int, ...]
     least_narrow: int
@@ -150,13 +151,18 @@ def _levels(dtype: str) -> tuple[LevelView, ...]:
     )
 
 
-def _row_counts(levels: tuple[LevelView, ...]) -> tuple[RowCounts, ...]:
-    """Row counts 1 .. small_rows of every level, grouped by the levels that have them: 4, 6 -> (0: 1-4) (6: 5, 6)."""
-    steps = sorted({level.small_rows for level in levels})
+def _row_counts(most: set[int]) -> tuple[RowCounts, ...]:
+    """Counts 1 .. n for every n of ``most``, grouped by the n that have them: 4, 6 -> (0: 1-4) (6: 5, 6)."""
+    steps = sorted(most)
     return tuple(
         RowCounts(0 if low == 0 else high, tuple(range(low + 1, high + 1)))
         for low, high in zip([0, *steps], steps, strict=False)
     )
+
+
+def _pair_counts(most: set[int]) -> tuple[RowCounts, ...]:
+    """The same for pairs of rows: 6, 14 -> (0: 1-3) (14: 4-7)."""
+    return tuple(RowCounts(2 * group.least, group.counts) for group in _row_counts({n // 2 for n in most}))
 
 
 def kernel_view(dtype: str) -> KernelView:
@@ -179,7 +185,8 @@ def kernel_view(dtype: str) -> KernelView:
         quad=quad,
         quad_rows=tuple(range(quad)),
         quad_transpose=_TRANSPOSE_2 if double else _TRANSPOSE_4,
-        row_counts=_row_counts(levels),
+        row_counts=_row_counts({level.small_rows for level in levels}),
+        packed_counts=_pair_counts({level.mr for level in levels}),
         vector_counts=tuple(range(1, max(level.vectors for level in levels) + 1)),
         narrow_counts=tuple(range(1, max(narrow) + 1)),
         least_narrow=min(narrow),
