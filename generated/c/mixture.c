@@ -123,9 +123,9 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define WIDTH_f32 16
 #define MR_f32 14
 #define NR_f32 32
-#define MC_f32 224
-#define KC_f32 256
-#define NC_f32 4096
+#define MC_f32 112
+#define KC_f32 1024
+#define NC_f32 1024
 #define PANEL_f32 32
 #define VECTORS_f32 2
 #define SMALL_ROWS_f32 8
@@ -508,33 +508,34 @@ BRK_NOINLINE void pack_columns_f32(
         pack_panel_f32(NR_f32, src, across, first + j, brk_min(count - j, NR_f32), along, p0, kc, dst);
 }
 
-/* out(r,j) (+)= alpha * sum_p a[p * MR + r] b[p * NR + j] for a whole register tile; rows of out lie `stride` apart. */
-BRK_NOINLINE void packed_tile_f32(
-    int64_t kc, float alpha, const float *restrict a, const float *restrict b,
+/* out(r,j) (+)= alpha * sum_p a[p * MR + r] b[p * NR + j] for the first rows and vectors of a register tile; rows of out lie
+   `stride` apart.  rows and vectors are constants in every instance. */
+BRK_INLINE void packed_tile_run_f32(
+    const int rows, const int vectors, int64_t kc, float alpha, const float *restrict a, const float *restrict b,
     float *restrict out, int64_t stride, int accumulate)
 {
     vec_f32 acc[MR_f32][VECTORS_f32];
 #pragma GCC unroll 32
-    for (int r = 0; r < MR_f32; ++r)
+    for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 8
-        for (int q = 0; q < VECTORS_f32; ++q)
+        for (int q = 0; q < vectors; ++q)
             acc[r][q] = (vec_f32){0};
 #pragma GCC unroll 1
     for (int64_t p = 0; p < kc; ++p, a += MR_f32, b += NR_f32) {
         vec_f32 column[VECTORS_f32];
 #pragma GCC unroll 8
-        for (int q = 0; q < VECTORS_f32; ++q)
+        for (int q = 0; q < vectors; ++q)
             column[q] = *(const vec_f32 *)(b + q * WIDTH_f32);
 #pragma GCC unroll 32
-        for (int r = 0; r < MR_f32; ++r)
+        for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 8
-            for (int q = 0; q < VECTORS_f32; ++q)
+            for (int q = 0; q < vectors; ++q)
                 acc[r][q] += a[r] * column[q];
     }
 #pragma GCC unroll 32
-    for (int r = 0; r < MR_f32; ++r, out += stride)
+    for (int r = 0; r < rows; ++r, out += stride)
 #pragma GCC unroll 8
-        for (int q = 0; q < VECTORS_f32; ++q) {
+        for (int q = 0; q < vectors; ++q) {
             /* One fused operation in every path that accumulates, so that edges and whole tiles round alike. */
             if (accumulate)
                 store_f32(out + q * WIDTH_f32, alpha * acc[r][q] + load_f32(out + q * WIDTH_f32));
@@ -543,12 +544,45 @@ BRK_NOINLINE void packed_tile_f32(
         }
 }
 
-/* Bytes of workspace that a packed contraction of these sizes needs, for a workspace aligned to a cache line. */
+BRK_NOINLINE void packed_tile_f32(
+    int64_t kc, float alpha, const float *restrict a, const float *restrict b,
+    float *restrict out, int64_t stride, int accumulate)
+{
+    packed_tile_run_f32(MR_f32, VECTORS_f32, kc, alpha, a, b, out, stride, accumulate);
+}
+
+/* Rows in pairs: what an edge computes too much is at most a row. */
+BRK_NOINLINE void packed_edge_f32(
+    int64_t rows, int64_t vectors, int64_t kc, float alpha, const float *restrict a, const float *restrict b,
+    float *restrict out, int64_t stride, int accumulate)
+{
+    switch ((rows + 1) / 2 * VECTORS_f32 + vectors) {
+    case 1 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 1, 1, kc, alpha, a, b, out, stride, accumulate); break;
+    case 1 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 1, 2, kc, alpha, a, b, out, stride, accumulate); break;
+    case 2 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 2, 1, kc, alpha, a, b, out, stride, accumulate); break;
+    case 2 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 2, 2, kc, alpha, a, b, out, stride, accumulate); break;
+    case 3 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 3, 1, kc, alpha, a, b, out, stride, accumulate); break;
+    case 3 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 3, 2, kc, alpha, a, b, out, stride, accumulate); break;
+#if MR_f32 >= 14
+    case 4 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 4, 1, kc, alpha, a, b, out, stride, accumulate); break;
+    case 4 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 4, 2, kc, alpha, a, b, out, stride, accumulate); break;
+    case 5 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 5, 1, kc, alpha, a, b, out, stride, accumulate); break;
+    case 5 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 5, 2, kc, alpha, a, b, out, stride, accumulate); break;
+    case 6 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 6, 1, kc, alpha, a, b, out, stride, accumulate); break;
+    case 6 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 6, 2, kc, alpha, a, b, out, stride, accumulate); break;
+    case 7 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 7, 1, kc, alpha, a, b, out, stride, accumulate); break;
+    case 7 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 7, 2, kc, alpha, a, b, out, stride, accumulate); break;
+#endif
+    }
+}
+
+/* Bytes of workspace that a packed contraction of these sizes needs, for a workspace aligned to a cache line: a block of rows, and
+   a block of columns, of which one panel is enough where one block holds all rows. */
 BRK_INLINE int64_t contract_packed_bytes_f32(int64_t m, int64_t n, int64_t k)
 {
     const int64_t kc = brk_part(k, KC_f32, 4);
     const int64_t rows = brk_part(m, MC_f32, MR_f32);
-    const int64_t columns = brk_part(n, NC_f32, NR_f32);
+    const int64_t columns = m > rows ? brk_part(n, NC_f32, NR_f32) : NR_f32;
     return brk_round_up(rows * kc * (int64_t)sizeof(float), BRK_CACHE_LINE)
         + columns * kc * (int64_t)sizeof(float);
 }
@@ -936,6 +970,7 @@ BRK_NOINLINE void contract_packed_f32(
     const int64_t k_part = brk_part(t->k, KC_f32, 4);
     const int64_t m_part = brk_part(t->m, MC_f32, MR_f32);
     const int64_t n_part = brk_part(t->n, NC_f32, NR_f32);
+    const int stays = t->m > m_part;
     float *a_block = workspace;
     float *b_block = (float *)((char *)workspace + brk_round_up(m_part * k_part * (int64_t)sizeof(float), BRK_CACHE_LINE));
     for (int64_t j0 = j_first; j0 < j_last; j0 += n_part) {
@@ -945,25 +980,35 @@ BRK_NOINLINE void contract_packed_f32(
             const int64_t kc = brk_min(k_part, t->k - p0);
             const int accumulate = t->accumulate || p0 > 0;
             const int finishing = epilogue && p0 + kc == t->k;
-            pack_columns_f32(t->b, &t->b_n, j0, columns, &t->b_k, p0, kc, b_block);
             for (int64_t i0 = i_first; i0 < i_last; i0 += m_part) {
                 const int64_t rows = brk_min(m_part, i_last - i0);
                 pack_rows_f32(t->a, &t->a_m, i0, rows, &t->a_k, p0, kc, a_block);
                 for (int64_t j = 0; j < columns; j += NR_f32) {
                     const int64_t nr = brk_min(NR_f32, columns - j);
-                    const int whole = !finishing && !t->c_m.table && brk_run(&t->c_n, j0 + j, nr) == NR_f32;
-                    float *const c = t->c + brk_at(&t->c_n, j0 + j);
+                    const int64_t vectors = (nr + WIDTH_f32 - 1) / WIDTH_f32;
+                    const int direct = !finishing && !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
+                    float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = stays ? b_block + j * kc : b_block;
+                    if (i0 == i_first)
+                        pack_columns_f32(t->b, &t->b_n, j0 + j, nr, &t->b_k, p0, kc, b);
                     for (int64_t i = 0; i < rows; i += MR_f32) {
                         const int64_t mr = brk_min(MR_f32, rows - i);
-                        const float *a = a_block + i * kc, *b = b_block + j * kc;
-                        if (whole && mr == MR_f32) {
+                        const int whole = mr == MR_f32 && vectors == VECTORS_f32;
+                        const float *a = a_block + i * kc;
+                        if (direct && whole) {
                             packed_tile_f32(kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
                             continue;
                         }
-                        float tile[MR_f32 * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
+                        if (direct && mr % 2 == 0) {
+                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
+                            continue;
+                        }
+                        float tile[(MR_f32 + 1) * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
                         if (accumulate)
                             tile_load_f32(t, i0 + i, mr, j0 + j, nr, tile, NR_f32);
-                        packed_tile_f32(kc, t->alpha, a, b, tile, NR_f32, accumulate);
+                        if (whole)
+                            packed_tile_f32(kc, t->alpha, a, b, tile, NR_f32, accumulate);
+                        else
+                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, tile, NR_f32, accumulate);
                         if (finishing)
                             epilogue(operands, i0 + i, mr, j0 + j, nr, tile, NR_f32);
                         tile_store_f32(t, i0 + i, mr, j0 + j, nr, tile, NR_f32);
