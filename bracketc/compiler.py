@@ -29,9 +29,10 @@ from bracketc.errors import Diagnostic, LimitError, Source, SourceError
 from bracketc.ir.nodes import Node
 from bracketc.ir.passes import over_entries, over_program
 from bracketc.ir.program import Entry, Program, represent
-from bracketc.ir.rewrite import Origin
+from bracketc.ir.rewrite import Origin, topological
 from bracketc.ir.sizes import bind_sizes
 from bracketc.ir.verify import verify
+from bracketc.ir.work import metered
 from bracketc.lang.elaborate import elaborate
 from bracketc.lang.parser import read_file
 from bracketc.options import Limits, Options, read_limits, read_options
@@ -88,6 +89,11 @@ class Derived:
 @_collector_paused()
 def derive(program: Program, options: Options) -> Derived:
     """The stages before planning, whose formulas people read."""
+    with metered(options.limits, len(topological(node for _, node in (*program.definitions, *program.results)))):
+        return _derive(program, options)
+
+
+def _derive(program: Program, options: Options) -> Derived:
     check_written(program)
     program = bind_sizes(program, _known_sizes(program, options))
     program = over_program(cut_definitions(program), stabilise)
@@ -103,6 +109,11 @@ def stages(program: Program, options: Options) -> Stages:
     sizes bound → stable forms recognised → derivatives expanded into entry points → simplified → of derivatives with a structure,
     what is stored → planned
     """
+    with metered(options.limits, len(topological(node for _, node in (*program.definitions, *program.results)))):
+        return _stages(program, options)
+
+
+def _stages(program: Program, options: Options) -> Stages:
     derived = _stored(derive(program, options))
     if options.verify:
         verify(node for function in derived.entries for _, node in function.results)
@@ -192,10 +203,19 @@ def _check_limits(planned: Plan, limits: Limits, twins: Collection[str | None]) 
             cost = dim.evaluate(planned.hints)
             if cost > most:
                 at = ", ".join(f"{name} = {planned.hints[name]}" for name in dim.names)
+                at = f" ({at})" if at else ""
                 raise LimitError(
-                    f"{schedule.entry} would take {cost:.3g} {what} ({at}), more than {most:.3g};"
+                    f"{schedule.entry} would take {_figure(cost)} {what}{at}, more than {_figure(most)};"
                     f" the option max_{what} raises the limit"
                 )
+
+
+def _figure(number: int) -> str:
+    """Three digits of a number of any size: ``5.3e+210``."""
+    digits = str(number) if number.bit_length() < 10_000 else ""
+    if not digits:
+        return f"2**{number.bit_length() - 1}"
+    return f"{number:.3g}" if len(digits) < 300 else f"{float(digits[:17]) / 1e16:.3g}e+{len(digits) - 1}"
 
 
 def _check_memory(entries: Sequence[Entry], options: Options) -> None:
@@ -226,7 +246,8 @@ def parse(text: str, filename: str = "<string>", **limits: object) -> Program:
     if not isinstance(text, str):
         raise _no_program("source text", text)
     read = read_file(Source(text, str(filename)), bounds.nesting)
-    return elaborate(read.tree, read.problems, read.spoiled, bounds)
+    with metered(bounds):
+        return elaborate(read.tree, read.problems, read.spoiled, bounds)
 
 
 def load(path: str | os.PathLike[str], **limits: object) -> Program:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,13 @@ class OutputError(ToolchainError):
 
 
 class LimitError(BracketError):
-    """A limit of operands, nesting, nodes, flops, bytes or time was reached; the message names the option that raises it."""
+    """A limit of operands, nesting, nodes, flops or bytes was reached; the message names the option that raises it."""
 
     exit_code = 4
+
+
+def placed(error: LimitError, span: Span) -> LimitError:
+    """``error`` with the place of what met the limit, where it has none."""
+    if error.diagnostics[0].span is not None:
+        return error
+    return LimitError([replace(diagnostic, span=span) for diagnostic in error.diagnostics])

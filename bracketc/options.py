@@ -37,6 +37,8 @@ class Limits:
 
     ``nesting`` counts brackets inside one another, ``max_members`` those of a family, ``max_calls`` functions of a file
     inside one another, ``max_expressions`` what a file stands for with all calls written out, ``max_nodes`` a planned function.
+    ``max_axes`` bounds the axes of one tensor (NumPy had 32 for long), ``max_operands`` the factors of an index bracket,
+    ``max_work`` what a program may take beyond what its length explains: :mod:`bracketc.ir.work`.
     ``max_memory`` bounds the bytes of one dense tensor of derivatives: at compilation where its sizes are known, else at the call.
     """
 
@@ -45,6 +47,9 @@ class Limits:
     max_calls: int = 100
     max_expressions: int = 2_000_000
     max_nodes: int = 5_000_000
+    max_axes: int = 32
+    max_operands: int = 32
+    max_work: int = 150_000
     max_flops: int = 10**16
     max_bytes: int = 10**14
     max_memory: int = MAX_MEMORY

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from bracketc.errors import Diagnostic, UnsupportedError
 from bracketc.ir.nodes import Node
 from bracketc.ir.rewrite import Origin
+from bracketc.ir.work import spend
 
 Origins = Mapping[Node, Origin]
 
@@ -28,6 +29,7 @@ def order(roots: Iterable[Node], cuts: Collection[Node]) -> list[Node]:
             pending.append((node, True))
             if node not in cuts:
                 pending.extend((operand, False) for operand in reversed(node.operands) if operand not in done)
+    spend(len(found))  # many derivatives of one program walk over it once each
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import prod
 
 from bracketc.emit import expressions as ex
@@ -101,6 +102,7 @@ class FunctionWriter:
         ]
         self.result_buffers = [buffer for _, buffer in schedule.results]
         self.public = self._public()
+        self.places = tuple(accumulate((len(view.stored) or 1 for view in self.public), initial=0))
 
     # ------------------------------------------------------------------------------------------- results
     @property
@@ -194,11 +196,10 @@ class FunctionWriter:
 
     def _result(self, index: int) -> ResultView:
         """The array that a public result without structure is."""
-        before = sum(len(view.stored) or 1 for view in self.public[:index])
-        return self.results[before]
+        return self.results[self.places[index]]
 
     def _buffer(self, index: int) -> Buffer:
-        return self.result_buffers[self.results.index(self._result(index))]
+        return self.result_buffers[self.places[index]]
 
     def _read(self, index: int) -> str:
         if self.public[index].stored:

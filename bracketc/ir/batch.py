@@ -38,6 +38,7 @@ from bracketc.ir.nodes import (
     Window,
 )
 from bracketc.ir.rewrite import Roots, depends_on, map_nodes
+from bracketc.ir.work import spend
 
 
 def batch(roots: tuple[Node, ...], replaced: Mapping[Node, Node], extents: Shape) -> tuple[Node, ...]:
@@ -87,6 +88,7 @@ class _Walk:
         self.batched: dict[Node, Flags] = dict.fromkeys(replaced, True)
 
     def visit(self, node: Node, operands: tuple[Node, ...]) -> Node:
+        spend(4)  # what stands in derivatives of derivatives is walked over once for each of them
         flags = [self.batched[operand] for operand in node.operands]
         if not any(any(flag) if isinstance(flag, tuple) else flag for flag in flags):
             self.batched[node] = False

@@ -21,6 +21,7 @@ from typing import Literal as OneOf
 from weakref import WeakValueDictionary
 
 from bracketc.ir.dims import Dim
+from bracketc.ir.work import made
 
 Number = Fraction | float
 Shape = tuple[Dim, ...]
@@ -70,6 +71,7 @@ class _Interned(type):
             # Operands know theirs by now: no recursion. A malformed node is for `verify` to report.
             with suppress(IndexError, AttributeError, AssertionError):
                 _ = (node.shape, node.dtype)
+                made(len(node.shape), len(node.operands))
         return found
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bracketc.errors import LimitError, placed
 from bracketc.ir import build
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Literal, Node
@@ -24,7 +25,10 @@ from bracketc.lang.values import Family, FunctionValue, Open, Quantity, Running,
 def evaluate(expr: syntax.Expr, scope: Scope) -> Value:
     """The tensor that ``expr`` stands for in ``scope``; raises :class:`Abort` when it has an error."""
     scope.run.count(expr.span)
-    value = _RULES[type(expr)](expr, scope)
+    try:
+        value = _RULES[type(expr)](expr, scope)
+    except LimitError as error:
+        raise placed(error, expr.span) from None
     if value.node.dtype == "integer":
         value = Value(as_real(value.node), value.rows)
     scope.run.origins.setdefault(value.node, Origin(None, expr.span))

@@ -16,6 +16,7 @@ from bracketc.errors import Span
 from bracketc.ir import build
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Node, Shape
+from bracketc.ir.work import multiplied
 from bracketc.lang.builtins import reduce_axes, softmax_axes
 from bracketc.lang.problems import Problems
 from bracketc.lang.ranges import reduced
@@ -152,6 +153,7 @@ class Rule:
         factors = part.factors if isinstance(part, Product) else ((part, False),)
         summed = self._summed(factors, keep, inside)
         kept = {**keep, **summed} if summed else keep
+        multiplied(len(factors))
         values = self.problems.each(factors, lambda factor: self._factor(factor, kept, inside))
         labels: LabelSet = {}
         for value in values:

@@ -10,6 +10,7 @@ from bracketc.errors import Diagnostic, LimitError, Span
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Node, Tensor
 from bracketc.ir.rewrite import Origin
+from bracketc.ir.work import allow_expression
 from bracketc.lang import syntax, words
 from bracketc.lang.integers import bound_of
 from bracketc.lang.problems import Abort, Problems
@@ -64,6 +65,7 @@ class Elaboration:
     def count(self, span: Span) -> None:
         """One more expression evaluated."""
         self.work += 1
+        allow_expression()
         most = self.limits.max_expressions  # functions are written out at each call, and calls can double at each level
         if self.work > most:
             raise LimitError(

@@ -47,6 +47,7 @@ def reassociate(roots: Roots, hints: Hints, fixed: Container[Node] = ()) -> Reas
     inner: set[Node] = set()
     flat: dict[Node, Einsum] = {}
     gains: list[tuple[Node, int, int]] = []
+    known: dict[Node, tuple[int, int]] = {}
     for node in reversed(order):
         if not isinstance(node, Einsum) or node in inner or node in fixed:
             continue
@@ -55,7 +56,10 @@ def reassociate(roots: Roots, hints: Hints, fixed: Container[Node] = ()) -> Reas
             if not absorbed:
                 break
             product = flattened(node, absorbed)
-            costs = [_einsum_cost(part, hints) for part in (node, *absorbed)]
+            for part in (node, *absorbed):
+                if part not in known:
+                    known[part] = _einsum_cost(part, hints)
+            costs = [known[part] for part in (node, *absorbed)]
             before, entries = sum(flops for flops, _ in costs), sum(entries for _, entries in costs)
             entries += sum(hints.count(part.shape) for part in absorbed)
             after, fewer = _einsum_cost(product, hints)
