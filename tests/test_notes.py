@@ -71,7 +71,7 @@ def test_deeper_nesting_than_usual_can_be_asked_for() -> None:
 
 
 def test_a_limit_that_does_not_exist_is_named() -> None:
-    with pytest.raises(bc.BracketError, match="no limit 'depth'; there are max_bytes"):
+    with pytest.raises(bc.BracketError, match="no limit 'depth'; there are max_axes, max_bytes"):
         bc.parse("F = 1", depth=3)
 
 
