@@ -76,7 +76,7 @@ class Structured:
         """The array with all its zeros: a new one, or written to ``out``."""
         ordered = sorted(self.products, key=lambda term: bool(term[0]))  # what fills the array goes first
         if out is None:
-            out = np.zeros(self.shape, self.dtype)
+            out = self._zeros()
         elif out.shape != self.shape or out.dtype != self.dtype:
             raise ArgumentError(f"out: {self.dtype} of shape {self.shape} needed; got {out.dtype}, {out.shape}")
         elif ordered[0][0]:
@@ -84,6 +84,16 @@ class Structured:
         for place, (equal, factors) in enumerate(ordered):
             _write(out, _labels(self.ndim, equal), factors, add=place > 0)
         return out
+
+    def _zeros(self) -> _Array:
+        try:
+            return np.zeros(self.shape, self.dtype)
+        except (MemoryError, ValueError):
+            size = _size(self.shape) * self.dtype.itemsize
+            raise ArgumentError(
+                f"dense: {self.dtype} of shape {self.shape} takes {size:,} bytes, for which there is no memory; this"
+                f" {type(self).__name__} stores {self.nbytes:,}: take A @ x, x @ A or A.diagonal() instead"
+            ) from None
 
     def diagonal(self) -> _Array:
         """Entries whose row is their column, in the shape of the rows."""
@@ -97,6 +107,13 @@ class Structured:
             relabelled = [(array, tuple(labels[axis] for axis in axes)) for array, axes in factors]
             result = result + _multiplied(relabelled, labels[: self.rows], self.shape)
         return result
+
+    def solve(self, b: _Any) -> _Array:
+        """x with ``self @ x = b``, shapes as for ``@``, where every product is zero off the same blocks: block by block.
+
+        ``LinAlgError`` where a block is singular, ``ArgumentError`` where there are no such blocks.
+        """
+        return _blockwise(self, b)
 
     def __matmul__(self, x: _Any) -> _Array:
         x = np.asarray(x)
@@ -355,10 +372,53 @@ def _solution(matrix: Product, b: _Any) -> _Array:
     return np.transpose(x, [names.index(name) for name in (*columns, last)]).reshape(shape)
 
 
+def _shared(matrix: Structured) -> list[tuple[int, int]]:
+    """Pairs of an axis of the rows and one of the columns that agree wherever an entry is not zero, each axis once."""
+    common: set[tuple[int, int]] | None = None
+    for equal, _ in matrix.products:
+        own = {(row, column) for group in equal for row in group for column in group if row < matrix.rows <= column}
+        common = own if common is None else common & own
+    pairs: list[tuple[int, int]] = []
+    for row, column in sorted(common or ()):
+        if all(row != other and column != another for other, another in pairs):
+            pairs.append((row, column))
+    return pairs
+
+
+def _blockwise(matrix: Structured, b: _Any) -> _Array:
+    """x with ``matrix @ x = b`` by the blocks that all products share."""
+    pairs = _shared(matrix)
+    if not pairs:
+        raise ArgumentError(
+            f"solve: there are no blocks off which this {type(matrix).__name__} is zero; numpy.linalg.solve takes A.dense() as a matrix,"
+            " and methods such as scipy.sparse.linalg.cg take A @ x"
+        )
+    rows, columns, last = range(matrix.rows), range(matrix.rows, matrix.ndim), matrix.ndim
+    both, ours = [row for row, _ in pairs], [column for _, column in pairs]
+    left, right = [axis for axis in rows if axis not in both], [axis for axis in columns if axis not in ours]
+    batch = [matrix.shape[axis] for axis in both]
+    height, width = (_size(matrix.shape[axis] for axis in side) for side in (left, right))
+    if height != width:
+        raise ArgumentError(f"solve: a block of {height} rows and {width} columns is not square")
+    x, shape = _opened(np.asarray(b), matrix.shape[: matrix.rows], matrix.shape[matrix.rows :], "solve")
+    blocks = np.zeros((*batch, height, width), matrix.dtype)
+    for equal, factors in matrix.products:
+        labels = _labels(matrix.ndim, equal)
+        blocks += _multiplied(factors, [labels[axis] for axis in (*both, *left, *right)], matrix.shape).reshape(blocks.shape)
+    x = np.transpose(x, (*both, *left, matrix.rows))
+    x = _solved(blocks, x.reshape(*batch, height, x.shape[-1]))
+    x = x.reshape(*batch, *(matrix.shape[axis] for axis in right), x.shape[-1])
+    names = [*ours, *right, last]
+    return np.transpose(x, [names.index(name) for name in (*columns, last)]).reshape(shape)
+
+
 def _solved(blocks: _Array, b: _Array) -> _Array:
     """Solutions for the matrices in the last two axes; of 1 × 1 by division."""
     if blocks.shape[-1] != 1:
-        return np.linalg.solve(blocks, b)
+        try:
+            return np.linalg.solve(blocks, b)
+        except np.linalg.LinAlgError:
+            raise np.linalg.LinAlgError("solve: singular, a block has no inverse") from None
     zeros = blocks.size - np.count_nonzero(blocks)
     if zeros:
         raise np.linalg.LinAlgError(f"solve: singular, {zeros} entries of the diagonal are zero")

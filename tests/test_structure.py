@@ -19,6 +19,7 @@ from bracketc.emit.structures import CLASSES
 from bracketc.ir.interpret import interpret
 from bracketc.options import Options
 from bracketc.plan.schedule import Contract
+from bracketc.structures import _shared
 
 Array = np.ndarray[Any, Any]
 
@@ -122,7 +123,11 @@ def _check(found: Any, dense: Array, tolerance: float = 1e-10) -> None:
         if found.symmetric:
             same(found.T, dense)
     solvable = matrix.shape[0] == matrix.shape[1] and (np.linalg.cond(matrix) < 1e4 if matrix.size else rows == columns)
-    if hasattr(found, "solve") and solvable:
+    blocks = isinstance(found, bc.Kronecker | bc.BlockDiagonal) or bool(_shared(found))
+    if not blocks:
+        with pytest.raises(bc.ArgumentError, match="there are no blocks off which"):
+            found.solve(left)
+    if blocks and solvable:
         expected = np.linalg.solve(matrix, left.ravel())
         loose = 1e6
         same(found.solve(left), expected.reshape(columns), loose)
