@@ -14,7 +14,7 @@ CODE    := bracketc tests examples benchmarks tools
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint format bench fuzz campaign sanitize mutants goldens wheel clean
+.PHONY: help setup demo test lint format bench fuzz campaign mutate coverage sanitize mutants goldens wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,11 +43,17 @@ fuzz: $(STAMPS)/test ## mutated sources for two minutes; random programs, many m
 	@$(BIN)/python tools/fuzz.py --seconds 60 --seed $$$$ --stages
 	@$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile fuzz -k "fuzz or random" $(ARGS)
 
-campaign: $(STAMPS)/test ## every promise with seed after seed for CAMPAIGN_MINUTES, from where the last run ended
+campaign: $(STAMPS)/test $(STAMPS)/dev ## every promise with seed after seed for CAMPAIGN_MINUTES, from where the last run ended
 	@$(BIN)/python tools/campaign.py --minutes $(CAMPAIGN_MINUTES) $(ARGS)
 
 sanitize: $(STAMPS)/test ## every model and contraction under the sanitizers of memory, undefined behaviour and threads
 	@$(BIN)/python tools/sanitize.py --jobs $(WORKERS) $(ARGS)
+
+mutate: $(STAMPS)/test $(STAMPS)/dev ## change the calculus, the simplifier or the prover: the tests must notice
+	@$(BIN)/python tools/campaign.py --only mutants --minutes $(CAMPAIGN_MINUTES) $(ARGS)
+
+coverage: $(STAMPS)/test $(STAMPS)/dev ## branches of the compiler that the tests run: 95 % or more
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --cov --cov-report=term --cov-report=html:build/coverage/html $(ARGS)
 
 mutants: $(STAMPS)/test ## every step of the example derivations with one thing changed: what changes its value is refuted
 	@$(BIN)/python tests/mutants.py $(ARGS)

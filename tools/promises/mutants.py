@@ -14,7 +14,6 @@ from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 
-from coverage import CoverageData
 from filelock import FileLock
 from mutations import Mutation, mutations
 
@@ -73,6 +72,8 @@ def _environment(folder: Path) -> dict[str, str]:
 @cache
 def covered() -> Covered:
     """Made once by a run of all tests, kept beside the state of the campaign; delete the folder to make it again."""
+    from coverage import CoverageData  # only those who try mutants need it
+
     MAP.mkdir(parents=True, exist_ok=True)
     data, times = MAP / "coverage", MAP / "times.xml"
     with FileLock(MAP / "lock"):
@@ -151,6 +152,8 @@ def mutant(seed: int) -> int:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return 1
+    if ran.returncode == 4 and "while loading conftest" not in ran.stderr:
+        raise RuntimeError(f"the tests cannot be run:\n{ran.stderr[-2000:]}")
     if ran.returncode == 0:
         raise Breach(f"{len(names)} tests do not notice {this}")
     return 1
