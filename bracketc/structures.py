@@ -22,7 +22,7 @@ NAMES = ("Structured", "Product", "Symmetric", "Kronecker", "BlockDiagonal", "Di
 _Array = np.ndarray[tuple[int, ...], np.dtype[_Any]]
 _Axes = tuple[int, ...]
 _Factor = tuple[_Array, _Axes]
-_Term = tuple[tuple[_Axes, ...], tuple[_Factor, ...]]
+_Term = tuple[_Sequence[_Axes], _Sequence[_Factor]]
 
 
 class Structured:
@@ -193,7 +193,7 @@ class Product(Structured):
 
     @property
     def factors(self) -> tuple[_Factor, ...]:
-        return self.products[0][1]
+        return tuple(self.products[0][1])
 
 
 class Symmetric(Product):
@@ -390,8 +390,8 @@ def _blockwise(matrix: Structured, b: _Any) -> _Array:
     pairs = _shared(matrix)
     if not pairs:
         raise ArgumentError(
-            f"solve: there are no blocks off which this {type(matrix).__name__} is zero; numpy.linalg.solve takes A.dense() as a matrix,"
-            " and methods such as scipy.sparse.linalg.cg take A @ x"
+            f"solve: there are no blocks off which this {type(matrix).__name__} is zero; numpy.linalg.solve takes A.dense()"
+            " as a matrix, and methods such as scipy.sparse.linalg.cg take A @ x"
         )
     rows, columns, last = range(matrix.rows), range(matrix.rows, matrix.ndim), matrix.ndim
     both, ours = [row for row, _ in pairs], [column for _, column in pairs]

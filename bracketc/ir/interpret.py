@@ -230,7 +230,8 @@ def _recurrence(node: Recurrence, args: list[Array], sizes: Sizes) -> tuple[Arra
     steps = node.length.evaluate(sizes)
     first, second = len(node.carries), len(node.carries) + len(node.xs)
     carries, xs, consts = list(args[:first]), args[first:second], args[second:]
-    stacks = [np.zeros((steps, *_extents(result.shape, sizes))) for result in node.body.results[first:]]
+    dtype = np.result_type(np.float64, *args)  # complex where the arguments are
+    stacks = [np.zeros((steps, *_extents(result.shape, sizes)), dtype) for result in node.body.results[first:]]
     for t in reversed(range(steps)) if node.reverse else range(steps):
         given = [*carries, *(x[t] for x in xs), *consts]
         inner = _run(node.body.results, dict(zip(node.body.parameters, given, strict=True)), sizes)
