@@ -448,9 +448,41 @@ def test_bench_times_and_draws(capsys: pytest.CaptureFixture[str]) -> None:
 @needs_compiler
 def test_bench_compares_backends(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", source(), "--size", "D=4", "--rounds", "2", "--json"]) == 0
-    found = answer(capsys)["contenders"]
-    assert list(found) == ["bracketc C", "bracketc NumPy"]
-    assert all(entry["median"] > 0 and entry["error"] < 1e-8 for entry in found.values())
+    found = answer(capsys)
+    assert list(found["contenders"]) == list(found["builds"]) == ["bracketc C", "bracketc NumPy"]
+    assert all(entry["median"] > 0 and entry["error"] < 1e-8 for entry in found["contenders"].values())
+    assert found["called"]["median"] > 0 and all(found["peaks"][kind] > 1e8 for kind in ("flops", "bytes"))
+    assert found["bytes"] > 8 * 4 and found["builds"]["bracketc C"] > 0
+
+
+DERIVATIVES = """dim n, m
+input X : m, n
+input y : m
+param w : n
+param b : scalar
+r = X @ w + b 𝟏 - y
+J = softplus(r) · 𝟏
+gradient J wrt b, w as g
+hessian J wrt w as H
+hessian J wrt w, b as C
+jacobian r wrt w as R
+jvp r wrt w, b as rv
+vjp r wrt w, b as rt
+hvp J wrt w, b as Hv
+"""
+
+
+@pytest.mark.parametrize("peer", ["jax", "torch"])
+def test_peers_differentiate_as_asked(peer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The function is written for them, its derivatives are theirs."""
+    pytest.importorskip(peer)
+    path = tmp_path / "requests.brk"
+    path.write_text(DERIVATIVES, encoding="utf-8")
+    common = ["--size", "n=3", "--size", "m=5", "--backend", "numpy", "--rounds", "1", "--json", "--against", peer]
+    for function in ("g", "H", "C", "R", "rv", "rt", "Hv"):
+        assert main(["bench", str(path), *common, "--function", function]) == 0
+        errors = [entry["error"] for entry in answer(capsys)["contenders"].values()]
+        assert len(errors) == 2 and errors[1] < 1e-12, function
 
 
 @pytest.mark.parametrize("peer", ["jax", "torch"])

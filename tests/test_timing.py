@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from bracketc.bench.figure import draw_comparison
+from bracketc.bench.peaks import READ, Rates, probes, rates
 from bracketc.bench.pinning import pinned_environment, quiet_cores
 from bracketc.bench.report import bar, human, timing_table
 from bracketc.bench.timing import Timing, interleave, summarise
+from bracketc.errors import ToolchainError
+from bracketc.options import read_options
 
 
 class Clock:
@@ -128,3 +132,23 @@ def test_a_program_restarts_itself_on_one_core(tmp_path: Path) -> None:
     command = [sys.executable, str(script), "an argument"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
     assert done.stdout.split("\n")[0] == "1 1 an argument"
+
+
+def test_probes_say_what_they_do() -> None:
+    options = read_options({})
+    try:
+        found = probes("float64", 1, 100_000, options)
+    except ToolchainError:
+        pytest.skip("no C compiler on this machine")
+    timings = interleave({name: probe.call for name, probe in found.items()}, rounds=2, seconds=1e-4)
+    rate = rates(found, timings)
+    assert rate.flops > 1e8 and rate.bytes > 1e8
+    assert found[READ].amount == pytest.approx(4_000_000, rel=0.05)
+
+
+def test_a_roofline_is_drawn_with_both_of_its_roofs(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "out.svg"
+    draw_comparison(str(path), "title", {"bracketc C": 1e-6, "JAX, jit": 1e-4}, 1e5, 1e4, Rates(2e11, 1e11))
+    drawn = path.read_text(encoding="utf-8")
+    assert "multiply-adds: 200 Gflop/s" in drawn and "reads: 100 GB/s" in drawn and "JAX, jit" in drawn

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy import special
 
+Function = Callable[..., Any]
 
-def setup(dtype: str) -> None:
-    """Numbers of 64 bits are off by default."""
+
+def setup(dtype: str, threads: int) -> None:
+    """Numbers of 64 bits are off by default; the threads are those of the process."""
     if dtype == "float64":
         jax.config.update("jax_enable_x64", True)
 
@@ -74,16 +76,51 @@ def array(value: np.ndarray[Any, Any]) -> Any:
     return jnp.asarray(value)
 
 
-def evaluate(function: Callable[..., Any], arguments: list[Any]) -> Callable[[], Any]:
+def evaluate(function: Function, arguments: Sequence[Any]) -> Callable[[], Any]:
     """A compiled call, which waits for its result."""
     compiled = jax.jit(function)
     return lambda: _finished(compiled(*arguments))
 
 
-def value_and_grad(function: Callable[..., Any], arguments: list[Any], wrt: list[int]) -> Callable[[], Any]:
-    """The same with gradients by the arguments numbered ``wrt``."""
-    compiled = jax.jit(jax.value_and_grad(lambda *given: function(*given)[0], argnums=tuple(wrt)))
-    return lambda: _finished(compiled(*arguments))
+def derivative(
+    kind: str,
+    function: Function,
+    arguments: Sequence[Any],
+    wrt: Sequence[int],
+    pairs: Sequence[tuple[int, int]],
+    extras: Sequence[Any],
+) -> Callable[[], Any]:
+    """The same of a derivative of the first result by the arguments numbered ``wrt``: ``extras`` are tangents or a cotangent,
+    ``pairs`` the blocks of a Hessian."""
+    chosen = tuple(wrt)
+
+    def value(*given: Any) -> Any:
+        return function(*given)[0]
+
+    def at(*parts: Any) -> Any:
+        given = list(arguments)
+        for number, part in zip(chosen, parts, strict=True):
+            given[number] = part
+        return value(*given)
+
+    points = tuple(arguments[number] for number in chosen)
+    every = tuple(range(len(chosen)))
+    calls: dict[str, Callable[..., Any]] = {
+        "jacobian": lambda parts, _: jax.jacrev(at, every)(*parts),
+        "jvp": lambda parts, given: tuple(
+            jax.jvp(lambda part, k=k: at(*parts[:k], part, *parts[k + 1 :]), (parts[k],), (given[k],))[1] for k in every
+        ),
+        "vjp": lambda parts, given: jax.vjp(at, *parts)[1](given[0]),
+        "hvp": lambda parts, given: jax.jvp(jax.grad(at, every), parts, tuple(given))[1],
+    }
+    if kind == "gradient":
+        compiled = jax.jit(jax.value_and_grad(value, argnums=chosen))
+        return lambda: _finished(compiled(*arguments))
+    if kind == "hessian":
+        blocks = jax.jit(lambda *given: tuple(jax.jacfwd(jax.grad(value, a), b)(*given) for a, b in pairs))
+        return lambda: _finished(blocks(*arguments))
+    step = jax.jit(calls[kind])
+    return lambda: _finished(step(points, tuple(extras)))
 
 
 def _finished(result: Any) -> Any:

@@ -1,17 +1,20 @@
-"""What a peer's text needs of PyTorch, run eagerly."""
+"""What a peer's text needs of PyTorch, run eagerly or compiled."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+Function = Callable[..., Any]
 
-def setup(dtype: str) -> None:
-    """As many threads as this process may use cores."""
+
+def setup(dtype: str, threads: int) -> None:
+    """As many threads as the others."""
+    torch.set_num_threads(threads)
 
 
 def helpers(dtype: str) -> dict[str, Any]:
@@ -84,7 +87,7 @@ def array(value: np.ndarray[Any, Any]) -> Any:
     return torch.tensor(value)
 
 
-def evaluate(function: Callable[..., Any], arguments: list[Any]) -> Callable[[], Any]:
+def evaluate(function: Function, arguments: Sequence[Any]) -> Callable[[], Any]:
     """A call that keeps no graph."""
 
     def call() -> Any:
@@ -94,15 +97,63 @@ def evaluate(function: Callable[..., Any], arguments: list[Any]) -> Callable[[],
     return call
 
 
-def value_and_grad(function: Callable[..., Any], arguments: list[Any], wrt: list[int]) -> Callable[[], Any]:
-    """A call with gradients by the arguments numbered ``wrt``."""
+def derivative(
+    kind: str,
+    function: Function,
+    arguments: Sequence[Any],
+    wrt: Sequence[int],
+    pairs: Sequence[tuple[int, int]],
+    extras: Sequence[Any],
+) -> Callable[[], Any]:
+    """A call with a derivative of the first result by the arguments numbered ``wrt``: ``extras`` are tangents or a cotangent,
+    ``pairs`` the blocks of a Hessian."""
+    if kind == "gradient":
+        return _gradient(function, arguments, wrt)
+
+    def at(*parts: Any) -> Any:
+        given = list(arguments)
+        for number, part in zip(wrt, parts, strict=True):
+            given[number] = part
+        return function(*given)[0]
+
+    points = tuple(arguments[number] for number in wrt)
+    every = tuple(range(len(wrt)))
+
+    def jvp() -> Any:
+        return tuple(
+            torch.func.jvp(lambda part, k=k: at(*points[:k], part, *points[k + 1 :]), (points[k],), (extras[k],))[1] for k in every
+        )
+
+    def blocks() -> Any:
+        # As torch.func.hessian does, for two different arguments.
+        def value(*given: Any) -> Any:
+            return function(*given)[0]
+
+        return tuple(torch.func.jacfwd(torch.func.jacrev(value, a), b)(*arguments) for a, b in pairs)
+
+    calls: dict[str, Callable[[], Any]] = {
+        "jacobian": lambda: torch.func.jacrev(at, every)(*points),
+        "hessian": blocks,
+        "jvp": jvp,
+        "vjp": lambda: torch.func.vjp(at, *points)[1](extras[0]),
+        "hvp": lambda: torch.func.jvp(torch.func.grad(at, every), points, tuple(extras))[1],
+    }
+    return calls[kind]
+
+
+def _gradient(function: Function, arguments: Sequence[Any], wrt: Sequence[int]) -> Callable[[], Any]:
     leaves = [arguments[number].requires_grad_() for number in wrt]
 
     def call() -> Any:
-        (value,) = function(*arguments)
+        (value, *_) = function(*arguments)
         return value.detach(), torch.autograd.grad(value, leaves)
 
     return call
+
+
+def compiled(function: Function) -> Function:
+    """``torch.compile``: it compiles at the first call."""
+    return torch.compile(function)  # type: ignore[no-any-return]
 
 
 def numpy(value: Any) -> np.ndarray[Any, Any]:

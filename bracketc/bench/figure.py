@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".svg", ".png", ".pdf")
+WIDE = 50
+"""Times the fastest that the slowest takes, from where bars need a logarithmic axis."""
 OURS, OTHERS, ROOF = "#c44e52", "#8c8c8c", "#4c72b0"
 
 
@@ -41,9 +43,11 @@ def draw_comparison(path: str, title: str, medians: Mapping[str, float], flops: 
     figure = _figure(path, 12, max(3.8, 1.2 + 0.45 * len(medians)))
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     _bars(left, title, medians)
-    points = [Point(flops / bytes, flops / seconds, "", name.startswith("bracketc C")) for name, seconds in medians.items()]
     best = min(medians, key=lambda name: medians[name])
-    points.append(Point(flops / bytes, flops / medians[best], best, best.startswith("bracketc C")))
+    points = [
+        Point(flops / bytes, flops / seconds, name if name == best else "", name.startswith("bracketc C"))
+        for name, seconds in medians.items()
+    ]
     _roofline(right, points, peaks.flops, {"reads": peaks.bytes})
     _save(figure, path)
 
@@ -64,6 +68,8 @@ def draw_roofline(
 def _bars(axes: Axes, title: str, medians: Mapping[str, float]) -> None:
     order = sorted(medians, key=lambda name: -medians[name])
     colours = [OURS if name.startswith("bracketc C") else OTHERS for name in order]
+    if max(medians.values()) > WIDE * min(medians.values()):
+        axes.set_xscale("log")
     bars = axes.barh(order, [medians[name] * 1e6 for name in order], color=colours)
     axes.bar_label(bars, [f" {human(medians[name])}" for name in order], fontsize=9)
     axes.set_xlabel("µs a call, median")
@@ -100,13 +106,14 @@ def _roofline(axes: Axes, points: Sequence[Point], flops: float, bandwidths: Map
         )  # fmt: skip
         if point.label:
             axes.annotate(
-                point.label, (point.intensity, point.rate / 1e9), xytext=(7, -3), textcoords="offset points", fontsize=7
-            )
+                point.label, (point.intensity, point.rate / 1e9), xytext=(-7, -3), textcoords="offset points",
+                fontsize=7, ha="right",
+            )  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(low, high)
-    axes.set_ylim(bottom / 1e9, flops / 1e9 * 2)
-    axes.set_xlabel("operations a byte, each argument read once and each result written once")
+    axes.set_ylim(bottom / 1e9, max([flops, *(point.rate for point in points)]) / 1e9 * 2)
+    axes.set_xlabel("operations a byte of arguments and results")
     axes.set_ylabel("Gflop/s")
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -38,8 +38,8 @@ class Probe:
     amount: float
 
     def rate(self, timing: Timing) -> float:
-        """Flops or bytes a second in the faster rounds: a peak is what can be reached."""
-        return self.amount / timing.lower
+        """Flops or bytes a second in the best round: a peak is what can be reached."""
+        return self.amount / timing.least
 
 
 @dataclass(frozen=True, slots=True)

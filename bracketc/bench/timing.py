@@ -10,17 +10,18 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds a call took: median, lower and upper quartile over rounds."""
+    """Seconds a call took: median, lower and upper quartile over rounds, and the least of them where it is known."""
 
     median: float
     lower: float
     upper: float
     rounds: int
+    least: float = field(default=0.0, compare=False)
 
     @property
     def spread(self) -> float:
@@ -32,12 +33,12 @@ def summarise(seconds: list[float]) -> Timing:
     """Median and quartiles of the rounds of one contender.
 
     >>> summarise([4.0, 1.0, 2.0, 3.0, 5.0])
-    Timing(median=3.0, lower=2.0, upper=4.0, rounds=5)
+    Timing(median=3.0, lower=2.0, upper=4.0, rounds=5, least=1.0)
     """
     if len(seconds) == 1:
-        return Timing(seconds[0], seconds[0], seconds[0], 1)
+        return Timing(seconds[0], seconds[0], seconds[0], 1, seconds[0])
     lower, median, upper = statistics.quantiles(seconds, n=4, method="inclusive")
-    return Timing(median, lower, upper, len(seconds))
+    return Timing(median, lower, upper, len(seconds), min(seconds))
 
 
 def interleave(

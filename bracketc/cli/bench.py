@@ -1,28 +1,34 @@
 """``bench``: emitted kernels timed against each other, and against peers.
 
-Results are compared before anything is timed. Contenders take turns, every figure is a median with the
-quartiles as its spread. One core is used unless --threads says otherwise.
+Results are compared before anything is timed. Contenders take turns, every figure is a median with the quartiles as its
+spread; what the machine multiplies, adds and reads at most is measured in the same rounds. One core is used unless --threads
+says otherwise; then every library gets as many threads. What a build and a call cost is told apart from the kernels.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bracketc import compiler
-from bracketc.bench.pinning import restart_on_one_core
+from bracketc.bench.figure import draw_comparison, draw_medians
+from bracketc.bench.peaks import Probe, Rates, probes, rates
+from bracketc.bench.pinning import restart_pinned
 from bracketc.bench.report import human
 from bracketc.bench.timing import Timing, interleave
 from bracketc.cli.differences import disagreement
-from bracketc.cli.figures import flops_text
-from bracketc.cli.sources import file_argument, march_option, options, positive, seed_option, settings, size_options
+from bracketc.cli.figures import bytes_text, flops_text
+from bracketc.cli.sources import file_argument, options, positive, settings, size_options
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.errors import BracketError, SourceError, ToolchainError
-from bracketc.ir.program import Program
+from bracketc.ir.program import Entry, Program
 from bracketc.options import BACKENDS, DTYPES
 from bracketc.proof.samples import draw_arguments, tempered
 from bracketc.runtime.toolchain import find_toolchain
@@ -31,7 +37,8 @@ NAME = "bench"
 READS_SOURCE = True
 
 LABELS = {"c": "bracketc C", "numpy": "bracketc NumPy"}
-PEERS = ("numpy", "torch", "jax")
+CALLED = "bracketc C, called with arguments"
+PEERS = ("numpy", "torch", "torch.compile", "jax")
 TOLERANCES = {"float32": 1e-3, "float64": 1e-8}
 
 
@@ -40,10 +47,10 @@ def arguments(command: argparse.ArgumentParser) -> None:
     size_options(command)
     command.add_argument("--backend", choices=BACKENDS, help="time this backend only")
     command.add_argument("--dtype", choices=DTYPES, help="type of real numbers (default: float64)")
-    command.add_argument("--threads", type=positive, metavar="K", help="also time C with K threads")
-    march_option(command)
+    command.add_argument("--threads", type=positive, metavar="K", help="time C with K threads, too; peers get as many")
+    command.add_argument("--march", metavar="LEVEL", help="native, portable or a level (default: native)")
     command.add_argument(
-        "--against", metavar="LIST", type=peers, default=(), help="numpy, torch, jax: those that are installed"
+        "--against", metavar="LIST", type=peers, default=(), help="numpy, torch, torch.compile, jax: those that are installed"
     )
     command.add_argument(
         "--function", metavar="NAME", help="what to call (default: value_and_grad, else the first request)"
@@ -51,8 +58,8 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--rounds", type=positive, default=15, help="how often each contender has its turn (default: 15)"
     )
-    seed_option(command)
-    command.add_argument("--plot", metavar="OUT.svg", help="draw the medians (.svg, .png or .pdf)")
+    command.add_argument("--seed", type=int, default=0, help="of the random arguments (default: 0)")
+    command.add_argument("--plot", metavar="OUT.svg", help="draw medians and a roofline (.svg, .png or .pdf)")
 
 
 def peers(text: str) -> tuple[str, ...]:
@@ -73,55 +80,106 @@ class Contender:
     result: Callable[[], list[np.ndarray[Any, Any]]]
 
 
+@dataclass(slots=True)
+class Found:
+    """Who takes part, the call with arguments beside them, and the seconds that each module took to build."""
+
+    contenders: list[Contender] = field(default_factory=list)
+    called: Callable[[], object] | None = None
+    builds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was compared and timed of one function."""
+
+    function: str
+    sizes: Mapping[str, int]
+    dtype: str
+    threads: int
+    flops: int
+    bytes: int
+    errors: Mapping[str, float]
+    timings: Mapping[str, Timing]
+    builds: Mapping[str, float]
+    called: Timing | None
+    peaks: Rates | None
+
+
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Compare, time and report."""
-    if getattr(arguments, "alone", False) and (arguments.threads or 1) == 1:
-        restart_on_one_core()
+    threads = arguments.threads or 1
+    if getattr(arguments, "alone", False):
+        restart_pinned(threads)
+    with tempfile.TemporaryDirectory() as cold:
+        found = _measure(arguments, threads, Path(cold), terminal)
+    _print(arguments.file, found, terminal)
     if arguments.plot:
-        from bracketc.bench.figure import check_place, draw_medians
-
-        check_place(arguments.plot)
-    program = compiler.load(arguments.file)
-    chosen = options(arguments, backend=arguments.backend or "c", threads=1)
-    with terminal.working("compiling"):
-        done = compiler.stages(program, chosen)
-        function = _function(done, arguments.function)
-        sizes = dict(done.plan.hints)
-        drawn = draw_arguments(done.program, sizes, np.random.default_rng(arguments.seed))
-        arrays = _typed(tempered(done.program, drawn), chosen.dtype)
-        arrays |= {
-            extra.name: np.ones([e.evaluate(sizes) for e in extra.shape], chosen.dtype)
-            for entry in done.entries
-            if entry.name == function
-            for extra in entry.extras
-        }
-        contenders = _contenders(program, function, arrays, arguments, terminal)
-    errors = _compare(contenders)
-    wrong = {name: error for name, error in errors.items() if not error < TOLERANCES[chosen.dtype]}
-    if wrong:
-        found = ", ".join(f"{name} by {error:.1e}" for name, error in wrong.items())
-        raise BracketError(f"results differ from those of {contenders[0].name}: {found}; nothing was timed")
-    with terminal.working("timing"):
-        timings = interleave({c.name: c.call for c in contenders}, rounds=arguments.rounds)
-    flops = done.plan.schedule(function).flops.evaluate(sizes)
-    _print(arguments, function, sizes, chosen.dtype, flops, timings, errors, terminal)
-    if arguments.plot:
-        title = f"{arguments.file}: {function}, {chosen.dtype}"
-        draw_medians(arguments.plot, title, {name: timing.median for name, timing in timings.items()})
+        title = f"{arguments.file}: {found.function}, {found.dtype}"
+        medians = {name: timing.median for name, timing in found.timings.items()}
+        if found.peaks is not None and found.bytes:
+            draw_comparison(arguments.plot, title, medians, found.flops, found.bytes, found.peaks)
+        else:
+            draw_medians(arguments.plot, title, medians)
         terminal.say(f"wrote {arguments.plot}")
     return 0
 
 
-def _function(done: compiler.Stages, asked: str | None) -> str:
-    known = [entry.name for entry in done.entries]
+def _measure(arguments: argparse.Namespace, threads: int, cold: Path, terminal: Terminal) -> Measured:
+    """Everything up to the report; ``cold`` is an empty folder for builds, whose time would be nothing from a cache."""
+    program = compiler.load(arguments.file)
+    chosen = options(arguments, backend=arguments.backend or "c", threads=1)
+    with terminal.working("compiling"):
+        done = compiler.stages(program, chosen)
+        entry = _entry(done, arguments.function)
+        sizes = dict(done.plan.hints)
+        drawn = draw_arguments(done.program, sizes, np.random.default_rng(arguments.seed))
+        arrays = _typed(tempered(done.program, drawn), chosen.dtype)
+        arrays |= {
+            extra.name: np.ones([e.evaluate(sizes) for e in extra.shape], chosen.dtype) for extra in entry.extras
+        }
+        found = _contenders(program, entry, arrays, arguments, threads, cold, terminal)
+    errors = _compare(found.contenders)
+    wrong = {name: error for name, error in errors.items() if not error < TOLERANCES[chosen.dtype]}
+    if wrong:
+        apart = ", ".join(f"{name} by {error:.1e}" for name, error in wrong.items())
+        raise BracketError(f"results differ from those of {found.contenders[0].name}: {apart}; nothing was timed")
+    footprint = sum(array.nbytes for array in arrays.values())
+    calls = {c.name: c.call for c in found.contenders}
+    tested: dict[str, Probe] = {}
+    if found.called is not None:
+        calls[CALLED] = found.called
+        tested = probes(chosen.dtype, threads, max(footprint, 1), options(arguments, backend="c", threads=threads))
+        calls |= {name: probe.call for name, probe in tested.items()}
+    with terminal.working("timing"):
+        timings = interleave(calls, rounds=arguments.rounds)
+    written = sum(array.nbytes for array in found.contenders[0].result())
+    return Measured(
+        entry.name,
+        sizes,
+        chosen.dtype,
+        threads,
+        done.plan.schedule(entry.name).flops.evaluate(sizes),
+        footprint + written,
+        errors,
+        {c.name: timings[c.name] for c in found.contenders},
+        found.builds,
+        timings.get(CALLED),
+        rates(tested, timings) if tested else None,
+    )
+
+
+def _entry(done: compiler.Stages, asked: str | None) -> Entry:
+    """The function that is timed."""
+    known = {entry.name: entry for entry in done.entries}
     if asked is not None:
         if asked not in known or asked in ("forward", "backward"):
             usable = [name for name in known if name not in ("forward", "backward")]
             raise SourceError(f"--function {asked}: there is no such function to time; there are {', '.join(usable)}")
-        return asked
+        return known[asked]
     if "value_and_grad" in known:
-        return "value_and_grad"
-    return next((e.name for e in done.entries if e.request is not None), "evaluate")
+        return known["value_and_grad"]
+    return next((e for e in done.entries if e.request is not None), known["evaluate"])
 
 
 def _typed(arrays: Mapping[str, Any], dtype: str) -> dict[str, np.ndarray[Any, Any]]:
@@ -129,10 +187,29 @@ def _typed(arrays: Mapping[str, Any], dtype: str) -> dict[str, np.ndarray[Any, A
 
 
 def _contenders(
-    program: Program, function: str, arrays: Mapping[str, Any], arguments: argparse.Namespace, terminal: Terminal
-) -> list[Contender]:
+    program: Program,
+    entry: Entry,
+    arrays: Mapping[str, Any],
+    arguments: argparse.Namespace,
+    threads: int,
+    cold: Path,
+    terminal: Terminal,
+) -> Found:
     """C (with one thread, and with more), NumPy, then peers."""
-    found: list[Contender] = []
+    found = Found()
+
+    def emitted(label: str, backend: str, count: int) -> None:
+        given = settings(arguments, backend=backend, threads=count, cache_dir=str(cold))
+        start = time.perf_counter()
+        module = compiler.compile(program, **given)
+        found.builds[label] = time.perf_counter() - start
+        wanted = module.SIGNATURE["functions"][entry.name]["arguments"]
+        function, named = getattr(module, entry.name), {name: arrays[name] for name in wanted}
+        bound = function.bind(**named)
+        found.contenders.append(Contender(label, bound, lambda: flat(bound())))
+        if backend == "c" and found.called is None:
+            found.called = lambda: function(**named)
+
     for backend in (arguments.backend,) if arguments.backend else BACKENDS:
         if backend == "c" and arguments.backend is None:
             try:
@@ -140,35 +217,22 @@ def _contenders(
             except ToolchainError as error:
                 terminal.warn(f"{error.diagnostics[0].message}; NumPy only")
                 continue
-        for threads in (1, arguments.threads) if backend == "c" and (arguments.threads or 1) > 1 else (1,):
-            label = LABELS[backend] + (f", {threads} threads" if threads > 1 else "")
-            found.append(
-                _emitted(label, program, function, arrays, settings(arguments, backend=backend, threads=threads))
-            )
+        for count in (1, threads) if backend == "c" and threads > 1 else (1,):
+            emitted(LABELS[backend] + (f", {count} threads" if count > 1 else ""), backend, count)
     for peer in arguments.against:
         if peer == "numpy":
-            if not any(c.name == LABELS["numpy"] for c in found):
-                given = settings(arguments, backend="numpy", threads=1)
-                found.append(_emitted(LABELS["numpy"], program, function, arrays, given))
+            if not any(c.name == LABELS["numpy"] for c in found.contenders):
+                emitted(LABELS["numpy"], "numpy", 1)
             continue
         from bracketc.adapters.peers import PeerError, make_peer
 
         try:
-            made = make_peer(peer, program, function, arrays)
+            made = make_peer(peer, program, entry, arrays, threads)
         except PeerError as error:
             terminal.warn(str(error))
         else:
-            found.append(Contender(made.name, made.call, made.result))
+            found.contenders.append(Contender(made.name, made.call, made.result))
     return found
-
-
-def _emitted(
-    label: str, program: Program, function: str, arrays: Mapping[str, Any], given: Mapping[str, Any]
-) -> Contender:
-    module = compiler.compile(program, **given)
-    wanted = module.SIGNATURE["functions"][function]["arguments"]
-    bound = getattr(module, function).bind(**{name: arrays[name] for name in wanted})
-    return Contender(label, bound, lambda: flat(bound()))
 
 
 def flat(result: Any) -> list[np.ndarray[Any, Any]]:
@@ -184,54 +248,79 @@ def _compare(contenders: list[Contender]) -> dict[str, float]:
     errors: dict[str, float] = {}
     for contender in contenders:
         found = contender.result()
+        if [a.shape for a in first] != [b.shape for b in found]:
+            errors[contender.name] = float("inf")
+            continue
         errors[contender.name] = max(
             (disagreement(a, b, 1e-30) for a, b in zip(first, found, strict=True)), default=0.0
         )
     return errors
 
 
-def _print(
-    arguments: argparse.Namespace,
-    function: str,
-    sizes: Mapping[str, int],
-    dtype: str,
-    flops: int,
-    timings: Mapping[str, Timing],
-    errors: Mapping[str, float],
-    terminal: Terminal,
-) -> None:
-    unit = min(timings, key=lambda name: timings[name].median)
-    terminal.data(
-        {
-            "ok": True,
-            "function": function,
-            "sizes": dict(sizes),
-            "dtype": dtype,
-            "flops": flops,
-            "contenders": {
-                name: {
-                    "median": t.median,
-                    "lower": t.lower,
-                    "upper": t.upper,
-                    "rounds": t.rounds,
-                    "error": errors[name],
-                }
-                for name, t in timings.items()
-            },
-        }
-    )
-    at = ", ".join(f"{name} = {number}" for name, number in sizes.items())
-    terminal.say(f"{arguments.file}: {function}, {dtype}, {at or 'no sizes'}, {flops_text(flops)} a call", style="dim")
+def _print(file: str, found: Measured, terminal: Terminal) -> None:
+    unit = min(found.timings, key=lambda name: found.timings[name].median)
+    terminal.data(_data(found))
+    at = ", ".join(f"{name} = {number}" for name, number in found.sizes.items())
+    threads = f", {found.threads} threads" if found.threads > 1 else ""
+    amounts = f"{flops_text(found.flops)} and {bytes_text(found.bytes)} a call"
+    terminal.say(f"{file}: {found.function}, {found.dtype}{threads}, {at or 'no sizes'}, {amounts}", style="dim")
     numbers = ("median", "spread", "rate", "slower", "differs")
     table = aligned("", *numbers, right=numbers)
-    for name, timing in timings.items():
-        ratio = timing.median / timings[unit].median
+    for name, timing in found.timings.items():
+        ratio = timing.median / found.timings[unit].median
         table.add_row(
             name,
             human(timing.median),
             f"± {50 * timing.spread:.0f} %",
-            f"{flops / timing.median / 1e9:.2f} Gflop/s",
+            f"{found.flops / timing.median / 1e9:.3g} Gflop/s",
             "fastest" if name == unit else f"{ratio:.2f} ×",
-            "" if errors[name] == 0 else f"{errors[name]:.0e}",
+            "" if found.errors[name] == 0 else f"{found.errors[name]:.0e}",
         )
     terminal.table(table)
+    for line in _notes(found):
+        terminal.say(line, style="dim")
+
+
+def _notes(found: Measured) -> list[str]:
+    """What a kernel is measured by, and what is not in its time."""
+    lines = []
+    ours = [name for name in found.timings if name.startswith(LABELS["c"])]
+    if found.peaks is not None:
+        best = min(ours, key=lambda name: found.timings[name].median)
+        seconds, peaks = found.timings[best].median, found.peaks
+        lines.append(
+            f"{best}: {found.flops / seconds / peaks.flops:.0%} of {peaks.flops / 1e9:.3g} Gflop/s in multiply-adds,"
+            f" {found.bytes / seconds / peaks.bytes:.0%} of {peaks.bytes / 1e9:.3g} GB/s in reads, both measured in this run"
+        )
+    if found.called is not None:
+        more = found.called.median - found.timings[ours[0]].median
+        noise = (found.called.upper - found.called.lower) / 2
+        known = f"{human(more)} more than" if more > noise else "no more, within its spread, than"
+        lines.append(f"a call with arguments and new results takes {known} the bound one above")
+    if found.builds:
+        built = ", ".join(f"{name} {human(seconds)}" for name, seconds in found.builds.items())
+        lines.append(f"built from the source, without a cache: {built}")
+    return lines
+
+
+def _data(found: Measured) -> dict[str, Any]:
+    """The answer of ``--json``."""
+    return {
+        "ok": True,
+        "function": found.function,
+        "sizes": dict(found.sizes),
+        "dtype": found.dtype,
+        "threads": found.threads,
+        "flops": found.flops,
+        "bytes": found.bytes,
+        "contenders": {
+            name: {**_quartiles(timing), "error": found.errors[name]} for name, timing in found.timings.items()
+        },
+        "called": None if found.called is None else _quartiles(found.called),
+        "builds": dict(found.builds),
+        "peaks": None if found.peaks is None else {"flops": found.peaks.flops, "bytes": found.peaks.bytes},
+    }
+
+
+def _quartiles(timing: Timing) -> dict[str, Any]:
+    return {"median": timing.median, "lower": timing.lower, "upper": timing.upper, "rounds": timing.rounds}
