@@ -22,10 +22,12 @@ from bracketc.ir.nodes import (
     Recurrence,
     Reduce,
     Scatter,
+    Select,
     Shape,
     Stack,
     Tensor,
 )
+from bracketc.proof.samples import with_traits
 
 SIZES = {"N": 3, "M": 2, "K": 4, "T": 3}
 EXTENTS = (Dim.named("N"), Dim.named("M"), Dim.named("K"), Dim.of(2), Dim.of(3))
@@ -332,6 +334,79 @@ def _spelled_out(graph: RandomGraph) -> Node:
     )
 
 
+def _declared(graph: RandomGraph, trait: str, dim: Dim) -> Tensor:
+    """A square argument with ``trait``."""
+    noise = np.random.default_rng(graph.rng.randrange(2**32))
+    size = dim.evaluate(SIZES)
+    node = Tensor(f"A{len(graph.values)}", (dim, dim), traits=(trait,))
+    graph.values[node] = graph.arrays[node] = with_traits(noise.normal(size=(size, size)), node.traits, noise)
+    graph.nodes.append(node)
+    return node
+
+
+def _definite(graph: RandomGraph, dim: Dim) -> Node:
+    square = graph.alike((dim, dim))
+    return build.add([build.einsum(1, [(square, "ij"), (square, "kj")], "ik"), build.scale(2, build.delta(dim))])
+
+
+def _recognised(graph: RandomGraph) -> Node:
+    """What passes look for: inverses beside what they undo, declared structure, rows of an identity, complements."""
+    rng = graph.rng
+    dim = rng.choice(EXTENTS)
+    x, vector = graph.pick(lambda n: n.rank == 2), graph.alike((dim,))
+    one = build.ones(x.shape)
+    match rng.randrange(17):
+        case 0:
+            matrix = _definite(graph, dim)
+            return build.einsum(1, [(matrix, "ij"), (Linalg("inv", (matrix,)), "jk"), (vector, "k")], "i")
+        case 1:
+            return Linalg("inv", (build.scale(Fraction(3, 2), Linalg("inv", (_definite(graph, dim),))),))
+        case 2:
+            return build.pointwise("ln", build.pointwise("abs", Linalg("det", (_definite(graph, dim),))))
+        case 3:
+            matrix = _definite(graph, dim)
+            return Linalg("solve", (matrix, rng.choice((build.delta(dim), build.scale(2, graph.alike((dim, dim)))))))
+        case 4:
+            return build.permute(Linalg("inv", (build.permute(graph.alike((dim, dim)), (1, 0)),)), (1, 0))
+        case 5:
+            return build.add([one, build.scale(-1, build.pointwise("sigmoid", x))])
+        case 6:
+            row = build.pointwise("softplus", graph.alike(x.shape[:1]))
+            spread = build.broadcast(row, x.shape, (0,))
+            return Reduce("logsumexp", build.add([x, build.scale(rng.choice((-1, 2)), spread)]), (1,))
+        case 7:
+            return build.pointwise("exp", build.add([x, build.scale(-1, build.pointwise("softplus", x))]))
+        case 8:
+            matrix = _declared(graph, "diagonal", dim)
+            return build.einsum(1, [(matrix, "ij"), (graph.alike((dim, rng.choice(EXTENTS))), "jk")], "ik")
+        case 9:
+            matrix = _declared(graph, "orthogonal", dim)
+            return build.einsum(1, [(matrix, "ij"), (matrix, "kj"), (vector, "k")], "i")
+        case 10:
+            rows = build.window(build.delta(dim + 1), 0, rng.choice((0, 1)), (1,), (dim,))
+            return build.einsum(1, [(rows, "lp"), (vector, "l")], "p")
+        case 11:
+            size = rng.choice((Dim.named("N") * Dim.named("M"), Dim.of(2) * Dim.named("K")))
+            return build.einsum(1, [(x, "ij"), (build.reciprocal(build.size(size)), "")], "ij")
+        case 12:
+            return Select(build.compare("<", x, build.scale(2, one)), x, x)
+        case 13:
+            other = graph.alike((x.shape[1], dim))
+            graph.keep(build.einsum(1, [(x, "ij"), (other, "jk")], "ik"))
+            return build.einsum(1, [(x, "ij"), (other, "jk")], "ki")
+        case 14:
+            other = graph.alike((x.shape[1], dim))
+            size = rng.choice(EXTENTS)
+            return build.einsum(1, [(build.delta(size), "pq"), (x, "ij"), (other, "jk")], "ipkq")
+        case 15:
+            extent = rng.choice(EXTENTS)
+            return Gather(build.broadcast(vector, (extent, dim), (1,)), graph.index(graph.shape(1), extent))
+        case _:
+            delta = build.einsum(1, [(build.delta(dim), "jl"), (graph.alike((x.shape[0], dim)), "nj")], "njl")
+            term = build.einsum(-1, [(graph.alike((x.shape[0], dim)), "nj"), (vector, "l")], "njl")
+            return build.einsum(1, [(build.add([delta, term]), "njl"), (graph.alike((x.shape[0], x.shape[1])), "nm")], "jlm")
+
+
 _MAKERS: tuple[Callable[[RandomGraph], Node], ...] = (
     _leaf,
     *(_einsum,) * 6,
@@ -348,4 +423,5 @@ _MAKERS: tuple[Callable[[RandomGraph], Node], ...] = (
     _linalg,
     _recurrence,
     *(_spelled_out,) * 2,
+    *(_recognised,) * 3,
 )

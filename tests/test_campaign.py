@@ -18,7 +18,7 @@ import campaign
 import promises
 import random_programs
 import workers
-from promises import answers, gradients, programs
+from promises import answers, gradients, passes, programs
 from random_programs import random_program
 from workers import attempt
 
@@ -26,6 +26,7 @@ from bracketc.calculus.derivatives import jvp
 from bracketc.calculus.requests import entries
 from bracketc.ir.build import scale
 from bracketc.ir.interpret import interpret
+from bracketc.ir.rewrite import Roots
 
 QUICK = tuple(promise for promise in promises.PROMISES if promise.name not in ("same-c", "mutants"))
 
@@ -101,3 +102,15 @@ def test_a_wrong_answer_is_shrunk(capsys: pytest.CaptureFixture[str], monkeypatc
     assert campaign.main(["--promise", "same", "--seed", "3"]) == 1
     out = capsys.readouterr().out
     assert "wanted" in out and len(out.split("gradient J")[0]) < len(random_program(3).text)
+
+
+def test_every_pass_changes_something() -> None:
+    """The passes are found in the packages; graphs of few seeds make each of them do something."""
+    idle = {apply.__name__: apply for apply in passes.passes_of_simplify()}
+    assert {"simplify", "stabilise", "pull_outer", "place_rows", "simplify_solves", "drop_stops", "sink"} <= set(idle)
+    for seed in range(300):
+        given = Roots(passes.graph(seed).roots)
+        idle = {name: apply for name, apply in idle.items() if apply(given).nodes == given.nodes}
+        if not idle:
+            break
+    assert not idle

@@ -1,67 +1,187 @@
-"""Every pass keeps the meaning: random graphs before and after, planned, and lowered to loops."""
+"""Every pass keeps the meaning: random graphs before and after, planned, split, and lowered to loops."""
 
 from __future__ import annotations
 
-from random_ir import SIZES, random_graph
-from test_plan_random import PLANS, entry_of
-from test_simplify_random import PASSES
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import Any
 
+from random_ir import SIZES, random_graph
+from random_programs import parse, random_program
+
+import bracketc.simplify
 from bracketc.ir.interpret import interpret
+from bracketc.ir.nodes import Node, Tensor
+from bracketc.ir.program import Entry
 from bracketc.ir.rewrite import Roots, tensors
 from bracketc.ir.verify import verify
 from bracketc.loops.interpret import interpret as run_loops
 from bracketc.loops.lower import lower
+from bracketc.loops.team import for_team
+from bracketc.loops.verify import verify as verify_kernel
+from bracketc.plan import fusion
 from bracketc.plan.interpret import run
-from bracketc.plan.plan import plan
-from bracketc.plan.split import split_plan
-from bracketc.simplify import simplify, stabilise
-from promises.promise import Promise, compare
+from bracketc.plan.plan import PlanOptions, plan
+from bracketc.plan.schedule import Plan, Schedule
+from bracketc.plan.split import SplitOptions, split_plan
+from bracketc.plan.verify import verify as verify_schedule
+from promises.programs import settle
+from promises.promise import Array, Promise, compare
+
+Pass = Callable[[Roots], Roots]
 
 
-def passes(seed: int) -> int:
-    """Each pass of simplify/ on its own, and all of them, on one random graph."""
-    roots, values = random_graph(seed)
-    wanted = interpret(roots, values, SIZES)
-    for apply in (*PASSES, stabilise, simplify):
-        after = apply(Roots(roots))
-        verify(after.nodes)
-        for k, (new, old) in enumerate(zip(interpret(after.nodes, values, SIZES), wanted, strict=True)):
-            compare(f"{apply.__name__}, root {k}", new, old, 1e-7)
-    return len(PASSES) + 2
+# ------------------------------------------------------------------------------------------------- which passes there are
+@cache
+def passes_of_simplify() -> tuple[Pass, ...]:
+    """Every public function from ``Roots`` to ``Roots`` in the modules of simplify/, found there, so that none is forgotten."""
+    found: dict[str, Pass] = {}
+    for info in sorted(pkgutil.iter_modules(bracketc.simplify.__path__), key=lambda info: info.name):
+        module = importlib.import_module(f"bracketc.simplify.{info.name}")
+        for name, function in sorted(vars(module).items()):
+            if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_"):
+                kinds = inspect.get_annotations(function)
+                if kinds.pop("return", None) == "Roots" and list(kinds.values()) == ["Roots"]:
+                    found[name] = function
+    return (*found.values(), bracketc.simplify.stabilise, bracketc.simplify.simplify)
 
 
-def plans(seed: int) -> int:
-    """Plans with passes on and off, split in blocks, and the loops that they are lowered to."""
-    roots, values = random_graph(seed, count=14, roots=4)
-    used = {node: values[node] for node in tensors(roots)}
-    named = {node.name: value for node, value in used.items()}
-    wanted = interpret(roots, used, SIZES)
-    count = 0
-    for way, options in PLANS.items():
-        whole = plan([entry_of(roots)], {}, (), options)
-        for cut, planned in (("whole", whole), ("split", split_plan(whole))):
-            schedule = planned.schedule("evaluate")
-            ran = {"plan": run(schedule, named, SIZES).results, "loops": run_loops(lower(schedule), named, SIZES)[0]}
-            for level, results in ran.items():
-                for (name, found), array in zip(results.items(), wanted, strict=True):
-                    compare(f"{name} of {level}, {way}, {cut}", found, array)
-                count += 1
-    return count
+@cache
+def ways_to_plan() -> Mapping[str, PlanOptions]:
+    """The defaults, each option of planning changed alone, and all that can be switched off."""
+    ways, switches = {"default": PlanOptions()}, dict[str, Any]()
+    for option in fields(PlanOptions):
+        if option.type == "bool":
+            switches[option.name] = False
+            ways[f"not {option.name}"] = replace(PlanOptions(), **dict[str, Any]({option.name: False}))
+    ways |= {f"factors {kind}": PlanOptions(factors=kind) for kind in ("triangular", "none")}
+    ways["as written"] = replace(PlanOptions(factors="none"), **switches)
+    return ways
+
+
+PARTS_OF_FUSION = {"fold": lambda steps, keep: list(steps), "arrange": list, "tidied": lambda step: step}
+"""Passes inside of fusion, and what stands for them when they are off."""
+
+
+@contextmanager
+def without(part: str) -> Iterator[None]:
+    """Fusion without one of its passes."""
+    honest = getattr(fusion, part)
+    setattr(fusion, part, PARTS_OF_FUSION[part])
+    try:
+        yield
+    finally:
+        setattr(fusion, part, honest)
+
+
+WAYS_TO_SPLIT = {
+    "whole": None,
+    "split where it pays": SplitOptions(),
+    "split": SplitOptions(budget=1, unit=1, groups=2, always=True),
+    "split in twos": SplitOptions(budget=1, unit=2, groups=1, always=True),
+}
+
+
+# ------------------------------------------------------------------------------------------------- graphs
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Roots with values of the tensors below them, and what they are."""
+
+    roots: tuple[Node, ...]
+    values: Mapping[Tensor, Array]
+    sizes: Mapping[str, int]
+    wanted: Sequence[Array]
+
+
+def graph(seed: int) -> Graph:
+    """A random graph of every node kind for an even seed, else all functions of a random program, derivatives among them."""
+    if seed % 2 == 0:
+        roots, values = random_graph(seed, count=14, roots=4)
+        return Graph(roots, values, SIZES, interpret(roots, values, SIZES))
+    case = settle(parse(random_program(seed)), seed)
+    found = {node: case.wanted[entry.name][name] for entry in case.entries for name, node in entry.results}
+    values = {node: case.arrays[node.name] for node in tensors(tuple(found))}
+    return Graph(tuple(found), values, case.sizes, tuple(found.values()))
 
 
 def graph_text(seed: int) -> str:
     """What a random graph is made of."""
-    return f"random_graph({seed}):\n" + "\n".join(map(str, random_graph(seed)[0]))
+    if seed % 2:
+        return random_program(seed).text
+    return f"random_graph({seed}):\n" + "\n".join(map(str, graph(seed).roots))
+
+
+# ------------------------------------------------------------------------------------------------- the promises
+def passes(seed: int) -> int:
+    """Each pass of simplify/ on its own, and all of them; those that change nothing are not counted."""
+    given, count = graph(seed), 0
+    for apply in passes_of_simplify():
+        after = apply(Roots(given.roots))
+        if after.nodes == given.roots:
+            continue
+        verify(after.nodes)
+        for k, (new, old) in enumerate(zip(interpret(after.nodes, given.values, given.sizes), given.wanted, strict=True)):
+            compare(f"{apply.__name__}, root {k}", new, old, 1e-7)
+        count += 1
+    return count
+
+
+def plans(seed: int) -> int:
+    """Plans with passes on and off, and the loops that they are lowered to."""
+    given, count = graph(seed), 0
+    for turn, (way, options) in enumerate(ways_to_plan().items()):
+        count += _planned(given, way, plan([entry_of(given.roots)], {}, (), options), seed + turn)
+    for turn, part in enumerate(PARTS_OF_FUSION):
+        with without(part):
+            planned = plan([entry_of(given.roots)], {}, ())
+        count += _planned(given, f"not {part}", planned, seed + turn)
+    return count
+
+
+def entry_of(roots: tuple[Node, ...]) -> Entry:
+    return Entry("evaluate", tensors(roots), (), tuple((f"r{k}", root) for k, root in enumerate(roots)))
+
+
+def _planned(given: Graph, way: str, whole: Plan, turn: int) -> int:
+    """One plan, whole and split, its schedules and their loops, one thread and three; splits take turns."""
+    seen: list[Schedule] = []
+    named = {node.name: value for node, value in given.values.items()}
+    cuts = [*WAYS_TO_SPLIT.items()]
+    for cut, options in (cuts[0], cuts[1 + turn % (len(cuts) - 1)]):
+        schedule = (whole if options is None else split_plan(whole, options)).schedule("evaluate")
+        if schedule in seen:
+            continue
+        seen.append(schedule)
+        verify_schedule(schedule)
+        kernel = lower(schedule)
+        verify_kernel(kernel)
+        ran: dict[str, Mapping[str, Any]] = {
+            "plan": run(schedule, named, given.sizes).results,
+            "loops": run_loops(kernel, named, given.sizes)[0],
+            "loops of three threads": run_loops(for_team(kernel), named, given.sizes, (2, 0, 1))[0],
+        }
+        for level, results in ran.items():
+            for (name, found), array in zip(results.items(), given.wanted, strict=True):
+                compare(f"{name} of {level}, {way}, {cut}", found, array)
+    return 3 * len(seen)
 
 
 PROMISES = (
     Promise(
-        "passes", "every pass of simplify/ keeps the meaning", "random graphs of every node kind, interpreted before and after",
+        "passes", "every pass of simplify/ keeps the meaning",
+        "each pass by itself on random graphs of every node kind and on all functions of random programs, interpreted before and"
+        " after; counted are those that change something",
         passes, graph_text, 20_000, "passes",
     ),
     Promise(
-        "plans", "every plan and its loops keep the meaning",
-        "random graphs planned with passes on and off, whole and split; schedule and loops interpreted",
-        plans, graph_text, 20_000, "schedules",
+        "plans", "every pass of plan/ and loops/ keeps the meaning",
+        "the same graphs planned with each pass switched off alone and with all, whole and split; schedules and loops verified and"
+        " interpreted, one thread and three",
+        plans, graph_text, 20_000, "schedules and loops",
     ),
 )  # fmt: skip
