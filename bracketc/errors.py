@@ -73,15 +73,27 @@ class Diagnostic:
         for text, span in self.notes:
             parts.append(_located("note", text, span))
         if self.help:
-            parts.append(f"  help: {self.help}")
+            parts.append(f"  help: {_shown(self.help)}")
         return "\n".join(parts)
 
 
+MOST_SHOWN = 1_000
+"""Characters of a message that are shown: a name may be as long as its file."""
+
+
+def _shown(message: str) -> str:
+    """A message for a terminal: not too long, without control characters."""
+    if len(message) > MOST_SHOWN:
+        message = f"{message[: MOST_SHOWN // 2]} … {message[-MOST_SHOWN // 4 :]}"
+    return "\n".join(printable(line) for line in message.split("\n"))
+
+
 def _located(severity: str, message: str, span: Span | None) -> str:
+    message = _shown(message)
     if span is None:
         return f"{severity}: {message}"
     line, column = span.source.position(span.start)
-    head = f"{span.source.filename}:{line}:{column}: {severity}: {message}"
+    head = f"{printable(span.source.filename)}:{line}:{column}: {severity}: {message}"
     text = span.source.line_at(span.start).replace("\t", " ")
     if len(text) > 400:  # a line longer than a screen is shown around the place only
         first = max(0, column - 60)

@@ -209,7 +209,7 @@ FAMILIES = (
     Family("requests", 10, 300, lambda n: f"{HEAD}J = sum(tanh(x))\n" + "".join(f"hessian J wrt x as H{k}\n" for k in range(n))),
     Family("mixed hessians", 3, 200, lambda n: "dim N\n" + "".join(f"param x{k} : N\n" for k in range(n)) + "J = exp(" + " + ".join(f"sum(x{k}**2)" for k in range(n)) + f")\nhessian J wrt {', '.join(f'x{k}' for k in range(n))}\n"),
     # families and recurrences
-    Family("layers", 1_000, 10**12, _layers),
+    Family("layers", 10_002, 10**12, _layers),
     Family("members", 100, 10**18, lambda n: f"dim L = {n}\ndim D[0..L] = 3\nparam W[j] : 3 for j = 1..L\nJ = sum[k=1..L](W[k] · W[k])\ngradient J wrt W\n"),
     Family("sum over numbers", 100, 10**15, lambda n: f"{HEAD}J = sum[k=1..{n}](k sum(x**2))\ngradient J wrt x\n"),
     Family("sums over numbers", 2, 400, lambda n: f"{HEAD}J = sum[{', '.join(f'k{j}=1..9' for j in range(n))}](sum(x) {' '.join(f'k{j}' for j in range(n))})\n"),

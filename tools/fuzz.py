@@ -10,12 +10,15 @@ than 0.1 s of processor time.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import re
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import bracketc as bc
@@ -26,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 0.1
 """Seconds that all but one of a hundred sources may take."""
 LENGTH = 1000
+OPENING, CLOSING = ("(", "[", "{"), (")", "]", "}")
 WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 SPARE = (
     *"()[]{}|~^_·⊙⊗⊘⊕⊖@+-*/.,:=<>!#&'&ι𝟏δ∇0123456789ijkxAWd\n\t \u0305\u200b\uff21é",
@@ -64,7 +68,25 @@ def _exchange(pieces: list[str], at: int, chance: random.Random) -> None:
     pieces[at], pieces[other] = pieces[other], pieces[at]
 
 
-MUTATIONS: tuple[Callable[[list[str], int, random.Random], None], ...] = (_delete, _double, _insert, _replace, _exchange)
+def _graft(pieces: list[str], at: int, chance: random.Random) -> None:
+    """A group in brackets in the place of another one."""
+    groups = [group for k in range(len(pieces)) if pieces[k] in OPENING and (group := _group(pieces, k)) is not None]
+    if len(groups) > 1:
+        (first, last), (start, end) = chance.sample(groups, 2)
+        pieces[first:last] = pieces[start:end]
+
+
+def _group(pieces: list[str], first: int) -> tuple[int, int] | None:
+    """From an opening bracket to behind its closing one."""
+    depth = 0
+    for k in range(first, min(len(pieces), first + 60)):
+        depth += (pieces[k] in OPENING) - (pieces[k] in CLOSING)
+        if depth == 0:
+            return first, k + 1
+    return None
+
+
+MUTATIONS: tuple[Callable[[list[str], int, random.Random], None], ...] = (_delete, _double, _insert, _replace, _exchange, _graft)
 
 
 def mutated(programs: list[str], chance: random.Random) -> str:
@@ -84,17 +106,62 @@ def mutated(programs: list[str], chance: random.Random) -> str:
     return "".join(pieces)[:LENGTH]
 
 
-def failure(source: str, stages: bool) -> str | None:
-    """The traceback of anything but a ``BracketError``."""
+BYTES = (
+    b"\x00", b"\xff", b"\xc0\xaf", b"\xe2\x80", b"\x80", b"\xf0\x9f", b"\xed\xa0\x80", b"\xf5\x80\x80\x80",  # NUL, no UTF-8
+    "\u202e".encode(), "\u2066".encode(), "\u200d".encode(), "\ufeff".encode(), b"\r", b"\x1b[31m", b"\x08", b"\x7f",
+)  # fmt: skip
+LONG = 1_000_000
+
+
+def mutated_bytes(programs: list[str], chance: random.Random) -> bytes:
+    """A mutated source with bytes exchanged or put in; one in 5,000 gets a line of a megabyte."""
+    data = bytearray(mutated(programs, chance).encode("utf-8", "surrogatepass"))
+    for _ in range(chance.choice((1, 1, 2, 5))):
+        at = chance.randrange(len(data) + 1)
+        if chance.random() < 0.5:
+            data[at:at] = chance.choice(BYTES)
+        elif at < len(data):
+            data[at] ^= 1 << chance.randrange(8)
+    if chance.random() < 1 / 5000:
+        at = chance.randrange(len(data) + 1)
+        data[at:at] = (chance.choice(SPARE).replace("\n", " ").encode() * LONG)[:LONG]
+    return bytes(data)
+
+
+def failure(source: str | bytes, stages: bool) -> str | None:
+    """The traceback of anything but a ``BracketError``; bytes are read from a file."""
+    return outcome(source, stages)[1]
+
+
+def outcome(source: str | bytes, stages: bool) -> tuple[str, str | None]:
+    """What is said of a source, nothing where it is a program, and the traceback of anything but a ``BracketError``."""
     try:
-        program = bc.parse(source)
+        program = bc.parse(source) if isinstance(source, str) else bc.load(_file(source))
         if stages:
             compiler.stages(program, Options())
     except bc.BracketError as error:
-        str(error)
+        return str(error), None
     except Exception:
-        return traceback.format_exc()
-    return None
+        return "", traceback.format_exc()
+    return "", None
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory()
+
+
+def folder() -> str:
+    """Where files of bytes lie."""
+    return _folder().name
+
+
+def _file(content: bytes) -> str:
+    """A file of this process with the content."""
+    path = os.path.join(folder(), "source.brk")
+    with open(path, "wb") as file:
+        file.write(content)
+    return path
 
 
 def main(arguments: list[str] | None = None) -> int:
