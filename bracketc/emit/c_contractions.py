@@ -4,22 +4,25 @@ tile."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from bracketc.emit.c_expressions import Dialect, lines, number_text
 from bracketc.emit.c_function import CFunction
 from bracketc.emit.c_names import as_factor, bracket_text, dim_text
 from bracketc.emit.c_views import (
+    AssignmentView,
     ContractionView,
     EpilogueOperandView,
     EpilogueView,
     FieldView,
     LoopView,
     ProductShareView,
+    SumView,
     TableView,
     UnrolledView,
 )
 from bracketc.ir.dims import Dim
-from bracketc.loops.kernel import Contraction, Epilogue, EpilogueOperand, Group, Reference
+from bracketc.loops.kernel import COLUMN, ROW, Contraction, Epilogue, EpilogueOperand, Group, Reference
 
 
 @dataclass
@@ -82,7 +85,8 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
         loops = [LoopView(c.label(axis.label), c.dim(axis.extent)) for axis in statement.batch]
         share, area = None, "0, product.m, 0, product.n"
         if statement.divided:
-            share = ProductShareView(c.scope.fresh("share"), loops[0].extent if loops else "1", m, n)
+            units = _units(statement.epilogue, m, n, c.s)
+            share = ProductShareView(c.scope.fresh("share"), loops[0].extent if loops else "1", m, n, *units)
             own = share.name
             loops[:1] = [replace(loop, first=f"{own}.first", extent=f"{own}.last") for loop in loops[:1]]
             area = f"{own}.i_first, {own}.i_last, {own}.j_first, {own}.j_last"
@@ -100,6 +104,7 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
             area,
             lanes,
             call,
+            _empty(statement.epilogue, c),
         )
 
 
@@ -128,7 +133,7 @@ def _unrolled(statement: Contraction, c: CFunction) -> UnrolledView:
     loops = [LoopView(c.label(axis.label), c.dim(axis.extent)) for axis in statement.batch]
     share = None
     if statement.divided:
-        share = ProductShareView(c.scope.fresh("share"), loops[0].extent, "1", "1")
+        share = ProductShareView(c.scope.fresh("share"), loops[0].extent, "1", "1", "1", "1")
         loops[0] = replace(loops[0], first=f"{share.name}.first", extent=f"{share.name}.last")
     alpha = number_text(statement.alpha, c.ctype)
     return UnrolledView(
@@ -184,7 +189,8 @@ def _epilogue(
     epilogue: Epilogue, bracket: str, c: CFunction, epilogues: Epilogues
 ) -> tuple[str, tuple[FieldView, ...]]:
     """The name of the tile function, and the operands to give it."""
-    operands = [*epilogue.operands, *(operand for operand, _ in epilogue.stores)]
+    sums = sorted(epilogue.sums, key=lambda summed: summed.over != "down")
+    operands = [*epilogue.operands, *(operand for operand, _ in epilogue.stores), *(summed.target for summed in sums)]
     ways = tuple(_way(operand) for operand in operands)
     used = _sizes_of(epilogue)
     fields = [FieldView(f"size_{k}", c.dim(Dim.named(name))) for k, name in enumerate(used)]
@@ -193,7 +199,10 @@ def _epilogue(
         fields.append(FieldView(f"x{number}_row", c.dim(operand.row)))
         if ways[number] == "strided":
             fields.append(FieldView(f"x{number}_column", c.dim(operand.column)))
-    key = (epilogue.program, epilogue.value, tuple(v for _, v in epilogue.stores), ways, len(epilogue.operands))
+    if any(summed.over == "down" for summed in sums):
+        fields.append(FieldView("group_rows", group_rows("product.m", c.s)))
+    stored = (epilogue.value, *(v for _, v in epilogue.stores))
+    key = (epilogue.program, stored, tuple((s.value, s.over) for s in sums), ways, len(epilogue.operands))
     if key not in epilogues.known:
         name = f"tile_{len(epilogues.known) + 1}"
         epilogues.known[key] = _tile_function(name, epilogue, bracket, ways, used, c)
@@ -203,6 +212,28 @@ def _epilogue(
 def _sizes_of(epilogue: Epilogue) -> tuple[str, ...]:
     names = dict.fromkeys(n for i in epilogue.program if i.dim is not None for n in sorted(i.dim.names))
     return tuple(names)
+
+
+def group_rows(rows: str, s: str) -> str:
+    """How many rows of a product are summed up together."""
+    return f"brk_group_rows({rows}, MR_{s})"
+
+
+def _units(epilogue: Epilogue | None, rows: str, columns: str, s: str) -> tuple[str, str]:
+    """What threads do not divide: tiles, groups of rows that are summed up, all columns of a row that is."""
+    over = {summed.over for summed in epilogue.sums} if epilogue is not None else set()
+    row_unit = group_rows(rows, s) if "down" in over else f"MR_{s}"
+    return row_unit, f"brk_max(1, {columns})" if "across" in over else f"NR_{s}"
+
+
+def _empty(epilogue: Epilogue | None, c: CFunction) -> tuple[AssignmentView, ...]:
+    """Sums over columns are 0 where there are none, and no tile that would say so."""
+    found = []
+    for summed in epilogue.sums if epilogue is not None else ():
+        if summed.over == "across":
+            step = "" if summed.target.row.constant == 1 else f" * {c.factor(summed.target.row)}"
+            found.append(AssignmentView(f"({c.pointer(summed.target.reference)})[i{step}]", number_text(0.0, c.ctype)))
+    return tuple(found)
 
 
 def _way(operand: EpilogueOperand) -> str:
@@ -215,27 +246,35 @@ def _way(operand: EpilogueOperand) -> str:
 def _tile_function(
     name: str, epilogue: Epilogue, bracket: str, ways: tuple[str, ...], used: tuple[str, ...], c: CFunction
 ) -> EpilogueView:
-    s, count = c.s, len(epilogue.operands)
+    s, count, stored = c.s, len(epilogue.operands), len(epilogue.operands) + len(epilogue.stores)
+    sums = sorted(epilogue.sums, key=lambda summed: summed.over != "down")
     kinds = [f"{'const ' if k < count else ''}{c.ctype.real} *" for k in range(len(ways))]
 
-    def load(operand: int) -> tuple[str, bool]:
+    def load(operand: int, masked: bool) -> tuple[str, bool]:
         if ways[operand] == "fixed":
             return f"splat_{s}(x{operand}[0])", True
         if ways[operand] == "adjacent":
-            return f"load_masked_{s}(x{operand} + j, tail)", False
+            return (f"load_masked_{s}(x{operand} + j, tail)" if masked else f"load_{s}(x{operand} + j)"), False
         c.functions.add("load_strided")
         step = f"o->x{operand}_column"
-        return f"load_strided_{s}(x{operand} + j * {step}, {step}, rest)", False
+        return f"load_strided_{s}(x{operand} + j * {step}, {step}, {_lanes(masked, s)})", False
 
     def size(dim: Dim) -> str:
         return dim_text(dim, {name: f"o->size_{k}" for k, name in enumerate(used)})
 
     def label(number: int) -> str:
-        raise AssertionError(f"label {number} as a number in an epilogue")
+        return {ROW: "i0 + r", COLUMN: "j0 + j"}[number]
 
-    dialect = Dialect(c.ctype, True, load, label, size, c.functions.add, {}, accumulator=f"load_{s}(row + j)")
-    body = lines(epilogue.program, [epilogue.value, *(v for _, v in epilogue.stores)], dialect)
-    truths = {line.name for line in body if line.truth}
+    needed = [epilogue.value, *(v for _, v in epilogue.stores), *(summed.value for summed in sums)]
+    whole, tail = (
+        lines(
+            epilogue.program,
+            needed,
+            Dialect(c.ctype, True, partial(load, masked=m), label, size, c.functions.add, {}, COLUMN, accumulator),
+        )
+        for m, accumulator in ((False, f"load_{s}(row + j)"), (True, f"load_masked_{s}(row + j, tail)"))
+    )
+    truths = {line.name for line in whole if line.truth}
 
     def value(number: int) -> str:
         if f"v{number}" not in truths:
@@ -243,31 +282,40 @@ def _tile_function(
         c.functions.add("truth")
         return f"truth_{s}(v{number})"
 
-    stores: list[str] = []
-    for k, (_, number) in enumerate(epilogue.stores, count):
+    def store(k: int, number: int, masked: bool) -> str:
         if ways[k] == "strided":
             c.functions.add("store_strided")
             step = f"o->x{k}_column"
-            stores.append(f"store_strided_{s}(x{k} + j * {step}, {step}, rest, {value(number)})")
-        else:
-            stores.append(f"store_masked_{s}(x{k} + j, tail, {value(number)})")
-    texts = [*stores, *(line.text for line in body)]
-    operands = tuple(
-        EpilogueOperandView(kind, f"x{k}", ways[k] == "strided", "" if ways[k] == "fixed" else _advance(k, ways[k]))
-        for k, kind in enumerate(kinds)
-    )
+            return f"store_strided_{s}(x{k} + j * {step}, {step}, {_lanes(masked, s)}, {value(number)})"
+        return f"store_masked_{s}(x{k} + j, tail, {value(number)})" if masked else f"store_{s}(x{k} + j, {value(number)})"
+
+    stores = [[store(k, number, m) for k, (_, number) in enumerate(epilogue.stores, count)] for m in (False, True)]
+    views = [SumView(f"x{k}", f"sum_{k}", value(summed.value)) for k, summed in enumerate(sums, stored)]
+    down = sum(summed.over == "down" for summed in sums)
+    if down < len(sums):
+        c.functions |= {"keep_first", "sum_lanes"}
+    starts = ["" if way == "fixed" else _advance(k, way) for k, way in enumerate(ways)]
+    operands = tuple(EpilogueOperandView(kind, f"x{k}", ways[k] == "strided", starts[k]) for k, kind in enumerate(kinds))
     return EpilogueView(
         name,
         bracket_text(bracket) or "The finished tile.",
         operands,
+        operands[:stored] + operands[stored + down :],
         tuple(FieldView(f"size_{k}", text) for k, text in enumerate(used)),
-        tuple(line for line in body if line.invariant),
-        tuple(line for line in body if not line.invariant),
+        tuple(line for line in whole if line.invariant),
+        tuple(line for line in whole if not line.invariant),
+        tuple(line for line in tail if not line.invariant),
         value(epilogue.value),
-        tuple(stores),
-        any("tail)" in text or "tail," in text for text in texts),
-        any("rest" in text for text in texts),
+        tuple(stores[0]),
+        tuple(stores[1]),
+        tuple(views[:down]),
+        tuple(views[down:]),
     )
+
+
+def _lanes(masked: bool, s: str) -> str:
+    """How many lanes of a vector count."""
+    return "rest" if masked else f"WIDTH_{s}"
 
 
 def _advance(operand: int, way: str) -> str:

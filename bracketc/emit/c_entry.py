@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bracketc.emit.c_contractions import Epilogues, contraction_view
+from bracketc.emit.c_contractions import Epilogues, contraction_view, group_rows
 from bracketc.emit.c_expressions import CType, number_text
 from bracketc.emit.c_factorise import factorise_view
 from bracketc.emit.c_function import C_TYPES, FAILURE, LAPACK, CFunction
@@ -17,6 +17,7 @@ from bracketc.emit.c_views import (
     BarrierView,
     BlocksView,
     CarriedView,
+    CollectView,
     CombineView,
     CopyView,
     CutView,
@@ -39,6 +40,7 @@ from bracketc.loops.kernel import (
     Barrier,
     Blocks,
     Check,
+    Collect,
     Combine,
     Contraction,
     Copy,
@@ -286,6 +288,8 @@ def _statements(body: Iterable[Statement], c: CFunction, epilogues: Epilogues) -
                     yield LeaveView("c/leave.c.j2")
             case Combine():
                 yield _combine(statement, c)
+            case Collect():
+                yield _collect(statement, c)
             case Alone():
                 yield AloneView("c/alone.c.j2", tuple(_statements(statement.body, c, epilogues)))
             case Barrier():
@@ -346,6 +350,20 @@ def _blocks(statement: Blocks, c: CFunction, epilogues: Epilogues) -> BlocksView
             tuple(pointers),
             body,
         )
+
+
+def _collect(statement: Collect, c: CFunction) -> CollectView:
+    target, parts = c.named(statement.target), c.named(statement.parts)
+    width, whole = c.dim(statement.parts.shape[1]), not statement.target.rank
+    groups = f"brk_groups({c.dim(statement.rows)}, {group_rows(c.dim(statement.rows), c.s)})"
+    first, last, share = "0", width, None
+    with c.block():
+        if statement.divided and not whole:
+            share = c.share(width)
+            first, last = f"{share.name}.first", f"{share.name}.last"
+    return CollectView(
+        "c/collect.c.j2", target, parts, as_factor(width), groups, statement.add, whole, c.s, first, last, share
+    )
 
 
 def _combine(statement: Combine, c: CFunction) -> CombineView:
@@ -442,12 +460,16 @@ def mentioned(statement: Statement) -> Iterable[Storage]:
             if statement.epilogue is not None:
                 for operand in (*statement.epilogue.operands, *(o for o, _ in statement.epilogue.stores)):
                     yield operand.reference.storage
+                yield from (summed.target.reference.storage for summed in statement.epilogue.sums)
         case Alone() | Blocks():
             for inner in statement.body:
                 yield from mentioned(inner)
         case Combine():
             yield statement.target
             yield statement.partial
+        case Collect():
+            yield statement.target
+            yield statement.parts
         case Steps():
             for carried, after in statement.carried:
                 yield from (carried, after)
@@ -482,6 +504,6 @@ def named_sizes(kernel: Kernel) -> tuple[str, ...]:
             case Blocks():
                 dims += [statement.extent, statement.row_bytes]
                 own |= {statement.piece, statement.groups}
-            case Fill() | Copy() | Factorise():
+            case Fill() | Copy() | Factorise() | Collect():
                 dims += [d for s in mentioned(statement) for d in s.shape]
     return tuple(dict.fromkeys(name for dim in dims for name in sorted(dim.names) if name not in own))

@@ -176,6 +176,9 @@ class ProductShareView:
     batch: str
     rows: str
     columns: str
+    row_unit: str
+    column_unit: str
+    """What is never cut: the rows of a tile, or of a group that is summed up; the columns of a tile, or all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,8 @@ class ContractionView:
     """How many products lie side by side: ``1``, or the extent of the vector label."""
     call: str
     """The function for those that do not."""
+    empty: tuple[AssignmentView, ...] = ()
+    """Sums over no columns: where they go, for row i."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,20 +286,35 @@ class EpilogueOperandView:
 
 
 @dataclass(frozen=True, slots=True)
+class SumView:
+    """A sum that an epilogue forms: the pointer to where it goes, the register along a row, the value."""
+
+    name: str
+    register: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class EpilogueView:
-    """The function that finishes a tile; ``stores`` go to other tensors than the result, under the mask of the
-    columns."""
+    """The function that finishes a tile; ``stores`` go to other tensors than the result. ``body`` and ``stores`` are for whole
+    vectors, ``tail`` and ``tail_stores`` for the last columns."""
 
     name: str
     bracket: str
     operands: tuple[EpilogueOperandView, ...]
+    entries: tuple[EpilogueOperandView, ...]
+    """Those that have a row for each row of the tile."""
     sizes: tuple[FieldView, ...]
     fixed: tuple[Line, ...]
     body: tuple[Line, ...]
+    tail: tuple[Line, ...]
     value: str
     stores: tuple[str, ...]
-    masked: bool
-    counted: bool
+    tail_stores: tuple[str, ...]
+    lines: tuple[SumView, ...]
+    """Sums over rows: a register for some columns at a time."""
+    rows: tuple[SumView, ...]
+    """Sums over columns: a register for a row at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +372,23 @@ class LeaveView:
     """Where a call ends that computes a range alone."""
 
     template: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectView:
+    """Lines of ``width`` columns become one, or one number."""
+
+    template: str
+    target: str
+    parts: str
+    width: str
+    groups: str
+    add: bool
+    whole: bool
+    s: str
+    first: str
+    last: str
+    share: ShareView | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from bracketc.ir.dims import Dim
+from bracketc.loops.epilogues import Finish, epilogue, finish_of, primary_store
 from bracketc.loops.kernel import Address, Reference, Statement, Storage, Write, product
 from bracketc.loops.making import made_factor
 from bracketc.loops.memory import ZERO, Memory, row_major
@@ -25,54 +26,44 @@ def contract(memory: Memory, step: plan.Contract, made: plan.Map | None = None) 
     names = dict(enumerate(memory.fresh(len(step.extents))))
     extents = {names[label]: extent for label, extent in enumerate(step.extents)}
     output = [names[label] for label in step.output]
-    primary = next((s for s in step.stores if s.mode == "store" and s.labels == step.output and s.target.dtype == "real"), None)
-    split = primary is None
-    operands = tuple(memory.reference(a.buffer, a.labels, names) for a in step.operands)
-    others = [s for s in step.stores if s is not primary]
-    if any(s.mode != "store" or s.target.dtype != "real" for s in others):
-        split = True
-    if any(i.operation in ("index", "delta") for i in step.program):
-        split = True  # a tile knows its rows and columns, not the labels
-    if any(operand.buffer.dtype != "real" for operand in step.operands):
-        split = True  # nor does it read conditions and integers
-    plain = len(step.program) == 1 and not others and primary is not None
-    shapes = [shape_of(memory, p, step, names, extents) for p in step.products]
-    if shapes[-1].form(row_major(tuple(extents[x] for x in output)), extents) != "tiles":
-        split = True
-    if not plain and not split:
-        # The epilogue addresses the tile by (i, j): both groups must be one stride for all that it touches.
-        stored = [memory.reference(s.target, s.labels, names) for s in others]
-        target = memory.reference(primary.target, primary.labels, names) if primary is not None else operands[0]
-        if not all(s.tiles(extents, [target, *operands, *stored]) for s in shapes[-1:]):
-            split = True
+    primary = primary_store(step)
+    plain = len(step.program) == 1 and len(step.stores) == 1 and primary is not None
+    shapes = [shape_of(memory, p, step, names) for p in step.products]
+    finish: Finish | None = None
+    if not plain and shapes[-1].form(row_major(tuple(extents[x] for x in output)), extents) == "tiles":
+        finish = finish_of(memory, step, shapes[-1], names, extents)
     scratch = -1
-    if split and not plain:
+    if plain or (finish is not None and primary is not None):
+        assert primary is not None
+        c = memory.reference(primary.target, primary.labels, names)
+    else:
         shape = tuple(extents[label] for label in output)
         scratch = memory.room.take(product(shape), "real")
         result = Storage(f"{step.stores[0].target.name}_tile", memory.kind, shape, "real", scratch)
         c = Reference(result, Address(ZERO, tuple(zip(output, row_major(shape), strict=True))))
-    else:
-        assert primary is not None
-        c = memory.reference(primary.target, primary.labels, names)
     adds = c.storage.kind == "partial"
     for number, sides in enumerate(shapes):
-        final = number == len(shapes) - 1
-        epilogue = None
-        if final and not plain and not split:
-            assert primary is not None
-            stored = [memory.reference(s.target, s.labels, names) for s in others]
-            epilogue = sides.epilogue(step, operands, primary.value, stored, others, names)
+        finished = None
+        if number == len(shapes) - 1 and finish is not None:
+            finished = epilogue(memory, step, sides, names, extents, finish)
         bracket = step.bracket if number == 0 else ""
         if made is not None:
             bracket = f"{made.bracket}; {bracket}"
-        found = sides.contraction(c, extents, adds or number > 0, epilogue, bracket)
+        found = sides.contraction(c, extents, adds or number > 0, finished, bracket)
         if making is not None:
             yield replace(found, form="symmetric", making=making)
         else:
-            halved = step.symmetric and not adds and (plain or not split) and found.form == "tiles"
-            yield replace(found, form="symmetric") if halved else found
-    if split and not plain:
-        yield from unfused(memory, step, names, extents, output, operands, c)
+            counts = finished is not None and any(i.operation in ("index", "delta") for i in finished.program)
+            half = step.symmetric and not adds and found.form == "tiles" and not counts
+            half = half and (plain or (finished is not None and not finished.sums))
+            yield replace(found, form="symmetric") if half else found
+    if finish is not None:
+        yield from finish.behind
+        for slot in finish.held:
+            memory.room.give_back(slot)
+    elif not plain:
+        yield from unfused(memory, step, names, extents, output, c)
+    if scratch >= 0:
         memory.room.give_back(scratch)
 
 
@@ -82,10 +73,10 @@ def unfused(
     names: Mapping[int, int],
     extents: Mapping[int, Dim],
     output: list[int],
-    operands: tuple[Reference, ...],
     c: Reference,
 ) -> Iterable[Statement]:
     """The epilogue as a pass of its own over the stored tile."""
+    operands = tuple(memory.reference(a.buffer, a.labels, names) for a in step.operands)
     program = tuple(
         Instruction("load", operand=len(operands)) if i.operation == "accumulator" else renamed(i, names) for i in step.program
     )
@@ -93,9 +84,7 @@ def unfused(
     yield from nest(memory, output, extents, (*operands, c), program, writes, "")
 
 
-def shape_of(
-    memory: Memory, product: Product, step: plan.Contract, names: Mapping[int, int], extents: Mapping[int, Dim]
-) -> ProductShape:
+def shape_of(memory: Memory, product: Product, step: plan.Contract, names: Mapping[int, int]) -> ProductShape:
     """``product`` with its labels sorted."""
     left = memory.reference(product.left.buffer, product.left.labels, names)
     right = memory.reference(product.right.buffer, product.right.labels, names)

@@ -12,12 +12,16 @@ from bracketc.ir.dims import Dim
 from bracketc.ir.functions import FUNCTIONS
 from bracketc.ir.linear_algebra import LINEAR_ALGEBRA
 from bracketc.loops.kernel import (
+    COLUMN,
     NEUTRAL,
+    ROW,
+    SUM_GROUPS,
     Address,
     Alone,
     Axis,
     Barrier,
     Blocks,
+    Collect,
     Combine,
     Contraction,
     Copy,
@@ -173,6 +177,8 @@ class _Machine:
                     yield from self.run_blocks(statement)
                 case Combine():
                     self.combine(statement)
+                case Collect():
+                    self.collect(statement)
                 case Factorise():
                     self.factorise(statement)
 
@@ -216,6 +222,17 @@ class _Machine:
             start = group * count
             result = _COMBINE[statement.mode](result, self.slots[statement.partial.slot][start:][share.start : share.stop])
         flat[first + share.start : first + share.stop] = result
+
+    def collect(self, statement: Collect) -> None:
+        flat, first = self.block(statement.target)
+        parts, start = self.block(statement.parts)
+        lines = parts[start : start + self.number(statement.parts.size)].reshape(SUM_GROUPS, -1)[: self.count]
+        total = lines.sum(axis=0)
+        if not statement.target.rank:
+            total = total.sum(keepdims=True)
+        share = self.share(len(total), statement.divided)
+        here = slice(first + share.start, first + share.stop)
+        flat[here] = total[share.start : share.stop] + (flat[here] if statement.add else 0.0)
 
     def steps(self, statement: Steps) -> Iterator[bool]:
         length = self.number(statement.length)
@@ -306,7 +323,17 @@ class _Machine:
                     flat[at]
                     for flat, at in (self.tile(o, here, rows, columns) for o in statement.epilogue.operands)
                 ]
-                values = evaluate(statement.epilogue.program, loads, tile, {}, self.sizes)
+                values = evaluate(statement.epilogue.program, loads, tile, {ROW: rows, COLUMN: columns}, self.sizes)
+                for summed in statement.epilogue.sums:
+                    entries = np.broadcast_to(values[summed.value], tile.shape)
+                    if summed.over == "across":
+                        flat, at = self.tile(summed.target, here, rows, np.zeros((1, 1), np.int64))
+                        flat[at] = entries.sum(axis=1, keepdims=True)
+                    else:  # each thread is a group
+                        lines = np.asarray([self.index] if statement.divided else range(self.count))[:, None]
+                        flat, at = self.tile(summed.target, here, lines, columns)
+                        flat[at] = 0.0
+                        flat[at[:1]] = entries.sum(axis=0, keepdims=True)
                 for operand, value in statement.epilogue.stores:
                     flat, at = self.tile(operand, here, rows, columns)
                     flat[at] = np.broadcast_to(values[value], tile.shape)

@@ -185,16 +185,35 @@ class EpilogueOperand:
     column: Dim
 
 
+SUM_GROUPS = 64
+"""Most groups of neighbouring rows whose sums are formed apart, while the tiles are finished."""
+
+ROW, COLUMN = 0, 1
+"""The labels that an epilogue counts: rows and columns of the whole product, not of the tile."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpilogueSum:
+    """Instruction ``value`` summed up while the tiles are finished.
+
+    ``down`` the rows: into ``target``, a line of columns for each of at most ``SUM_GROUPS`` groups of rows that :class:`Collect`
+    adds up. ``across`` the columns: into one element a row, tile after tile. So no sum depends on how the tiles are divided."""
+
+    target: EpilogueOperand
+    value: int
+    over: OneOf["down", "across"]
+
+
 @dataclass(frozen=True, slots=True)
 class Epilogue:
     """A scalar program on each element of the finished tile (``accumulator``); instruction ``value`` is what the
-    result gets,
-    ``stores`` go elsewhere as well."""
+    result gets, ``stores`` go elsewhere as well, ``sums`` are added up. ``index`` and ``delta`` count ``ROW`` and ``COLUMN``."""
 
     operands: tuple[EpilogueOperand, ...]
     program: tuple[Instruction, ...]
     value: int
     stores: tuple[tuple[EpilogueOperand, int], ...]
+    sums: tuple[EpilogueSum, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +316,18 @@ class Combine:
 
 
 @dataclass(frozen=True, slots=True)
+class Collect:
+    """``target`` is (or, to ``add``, gets besides) the sum of the lines of ``parts`` that an epilogue left for ``rows`` rows,
+    in their order; where the target is one number, of all their elements."""
+
+    target: Storage
+    parts: Storage
+    rows: Dim
+    add: bool
+    divided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Alone:
     """Statements that only the first thread runs."""
 
@@ -308,7 +339,7 @@ class Barrier:
     """No thread goes on before all are here."""
 
 
-Statement = Nest | Fill | Contraction | Copy | Factorise | Steps | Blocks | Combine | Alone | Barrier
+Statement = Nest | Fill | Contraction | Copy | Factorise | Steps | Blocks | Combine | Collect | Alone | Barrier
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from bracketc.loops.kernel import (
     Alone,
     Barrier,
     Blocks,
+    Collect,
     Combine,
     Contraction,
     Copy,
@@ -83,6 +84,7 @@ def _statements(body: Sequence[Statement]) -> Iterator[str]:
                     yield from (f"  {line}" for line in program(statement.epilogue.program, loads))
                     yield f"  tile = v{statement.epilogue.value}"
                     yield from (f"  {_operand(o)} = v{value}" for o, value in statement.epilogue.stores)
+                    yield from (f"  {_operand(s.target)} = sum {s.over} v{s.value}" for s in statement.epilogue.sums)
             case Alone():
                 yield "alone:"
                 yield from (f"  {line}" for line in _statements(statement.body))
@@ -93,6 +95,8 @@ def _statements(body: Sequence[Statement]) -> Iterator[str]:
                 yield from (f"  {line}" for line in _statements(statement.body))
             case Combine():
                 yield f"{statement.target.name}[*] = {statement.mode} of {statement.partial.name}[{statement.groups}, *]"
+            case Collect():
+                yield f"{statement.target.name}[*] {'+' if statement.add else ''}= lines of {statement.parts.name}[*, *]"
             case Steps():
                 yield f"steps t < {statement.length}{' reversed' if statement.reverse else ''}:"
                 yield from (f"  {line}" for line in _statements(statement.body))

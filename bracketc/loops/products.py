@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
 from bracketc.ir.dims import Dim
-from bracketc.loops.kernel import Address, Axis, Contraction, Epilogue, EpilogueOperand, Form, Group, Reference
+from bracketc.loops.kernel import (
+    COLUMN,
+    ROW,
+    Address,
+    Axis,
+    Contraction,
+    Epilogue,
+    EpilogueOperand,
+    Form,
+    Group,
+    Reference,
+)
 from bracketc.loops.memory import ONE, ZERO
 from bracketc.loops.nests import renamed
-from bracketc.plan import schedule as plan
+from bracketc.plan.schedule import Instruction
 
 LEAST_LANES = 4
 """Products side by side that are worth a vector."""
@@ -77,21 +88,14 @@ class ProductShape:
             form=form,
         )
 
-    def epilogue(
-        self,
-        step: plan.Contract,
-        operands: tuple[Reference, ...],
-        value: int,
-        stored: list[Reference],
-        others: list[plan.Store],
-        names: Mapping[int, int],
-    ) -> Epilogue:
-        return Epilogue(
-            tuple(self.operand(r) for r in operands),
-            tuple(renamed(i, names) for i in step.program),
-            value,
-            tuple((self.operand(r), s.value) for r, s in zip(stored, others, strict=True)),
-        )
+    def counts(self, label: int) -> bool:
+        """Whether an epilogue knows the value of ``label``: the number of a row or a column is."""
+        return (label in self.m and len(self.m) == 1) or (label in self.n and len(self.n) == 1)
+
+    def counted(self, program: Iterable[Instruction], names: Mapping[int, int]) -> tuple[Instruction, ...]:
+        """``program`` with the labels of rows and columns under their numbers in an epilogue."""
+        places = {label: ROW if names[label] in self.m else COLUMN for label in names}
+        return tuple(renamed(i, places) for i in program)
 
     def operand(self, reference: Reference) -> EpilogueOperand:
         address = reference.address

@@ -20,6 +20,7 @@ from bracketc.loops.kernel import (
     Alone,
     Barrier,
     Blocks,
+    Collect,
     Combine,
     Contraction,
     Copy,
@@ -66,6 +67,10 @@ def reads(statement: Statement) -> Iterator[Storage]:
             yield statement.source
         case Combine():
             yield statement.partial
+        case Collect():
+            yield statement.parts
+            if statement.add:
+                yield statement.target
         case Factorise():
             yield from statement.args
         case Steps():
@@ -88,7 +93,8 @@ def writes(statement: Statement) -> Iterator[Storage]:
             yield statement.c.storage
             if statement.epilogue is not None:
                 yield from (operand.reference.storage for operand, _ in statement.epilogue.stores)
-        case Fill() | Copy() | Factorise() | Combine():
+                yield from (summed.target.reference.storage for summed in statement.epilogue.sums)
+        case Fill() | Copy() | Factorise() | Combine() | Collect():
             yield statement.target
         case Steps():
             for inner in (*statement.body, *statement.finals):
@@ -193,7 +199,7 @@ def divided(statement: Statement) -> Statement | None:
         case Nest():
             label = _divisible(statement)
             return None if label is None else replace(statement, divided=label)
-        case Contraction() | Copy() | Fill() | Blocks() | Combine():
+        case Contraction() | Copy() | Fill() | Blocks() | Combine() | Collect():
             return replace(statement, divided=True)
         case Steps():
             return statement

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bracketc.loops.kernel import (
+    COLUMN,
     NEUTRAL,
+    ROW,
     Alone,
     Barrier,
     Blocks,
+    Collect,
     Combine,
     Contraction,
     Copy,
@@ -72,6 +75,11 @@ def _statements(body: Sequence[Statement], kernel: Kernel, known: set[Storage]) 
             case Combine():
                 _writable(statement.target, kernel, known, statement)
                 _require(statement.partial.size is statement.target.size, "parts of another size", statement)
+            case Collect():
+                _readable(statement.parts, kernel, known, statement)
+                _writable(statement.target, kernel, known, statement)
+                lines = statement.parts.shape[1:]
+                _require(not statement.target.rank or lines == (statement.target.size,), "lines of another size", statement)
             case Barrier():
                 pass
             case Steps():
@@ -175,7 +183,13 @@ def _contraction(statement: Contraction, kernel: Kernel, known: set[Storage]) ->
         for reference in (statement.a, statement.b, statement.c):
             _require(reference.address.stride(labels[-1]).constant == 1, "lanes with a stride", statement)
     if epilogue is not None:
-        _program(epilogue.program, len(epilogue.operands), (), statement)
+        _program(epilogue.program, len(epilogue.operands), (ROW, COLUMN), statement)
+        _require(statement.form == "tiles" or not epilogue.sums, "sums over half of the tiles", statement)
+        for summed in epilogue.sums:
+            _require(0 <= summed.value < len(epilogue.program), "a sum of nothing", statement)
+            _writable(summed.target.reference.storage, kernel, known, statement)
+            once = summed.over == "across" or not labels
+            _require(once, "sums over the rows of more than one product", statement)
         for operand in epilogue.operands:
             _readable(operand.reference.storage, kernel, known, statement)
         for operand, _ in epilogue.stores:

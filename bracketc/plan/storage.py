@@ -67,11 +67,31 @@ def arranged(steps: Sequence[Step], fixed: Iterable[Buffer], hints: Hints) -> tu
         replace(step, steps=arranged(step.steps, _boundary(step), hints)) if isinstance(step, Loop) else step
         for step in steps
     )
+    inner = tuple(_oriented(step, hints) if isinstance(step, Contract) else step for step in inner)
     records = [step for step in inner if isinstance(step, Map | Contract)]
     orders = _Search(records, _movable(inner, frozenset(fixed)), hints).descend()
     renamed = {buffer: Buffer(buffer.name, _permuted(buffer.shape, order), buffer.dtype) for buffer, order in orders.items()}
     placed = (_placed(step, orders) if isinstance(step, Map | Contract) else step for step in inner)
     return tuple(rename(step, lambda buffer: renamed.get(buffer, buffer)) for step in placed)
+
+
+def _oriented(record: Contract, hints: Hints) -> Contract:
+    """``record`` with the rows and columns of its tile as its epilogue reads them best, where it is only summed up.
+
+    s_d = sum(Y_nd (W_dh G_nh | dn))   ->   s_d = sum(Y_nd (G_nh W_dh | nd))
+    """
+    if any(len(store.labels) == len(record.output) for store in record.stores):
+        return record
+    search = _Search((), (), hints)
+    last = record.products[-1]
+    sides = [[x for x in access.labels if x in record.output] for access in (last.left, last.right)]
+    batch = [x for x in record.output if x in sides[0] and x in sides[1]]
+    left, right = ([x for x in side if x not in batch] for side in sides)
+    found = dict.fromkeys((record.output, (*batch, *left, *right), (*batch, *right, *left)))
+    whole = [labels for labels in found if sorted(labels) == sorted(record.output)]
+    costs = [_contract_cost(search.view(replace(record, output=labels)), record.products) for labels in whole]
+    best = min(range(len(whole)), key=costs.__getitem__)
+    return replace(record, output=whole[best]) if costs[best] < MARGIN * costs[0] else record
 
 
 # ------------------------------------------------------------------------------------------------ what may move
