@@ -152,6 +152,42 @@ def two_products() -> Schedule:
     return schedule([z, w, x, u], [out], step)
 
 
+def summed(stored: bool) -> Schedule:
+    """tanh(X W) + b, its sums over rows, over columns and over both, with the tile or without."""
+    x, w, b, z = Buffer("X", (N, D)), Buffer("W", (D, H)), Buffer("b", (H,)), Buffer("Z", (N, H))
+    rows, columns, total, squares = Buffer("c", (H,)), Buffer("r", (N,)), Buffer("J", ()), Buffer("q", (H,))
+    program = (
+        ACCUMULATOR,
+        Instruction("call", (0,), function="tanh"),
+        LOAD,
+        Instruction("add", (1, 2)),
+        Instruction("square", (3,)),
+    )
+    stores = [Store(rows, (1,), 3, "sum"), Store(columns, (0,), 4, "sum"), Store(total, (), 4, "sum")]
+    stores = [Store(z, (0, 1), 3), *stores] if stored else [*stores, Store(squares, (1,), 0, "sum")]
+    product = Product(0.5, Access(x, (0, 2)), Access(w, (2, 1)))
+    step = Contract((product,), (0, 1), (Access(b, (1,)),), program, tuple(stores), (N, H, D))
+    return schedule([x, w, b], [store.target for store in stores], step)
+
+
+def masked_rows() -> Schedule:
+    """Scores of each t, below the diagonal and on it, shifted there, with their sums along each row."""
+    a, b, z, r = Buffer("A", (T, N, D)), Buffer("B", (T, H, D)), Buffer("Z", (T, N, H)), Buffer("r", (T, N))
+    program = (
+        ACCUMULATOR,
+        Instruction("index", label=1),
+        Instruction("index", label=2),
+        Instruction("compare", (2, 1), function="<="),
+        Instruction("constant", number=-2),
+        Instruction("delta", label=1, label2=2),
+        Instruction("add", (0, 5)),
+        Instruction("select", (3, 6, 4)),
+    )
+    stores = (Store(z, (0, 1, 2), 7), Store(r, (0, 1), 7, "sum"))
+    product = Product(1, Access(a, (0, 1, 3)), Access(b, (0, 2, 3)))
+    return schedule([a, b], [z, r], Contract((product,), (0, 1, 2), (), program, stores, (T, N, H, D)))
+
+
 def batched(output: tuple[int, ...]) -> Schedule:
     extents = (N, D, H, T)
     a, b = Buffer("A", (T, N, D)), Buffer("B", (H, N, T))
@@ -369,6 +405,9 @@ HAND_BUILT: dict[str, Schedule] = {
     "vectors": vectors(),
     "diagonals": diagonals(),
     "reduced_h": reductions((2,)),
+    "summed": summed(True),
+    "summed_alone": summed(False),
+    "masked_rows": masked_rows(),
     "reduced_n": reductions((0,)),
     "reduced_d": reductions((1,)),
     "reduced_dh": reductions((1, 2)),
@@ -394,6 +433,7 @@ EXTENTS: list[dict[str, int]] = [
     {"N": 17, "D": 31, "H": 10, "T": 5},
     {"N": 33, "D": 5, "H": 70, "T": 7},
     {"N": 19, "D": 66, "H": 33, "T": 12},
+    {"N": 150, "D": 3, "H": 40, "T": 2},
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,11 +17,12 @@ from bracketc.ir.interpret import interpret as tensor_interpret
 from bracketc.ir.rewrite import tensors
 from bracketc.loops.arena import Arena
 from bracketc.loops.interpret import interpret
-from bracketc.loops.kernel import Contraction, Nest, Steps
+from bracketc.loops.kernel import Collect, Contraction, Nest, Steps
 from bracketc.loops.lower import lower
 from bracketc.loops.printer import show
 from bracketc.loops.products import group_of
 from bracketc.loops.verify import LoopError, verify
+from bracketc.plan.interpret import run as run_plan
 from bracketc.plan.plan import plan as make_plan
 from bracketc.plan.schedule import (
     Access,
@@ -257,3 +259,17 @@ def test_slots_are_shared_by_buffers_that_do_not_meet() -> None:
     arena.give_back(second)
     assert arena.take(N * H, "real") not in (first,)
     assert arena.take(N, "integer") not in (first, second)
+
+
+@pytest.mark.parametrize("name", ["summed", "summed_alone", "masked_rows"])
+def test_sums_and_labels_of_an_epilogue_take_no_pass_of_their_own(name: str) -> None:
+    backend = importlib.import_module("test_c_backend")
+    alone = backend.HAND_BUILT[name]
+    kernel = lower(alone)
+    verify(kernel)
+    assert {type(statement) for statement in kernel.body} <= {Contraction, Collect}
+    for sizes in backend.EXTENTS:
+        given = backend.example(alone, sizes, "float64")
+        wanted = run_plan(alone, given, sizes).results
+        for result, array in interpret(kernel, given, sizes)[0].items():
+            np.testing.assert_allclose(array, wanted[result], rtol=1e-9, atol=1e-9, err_msg=f"{result} {sizes}")
