@@ -67,6 +67,11 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
     return brk_round_up((size + parts - 1) / parts, unit);
 }
 
+/* How many neighbouring rows of a product an epilogue sums up together, in whole tiles of `unit` rows: at most 64 groups of them. */
+BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
+
+BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
 {
@@ -250,7 +255,7 @@ BRK_INLINE ivec_f32 lanes_f32(void)
 /* first + 1, first + 2, .. as real numbers: a label used as a number. */
 BRK_INLINE vec_f32 index_f32(int64_t first)
 {
-    vec_f32 index;
+    vec_f32 index = {0};
     if (first < (1 << 24) - WIDTH_f32) { /* exact in both precisions */
         for (int lane = 0; lane < WIDTH_f32; ++lane)
             index[lane] = (float)(lane + 1);
@@ -290,6 +295,15 @@ BRK_INLINE float max_lanes_f32(vec_f32 x)
         for (int i = 0; i < half; ++i)
             lane[i] = larger_f32(lane[i], lane[i + half]);
     return lane[0];
+}
+
+/* The first `count` lanes from places `stride` elements apart, zeros behind them. */
+BRK_INLINE vec_f32 load_strided_f32(const float *p, int64_t stride, int64_t count)
+{
+    vec_f32 x = {0};
+    for (int64_t lane = 0; lane < count; ++lane)
+        x[lane] = p[lane * stride];
+    return x;
 }
 
 /* The larger of two numbers; NaN where either is. */
@@ -354,8 +368,7 @@ typedef struct {
     int accumulate;
 } contraction_f32;
 
-/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols.  Rows are padded to whole
-   vectors; what is written to the padding is dropped. */
+/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols. */
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
@@ -981,7 +994,7 @@ BRK_NOINLINE void contract_packed_f32(
                 for (int64_t j = 0; j < columns; j += NR_f32) {
                     const int64_t nr = brk_min(NR_f32, columns - j);
                     const int64_t vectors = (nr + WIDTH_f32 - 1) / WIDTH_f32;
-                    const int direct = !finishing && !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
+                    const int direct = !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
                     float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = stays ? b_block + j * kc : b_block;
                     if (i0 == i_first)
                         pack_columns_f32(t->b, &t->b_n, j0 + j, nr, &t->b_k, p0, kc, b);
@@ -989,12 +1002,14 @@ BRK_NOINLINE void contract_packed_f32(
                         const int64_t mr = brk_min(MR_f32, rows - i);
                         const int whole = mr == MR_f32 && vectors == VECTORS_f32;
                         const float *a = a_block + i * kc;
-                        if (direct && whole) {
-                            packed_tile_f32(kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
-                            continue;
-                        }
-                        if (direct && mr % 2 == 0) {
-                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
+                        if (direct && (whole || mr % 2 == 0)) {
+                            float *const out = c + (i0 + i) * t->c_m.stride;
+                            if (whole)
+                                packed_tile_f32(kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            else
+                                packed_edge_f32(mr, vectors, kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            if (finishing)
+                                epilogue(operands, i0 + i, mr, j0 + j, nr, out, t->c_m.stride);
                             continue;
                         }
                         float tile[(MR_f32 + 1) * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
@@ -1031,7 +1046,7 @@ BRK_NOINLINE void contract_small_f32(
         const int64_t vectors = (cols + WIDTH_f32 - 1) / WIDTH_f32;
         const int64_t last = cols - (vectors - 1) * WIDTH_f32;
         tile.read = tile.write = mask_first_f32(last);
-        const int direct = !epilogue && brk_run(&t->c_n, j0, cols) == cols;
+        const int direct = !(epilogue && (t->c_m.table || last < WIDTH_f32)) && brk_run(&t->c_n, j0, cols) == cols;
         if (!t->b_k.table && brk_run(&t->b_n, j0, cols) == cols && !(pack_tails && last < WIDTH_f32)) {
             tile.b = t->b + brk_at(&t->b_n, j0);
             tile.b_k = t->b_k.stride;
@@ -1066,9 +1081,11 @@ BRK_NOINLINE void contract_small_f32(
                     tile.a[r] += tile.k * tile.a_k;
             } while (p0 < t->k);
             tile.b = b;
+            if (epilogue)
+                epilogue(
+                    operands, i0, rows, j0, cols, direct ? t->c + brk_at(&t->c_m, i0) + brk_at(&t->c_n, j0) : buffer,
+                    direct ? t->c_m.stride : NR_f32);
             if (!direct) {
-                if (epilogue)
-                    epilogue(operands, i0, rows, j0, cols, buffer, NR_f32);
                 tile_store_f32(t, i0, rows, j0, cols, buffer, NR_f32);
             }
         }
@@ -1249,7 +1266,7 @@ typedef struct {
     int64_t size_0; /* E */
 } tile_1_operands;
 
-/* t10_dbt = E**-1/2 (WK_dhe t9_bthe | dbt) */
+/* t8_block_bhti = where(where(i <= t, 1, 0) != 0, E**-1/2 (t6_block_bihe t7_block_bthe | bhti), -1000000000000000000000000000000) */
 static void tile_1(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1259,10 +1276,154 @@ static void tile_1(
         float *const row = tile + r * stride;
         const vec_f32 v1 = splat_f32((float)(o->size_0));
         const vec_f32 v2 = 1 / vsqrt_f32(v1);
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
+        const vec_f32 v5 = splat_f32((float)(i0 + r + 1));
+        const vec_f32 v7 = splat_f32(1.0f);
+        const vec_f32 v8 = splat_f32(0.0f);
+        const vec_f32 v10 = splat_f32(0.0f);
+        const vec_f32 v12 = splat_f32(-1e+30f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v3 = v2 * v0;
-            store_f32(row + j, v3);
+            const vec_f32 v4 = index_f32(j0 + j);
+            const ivec_f32 v6 = v4 <= v5;
+            const vec_f32 v9 = vselect_f32(v6, v7, v8);
+            const ivec_f32 v11 = v9 != v10;
+            const vec_f32 v13 = vselect_f32(v11, v3, v12);
+            store_f32(row + j, v13);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v3 = v2 * v0;
+            const vec_f32 v4 = index_f32(j0 + j);
+            const ivec_f32 v6 = v4 <= v5;
+            const vec_f32 v9 = vselect_f32(v6, v7, v8);
+            const ivec_f32 v11 = v9 != v10;
+            const vec_f32 v13 = vselect_f32(v11, v3, v12);
+            store_masked_f32(row + j, tail, v13);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    int64_t group_rows;
+} tile_2_operands;
+
+/* t11_part = sum(((t10_block_bthe WO_hed | btd) + X_block_btd - Y_block_btd)²) */
+static void tile_2(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_2_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = load_f32(x1 + j);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                store_f32(row + j, v0);
+                sum_2 += v5;
+            }
+            store_f32(x2 + j, sum_2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                store_masked_f32(row + j, tail, v0);
+                sum_2 += v5;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    int64_t group_rows;
+} tile_3_operands;
+
+/* saved_6_block_btd = (t5_block_bthe WO_hed | btd) + X_block_btd - Y_block_btd
+   t6_part = sum(saved_6_block_btd²) */
+static void tile_3(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_3_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = load_f32(x1 + j);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                store_f32(row + j, v4);
+                sum_2 += v5;
+            }
+            store_f32(x2 + j, sum_2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                store_masked_f32(row + j, tail, v4);
+                sum_2 += v5;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
         }
     }
 }
@@ -1272,13 +1433,175 @@ typedef struct {
     int64_t size_1; /* T */
     const float *x0;
     int64_t x0_row;
-} tile_2_operands;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+} tile_4_operands;
 
-/* d_WV_dhe = bar_J (1 / B) (1 / T) (t2_btd t4_bthe | dhe) */
-static void tile_2(
+/* t6_bhti = bar_J (1 / B) (1 / T) (t3_bthe saved_5_bihe | bhti) A_bhti; t7_bht = sum(t6_bhti) */
+static void tile_4(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_2_operands *const o = operands;
+    const tile_4_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+        const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
+        float *const x2 = o->x2 + (i0 + r) * o->x2_row;
+        const vec_f32 v2 = splat_f32(x1[0]);
+        const vec_f32 v3 = splat_f32((float)(o->size_0));
+        const vec_f32 v4 = 1 / v3;
+        const vec_f32 v5 = splat_f32((float)(o->size_1));
+        const vec_f32 v6 = 1 / v5;
+        vec_f32 sum_2 = splat_f32(0);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v1 = load_f32(x0 + j);
+            const vec_f32 v7 = v2 * v4 * v6 * v0 * v1;
+            store_f32(row + j, v7);
+            sum_2 += v7;
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v7 = v2 * v4 * v6 * v0 * v1;
+            store_masked_f32(row + j, tail, v7);
+            sum_2 += keep_first_f32(v7, rest, 0);
+        }
+        x2[0] = (j0 > 0 ? x2[0] : 0) + sum_lanes_f32(sum_2);
+    }
+}
+
+typedef struct {
+    int64_t size_0; /* E */
+} tile_5_operands;
+
+/* t10_dbt = E**-1/2 (WK_dhe t9_bthe | dbt) */
+static void tile_5(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_5_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const vec_f32 v1 = splat_f32((float)(o->size_0));
+        const vec_f32 v2 = 1 / vsqrt_f32(v1);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v3 = v2 * v0;
+            store_f32(row + j, v3);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v3 = v2 * v0;
+            store_masked_f32(row + j, tail, v3);
+        }
+    }
+}
+
+typedef struct {
+    int64_t size_0; /* E */
+    int64_t size_1; /* B */
+    int64_t size_2; /* T */
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    const float *x2;
+    int64_t x2_row;
+    const float *x3;
+    int64_t x3_row;
+    const float *x4;
+    int64_t x4_row, x4_column;
+    float *x5;
+    int64_t x5_row;
+    float *x6;
+    int64_t x6_row;
+} tile_6_operands;
+
+/* d_g_d = sum(t1_btd (saved_2_bt (bar_J (1 / B) (1 / T) t5_dbt + t10_dbt + E**-1/2 (WQ_dhe t11_bthe | dbt))))
+   d_s_d = sum(bar_J (1 / B) (1 / T) t5_dbt + t10_dbt + E**-1/2 (WQ_dhe t11_bthe | dbt)) */
+static void tile_6(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_6_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+        const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
+        const float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
+        const float *const x3 = o->x3 + (i0 + r) * o->x3_row + j0;
+        const float *const x4 = o->x4 + (i0 + r) * o->x4_row + j0 * o->x4_column;
+        float *const x5 = o->x5 + (i0 + r) * o->x5_row;
+        float *const x6 = o->x6 + (i0 + r) * o->x6_row;
+        const vec_f32 v1 = splat_f32((float)(o->size_0));
+        const vec_f32 v2 = 1 / vsqrt_f32(v1);
+        const vec_f32 v5 = splat_f32(x1[0]);
+        const vec_f32 v6 = splat_f32((float)(o->size_1));
+        const vec_f32 v7 = 1 / v6;
+        const vec_f32 v8 = splat_f32((float)(o->size_2));
+        const vec_f32 v9 = 1 / v8;
+        vec_f32 sum_5 = splat_f32(0);
+        vec_f32 sum_6 = splat_f32(0);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v3 = v2 * v0;
+            const vec_f32 v4 = load_f32(x0 + j);
+            const vec_f32 v10 = v5 * v7 * v9 * v4;
+            const vec_f32 v11 = load_f32(x2 + j);
+            const vec_f32 v12 = v10 + v11 + v3;
+            const vec_f32 v13 = load_f32(x3 + j);
+            const vec_f32 v14 = v13 * v12;
+            const vec_f32 v15 = load_strided_f32(x4 + j * o->x4_column, o->x4_column, WIDTH_f32);
+            const vec_f32 v16 = v15 * v14;
+            store_f32(row + j, v0);
+            sum_5 += v16;
+            sum_6 += v12;
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v3 = v2 * v0;
+            const vec_f32 v4 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v10 = v5 * v7 * v9 * v4;
+            const vec_f32 v11 = load_masked_f32(x2 + j, tail);
+            const vec_f32 v12 = v10 + v11 + v3;
+            const vec_f32 v13 = load_masked_f32(x3 + j, tail);
+            const vec_f32 v14 = v13 * v12;
+            const vec_f32 v15 = load_strided_f32(x4 + j * o->x4_column, o->x4_column, rest);
+            const vec_f32 v16 = v15 * v14;
+            store_masked_f32(row + j, tail, v0);
+            sum_5 += keep_first_f32(v16, rest, 0);
+            sum_6 += keep_first_f32(v12, rest, 0);
+        }
+        x5[0] = (j0 > 0 ? x5[0] : 0) + sum_lanes_f32(sum_5);
+        x6[0] = (j0 > 0 ? x6[0] : 0) + sum_lanes_f32(sum_6);
+    }
+}
+
+typedef struct {
+    int64_t size_0; /* B */
+    int64_t size_1; /* T */
+    const float *x0;
+    int64_t x0_row;
+} tile_7_operands;
+
+/* d_WV_dhe = bar_J (1 / B) (1 / T) (t2_btd t4_bthe | dhe) */
+static void tile_7(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_7_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -1288,10 +1611,18 @@ static void tile_2(
         const vec_f32 v3 = 1 / v2;
         const vec_f32 v4 = splat_f32((float)(o->size_1));
         const vec_f32 v5 = 1 / v4;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v6 = v1 * v3 * v5 * v0;
             store_f32(row + j, v6);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v6 = v1 * v3 * v5 * v0;
+            store_masked_f32(row + j, tail, v6);
         }
     }
 }
@@ -1299,13 +1630,137 @@ static void tile_2(
 typedef struct {
     int64_t size_0; /* B */
     int64_t size_1; /* T */
-} tile_3_operands;
+    const float *x0;
+    int64_t x0_row;
+    float *x1;
+    int64_t x1_row;
+} tile_8_operands;
 
-/* d_WV_dhe = (1 / B) (1 / T) (t5_btd t14_bthe | dhe) */
-static void tile_3(
+/* t16_bhti = (1 / B) (1 / T) (t13_bthe t9_bihe | bhti) A_bhti; t17_bht = sum(t16_bhti) */
+static void tile_8(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_3_operands *const o = operands;
+    const tile_8_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+        float *const x1 = o->x1 + (i0 + r) * o->x1_row;
+        const vec_f32 v2 = splat_f32((float)(o->size_0));
+        const vec_f32 v3 = 1 / v2;
+        const vec_f32 v4 = splat_f32((float)(o->size_1));
+        const vec_f32 v5 = 1 / v4;
+        vec_f32 sum_1 = splat_f32(0);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v1 = load_f32(x0 + j);
+            const vec_f32 v6 = v3 * v5 * v0 * v1;
+            store_f32(row + j, v6);
+            sum_1 += v6;
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v6 = v3 * v5 * v0 * v1;
+            store_masked_f32(row + j, tail, v6);
+            sum_1 += keep_first_f32(v6, rest, 0);
+        }
+        x1[0] = (j0 > 0 ? x1[0] : 0) + sum_lanes_f32(sum_1);
+    }
+}
+
+typedef struct {
+    int64_t size_0; /* E */
+    int64_t size_1; /* B */
+    int64_t size_2; /* T */
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    const float *x2;
+    int64_t x2_row;
+    const float *x3;
+    int64_t x3_row, x3_column;
+    float *x4;
+    int64_t x4_row;
+    float *x5;
+    int64_t x5_row;
+} tile_9_operands;
+
+/* d_g_d = sum(t2_btd (t4_bt ((1 / B) (1 / T) t15_dbt + t20_dbt + E**-1/2 (WK_dhe t21_bthe | dbt))))
+   d_s_d = sum((1 / B) (1 / T) t15_dbt + t20_dbt + E**-1/2 (WK_dhe t21_bthe | dbt)) */
+static void tile_9(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_9_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+        const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+        const float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
+        const float *const x3 = o->x3 + (i0 + r) * o->x3_row + j0 * o->x3_column;
+        float *const x4 = o->x4 + (i0 + r) * o->x4_row;
+        float *const x5 = o->x5 + (i0 + r) * o->x5_row;
+        const vec_f32 v1 = splat_f32((float)(o->size_0));
+        const vec_f32 v2 = 1 / vsqrt_f32(v1);
+        const vec_f32 v5 = splat_f32((float)(o->size_1));
+        const vec_f32 v6 = 1 / v5;
+        const vec_f32 v7 = splat_f32((float)(o->size_2));
+        const vec_f32 v8 = 1 / v7;
+        vec_f32 sum_4 = splat_f32(0);
+        vec_f32 sum_5 = splat_f32(0);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v3 = v2 * v0;
+            const vec_f32 v4 = load_f32(x0 + j);
+            const vec_f32 v9 = v6 * v8 * v4;
+            const vec_f32 v10 = load_f32(x1 + j);
+            const vec_f32 v11 = v9 + v10 + v3;
+            const vec_f32 v12 = load_f32(x2 + j);
+            const vec_f32 v13 = v12 * v11;
+            const vec_f32 v14 = load_strided_f32(x3 + j * o->x3_column, o->x3_column, WIDTH_f32);
+            const vec_f32 v15 = v14 * v13;
+            store_f32(row + j, v0);
+            sum_4 += v15;
+            sum_5 += v11;
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v3 = v2 * v0;
+            const vec_f32 v4 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v9 = v6 * v8 * v4;
+            const vec_f32 v10 = load_masked_f32(x1 + j, tail);
+            const vec_f32 v11 = v9 + v10 + v3;
+            const vec_f32 v12 = load_masked_f32(x2 + j, tail);
+            const vec_f32 v13 = v12 * v11;
+            const vec_f32 v14 = load_strided_f32(x3 + j * o->x3_column, o->x3_column, rest);
+            const vec_f32 v15 = v14 * v13;
+            store_masked_f32(row + j, tail, v0);
+            sum_4 += keep_first_f32(v15, rest, 0);
+            sum_5 += keep_first_f32(v11, rest, 0);
+        }
+        x4[0] = (j0 > 0 ? x4[0] : 0) + sum_lanes_f32(sum_4);
+        x5[0] = (j0 > 0 ? x5[0] : 0) + sum_lanes_f32(sum_5);
+    }
+}
+
+typedef struct {
+    int64_t size_0; /* B */
+    int64_t size_1; /* T */
+} tile_10_operands;
+
+/* d_WV_dhe = (1 / B) (1 / T) (t5_btd t14_bthe | dhe) */
+static void tile_10(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_10_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -1313,10 +1768,18 @@ static void tile_3(
         const vec_f32 v2 = 1 / v1;
         const vec_f32 v3 = splat_f32((float)(o->size_1));
         const vec_f32 v4 = 1 / v3;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v5 = v2 * v4 * v0;
             store_f32(row + j, v5);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v5 = v2 * v4 * v0;
+            store_masked_f32(row + j, tail, v5);
         }
     }
 }
@@ -1353,13 +1816,13 @@ static int64_t evaluate_layout(const attention_dims *dims, int64_t *slot)
     slot[8] = end;
     end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
-    end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[10] = end;
     end += brk_round_up(B_block * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[10] = end;
+    end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
     end += brk_round_up(B_block * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[12] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, E * H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E, 1, 1, E * H), BRK_CACHE_LINE));
@@ -1423,16 +1886,15 @@ static int evaluate_run(
     float *const t5_block = (float *)(arena + slot[5]);
     float *const t6_block = (float *)(arena + slot[6]);
     float *const t7_block = (float *)(arena + slot[7]);
-    float *const t8_block_tile = (float *)(arena + slot[9]);
     float *const t8_block = (float *)(arena + slot[8]);
-    float *const max_t_block = (float *)(arena + slot[10]);
-    float *const exp_t_block = (float *)(arena + slot[9]);
+    float *const max_t_block = (float *)(arena + slot[9]);
+    float *const exp_t_block = (float *)(arena + slot[10]);
     float *const sum_exp_t_block = (float *)(arena + slot[11]);
     float *const A_block = (float *)(arena + slot[8]);
     float *const t9_block = (float *)(arena + slot[6]);
     float *const t10_block = (float *)(arena + slot[7]);
     float *const t11_part_tile = (float *)(arena + slot[3]);
-    float *const t11_part_new = (float *)(arena + slot[12]);
+    float *const t11_part_lines = (float *)(arena + slot[12]);
     char *const scratch = arena + slot[13];
     const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
 
@@ -1602,50 +2064,16 @@ static int evaluate_run(
                                 .b = t6_block + i * E * H * T + j * E,
                                 .b_k = {1, NULL},
                                 .b_n = {E * H, NULL},
-                                .c = t8_block_tile + i * H * T * T + j * T * T,
+                                .c = t8_block + i * H * T * T + j * T * T,
                                 .c_m = {T, NULL},
                                 .c_n = {1, NULL},
                                 .alpha = 1.0f,
                                 .accumulate = 0,
                             };
-                            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                        }
-                    }
-                }
-
-                for (int64_t i = 0; i < B_block * H; ++i) {
-                    for (int64_t j = 0; j < T; ++j) {
-                        float *const t8_block_tile_row = t8_block_tile + i * T * T + j * T;
-                        float *const t8_block_row = t8_block + i * T * T + j * T;
-                        const vec_f32 v1 = splat_f32((float)E);
-                        const vec_f32 v2 = 1 / vsqrt_f32(v1);
-                        const vec_f32 v5 = splat_f32((float)(j + 1));
-                        const vec_f32 v7 = splat_f32(1.0f);
-                        const vec_f32 v8 = splat_f32(0.0f);
-                        const vec_f32 v10 = splat_f32(0.0f);
-                        const vec_f32 v12 = splat_f32(-1e+30f);
-                        int64_t k = 0;
-                        for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(t8_block_tile_row + k);
-                            const vec_f32 v3 = v2 * v0;
-                            const vec_f32 v4 = index_f32(k);
-                            const ivec_f32 v6 = v4 <= v5;
-                            const vec_f32 v9 = vselect_f32(v6, v7, v8);
-                            const ivec_f32 v11 = v9 != v10;
-                            const vec_f32 v13 = vselect_f32(v11, v3, v12);
-                            store_f32(t8_block_row + k, v13);
-                        }
-                        if (k < T) {
-                            const int64_t rest = T - k;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(t8_block_tile_row + k, tail);
-                            const vec_f32 v3 = v2 * v0;
-                            const vec_f32 v4 = index_f32(k);
-                            const ivec_f32 v6 = v4 <= v5;
-                            const vec_f32 v9 = vselect_f32(v6, v7, v8);
-                            const ivec_f32 v11 = v9 != v10;
-                            const vec_f32 v13 = vselect_f32(v11, v3, v12);
-                            store_masked_f32(t8_block_row + k, tail, v13);
+                            const tile_1_operands operands = {
+                                .size_0 = E,
+                            };
+                            contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
                         }
                     }
                 }
@@ -1783,43 +2211,25 @@ static int evaluate_run(
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                    const tile_2_operands operands = {
+                        .x0 = Y_block,
+                        .x0_row = D,
+                        .x1 = X_block,
+                        .x1_row = D,
+                        .x2 = t11_part_lines,
+                        .x2_row = D,
+                        .group_rows = brk_group_rows(product.m, MR_f32),
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
                 }
 
                 {
-                    vec_f32 whole_sum = splat_f32(0.0f);
-                    for (int64_t i_first = 0; i_first < B_block * D * T; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-                        const int64_t i_end = brk_min(B_block * D * T, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-                        vec_f32 sum = splat_f32(0.0f);
-                        int64_t i = i_first;
-                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(t11_part_tile + i);
-                            const vec_f32 v1 = load_f32(Y_block + i);
-                            const vec_f32 v2 = load_f32(X_block + i);
-                            const vec_f32 v3 = v0 + v2;
-                            const vec_f32 v4 = v3 - v1;
-                            const vec_f32 v5 = v4 * v4;
-                            sum = sum + v5;
-                        }
-                        if (i < i_end) {
-                            const int64_t rest = i_end - i;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(t11_part_tile + i, tail);
-                            const vec_f32 v1 = load_masked_f32(Y_block + i, tail);
-                            const vec_f32 v2 = load_masked_f32(X_block + i, tail);
-                            const vec_f32 v3 = v0 + v2;
-                            const vec_f32 v4 = v3 - v1;
-                            const vec_f32 v5 = v4 * v4;
-                            sum = sum + keep_first_f32(v5, rest, 0.0f);
-                        }
-                        whole_sum = whole_sum + sum;
-                    }
-                    t11_part_new[0] = sum_lanes_f32(whole_sum);
-                }
-
-                {
-                    const float v0 = t11_part_new[0];
-                    t11_part_group[0] = t11_part_group[0] + v0;
+                    const int64_t groups = brk_groups(B_block * T, brk_group_rows(B_block * T, MR_f32));
+                    vec_f32 sum = splat_f32(0);
+                    for (int64_t group = 0; group < groups; ++group)
+                        for (int64_t i = 0; i < D; i += WIDTH_f32)
+                            sum += load_masked_f32(t11_part_lines + group * D + i, mask_first_f32(brk_min(D - i, WIDTH_f32)));
+                    t11_part_group[0] += sum_lanes_f32(sum);
                 }
             }
         }
@@ -1951,15 +2361,15 @@ static int64_t forward_layout(const attention_dims *dims, int64_t *slot)
     slot[5] = end;
     end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[7] = end;
     end += brk_round_up(B_block * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[7] = end;
+    end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
     end += brk_round_up(B_block * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
     end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, E * H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E, 1, 1, E * H), BRK_CACHE_LINE));
@@ -2028,14 +2438,12 @@ static int forward_run(
     float *const t1_block = (float *)(arena + slot[2]);
     float *const t2_block = (float *)(arena + slot[3]);
     float *const t3_block = (float *)(arena + slot[4]);
-    float *const t4_block_tile = (float *)(arena + slot[6]);
     float *const t4_block = (float *)(arena + slot[5]);
-    float *const max_t_block = (float *)(arena + slot[7]);
-    float *const exp_t_block = (float *)(arena + slot[6]);
+    float *const max_t_block = (float *)(arena + slot[6]);
+    float *const exp_t_block = (float *)(arena + slot[7]);
     float *const sum_exp_t_block = (float *)(arena + slot[8]);
     float *const t5_block = (float *)(arena + slot[9]);
-    float *const saved_6_block_tile = (float *)(arena + slot[2]);
-    float *const t6_part_new = (float *)(arena + slot[10]);
+    float *const t6_part_lines = (float *)(arena + slot[10]);
     char *const scratch = arena + slot[11];
     const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
 
@@ -2212,50 +2620,16 @@ static int forward_run(
                                 .b = saved_3_block + i * E * H * T + j * E,
                                 .b_k = {1, NULL},
                                 .b_n = {E * H, NULL},
-                                .c = t4_block_tile + i * H * T * T + j * T * T,
+                                .c = t4_block + i * H * T * T + j * T * T,
                                 .c_m = {T, NULL},
                                 .c_n = {1, NULL},
                                 .alpha = 1.0f,
                                 .accumulate = 0,
                             };
-                            contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                        }
-                    }
-                }
-
-                for (int64_t i = 0; i < B_block * H; ++i) {
-                    for (int64_t j = 0; j < T; ++j) {
-                        float *const t4_block_tile_row = t4_block_tile + i * T * T + j * T;
-                        float *const t4_block_row = t4_block + i * T * T + j * T;
-                        const vec_f32 v1 = splat_f32((float)E);
-                        const vec_f32 v2 = 1 / vsqrt_f32(v1);
-                        const vec_f32 v5 = splat_f32((float)(j + 1));
-                        const vec_f32 v7 = splat_f32(1.0f);
-                        const vec_f32 v8 = splat_f32(0.0f);
-                        const vec_f32 v10 = splat_f32(0.0f);
-                        const vec_f32 v12 = splat_f32(-1e+30f);
-                        int64_t k = 0;
-                        for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(t4_block_tile_row + k);
-                            const vec_f32 v3 = v2 * v0;
-                            const vec_f32 v4 = index_f32(k);
-                            const ivec_f32 v6 = v4 <= v5;
-                            const vec_f32 v9 = vselect_f32(v6, v7, v8);
-                            const ivec_f32 v11 = v9 != v10;
-                            const vec_f32 v13 = vselect_f32(v11, v3, v12);
-                            store_f32(t4_block_row + k, v13);
-                        }
-                        if (k < T) {
-                            const int64_t rest = T - k;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(t4_block_tile_row + k, tail);
-                            const vec_f32 v3 = v2 * v0;
-                            const vec_f32 v4 = index_f32(k);
-                            const ivec_f32 v6 = v4 <= v5;
-                            const vec_f32 v9 = vselect_f32(v6, v7, v8);
-                            const ivec_f32 v11 = v9 != v10;
-                            const vec_f32 v13 = vselect_f32(v11, v3, v12);
-                            store_masked_f32(t4_block_row + k, tail, v13);
+                            const tile_1_operands operands = {
+                                .size_0 = E,
+                            };
+                            contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
                         }
                     }
                 }
@@ -2388,51 +2762,31 @@ static int forward_run(
                         .b = WO,
                         .b_k = {D, NULL},
                         .b_n = {1, NULL},
-                        .c = saved_6_block_tile,
+                        .c = saved_6_block,
                         .c_m = {D, NULL},
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                    const tile_3_operands operands = {
+                        .x0 = Y_block,
+                        .x0_row = D,
+                        .x1 = X_block,
+                        .x1_row = D,
+                        .x2 = t6_part_lines,
+                        .x2_row = D,
+                        .group_rows = brk_group_rows(product.m, MR_f32),
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
                 }
 
                 {
-                    vec_f32 whole_sum = splat_f32(0.0f);
-                    for (int64_t i_first = 0; i_first < B_block * D * T; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-                        const int64_t i_end = brk_min(B_block * D * T, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-                        vec_f32 sum = splat_f32(0.0f);
-                        int64_t i = i_first;
-                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(saved_6_block_tile + i);
-                            const vec_f32 v1 = load_f32(Y_block + i);
-                            const vec_f32 v2 = load_f32(X_block + i);
-                            const vec_f32 v3 = v0 + v2;
-                            const vec_f32 v4 = v3 - v1;
-                            const vec_f32 v5 = v4 * v4;
-                            sum = sum + v5;
-                            store_f32(saved_6_block + i, v4);
-                        }
-                        if (i < i_end) {
-                            const int64_t rest = i_end - i;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(saved_6_block_tile + i, tail);
-                            const vec_f32 v1 = load_masked_f32(Y_block + i, tail);
-                            const vec_f32 v2 = load_masked_f32(X_block + i, tail);
-                            const vec_f32 v3 = v0 + v2;
-                            const vec_f32 v4 = v3 - v1;
-                            const vec_f32 v5 = v4 * v4;
-                            sum = sum + keep_first_f32(v5, rest, 0.0f);
-                            store_masked_f32(saved_6_block + i, tail, v4);
-                        }
-                        whole_sum = whole_sum + sum;
-                    }
-                    t6_part_new[0] = sum_lanes_f32(whole_sum);
-                }
-
-                {
-                    const float v0 = t6_part_new[0];
-                    t6_part_group[0] = t6_part_group[0] + v0;
+                    const int64_t groups = brk_groups(B_block * T, brk_group_rows(B_block * T, MR_f32));
+                    vec_f32 sum = splat_f32(0);
+                    for (int64_t group = 0; group < groups; ++group)
+                        for (int64_t i = 0; i < D; i += WIDTH_f32)
+                            sum += load_masked_f32(t6_part_lines + group * D + i, mask_first_f32(brk_min(D - i, WIDTH_f32)));
+                    t6_part_group[0] += sum_lanes_f32(sum);
                 }
             }
         }
@@ -2641,7 +2995,6 @@ int ATTENTION_NAME(backward)(
     float *const t3 = (float *)(arena + slot[2]);
     float *const t4 = (float *)(arena + slot[3]);
     float *const t5 = (float *)(arena + slot[4]);
-    float *const t6_tile = (float *)(arena + slot[7]);
     float *const t6 = (float *)(arena + slot[5]);
     float *const t7 = (float *)(arena + slot[6]);
     float *const t8 = (float *)(arena + slot[7]);
@@ -2770,45 +3123,28 @@ int ATTENTION_NAME(backward)(
                     .b = saved_5 + i * E * H * T + j * E,
                     .b_k = {1, NULL},
                     .b_n = {E * H, NULL},
-                    .c = t6_tile + i * H * T * T + j * T * T,
+                    .c = t6 + i * H * T * T + j * T * T,
                     .c_m = {T, NULL},
                     .c_n = {1, NULL},
                     .alpha = 1.0f,
                     .accumulate = 0,
                 };
-                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                const tile_4_operands operands = {
+                    .size_0 = B,
+                    .size_1 = T,
+                    .x0 = A + i * H * T * T + j * T * T,
+                    .x0_row = T,
+                    .x1 = bar_J,
+                    .x1_row = 0,
+                    .x2 = t7 + i * H * T + j * T,
+                    .x2_row = 1,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+                for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
+                    (t7 + i * H * T + j * T)[i] = 0.0f;
+                }
             }
         }
-    }
-
-    for (int64_t i = 0; i < B * H * T; ++i) {
-        float *const t6_tile_row = t6_tile + i * T;
-        const float *const A_row = A + i * T;
-        float *const t6_row = t6 + i * T;
-        const vec_f32 v2 = splat_f32(bar_J[0]);
-        const vec_f32 v3 = splat_f32((float)B);
-        const vec_f32 v4 = 1 / v3;
-        const vec_f32 v5 = splat_f32((float)T);
-        const vec_f32 v6 = 1 / v5;
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t6_tile_row + j);
-            const vec_f32 v1 = load_f32(A_row + j);
-            const vec_f32 v7 = v2 * v4 * v6 * v0 * v1;
-            sum = sum + v7;
-            store_f32(t6_row + j, v7);
-        }
-        if (j < T) {
-            const int64_t rest = T - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t6_tile_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(A_row + j, tail);
-            const vec_f32 v7 = v2 * v4 * v6 * v0 * v1;
-            sum = sum + keep_first_f32(v7, rest, 0.0f);
-            store_masked_f32(t6_row + j, tail, v7);
-        }
-        t7[i] = sum_lanes_f32(sum);
     }
 
     /* t8_bhti = where(where(i <= t, 1, 0) != 0, t6_bhti - t7_bht A_bhti, 0) */
@@ -2896,10 +3232,10 @@ int ATTENTION_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_1_operands operands = {
+        const tile_5_operands operands = {
             .size_0 = E,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
     /* t11_bthe = (t8_bhti saved_3_bihe | bthe) */
@@ -2946,35 +3282,31 @@ int ATTENTION_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
-
-    for (int64_t i = 0; i < D; ++i) {
-        double sum = 0.0f;
-        double sum_2 = 0.0f;
-        for (int64_t j = 0; j < B * T; ++j) {
-            const float v0 = d_g_tile[i * B * T + j];
-            const float v1 = (float)E;
-            const float v2 = 1 / vsqrt_f32(splat_f32(v1))[0];
-            const float v3 = v2 * v0;
-            const float v4 = t5[i * B * T + j];
-            const float v5 = bar_J[0];
-            const float v6 = (float)B;
-            const float v7 = 1 / v6;
-            const float v8 = (float)T;
-            const float v9 = 1 / v8;
-            const float v10 = v5 * v7 * v9 * v4;
-            const float v11 = t10[i * B * T + j];
-            const float v12 = v10 + v11 + v3;
-            const float v13 = saved_2[j];
-            const float v14 = v13 * v12;
-            const float v15 = t1[j * D + i];
-            const float v16 = v15 * v14;
-            sum = sum + v16;
-            sum_2 = sum_2 + v12;
+        const tile_6_operands operands = {
+            .size_0 = E,
+            .size_1 = B,
+            .size_2 = T,
+            .x0 = t5,
+            .x0_row = B * T,
+            .x1 = bar_J,
+            .x1_row = 0,
+            .x2 = t10,
+            .x2_row = B * T,
+            .x3 = saved_2,
+            .x3_row = 0,
+            .x4 = t1,
+            .x4_row = 1,
+            .x4_column = D,
+            .x5 = d_g,
+            .x5_row = 1,
+            .x6 = d_s,
+            .x6_row = 1,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
+        for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
+            (d_g)[i] = 0.0f;
+            (d_s)[i] = 0.0f;
         }
-        d_g[i] = (float)sum;
-        d_s[i] = (float)sum_2;
     }
 
     /* d_WQ_dhe = E**-1/2 (t2_btd t11_bthe | dhe) */
@@ -2995,10 +3327,10 @@ int ATTENTION_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_1_operands operands = {
+        const tile_5_operands operands = {
             .size_0 = E,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
     /* d_WK_dhe = E**-1/2 (t2_btd t9_bthe | dhe) */
@@ -3019,10 +3351,10 @@ int ATTENTION_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_1_operands operands = {
+        const tile_5_operands operands = {
             .size_0 = E,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
     /* d_WV_dhe = bar_J (1 / B) (1 / T) (t2_btd t4_bthe | dhe) */
@@ -3043,13 +3375,13 @@ int ATTENTION_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_2_operands operands = {
+        const tile_7_operands operands = {
             .size_0 = B,
             .size_1 = T,
             .x0 = bar_J,
             .x0_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
     }
 
     /* t12_bthe = (A_bhti saved_5_bihe | bthe) */
@@ -3095,13 +3427,13 @@ int ATTENTION_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_2_operands operands = {
+        const tile_7_operands operands = {
             .size_0 = B,
             .size_1 = T,
             .x0 = bar_J,
             .x0_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
     }
 
     return ATTENTION_OK;
@@ -3132,9 +3464,9 @@ static int64_t value_and_grad_layout(const attention_dims *dims, int64_t *slot)
     slot[6] = end;
     end += brk_round_up(B * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(B * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[8] = end;
     end += brk_round_up(B * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[8] = end;
+    end += brk_round_up(B * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
     end += brk_round_up(B * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
@@ -3146,16 +3478,18 @@ static int64_t value_and_grad_layout(const attention_dims *dims, int64_t *slot)
     slot[13] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[14] = end;
-    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[15] = end;
     end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[16] = end;
     end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[17] = end;
-    end += brk_round_up(B * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[18] = end;
     end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[18] = end;
+    end += brk_round_up(B * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[19] = end;
+    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[20] = end;
     end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, E * H, D, 1, E * H, 1), BRK_CACHE_LINE));
@@ -3167,14 +3501,14 @@ static int64_t value_and_grad_layout(const attention_dims *dims, int64_t *slot)
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, B * T, E * H, 1, 1, E * H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, E * H, B * T, D, E * H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(E * H, D, B * T, E * H, D, 1), BRK_CACHE_LINE));
-    slot[20] = end;
+    slot[21] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t ATTENTION_NAME(value_and_grad_workspace)(const attention_dims *dims)
 {
-    int64_t slot[21];
+    int64_t slot[22];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -3198,7 +3532,7 @@ int ATTENTION_NAME(value_and_grad)(
     const int64_t H = dims->H;
     const int64_t T = dims->T;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[21];
+    int64_t slot[22];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -3222,29 +3556,27 @@ int ATTENTION_NAME(value_and_grad)(
     float *const t5 = (float *)(arena + slot[3]);
     float *const t6 = (float *)(arena + slot[4]);
     float *const t7 = (float *)(arena + slot[5]);
-    float *const t8_tile = (float *)(arena + slot[7]);
     float *const t8 = (float *)(arena + slot[6]);
-    float *const max_t_ = (float *)(arena + slot[8]);
-    float *const exp_t_ = (float *)(arena + slot[7]);
+    float *const max_t_ = (float *)(arena + slot[7]);
+    float *const exp_t_ = (float *)(arena + slot[8]);
     float *const sum_exp_t_ = (float *)(arena + slot[9]);
     float *const A = (float *)(arena + slot[6]);
     float *const t9 = (float *)(arena + slot[10]);
     float *const t10 = (float *)(arena + slot[11]);
-    float *const t11_tile = (float *)(arena + slot[14]);
     float *const t11 = (float *)(arena + slot[12]);
+    float *const t12_lines = (float *)(arena + slot[14]);
     float *const t12 = (float *)(arena + slot[13]);
     float *const t13 = (float *)(arena + slot[15]);
     float *const t14 = (float *)(arena + slot[16]);
-    float *const t15 = (float *)(arena + slot[14]);
-    float *const t16_tile = (float *)(arena + slot[17]);
-    float *const t16 = (float *)(arena + slot[7]);
-    float *const t17 = (float *)(arena + slot[8]);
-    float *const t18 = (float *)(arena + slot[17]);
+    float *const t15 = (float *)(arena + slot[17]);
+    float *const t16 = (float *)(arena + slot[8]);
+    float *const t17 = (float *)(arena + slot[7]);
+    float *const t18 = (float *)(arena + slot[18]);
     float *const t19 = (float *)(arena + slot[10]);
-    float *const t20 = (float *)(arena + slot[18]);
+    float *const t20 = (float *)(arena + slot[19]);
     float *const t21 = (float *)(arena + slot[15]);
-    float *const d_g_tile = (float *)(arena + slot[19]);
-    char *const scratch = arena + slot[20];
+    float *const d_g_tile = (float *)(arena + slot[20]);
+    char *const scratch = arena + slot[21];
 
     /* t1_bt = sum(X_btd) */
     for (int64_t i = 0; i < B * T; ++i) {
@@ -3401,50 +3733,16 @@ int ATTENTION_NAME(value_and_grad)(
                     .b = t6 + i * E * H * T + j * E,
                     .b_k = {1, NULL},
                     .b_n = {E * H, NULL},
-                    .c = t8_tile + i * H * T * T + j * T * T,
+                    .c = t8 + i * H * T * T + j * T * T,
                     .c_m = {T, NULL},
                     .c_n = {1, NULL},
                     .alpha = 1.0f,
                     .accumulate = 0,
                 };
-                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-            }
-        }
-    }
-
-    for (int64_t i = 0; i < B * H; ++i) {
-        for (int64_t j = 0; j < T; ++j) {
-            float *const t8_tile_row = t8_tile + i * T * T + j * T;
-            float *const t8_row = t8 + i * T * T + j * T;
-            const vec_f32 v1 = splat_f32((float)E);
-            const vec_f32 v2 = 1 / vsqrt_f32(v1);
-            const vec_f32 v5 = splat_f32((float)(j + 1));
-            const vec_f32 v7 = splat_f32(1.0f);
-            const vec_f32 v8 = splat_f32(0.0f);
-            const vec_f32 v10 = splat_f32(0.0f);
-            const vec_f32 v12 = splat_f32(-1e+30f);
-            int64_t k = 0;
-            for (; k + WIDTH_f32 <= T; k += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t8_tile_row + k);
-                const vec_f32 v3 = v2 * v0;
-                const vec_f32 v4 = index_f32(k);
-                const ivec_f32 v6 = v4 <= v5;
-                const vec_f32 v9 = vselect_f32(v6, v7, v8);
-                const ivec_f32 v11 = v9 != v10;
-                const vec_f32 v13 = vselect_f32(v11, v3, v12);
-                store_f32(t8_row + k, v13);
-            }
-            if (k < T) {
-                const int64_t rest = T - k;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t8_tile_row + k, tail);
-                const vec_f32 v3 = v2 * v0;
-                const vec_f32 v4 = index_f32(k);
-                const ivec_f32 v6 = v4 <= v5;
-                const vec_f32 v9 = vselect_f32(v6, v7, v8);
-                const ivec_f32 v11 = v9 != v10;
-                const vec_f32 v13 = vselect_f32(v11, v3, v12);
-                store_masked_f32(t8_row + k, tail, v13);
+                const tile_1_operands operands = {
+                    .size_0 = E,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
             }
         }
     }
@@ -3575,46 +3873,31 @@ int ATTENTION_NAME(value_and_grad)(
             .b = WO,
             .b_k = {D, NULL},
             .b_n = {1, NULL},
-            .c = t11_tile,
+            .c = t11,
             .c_m = {D, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_3_operands operands = {
+            .x0 = Y,
+            .x0_row = D,
+            .x1 = X,
+            .x1_row = D,
+            .x2 = t12_lines,
+            .x2_row = D,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < B * D * T; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(B * D * T, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t11_tile + i);
-                const vec_f32 v1 = load_f32(Y + i);
-                const vec_f32 v2 = load_f32(X + i);
-                const vec_f32 v3 = v0 + v2;
-                const vec_f32 v4 = v3 - v1;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + v5;
-                store_f32(t11 + i, v4);
-            }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t11_tile + i, tail);
-                const vec_f32 v1 = load_masked_f32(Y + i, tail);
-                const vec_f32 v2 = load_masked_f32(X + i, tail);
-                const vec_f32 v3 = v0 + v2;
-                const vec_f32 v4 = v3 - v1;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + keep_first_f32(v5, rest, 0.0f);
-                store_masked_f32(t11 + i, tail, v4);
-            }
-            whole_sum = whole_sum + sum;
-        }
-        t12[0] = sum_lanes_f32(whole_sum);
+        const int64_t groups = brk_groups(B * T, brk_group_rows(B * T, MR_f32));
+        vec_f32 sum = splat_f32(0);
+        for (int64_t group = 0; group < groups; ++group)
+            for (int64_t i = 0; i < D; i += WIDTH_f32)
+                sum += load_masked_f32(t12_lines + group * D + i, mask_first_f32(brk_min(D - i, WIDTH_f32)));
+        t12[0] = sum_lanes_f32(sum);
     }
 
     /* J = (1/2) t12 (1 / T) / B */
@@ -3710,44 +3993,26 @@ int ATTENTION_NAME(value_and_grad)(
                     .b = t9 + i * E * H * T + j * E,
                     .b_k = {1, NULL},
                     .b_n = {E * H, NULL},
-                    .c = t16_tile + i * H * T * T + j * T * T,
+                    .c = t16 + i * H * T * T + j * T * T,
                     .c_m = {T, NULL},
                     .c_n = {1, NULL},
                     .alpha = 1.0f,
                     .accumulate = 0,
                 };
-                contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                const tile_8_operands operands = {
+                    .size_0 = B,
+                    .size_1 = T,
+                    .x0 = A + i * H * T * T + j * T * T,
+                    .x0_row = T,
+                    .x1 = t17 + i * H * T + j * T,
+                    .x1_row = 1,
+                };
+                contract_f32(&product, 0, product.m, 0, product.n, tile_8, &operands, scratch);
+                for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
+                    (t17 + i * H * T + j * T)[i] = 0.0f;
+                }
             }
         }
-    }
-
-    for (int64_t i = 0; i < B * H * T; ++i) {
-        float *const t16_tile_row = t16_tile + i * T;
-        float *const A_row = A + i * T;
-        float *const t16_row = t16 + i * T;
-        const vec_f32 v2 = splat_f32((float)B);
-        const vec_f32 v3 = 1 / v2;
-        const vec_f32 v4 = splat_f32((float)T);
-        const vec_f32 v5 = 1 / v4;
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= T; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t16_tile_row + j);
-            const vec_f32 v1 = load_f32(A_row + j);
-            const vec_f32 v6 = v3 * v5 * v0 * v1;
-            sum = sum + v6;
-            store_f32(t16_row + j, v6);
-        }
-        if (j < T) {
-            const int64_t rest = T - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t16_tile_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(A_row + j, tail);
-            const vec_f32 v6 = v3 * v5 * v0 * v1;
-            sum = sum + keep_first_f32(v6, rest, 0.0f);
-            store_masked_f32(t16_row + j, tail, v6);
-        }
-        t17[i] = sum_lanes_f32(sum);
     }
 
     /* t18_bhti = where(where(i <= t, 1, 0) != 0, t16_bhti - t17_bht A_bhti, 0) */
@@ -3835,10 +4100,10 @@ int ATTENTION_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_1_operands operands = {
+        const tile_5_operands operands = {
             .size_0 = E,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
     /* t21_bthe = (t18_bhit t7_bihe | bthe) */
@@ -3885,34 +4150,29 @@ int ATTENTION_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
-
-    for (int64_t i = 0; i < D; ++i) {
-        double sum = 0.0f;
-        double sum_2 = 0.0f;
-        for (int64_t j = 0; j < B * T; ++j) {
-            const float v0 = d_g_tile[i * B * T + j];
-            const float v1 = (float)E;
-            const float v2 = 1 / vsqrt_f32(splat_f32(v1))[0];
-            const float v3 = v2 * v0;
-            const float v4 = t15[i * B * T + j];
-            const float v5 = (float)B;
-            const float v6 = 1 / v5;
-            const float v7 = (float)T;
-            const float v8 = 1 / v7;
-            const float v9 = v6 * v8 * v4;
-            const float v10 = t20[i * B * T + j];
-            const float v11 = v9 + v10 + v3;
-            const float v12 = t4[j];
-            const float v13 = v12 * v11;
-            const float v14 = t2[j * D + i];
-            const float v15 = v14 * v13;
-            sum = sum + v15;
-            sum_2 = sum_2 + v11;
+        const tile_9_operands operands = {
+            .size_0 = E,
+            .size_1 = B,
+            .size_2 = T,
+            .x0 = t15,
+            .x0_row = B * T,
+            .x1 = t20,
+            .x1_row = B * T,
+            .x2 = t4,
+            .x2_row = 0,
+            .x3 = t2,
+            .x3_row = 1,
+            .x3_column = D,
+            .x4 = d_g,
+            .x4_row = 1,
+            .x5 = d_s,
+            .x5_row = 1,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_9, &operands, scratch);
+        for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
+            (d_g)[i] = 0.0f;
+            (d_s)[i] = 0.0f;
         }
-        d_g[i] = (float)sum;
-        d_s[i] = (float)sum_2;
     }
 
     /* d_WQ_dhe = E**-1/2 (t5_btd t19_bthe | dhe) */
@@ -3933,10 +4193,10 @@ int ATTENTION_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_1_operands operands = {
+        const tile_5_operands operands = {
             .size_0 = E,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
     /* d_WK_dhe = E**-1/2 (t5_btd t21_bthe | dhe) */
@@ -3957,10 +4217,10 @@ int ATTENTION_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_1_operands operands = {
+        const tile_5_operands operands = {
             .size_0 = E,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
     /* d_WV_dhe = (1 / B) (1 / T) (t5_btd t14_bthe | dhe) */
@@ -3981,11 +4241,11 @@ int ATTENTION_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_3_operands operands = {
+        const tile_10_operands operands = {
             .size_0 = B,
             .size_1 = T,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_10, &operands, scratch);
     }
 
     /* d_WO_hed = (1 / B) (1 / T) (t10_bthe t11_btd | hed) */
@@ -4006,11 +4266,11 @@ int ATTENTION_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_3_operands operands = {
+        const tile_10_operands operands = {
             .size_0 = B,
             .size_1 = T,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_10, &operands, scratch);
     }
 
     return ATTENTION_OK;

@@ -67,6 +67,11 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
     return brk_round_up((size + parts - 1) / parts, unit);
 }
 
+/* How many neighbouring rows of a product an epilogue sums up together, in whole tiles of `unit` rows: at most 64 groups of them. */
+BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
+
+BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
 {
@@ -356,8 +361,7 @@ typedef struct {
     int accumulate;
 } contraction_f32;
 
-/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols.  Rows are padded to whole
-   vectors; what is written to the padding is dropped. */
+/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols. */
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
@@ -983,7 +987,7 @@ BRK_NOINLINE void contract_packed_f32(
                 for (int64_t j = 0; j < columns; j += NR_f32) {
                     const int64_t nr = brk_min(NR_f32, columns - j);
                     const int64_t vectors = (nr + WIDTH_f32 - 1) / WIDTH_f32;
-                    const int direct = !finishing && !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
+                    const int direct = !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
                     float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = stays ? b_block + j * kc : b_block;
                     if (i0 == i_first)
                         pack_columns_f32(t->b, &t->b_n, j0 + j, nr, &t->b_k, p0, kc, b);
@@ -991,12 +995,14 @@ BRK_NOINLINE void contract_packed_f32(
                         const int64_t mr = brk_min(MR_f32, rows - i);
                         const int whole = mr == MR_f32 && vectors == VECTORS_f32;
                         const float *a = a_block + i * kc;
-                        if (direct && whole) {
-                            packed_tile_f32(kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
-                            continue;
-                        }
-                        if (direct && mr % 2 == 0) {
-                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
+                        if (direct && (whole || mr % 2 == 0)) {
+                            float *const out = c + (i0 + i) * t->c_m.stride;
+                            if (whole)
+                                packed_tile_f32(kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            else
+                                packed_edge_f32(mr, vectors, kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            if (finishing)
+                                epilogue(operands, i0 + i, mr, j0 + j, nr, out, t->c_m.stride);
                             continue;
                         }
                         float tile[(MR_f32 + 1) * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
@@ -1033,7 +1039,7 @@ BRK_NOINLINE void contract_small_f32(
         const int64_t vectors = (cols + WIDTH_f32 - 1) / WIDTH_f32;
         const int64_t last = cols - (vectors - 1) * WIDTH_f32;
         tile.read = tile.write = mask_first_f32(last);
-        const int direct = !epilogue && brk_run(&t->c_n, j0, cols) == cols;
+        const int direct = !(epilogue && (t->c_m.table || last < WIDTH_f32)) && brk_run(&t->c_n, j0, cols) == cols;
         if (!t->b_k.table && brk_run(&t->b_n, j0, cols) == cols && !(pack_tails && last < WIDTH_f32)) {
             tile.b = t->b + brk_at(&t->b_n, j0);
             tile.b_k = t->b_k.stride;
@@ -1068,9 +1074,11 @@ BRK_NOINLINE void contract_small_f32(
                     tile.a[r] += tile.k * tile.a_k;
             } while (p0 < t->k);
             tile.b = b;
+            if (epilogue)
+                epilogue(
+                    operands, i0, rows, j0, cols, direct ? t->c + brk_at(&t->c_m, i0) + brk_at(&t->c_n, j0) : buffer,
+                    direct ? t->c_m.stride : NR_f32);
             if (!direct) {
-                if (epilogue)
-                    epilogue(operands, i0, rows, j0, cols, buffer, NR_f32);
                 tile_store_f32(t, i0, rows, j0, cols, buffer, NR_f32);
             }
         }
@@ -1236,14 +1244,22 @@ static void tile_1(
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
         const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v2 = v0 + v1;
             const vec_f32 v3 = vtanh_f32(v2);
             store_f32(row + j, v3);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v2 = v0 + v1;
+            const vec_f32 v3 = vtanh_f32(v2);
+            store_masked_f32(row + j, tail, v3);
         }
     }
 }
@@ -1262,13 +1278,20 @@ static void tile_2(
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
         const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v2 = v0 + v1;
             store_f32(row + j, v2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v2 = v0 + v1;
+            store_masked_f32(row + j, tail, v2);
         }
     }
 }
@@ -1277,33 +1300,76 @@ typedef struct {
     int64_t size_0; /* N */
     const float *x0;
     int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    int64_t group_rows;
 } tile_3_operands;
 
-/* d_W2_hk = bar_J (1 / N) (Z1_nh t1_nk | hk) */
+/* t3_nh = bar_J (1 / N) (1 - Z1_nh²) (t1_nk W2_hk | nh); d_b1_h = sum(t3_nh) */
 static void tile_3(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
     const tile_3_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
-        const vec_f32 v1 = splat_f32(x0[0]);
-        const vec_f32 v2 = splat_f32((float)(o->size_0));
-        const vec_f32 v3 = 1 / v2;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v4 = v1 * v3 * v0;
-            store_f32(row + j, v4);
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
+                const vec_f32 v3 = splat_f32(1.0f);
+                const vec_f32 v5 = splat_f32(x1[0]);
+                const vec_f32 v6 = splat_f32((float)(o->size_0));
+                const vec_f32 v7 = 1 / v6;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = v1 * v1;
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v8 = v5 * v7 * v4 * v0;
+                store_f32(row + j, v8);
+                sum_2 += v8;
+            }
+            store_f32(x2 + j, sum_2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
+                const vec_f32 v3 = splat_f32(1.0f);
+                const vec_f32 v5 = splat_f32(x1[0]);
+                const vec_f32 v6 = splat_f32((float)(o->size_0));
+                const vec_f32 v7 = 1 / v6;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = v1 * v1;
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v8 = v5 * v7 * v4 * v0;
+                store_masked_f32(row + j, tail, v8);
+                sum_2 += v8;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
         }
     }
 }
 
 typedef struct {
     int64_t size_0; /* N */
+    const float *x0;
+    int64_t x0_row;
 } tile_4_operands;
 
-/* d_W2_hk = (1 / N) (Z1_nh t2_nk | hk) */
+/* d_W2_hk = bar_J (1 / N) (Z1_nh t1_nk | hk) */
 static void tile_4(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1311,12 +1377,113 @@ static void tile_4(
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
+        const vec_f32 v1 = splat_f32(x0[0]);
+        const vec_f32 v2 = splat_f32((float)(o->size_0));
+        const vec_f32 v3 = 1 / v2;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v4 = v1 * v3 * v0;
+            store_f32(row + j, v4);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v4 = v1 * v3 * v0;
+            store_masked_f32(row + j, tail, v4);
+        }
+    }
+}
+
+typedef struct {
+    int64_t size_0; /* N */
+    const float *x0;
+    int64_t x0_row;
+    float *x1;
+    int64_t x1_row;
+    int64_t group_rows;
+} tile_5_operands;
+
+/* t4_nh = (1 / N) (1 - Z1_nh²) (t2_nk W2_hk | nh); d_b1_h = sum(t4_nh) */
+static void tile_5(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_5_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x1 = o->x1 + group * o->x1_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_1 = place > 0 ? load_f32(x1 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const vec_f32 v3 = splat_f32(1.0f);
+                const vec_f32 v5 = splat_f32((float)(o->size_0));
+                const vec_f32 v6 = 1 / v5;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = v1 * v1;
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v7 = v6 * v4 * v0;
+                store_f32(row + j, v7);
+                sum_1 += v7;
+            }
+            store_f32(x1 + j, sum_1);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_1 = place > 0 ? load_masked_f32(x1 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const vec_f32 v3 = splat_f32(1.0f);
+                const vec_f32 v5 = splat_f32((float)(o->size_0));
+                const vec_f32 v6 = 1 / v5;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = v1 * v1;
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v7 = v6 * v4 * v0;
+                store_masked_f32(row + j, tail, v7);
+                sum_1 += v7;
+            }
+            store_masked_f32(x1 + j, tail, sum_1);
+        }
+    }
+}
+
+typedef struct {
+    int64_t size_0; /* N */
+} tile_6_operands;
+
+/* d_W2_hk = (1 / N) (Z1_nh t2_nk | hk) */
+static void tile_6(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_6_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
         const vec_f32 v1 = splat_f32((float)(o->size_0));
         const vec_f32 v2 = 1 / v1;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v3 = v2 * v0;
             store_f32(row + j, v3);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v3 = v2 * v0;
+            store_masked_f32(row + j, tail, v3);
         }
     }
 }
@@ -1800,7 +1967,7 @@ static int64_t backward_layout(const classifier_dims *dims, int64_t *slot)
     slot[2] = end;
     end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, K, 1, 1, K), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N, D, H, 1), BRK_CACHE_LINE));
@@ -1852,8 +2019,8 @@ int CLASSIFIER_NAME(backward)(
     const float *const saved_ = (const float *)((const char *)residuals + saved[1]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const t1 = (float *)(arena + slot[0]);
-    float *const t3_tile = (float *)(arena + slot[3]);
     float *const t3 = (float *)(arena + slot[2]);
+    float *const d_b1_lines = (float *)(arena + slot[3]);
     char *const scratch = arena + slot[4];
 
     for (int64_t i = 0; i < K; ++i)
@@ -1919,48 +2086,33 @@ int CLASSIFIER_NAME(backward)(
             .b = W2,
             .b_k = {1, NULL},
             .b_n = {K, NULL},
-            .c = t3_tile,
+            .c = t3,
             .c_m = {H, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_3_operands operands = {
+            .size_0 = N,
+            .x0 = Z1,
+            .x0_row = H,
+            .x1 = bar_J,
+            .x1_row = 0,
+            .x2 = d_b1_lines,
+            .x2_row = H,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
-    for (int64_t i = 0; i < H; ++i)
-        d_b1[i] = 0.0f;
-
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t3_tile_row = t3_tile + i * H;
-        const float *const Z1_row = Z1 + i * H;
-        float *const t3_row = t3 + i * H;
-        const vec_f32 v3 = splat_f32(1.0f);
-        const vec_f32 v5 = splat_f32(bar_J[0]);
-        const vec_f32 v6 = splat_f32((float)N);
-        const vec_f32 v7 = 1 / v6;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t3_tile_row + j);
-            const vec_f32 v1 = load_f32(Z1_row + j);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v8 = v5 * v7 * v4 * v0;
-            const vec_f32 held = load_f32(d_b1 + j);
-            store_f32(t3_row + j, v8);
-            store_f32(d_b1 + j, held + v8);
-        }
-        if (j < H) {
-            const int64_t rest = H - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t3_tile_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(Z1_row + j, tail);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v8 = v5 * v7 * v4 * v0;
-            const vec_f32 held = load_masked_f32(d_b1 + j, tail);
-            store_masked_f32(t3_row + j, tail, v8);
-            store_masked_f32(d_b1 + j, tail, held + v8);
+    {
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        for (int64_t i = 0; i < H; i += WIDTH_f32) {
+            const mask_f32 tail = mask_first_f32(brk_min(H - i, WIDTH_f32));
+            vec_f32 sum = splat_f32(0);
+            for (int64_t group = 0; group < groups; ++group)
+                sum += load_masked_f32(d_b1_lines + group * H + i, tail);
+            store_masked_f32(d_b1 + i, tail, sum);
         }
     }
 
@@ -2003,12 +2155,12 @@ int CLASSIFIER_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_3_operands operands = {
+        const tile_4_operands operands = {
             .size_0 = N,
             .x0 = bar_J,
             .x0_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
     return CLASSIFIER_OK;
@@ -2044,7 +2196,7 @@ static int64_t value_and_grad_layout(const classifier_dims *dims, int64_t *slot)
     slot[9] = end;
     end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, D, 1, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, H, 1, K, 1), BRK_CACHE_LINE));
@@ -2103,8 +2255,8 @@ int CLASSIFIER_NAME(value_and_grad)(
     float *const t3 = (float *)(arena + slot[8]);
     float *const t1 = (float *)(arena + slot[6]);
     float *const t2 = (float *)(arena + slot[7]);
-    float *const t4_tile = (float *)(arena + slot[10]);
     float *const t4 = (float *)(arena + slot[9]);
+    float *const d_b1_lines = (float *)(arena + slot[10]);
     char *const scratch = arena + slot[11];
 
     /* Z1_nh = tanh((X_nd W1_dh | nh) + b1_h) */
@@ -2318,47 +2470,31 @@ int CLASSIFIER_NAME(value_and_grad)(
             .b = W2,
             .b_k = {1, NULL},
             .b_n = {K, NULL},
-            .c = t4_tile,
+            .c = t4,
             .c_m = {H, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_5_operands operands = {
+            .size_0 = N,
+            .x0 = Z1,
+            .x0_row = H,
+            .x1 = d_b1_lines,
+            .x1_row = H,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
-    for (int64_t i = 0; i < H; ++i)
-        d_b1[i] = 0.0f;
-
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t4_tile_row = t4_tile + i * H;
-        float *const Z1_row = Z1 + i * H;
-        float *const t4_row = t4 + i * H;
-        const vec_f32 v3 = splat_f32(1.0f);
-        const vec_f32 v5 = splat_f32((float)N);
-        const vec_f32 v6 = 1 / v5;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t4_tile_row + j);
-            const vec_f32 v1 = load_f32(Z1_row + j);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v7 = v6 * v4 * v0;
-            const vec_f32 held = load_f32(d_b1 + j);
-            store_f32(t4_row + j, v7);
-            store_f32(d_b1 + j, held + v7);
-        }
-        if (j < H) {
-            const int64_t rest = H - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t4_tile_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(Z1_row + j, tail);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v7 = v6 * v4 * v0;
-            const vec_f32 held = load_masked_f32(d_b1 + j, tail);
-            store_masked_f32(t4_row + j, tail, v7);
-            store_masked_f32(d_b1 + j, tail, held + v7);
+    {
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        for (int64_t i = 0; i < H; i += WIDTH_f32) {
+            const mask_f32 tail = mask_first_f32(brk_min(H - i, WIDTH_f32));
+            vec_f32 sum = splat_f32(0);
+            for (int64_t group = 0; group < groups; ++group)
+                sum += load_masked_f32(d_b1_lines + group * H + i, tail);
+            store_masked_f32(d_b1 + i, tail, sum);
         }
     }
 
@@ -2401,10 +2537,10 @@ int CLASSIFIER_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_4_operands operands = {
+        const tile_6_operands operands = {
             .size_0 = N,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
     }
 
     return CLASSIFIER_OK;

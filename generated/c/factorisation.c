@@ -67,6 +67,11 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
     return brk_round_up((size + parts - 1) / parts, unit);
 }
 
+/* How many neighbouring rows of a product an epilogue sums up together, in whole tiles of `unit` rows: at most 64 groups of them. */
+BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
+
+BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
 {
@@ -249,8 +254,7 @@ typedef struct {
     int accumulate;
 } contraction_f32;
 
-/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols.  Rows are padded to whole
-   vectors; what is written to the padding is dropped. */
+/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols. */
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
@@ -876,7 +880,7 @@ BRK_NOINLINE void contract_packed_f32(
                 for (int64_t j = 0; j < columns; j += NR_f32) {
                     const int64_t nr = brk_min(NR_f32, columns - j);
                     const int64_t vectors = (nr + WIDTH_f32 - 1) / WIDTH_f32;
-                    const int direct = !finishing && !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
+                    const int direct = !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
                     float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = stays ? b_block + j * kc : b_block;
                     if (i0 == i_first)
                         pack_columns_f32(t->b, &t->b_n, j0 + j, nr, &t->b_k, p0, kc, b);
@@ -884,12 +888,14 @@ BRK_NOINLINE void contract_packed_f32(
                         const int64_t mr = brk_min(MR_f32, rows - i);
                         const int whole = mr == MR_f32 && vectors == VECTORS_f32;
                         const float *a = a_block + i * kc;
-                        if (direct && whole) {
-                            packed_tile_f32(kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
-                            continue;
-                        }
-                        if (direct && mr % 2 == 0) {
-                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
+                        if (direct && (whole || mr % 2 == 0)) {
+                            float *const out = c + (i0 + i) * t->c_m.stride;
+                            if (whole)
+                                packed_tile_f32(kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            else
+                                packed_edge_f32(mr, vectors, kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            if (finishing)
+                                epilogue(operands, i0 + i, mr, j0 + j, nr, out, t->c_m.stride);
                             continue;
                         }
                         float tile[(MR_f32 + 1) * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
@@ -926,7 +932,7 @@ BRK_NOINLINE void contract_small_f32(
         const int64_t vectors = (cols + WIDTH_f32 - 1) / WIDTH_f32;
         const int64_t last = cols - (vectors - 1) * WIDTH_f32;
         tile.read = tile.write = mask_first_f32(last);
-        const int direct = !epilogue && brk_run(&t->c_n, j0, cols) == cols;
+        const int direct = !(epilogue && (t->c_m.table || last < WIDTH_f32)) && brk_run(&t->c_n, j0, cols) == cols;
         if (!t->b_k.table && brk_run(&t->b_n, j0, cols) == cols && !(pack_tails && last < WIDTH_f32)) {
             tile.b = t->b + brk_at(&t->b_n, j0);
             tile.b_k = t->b_k.stride;
@@ -961,9 +967,11 @@ BRK_NOINLINE void contract_small_f32(
                     tile.a[r] += tile.k * tile.a_k;
             } while (p0 < t->k);
             tile.b = b;
+            if (epilogue)
+                epilogue(
+                    operands, i0, rows, j0, cols, direct ? t->c + brk_at(&t->c_m, i0) + brk_at(&t->c_n, j0) : buffer,
+                    direct ? t->c_m.stride : NR_f32);
             if (!direct) {
-                if (epilogue)
-                    epilogue(operands, i0, rows, j0, cols, buffer, NR_f32);
                 tile_store_f32(t, i0, rows, j0, cols, buffer, NR_f32);
             }
         }
@@ -1115,28 +1123,57 @@ typedef struct {
     int64_t x0_row;
     const float *x1;
     int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    int64_t group_rows;
 } tile_1_operands;
 
-/* d_U_nk = (1/10) bar_J U_nk + (-1 t1_np V_pk | nk) */
+/* t3 = sum((M_np (R_np + (-1 U_nk V_pk | np)))²) */
 static void tile_1(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
     const tile_1_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
-        const vec_f32 v2 = splat_f32(0.1f);
-        const vec_f32 v3 = splat_f32(x1[0]);
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = v1 + v0;
+                const vec_f32 v3 = load_f32(x1 + j);
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = v4 * v4;
+                store_f32(row + j, v0);
+                sum_2 += v5;
+            }
+            store_f32(x2 + j, sum_2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-            const vec_f32 v4 = v2 * v3 * v1;
-            const vec_f32 v5 = v4 + v0;
-            store_f32(row + j, v5);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = v1 + v0;
+                const vec_f32 v3 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = v4 * v4;
+                store_masked_f32(row + j, tail, v0);
+                sum_2 += v5;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
         }
     }
 }
@@ -1144,26 +1181,195 @@ static void tile_1(
 typedef struct {
     const float *x0;
     int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    int64_t group_rows;
 } tile_2_operands;
 
-/* d_U_nk = (1/10) U_nk + (-1 t4_np V_pk | nk) */
+/* saved_np = M_np (R_np + (-1 U_nk V_pk | np)); t3 = sum(saved_np²) */
 static void tile_2(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
     const tile_2_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = v1 + v0;
+                const vec_f32 v3 = load_f32(x1 + j);
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = v4 * v4;
+                store_f32(row + j, v4);
+                sum_2 += v5;
+            }
+            store_f32(x2 + j, sum_2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = v1 + v0;
+                const vec_f32 v3 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = v4 * v4;
+                store_masked_f32(row + j, tail, v4);
+                sum_2 += v5;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+} tile_3_operands;
+
+/* d_U_nk = (1/10) bar_J U_nk + (-1 t1_np V_pk | nk) */
+static void tile_3(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_3_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+        const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
+        const vec_f32 v2 = splat_f32(0.1f);
+        const vec_f32 v3 = splat_f32(x1[0]);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v1 = load_f32(x0 + j);
+            const vec_f32 v4 = v2 * v3 * v1;
+            const vec_f32 v5 = v4 + v0;
+            store_f32(row + j, v5);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v4 = v2 * v3 * v1;
+            const vec_f32 v5 = v4 + v0;
+            store_masked_f32(row + j, tail, v5);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    int64_t group_rows;
+} tile_4_operands;
+
+/* t3 = sum((M_np (R_np + (-1 U_nk V_pk | np)))²); t4_np = M_np (M_np (R_np + (-1 U_nk V_pk | np))) */
+static void tile_4(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_4_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = v1 + v0;
+                const vec_f32 v3 = load_f32(x1 + j);
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = v4 * v4;
+                const vec_f32 v6 = v3 * v4;
+                store_f32(row + j, v6);
+                sum_2 += v5;
+            }
+            store_f32(x2 + j, sum_2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = v1 + v0;
+                const vec_f32 v3 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = v4 * v4;
+                const vec_f32 v6 = v3 * v4;
+                store_masked_f32(row + j, tail, v6);
+                sum_2 += v5;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+} tile_5_operands;
+
+/* d_U_nk = (1/10) U_nk + (-1 t4_np V_pk | nk) */
+static void tile_5(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_5_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
         const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
         const vec_f32 v2 = splat_f32(0.1f);
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v3 = v2 * v1;
             const vec_f32 v4 = v3 + v0;
             store_f32(row + j, v4);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v3 = v2 * v1;
+            const vec_f32 v4 = v3 + v0;
+            store_masked_f32(row + j, tail, v4);
         }
     }
 }
@@ -1184,16 +1390,18 @@ static int64_t evaluate_layout(const factorisation_dims *dims, int64_t *slot)
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
     end += brk_round_up(N * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[4] = end;
+    end += brk_round_up(64 * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, P, K, 1, 1, K), BRK_CACHE_LINE));
-    slot[4] = end;
+    slot[5] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t FACTORISATION_NAME(evaluate_workspace)(const factorisation_dims *dims)
 {
-    int64_t slot[5];
+    int64_t slot[6];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -1215,7 +1423,7 @@ int FACTORISATION_NAME(evaluate)(
     const int64_t N = dims->N;
     const int64_t P = dims->P;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[5];
+    int64_t slot[6];
     evaluate_layout(dims, slot);
     const float *const R = args->R;
     const float *const M = args->M;
@@ -1225,8 +1433,9 @@ int FACTORISATION_NAME(evaluate)(
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const t3_tile = (float *)(arena + slot[3]);
+    float *const t3_lines = (float *)(arena + slot[4]);
     float *const t3 = (float *)(arena + slot[2]);
-    char *const scratch = arena + slot[4];
+    char *const scratch = arena + slot[5];
 
     /* t1 = sum(U_nk²) */
     {
@@ -1294,38 +1503,25 @@ int FACTORISATION_NAME(evaluate)(
             .alpha = -1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_1_operands operands = {
+            .x0 = R,
+            .x0_row = P,
+            .x1 = M,
+            .x1_row = P,
+            .x2 = t3_lines,
+            .x2_row = P,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < N * P; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(N * P, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t3_tile + i);
-                const vec_f32 v1 = load_f32(R + i);
-                const vec_f32 v2 = v1 + v0;
-                const vec_f32 v3 = load_f32(M + i);
-                const vec_f32 v4 = v3 * v2;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + v5;
-            }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t3_tile + i, tail);
-                const vec_f32 v1 = load_masked_f32(R + i, tail);
-                const vec_f32 v2 = v1 + v0;
-                const vec_f32 v3 = load_masked_f32(M + i, tail);
-                const vec_f32 v4 = v3 * v2;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + keep_first_f32(v5, rest, 0.0f);
-            }
-            whole_sum = whole_sum + sum;
-        }
-        t3[0] = sum_lanes_f32(whole_sum);
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        vec_f32 sum = splat_f32(0);
+        for (int64_t group = 0; group < groups; ++group)
+            for (int64_t i = 0; i < P; i += WIDTH_f32)
+                sum += load_masked_f32(t3_lines + group * P + i, mask_first_f32(brk_min(P - i, WIDTH_f32)));
+        t3[0] = sum_lanes_f32(sum);
     }
 
     /* J = (1/20) t1 + (1/2) t3 + (1/20) t2 */
@@ -1360,7 +1556,7 @@ static int64_t forward_layout(const factorisation_dims *dims, int64_t *slot)
     slot[2] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(N * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, P, K, 1, 1, K), BRK_CACHE_LINE));
     slot[4] = end;
@@ -1405,7 +1601,7 @@ int FACTORISATION_NAME(forward)(
     float *const saved_ = (float *)((char *)residuals + saved[0]);
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
-    float *const saved_tile = (float *)(arena + slot[3]);
+    float *const t3_lines = (float *)(arena + slot[3]);
     float *const t3 = (float *)(arena + slot[2]);
     char *const scratch = arena + slot[4];
 
@@ -1469,46 +1665,31 @@ int FACTORISATION_NAME(forward)(
             .b = V,
             .b_k = {1, NULL},
             .b_n = {K, NULL},
-            .c = saved_tile,
+            .c = saved_,
             .c_m = {P, NULL},
             .c_n = {1, NULL},
             .alpha = -1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_2_operands operands = {
+            .x0 = R,
+            .x0_row = P,
+            .x1 = M,
+            .x1_row = P,
+            .x2 = t3_lines,
+            .x2_row = P,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
     }
 
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < N * P; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(N * P, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(saved_tile + i);
-                const vec_f32 v1 = load_f32(R + i);
-                const vec_f32 v2 = v1 + v0;
-                const vec_f32 v3 = load_f32(M + i);
-                const vec_f32 v4 = v3 * v2;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + v5;
-                store_f32(saved_ + i, v4);
-            }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(saved_tile + i, tail);
-                const vec_f32 v1 = load_masked_f32(R + i, tail);
-                const vec_f32 v2 = v1 + v0;
-                const vec_f32 v3 = load_masked_f32(M + i, tail);
-                const vec_f32 v4 = v3 * v2;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + keep_first_f32(v5, rest, 0.0f);
-                store_masked_f32(saved_ + i, tail, v4);
-            }
-            whole_sum = whole_sum + sum;
-        }
-        t3[0] = sum_lanes_f32(whole_sum);
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        vec_f32 sum = splat_f32(0);
+        for (int64_t group = 0; group < groups; ++group)
+            for (int64_t i = 0; i < P; i += WIDTH_f32)
+                sum += load_masked_f32(t3_lines + group * P + i, mask_first_f32(brk_min(P - i, WIDTH_f32)));
+        t3[0] = sum_lanes_f32(sum);
     }
 
     /* J = (1/20) t1 + (1/2) t3 + (1/20) t2 */
@@ -1623,13 +1804,13 @@ int FACTORISATION_NAME(backward)(
             .alpha = -1.0f,
             .accumulate = 0,
         };
-        const tile_1_operands operands = {
+        const tile_3_operands operands = {
             .x0 = U,
             .x0_row = K,
             .x1 = bar_J,
             .x1_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
     /* d_V_pk = (1/10) bar_J V_pk + (-1 t1_np U_nk | pk) */
@@ -1650,13 +1831,13 @@ int FACTORISATION_NAME(backward)(
             .alpha = -1.0f,
             .accumulate = 0,
         };
-        const tile_1_operands operands = {
+        const tile_3_operands operands = {
             .x0 = V,
             .x0_row = K,
             .x1 = bar_J,
             .x1_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
     return FACTORISATION_OK;
@@ -1679,7 +1860,7 @@ static int64_t value_and_grad_layout(const factorisation_dims *dims, int64_t *sl
     slot[3] = end;
     end += brk_round_up(N * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(N * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * P * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, P, K, 1, 1, K), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, P, 1, K, 1), BRK_CACHE_LINE));
@@ -1724,9 +1905,9 @@ int FACTORISATION_NAME(value_and_grad)(
     float *const d_V = results->grad_V;
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
-    float *const t3_tile = (float *)(arena + slot[4]);
-    float *const t3 = (float *)(arena + slot[2]);
     float *const t4 = (float *)(arena + slot[3]);
+    float *const t3_lines = (float *)(arena + slot[4]);
+    float *const t3 = (float *)(arena + slot[2]);
     char *const scratch = arena + slot[5];
 
     /* t1 = sum(U_nk²) */
@@ -1789,48 +1970,31 @@ int FACTORISATION_NAME(value_and_grad)(
             .b = V,
             .b_k = {1, NULL},
             .b_n = {K, NULL},
-            .c = t3_tile,
+            .c = t4,
             .c_m = {P, NULL},
             .c_n = {1, NULL},
             .alpha = -1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_4_operands operands = {
+            .x0 = R,
+            .x0_row = P,
+            .x1 = M,
+            .x1_row = P,
+            .x2 = t3_lines,
+            .x2_row = P,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < N * P; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(N * P, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t3_tile + i);
-                const vec_f32 v1 = load_f32(R + i);
-                const vec_f32 v2 = v1 + v0;
-                const vec_f32 v3 = load_f32(M + i);
-                const vec_f32 v4 = v3 * v2;
-                const vec_f32 v5 = v4 * v4;
-                const vec_f32 v6 = v3 * v4;
-                sum = sum + v5;
-                store_f32(t4 + i, v6);
-            }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t3_tile + i, tail);
-                const vec_f32 v1 = load_masked_f32(R + i, tail);
-                const vec_f32 v2 = v1 + v0;
-                const vec_f32 v3 = load_masked_f32(M + i, tail);
-                const vec_f32 v4 = v3 * v2;
-                const vec_f32 v5 = v4 * v4;
-                const vec_f32 v6 = v3 * v4;
-                sum = sum + keep_first_f32(v5, rest, 0.0f);
-                store_masked_f32(t4 + i, tail, v6);
-            }
-            whole_sum = whole_sum + sum;
-        }
-        t3[0] = sum_lanes_f32(whole_sum);
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        vec_f32 sum = splat_f32(0);
+        for (int64_t group = 0; group < groups; ++group)
+            for (int64_t i = 0; i < P; i += WIDTH_f32)
+                sum += load_masked_f32(t3_lines + group * P + i, mask_first_f32(brk_min(P - i, WIDTH_f32)));
+        t3[0] = sum_lanes_f32(sum);
     }
 
     /* J = (1/20) t1 + (1/2) t3 + (1/20) t2 */
@@ -1865,11 +2029,11 @@ int FACTORISATION_NAME(value_and_grad)(
             .alpha = -1.0f,
             .accumulate = 0,
         };
-        const tile_2_operands operands = {
+        const tile_5_operands operands = {
             .x0 = U,
             .x0_row = K,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
     /* d_V_pk = (1/10) V_pk + (-1 t4_np U_nk | pk) */
@@ -1890,11 +2054,11 @@ int FACTORISATION_NAME(value_and_grad)(
             .alpha = -1.0f,
             .accumulate = 0,
         };
-        const tile_2_operands operands = {
+        const tile_5_operands operands = {
             .x0 = V,
             .x0_row = K,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
     return FACTORISATION_OK;

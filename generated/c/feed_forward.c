@@ -67,6 +67,11 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
     return brk_round_up((size + parts - 1) / parts, unit);
 }
 
+/* How many neighbouring rows of a product an epilogue sums up together, in whole tiles of `unit` rows: at most 64 groups of them. */
+BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
+
+BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
 {
@@ -354,8 +359,7 @@ typedef struct {
     int accumulate;
 } contraction_f32;
 
-/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols.  Rows are padded to whole
-   vectors; what is written to the padding is dropped. */
+/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols. */
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
@@ -981,7 +985,7 @@ BRK_NOINLINE void contract_packed_f32(
                 for (int64_t j = 0; j < columns; j += NR_f32) {
                     const int64_t nr = brk_min(NR_f32, columns - j);
                     const int64_t vectors = (nr + WIDTH_f32 - 1) / WIDTH_f32;
-                    const int direct = !finishing && !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
+                    const int direct = !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
                     float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = stays ? b_block + j * kc : b_block;
                     if (i0 == i_first)
                         pack_columns_f32(t->b, &t->b_n, j0 + j, nr, &t->b_k, p0, kc, b);
@@ -989,12 +993,14 @@ BRK_NOINLINE void contract_packed_f32(
                         const int64_t mr = brk_min(MR_f32, rows - i);
                         const int whole = mr == MR_f32 && vectors == VECTORS_f32;
                         const float *a = a_block + i * kc;
-                        if (direct && whole) {
-                            packed_tile_f32(kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
-                            continue;
-                        }
-                        if (direct && mr % 2 == 0) {
-                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
+                        if (direct && (whole || mr % 2 == 0)) {
+                            float *const out = c + (i0 + i) * t->c_m.stride;
+                            if (whole)
+                                packed_tile_f32(kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            else
+                                packed_edge_f32(mr, vectors, kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            if (finishing)
+                                epilogue(operands, i0 + i, mr, j0 + j, nr, out, t->c_m.stride);
                             continue;
                         }
                         float tile[(MR_f32 + 1) * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
@@ -1031,7 +1037,7 @@ BRK_NOINLINE void contract_small_f32(
         const int64_t vectors = (cols + WIDTH_f32 - 1) / WIDTH_f32;
         const int64_t last = cols - (vectors - 1) * WIDTH_f32;
         tile.read = tile.write = mask_first_f32(last);
-        const int direct = !epilogue && brk_run(&t->c_n, j0, cols) == cols;
+        const int direct = !(epilogue && (t->c_m.table || last < WIDTH_f32)) && brk_run(&t->c_n, j0, cols) == cols;
         if (!t->b_k.table && brk_run(&t->b_n, j0, cols) == cols && !(pack_tails && last < WIDTH_f32)) {
             tile.b = t->b + brk_at(&t->b_n, j0);
             tile.b_k = t->b_k.stride;
@@ -1066,9 +1072,11 @@ BRK_NOINLINE void contract_small_f32(
                     tile.a[r] += tile.k * tile.a_k;
             } while (p0 < t->k);
             tile.b = b;
+            if (epilogue)
+                epilogue(
+                    operands, i0, rows, j0, cols, direct ? t->c + brk_at(&t->c_m, i0) + brk_at(&t->c_n, j0) : buffer,
+                    direct ? t->c_m.stride : NR_f32);
             if (!direct) {
-                if (epilogue)
-                    epilogue(operands, i0, rows, j0, cols, buffer, NR_f32);
                 tile_store_f32(t, i0, rows, j0, cols, buffer, NR_f32);
             }
         }
@@ -1252,17 +1260,94 @@ static void tile_1(
         const vec_f32 v3 = splat_f32(0.7071067811865476f);
         const vec_f32 v6 = splat_f32(1.0f);
         const vec_f32 v8 = splat_f32(0.5f);
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v2 = v0 + v1;
             const vec_f32 v4 = v3 * v2;
             const vec_f32 v5 = verf_f32(v4);
             const vec_f32 v7 = v5 + v6;
             const vec_f32 v9 = v8 * v2 * v7;
             store_f32(row + j, v9);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v2 = v0 + v1;
+            const vec_f32 v4 = v3 * v2;
+            const vec_f32 v5 = verf_f32(v4);
+            const vec_f32 v7 = v5 + v6;
+            const vec_f32 v9 = v8 * v2 * v7;
+            store_masked_f32(row + j, tail, v9);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    const float *x2;
+    int64_t x2_row;
+    float *x3;
+    int64_t x3_row;
+    int64_t group_rows;
+} tile_2_operands;
+
+/* t7_part = sum(((t6_block_nh W2_hd | nd) + X_block_nd + b2_d - Y_block_nd)²) */
+static void tile_2(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_2_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x3 = o->x3 + group * o->x3_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_3 = place > 0 ? load_f32(x3 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = load_f32(x1 + j);
+                const vec_f32 v3 = load_f32(x2 + j);
+                const vec_f32 v4 = v0 + v2 + v3;
+                const vec_f32 v5 = v4 - v1;
+                const vec_f32 v6 = v5 * v5;
+                store_f32(row + j, v0);
+                sum_3 += v6;
+            }
+            store_f32(x3 + j, sum_3);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_3 = place > 0 ? load_masked_f32(x3 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v3 = load_masked_f32(x2 + j, tail);
+                const vec_f32 v4 = v0 + v2 + v3;
+                const vec_f32 v5 = v4 - v1;
+                const vec_f32 v6 = v5 * v5;
+                store_masked_f32(row + j, tail, v0);
+                sum_3 += v6;
+            }
+            store_masked_f32(x3 + j, tail, sum_3);
         }
     }
 }
@@ -1274,15 +1359,15 @@ typedef struct {
     int64_t x1_row;
     float *x2;
     int64_t x2_row;
-} tile_2_operands;
+} tile_3_operands;
 
 /* saved_3_block_nh = (t3_block_nd W1_dh | nh) + b1_h
    saved_4_block_nh = erf(0.7071067811865476 saved_3_block_nh) + 1
    t4_block_nh = (1/2) saved_3_block_nh saved_4_block_nh */
-static void tile_2(
+static void tile_3(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_2_operands *const o = operands;
+    const tile_3_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -1292,19 +1377,238 @@ static void tile_2(
         const vec_f32 v3 = splat_f32(0.7071067811865476f);
         const vec_f32 v6 = splat_f32(1.0f);
         const vec_f32 v8 = splat_f32(0.5f);
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v2 = v0 + v1;
             const vec_f32 v4 = v3 * v2;
             const vec_f32 v5 = verf_f32(v4);
             const vec_f32 v7 = v5 + v6;
             const vec_f32 v9 = v8 * v2 * v7;
             store_f32(row + j, v2);
+            store_f32(x1 + j, v7);
+            store_f32(x2 + j, v9);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v2 = v0 + v1;
+            const vec_f32 v4 = v3 * v2;
+            const vec_f32 v5 = verf_f32(v4);
+            const vec_f32 v7 = v5 + v6;
+            const vec_f32 v9 = v8 * v2 * v7;
+            store_masked_f32(row + j, tail, v2);
             store_masked_f32(x1 + j, tail, v7);
             store_masked_f32(x2 + j, tail, v9);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    const float *x2;
+    int64_t x2_row;
+    float *x3;
+    int64_t x3_row;
+    int64_t group_rows;
+} tile_4_operands;
+
+/* saved_5_block_nd = (t4_block_nh W2_hd | nd) + X_block_nd + b2_d - Y_block_nd; t5_part = sum(saved_5_block_nd²) */
+static void tile_4(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_4_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x3 = o->x3 + group * o->x3_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_3 = place > 0 ? load_f32(x3 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = load_f32(x1 + j);
+                const vec_f32 v3 = load_f32(x2 + j);
+                const vec_f32 v4 = v0 + v2 + v3;
+                const vec_f32 v5 = v4 - v1;
+                const vec_f32 v6 = v5 * v5;
+                store_f32(row + j, v5);
+                sum_3 += v6;
+            }
+            store_f32(x3 + j, sum_3);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_3 = place > 0 ? load_masked_f32(x3 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v3 = load_masked_f32(x2 + j, tail);
+                const vec_f32 v4 = v0 + v2 + v3;
+                const vec_f32 v5 = v4 - v1;
+                const vec_f32 v6 = v5 * v5;
+                store_masked_f32(row + j, tail, v5);
+                sum_3 += v6;
+            }
+            store_masked_f32(x3 + j, tail, sum_3);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    int64_t group_rows;
+} tile_5_operands;
+
+/* t5_nh = 0.3989422804014327 saved_3_nh (saved_5_nd W2_hd | nh) exp((-0.5000000000000001) saved_3_nh²) + (1/2) saved_4_nh (saved_5…
+   t6_h = sum(t5_nh) */
+static void tile_5(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_5_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v3 = splat_f32(-0.5000000000000001f);
+                const vec_f32 v6 = splat_f32(0.3989422804014327f);
+                const vec_f32 v9 = splat_f32(0.5f);
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = v1 * v1;
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = vexp_f32(v4);
+                const vec_f32 v7 = v6 * v1 * v0 * v5;
+                const vec_f32 v8 = load_f32(x1 + j);
+                const vec_f32 v10 = v9 * v8 * v0;
+                const vec_f32 v11 = v7 + v10;
+                store_f32(row + j, v11);
+                sum_2 += v11;
+            }
+            store_f32(x2 + j, sum_2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v3 = splat_f32(-0.5000000000000001f);
+                const vec_f32 v6 = splat_f32(0.3989422804014327f);
+                const vec_f32 v9 = splat_f32(0.5f);
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = v1 * v1;
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = vexp_f32(v4);
+                const vec_f32 v7 = v6 * v1 * v0 * v5;
+                const vec_f32 v8 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v10 = v9 * v8 * v0;
+                const vec_f32 v11 = v7 + v10;
+                store_masked_f32(row + j, tail, v11);
+                sum_2 += v11;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    float *x3;
+    int64_t x3_row;
+    int64_t group_rows;
+} tile_6_operands;
+
+/* t7_d = sum(t1_nd (saved_2_n (W1_dh t5_nh | nd))); t8_d = sum((W1_dh t5_nh | nd)) */
+static void tile_6(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_6_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        float *const x3 = o->x3 + group * o->x3_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            vec_f32 sum_3 = place > 0 ? load_f32(x3 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v1 = splat_f32(x0[0]);
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v2 = v1 * v0;
+                const vec_f32 v3 = load_f32(x1 + j);
+                const vec_f32 v4 = v3 * v2;
+                store_f32(row + j, v0);
+                sum_2 += v4;
+                sum_3 += v0;
+            }
+            store_f32(x2 + j, sum_2);
+            store_f32(x3 + j, sum_3);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            vec_f32 sum_3 = place > 0 ? load_masked_f32(x3 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v1 = splat_f32(x0[0]);
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v2 = v1 * v0;
+                const vec_f32 v3 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v4 = v3 * v2;
+                store_masked_f32(row + j, tail, v0);
+                sum_2 += v4;
+                sum_3 += v0;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
+            store_masked_f32(x3 + j, tail, sum_3);
         }
     }
 }
@@ -1313,13 +1617,13 @@ typedef struct {
     int64_t size_0; /* N */
     const float *x0;
     int64_t x0_row;
-} tile_3_operands;
+} tile_7_operands;
 
 /* d_W1_dh = bar_J (1 / N) (t2_nd t5_nh | dh) */
-static void tile_3(
+static void tile_7(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_3_operands *const o = operands;
+    const tile_7_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -1327,32 +1631,123 @@ static void tile_3(
         const vec_f32 v1 = splat_f32(x0[0]);
         const vec_f32 v2 = splat_f32((float)(o->size_0));
         const vec_f32 v3 = 1 / v2;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v4 = v1 * v3 * v0;
             store_f32(row + j, v4);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v4 = v1 * v3 * v0;
+            store_masked_f32(row + j, tail, v4);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    const float *x2;
+    int64_t x2_row;
+    float *x3;
+    int64_t x3_row;
+    float *x4;
+    int64_t x4_row;
+    int64_t group_rows;
+} tile_8_operands;
+
+/* t9_nd = (t8_nh W2_hd | nd) + X_nd + b2_d - Y_nd; t10 = sum(t9_nd²); t11_d = sum(t9_nd) */
+static void tile_8(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_8_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x3 = o->x3 + group * o->x3_row + j0;
+        float *const x4 = o->x4 + group * o->x4_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_3 = place > 0 ? load_f32(x3 + j) : splat_f32(0);
+            vec_f32 sum_4 = place > 0 ? load_f32(x4 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = load_f32(x1 + j);
+                const vec_f32 v3 = load_f32(x2 + j);
+                const vec_f32 v4 = v0 + v2 + v3;
+                const vec_f32 v5 = v4 - v1;
+                const vec_f32 v6 = v5 * v5;
+                store_f32(row + j, v5);
+                sum_3 += v6;
+                sum_4 += v5;
+            }
+            store_f32(x3 + j, sum_3);
+            store_f32(x4 + j, sum_4);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_3 = place > 0 ? load_masked_f32(x3 + j, tail) : splat_f32(0);
+            vec_f32 sum_4 = place > 0 ? load_masked_f32(x4 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v3 = load_masked_f32(x2 + j, tail);
+                const vec_f32 v4 = v0 + v2 + v3;
+                const vec_f32 v5 = v4 - v1;
+                const vec_f32 v6 = v5 * v5;
+                store_masked_f32(row + j, tail, v5);
+                sum_3 += v6;
+                sum_4 += v5;
+            }
+            store_masked_f32(x3 + j, tail, sum_3);
+            store_masked_f32(x4 + j, tail, sum_4);
         }
     }
 }
 
 typedef struct {
     int64_t size_0; /* N */
-} tile_4_operands;
+} tile_9_operands;
 
 /* d_W1_dh = (1 / N) (t5_nd t12_nh | dh) */
-static void tile_4(
+static void tile_9(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_4_operands *const o = operands;
+    const tile_9_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
         const vec_f32 v1 = splat_f32((float)(o->size_0));
         const vec_f32 v2 = 1 / v1;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v3 = v2 * v0;
             store_f32(row + j, v3);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v3 = v2 * v0;
+            store_masked_f32(row + j, tail, v3);
         }
     }
 }
@@ -1383,7 +1778,7 @@ static int64_t evaluate_layout(const feed_forward_dims *dims, int64_t *slot)
     slot[6] = end;
     end += brk_round_up(H * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, D, H), BRK_CACHE_LINE));
@@ -1443,7 +1838,7 @@ static int evaluate_run(
     float *const t5_block = (float *)(arena + slot[5]);
     float *const t6_block = (float *)(arena + slot[6]);
     float *const t7_part_tile = (float *)(arena + slot[3]);
-    float *const t7_part_new = (float *)(arena + slot[7]);
+    float *const t7_part_lines = (float *)(arena + slot[7]);
     char *const scratch = arena + slot[8];
     const brk_batch N_blocks = brk_cut_batch(N, 16 * D + 4 * H + 12, 262144, 16, 32);
 
@@ -1600,47 +1995,27 @@ static int evaluate_run(
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                    const tile_2_operands operands = {
+                        .x0 = Y_block,
+                        .x0_row = D,
+                        .x1 = X_block,
+                        .x1_row = D,
+                        .x2 = b2,
+                        .x2_row = 0,
+                        .x3 = t7_part_lines,
+                        .x3_row = D,
+                        .group_rows = brk_group_rows(product.m, MR_f32),
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
                 }
 
                 {
-                    vec_f32 whole_sum = splat_f32(0.0f);
-                    for (int64_t i = 0; i < N_block; ++i) {
-                        float *const t7_part_tile_row = t7_part_tile + i * D;
-                        const float *const Y_block_row = Y_block + i * D;
-                        const float *const X_block_row = X_block + i * D;
-                        vec_f32 sum = splat_f32(0.0f);
-                        int64_t j = 0;
-                        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(t7_part_tile_row + j);
-                            const vec_f32 v1 = load_f32(Y_block_row + j);
-                            const vec_f32 v2 = load_f32(X_block_row + j);
-                            const vec_f32 v3 = load_f32(b2 + j);
-                            const vec_f32 v4 = v0 + v2 + v3;
-                            const vec_f32 v5 = v4 - v1;
-                            const vec_f32 v6 = v5 * v5;
-                            sum = sum + v6;
-                        }
-                        if (j < D) {
-                            const int64_t rest = D - j;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(t7_part_tile_row + j, tail);
-                            const vec_f32 v1 = load_masked_f32(Y_block_row + j, tail);
-                            const vec_f32 v2 = load_masked_f32(X_block_row + j, tail);
-                            const vec_f32 v3 = load_masked_f32(b2 + j, tail);
-                            const vec_f32 v4 = v0 + v2 + v3;
-                            const vec_f32 v5 = v4 - v1;
-                            const vec_f32 v6 = v5 * v5;
-                            sum = sum + keep_first_f32(v6, rest, 0.0f);
-                        }
-                        whole_sum = whole_sum + sum;
-                    }
-                    t7_part_new[0] = sum_lanes_f32(whole_sum);
-                }
-
-                {
-                    const float v0 = t7_part_new[0];
-                    t7_part_group[0] = t7_part_group[0] + v0;
+                    const int64_t groups = brk_groups(N_block, brk_group_rows(N_block, MR_f32));
+                    vec_f32 sum = splat_f32(0);
+                    for (int64_t group = 0; group < groups; ++group)
+                        for (int64_t i = 0; i < D; i += WIDTH_f32)
+                            sum += load_masked_f32(t7_part_lines + group * D + i, mask_first_f32(brk_min(D - i, WIDTH_f32)));
+                    t7_part_group[0] += sum_lanes_f32(sum);
                 }
             }
         }
@@ -1766,7 +2141,7 @@ static int64_t forward_layout(const feed_forward_dims *dims, int64_t *slot)
     slot[5] = end;
     end += brk_round_up(H * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, D, H), BRK_CACHE_LINE));
@@ -1830,8 +2205,7 @@ static int forward_run(
     float *const t2_block = (float *)(arena + slot[3]);
     float *const t3_block = (float *)(arena + slot[4]);
     float *const t4_block = (float *)(arena + slot[5]);
-    float *const saved_5_block_tile = (float *)(arena + slot[2]);
-    float *const t5_part_new = (float *)(arena + slot[6]);
+    float *const t5_part_lines = (float *)(arena + slot[6]);
     char *const scratch = arena + slot[7];
     const brk_batch N_blocks = brk_cut_batch(N, 20 * D + 12 * H + 12, 262144, 16, 32);
 
@@ -1970,7 +2344,7 @@ static int forward_run(
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    const tile_2_operands operands = {
+                    const tile_3_operands operands = {
                         .x0 = b1,
                         .x0_row = 0,
                         .x1 = saved_4_block,
@@ -1978,7 +2352,7 @@ static int forward_run(
                         .x2 = t4_block,
                         .x2_row = H,
                     };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
                 }
 
                 /* saved_5_block_nd = (t4_block_nh W2_hd | nd) + X_block_nd + b2_d - Y_block_nd; t5_part = sum(saved_5_block_nd²) */
@@ -1993,56 +2367,33 @@ static int forward_run(
                         .b = W2,
                         .b_k = {D, NULL},
                         .b_n = {1, NULL},
-                        .c = saved_5_block_tile,
+                        .c = saved_5_block,
                         .c_m = {D, NULL},
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                    const tile_4_operands operands = {
+                        .x0 = Y_block,
+                        .x0_row = D,
+                        .x1 = X_block,
+                        .x1_row = D,
+                        .x2 = b2,
+                        .x2_row = 0,
+                        .x3 = t5_part_lines,
+                        .x3_row = D,
+                        .group_rows = brk_group_rows(product.m, MR_f32),
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
                 }
 
                 {
-                    vec_f32 whole_sum = splat_f32(0.0f);
-                    for (int64_t i = 0; i < N_block; ++i) {
-                        float *const saved_5_block_tile_row = saved_5_block_tile + i * D;
-                        const float *const Y_block_row = Y_block + i * D;
-                        const float *const X_block_row = X_block + i * D;
-                        float *const saved_5_block_row = saved_5_block + i * D;
-                        vec_f32 sum = splat_f32(0.0f);
-                        int64_t j = 0;
-                        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(saved_5_block_tile_row + j);
-                            const vec_f32 v1 = load_f32(Y_block_row + j);
-                            const vec_f32 v2 = load_f32(X_block_row + j);
-                            const vec_f32 v3 = load_f32(b2 + j);
-                            const vec_f32 v4 = v0 + v2 + v3;
-                            const vec_f32 v5 = v4 - v1;
-                            const vec_f32 v6 = v5 * v5;
-                            sum = sum + v6;
-                            store_f32(saved_5_block_row + j, v5);
-                        }
-                        if (j < D) {
-                            const int64_t rest = D - j;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(saved_5_block_tile_row + j, tail);
-                            const vec_f32 v1 = load_masked_f32(Y_block_row + j, tail);
-                            const vec_f32 v2 = load_masked_f32(X_block_row + j, tail);
-                            const vec_f32 v3 = load_masked_f32(b2 + j, tail);
-                            const vec_f32 v4 = v0 + v2 + v3;
-                            const vec_f32 v5 = v4 - v1;
-                            const vec_f32 v6 = v5 * v5;
-                            sum = sum + keep_first_f32(v6, rest, 0.0f);
-                            store_masked_f32(saved_5_block_row + j, tail, v5);
-                        }
-                        whole_sum = whole_sum + sum;
-                    }
-                    t5_part_new[0] = sum_lanes_f32(whole_sum);
-                }
-
-                {
-                    const float v0 = t5_part_new[0];
-                    t5_part_group[0] = t5_part_group[0] + v0;
+                    const int64_t groups = brk_groups(N_block, brk_group_rows(N_block, MR_f32));
+                    vec_f32 sum = splat_f32(0);
+                    for (int64_t group = 0; group < groups; ++group)
+                        for (int64_t i = 0; i < D; i += WIDTH_f32)
+                            sum += load_masked_f32(t5_part_lines + group * D + i, mask_first_f32(brk_min(D - i, WIDTH_f32)));
+                    t5_part_group[0] += sum_lanes_f32(sum);
                 }
             }
         }
@@ -2166,24 +2517,28 @@ static int64_t backward_layout(const feed_forward_dims *dims, int64_t *slot)
     slot[5] = end;
     end += brk_round_up(H * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
     end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[9] = end;
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[10] = end;
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, D, 1, 1, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, N, H, 1, 1, H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, D, H, 1, 1, H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N, D, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, D, N, H, D, 1), BRK_CACHE_LINE));
-    slot[9] = end;
+    slot[11] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t FEED_FORWARD_NAME(backward_workspace)(const feed_forward_dims *dims)
 {
-    int64_t slot[10];
+    int64_t slot[12];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -2208,7 +2563,7 @@ int FEED_FORWARD_NAME(backward)(
     int64_t saved[5];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[10];
+    int64_t slot[12];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const g = args->g;
@@ -2231,13 +2586,15 @@ int FEED_FORWARD_NAME(backward)(
     float *const t2 = (float *)(arena + slot[1]);
     float *const t3 = (float *)(arena + slot[2]);
     float *const t4 = (float *)(arena + slot[3]);
-    float *const t5_tile = (float *)(arena + slot[6]);
-    float *const t6 = (float *)(arena + slot[5]);
     float *const t5 = (float *)(arena + slot[4]);
+    float *const t6_lines = (float *)(arena + slot[6]);
+    float *const t6 = (float *)(arena + slot[5]);
     float *const t7_tile = (float *)(arena + slot[8]);
+    float *const t7_lines = (float *)(arena + slot[9]);
+    float *const t8_lines = (float *)(arena + slot[10]);
     float *const t7 = (float *)(arena + slot[3]);
     float *const t8 = (float *)(arena + slot[7]);
-    char *const scratch = arena + slot[9];
+    char *const scratch = arena + slot[11];
 
     /* t1_nd = X_nd - (1 / D) saved_n; t2_nd = g_d saved_2_n t1_nd + s_d */
     for (int64_t i = 0; i < N; ++i) {
@@ -2350,56 +2707,32 @@ int FEED_FORWARD_NAME(backward)(
             .b = W2,
             .b_k = {1, NULL},
             .b_n = {D, NULL},
-            .c = t5_tile,
+            .c = t5,
             .c_m = {H, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_5_operands operands = {
+            .x0 = saved_3,
+            .x0_row = H,
+            .x1 = saved_4,
+            .x1_row = H,
+            .x2 = t6_lines,
+            .x2_row = H,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
-    for (int64_t i = 0; i < H; ++i)
-        t6[i] = 0.0f;
-
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t5_tile_row = t5_tile + i * H;
-        const float *const saved_3_row = saved_3 + i * H;
-        const float *const saved_4_row = saved_4 + i * H;
-        float *const t5_row = t5 + i * H;
-        const vec_f32 v3 = splat_f32(-0.5000000000000001f);
-        const vec_f32 v6 = splat_f32(0.3989422804014327f);
-        const vec_f32 v9 = splat_f32(0.5f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t5_tile_row + j);
-            const vec_f32 v1 = load_f32(saved_3_row + j);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 * v2;
-            const vec_f32 v5 = vexp_f32(v4);
-            const vec_f32 v7 = v6 * v1 * v0 * v5;
-            const vec_f32 v8 = load_f32(saved_4_row + j);
-            const vec_f32 v10 = v9 * v8 * v0;
-            const vec_f32 v11 = v7 + v10;
-            const vec_f32 held = load_f32(t6 + j);
-            store_f32(t5_row + j, v11);
-            store_f32(t6 + j, held + v11);
-        }
-        if (j < H) {
-            const int64_t rest = H - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t5_tile_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(saved_3_row + j, tail);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 * v2;
-            const vec_f32 v5 = vexp_f32(v4);
-            const vec_f32 v7 = v6 * v1 * v0 * v5;
-            const vec_f32 v8 = load_masked_f32(saved_4_row + j, tail);
-            const vec_f32 v10 = v9 * v8 * v0;
-            const vec_f32 v11 = v7 + v10;
-            const vec_f32 held = load_masked_f32(t6 + j, tail);
-            store_masked_f32(t5_row + j, tail, v11);
-            store_masked_f32(t6 + j, tail, held + v11);
+    {
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        for (int64_t i = 0; i < H; i += WIDTH_f32) {
+            const mask_f32 tail = mask_first_f32(brk_min(H - i, WIDTH_f32));
+            vec_f32 sum = splat_f32(0);
+            for (int64_t group = 0; group < groups; ++group)
+                sum += load_masked_f32(t6_lines + group * H + i, tail);
+            store_masked_f32(t6 + i, tail, sum);
         }
     }
 
@@ -2423,41 +2756,58 @@ int FEED_FORWARD_NAME(backward)(
         }
     }
 
-    /* t7_d = sum(t1_nd (saved_2_n (W1_dh t5_nh | dn))); t8_d = sum((W1_dh t5_nh | dn)) */
+    /* t7_d = sum(t1_nd (saved_2_n (W1_dh t5_nh | nd))); t8_d = sum((W1_dh t5_nh | nd)) */
     {
         const contraction_f32 product = {
-            .m = D,
-            .n = N,
+            .m = N,
+            .n = D,
             .k = H,
-            .a = W1,
+            .a = t5,
             .a_m = {H, NULL},
             .a_k = {1, NULL},
-            .b = t5,
+            .b = W1,
             .b_k = {1, NULL},
             .b_n = {H, NULL},
             .c = t7_tile,
-            .c_m = {N, NULL},
+            .c_m = {D, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_6_operands operands = {
+            .x0 = saved_2,
+            .x0_row = 1,
+            .x1 = t1,
+            .x1_row = D,
+            .x2 = t7_lines,
+            .x2_row = D,
+            .x3 = t8_lines,
+            .x3_row = D,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
     }
 
-    for (int64_t i = 0; i < D; ++i) {
-        double sum = 0.0f;
-        double sum_2 = 0.0f;
-        for (int64_t j = 0; j < N; ++j) {
-            const float v0 = t7_tile[i * N + j];
-            const float v1 = saved_2[j];
-            const float v2 = v1 * v0;
-            const float v3 = t1[j * D + i];
-            const float v4 = v3 * v2;
-            sum = sum + v4;
-            sum_2 = sum_2 + v0;
+    {
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        for (int64_t i = 0; i < D; i += WIDTH_f32) {
+            const mask_f32 tail = mask_first_f32(brk_min(D - i, WIDTH_f32));
+            vec_f32 sum = splat_f32(0);
+            for (int64_t group = 0; group < groups; ++group)
+                sum += load_masked_f32(t7_lines + group * D + i, tail);
+            store_masked_f32(t7 + i, tail, sum);
         }
-        t7[i] = (float)sum;
-        t8[i] = (float)sum_2;
+    }
+
+    {
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        for (int64_t i = 0; i < D; i += WIDTH_f32) {
+            const mask_f32 tail = mask_first_f32(brk_min(D - i, WIDTH_f32));
+            vec_f32 sum = splat_f32(0);
+            for (int64_t group = 0; group < groups; ++group)
+                sum += load_masked_f32(t8_lines + group * D + i, tail);
+            store_masked_f32(t8 + i, tail, sum);
+        }
     }
 
     /* d_g_d = bar_J (1 / N) t7_d */
@@ -2518,12 +2868,12 @@ int FEED_FORWARD_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_3_operands operands = {
+        const tile_7_operands operands = {
             .size_0 = N,
             .x0 = bar_J,
             .x0_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
     }
 
     /* d_W2_hd = bar_J (1 / N) (t3_nh saved_5_nd | hd) */
@@ -2544,12 +2894,12 @@ int FEED_FORWARD_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_3_operands operands = {
+        const tile_7_operands operands = {
             .size_0 = N,
             .x0 = bar_J,
             .x0_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
     }
 
     return FEED_FORWARD_OK;
@@ -2584,30 +2934,34 @@ static int64_t value_and_grad_layout(const feed_forward_dims *dims, int64_t *slo
     slot[9] = end;
     end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
-    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[12] = end;
-    end += brk_round_up(H * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[13] = end;
     end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[13] = end;
+    end += brk_round_up(H * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[14] = end;
-    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[15] = end;
+    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[16] = end;
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, D, 1, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, D, H, 1, D, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, D, 1, 1, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, N, H, 1, 1, H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, D, H, 1, 1, H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N, D, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, D, N, H, D, 1), BRK_CACHE_LINE));
-    slot[15] = end;
+    slot[17] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t FEED_FORWARD_NAME(value_and_grad_workspace)(const feed_forward_dims *dims)
 {
-    int64_t slot[16];
+    int64_t slot[18];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2629,7 +2983,7 @@ int FEED_FORWARD_NAME(value_and_grad)(
     const int64_t H = dims->H;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[16];
+    int64_t slot[18];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2654,17 +3008,20 @@ int FEED_FORWARD_NAME(value_and_grad)(
     float *const t6 = (float *)(arena + slot[4]);
     float *const t7 = (float *)(arena + slot[5]);
     float *const t8 = (float *)(arena + slot[6]);
-    float *const t9_tile = (float *)(arena + slot[10]);
-    float *const t11 = (float *)(arena + slot[9]);
     float *const t9 = (float *)(arena + slot[7]);
+    float *const t10_lines = (float *)(arena + slot[10]);
+    float *const t11_lines = (float *)(arena + slot[11]);
     float *const t10 = (float *)(arena + slot[8]);
-    float *const t12_tile = (float *)(arena + slot[13]);
-    float *const t13 = (float *)(arena + slot[12]);
-    float *const t12 = (float *)(arena + slot[11]);
-    float *const t14_tile = (float *)(arena + slot[10]);
+    float *const t11 = (float *)(arena + slot[9]);
+    float *const t12 = (float *)(arena + slot[12]);
+    float *const t13_lines = (float *)(arena + slot[14]);
+    float *const t13 = (float *)(arena + slot[13]);
+    float *const t14_tile = (float *)(arena + slot[15]);
+    float *const t14_lines = (float *)(arena + slot[11]);
+    float *const t15_lines = (float *)(arena + slot[16]);
     float *const t14 = (float *)(arena + slot[9]);
-    float *const t15 = (float *)(arena + slot[14]);
-    char *const scratch = arena + slot[15];
+    float *const t15 = (float *)(arena + slot[10]);
+    char *const scratch = arena + slot[17];
 
     /* t1_n = sum(X_nd) */
     for (int64_t i = 0; i < N; ++i) {
@@ -2783,7 +3140,7 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_2_operands operands = {
+        const tile_3_operands operands = {
             .x0 = b1,
             .x0_row = 0,
             .x1 = t7,
@@ -2791,7 +3148,7 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .x2 = t8,
             .x2_row = H,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
     /* t9_nd = (t8_nh W2_hd | nd) + X_nd + b2_d - Y_nd; t10 = sum(t9_nd²); t11_d = sum(t9_nd) */
@@ -2806,58 +3163,46 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .b = W2,
             .b_k = {D, NULL},
             .b_n = {1, NULL},
-            .c = t9_tile,
+            .c = t9,
             .c_m = {D, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_8_operands operands = {
+            .x0 = Y,
+            .x0_row = D,
+            .x1 = X,
+            .x1_row = D,
+            .x2 = b2,
+            .x2_row = 0,
+            .x3 = t10_lines,
+            .x3_row = D,
+            .x4 = t11_lines,
+            .x4_row = D,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_8, &operands, scratch);
     }
 
-    for (int64_t i = 0; i < D; ++i)
-        t11[i] = 0.0f;
+    {
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        vec_f32 sum = splat_f32(0);
+        for (int64_t group = 0; group < groups; ++group)
+            for (int64_t i = 0; i < D; i += WIDTH_f32)
+                sum += load_masked_f32(t10_lines + group * D + i, mask_first_f32(brk_min(D - i, WIDTH_f32)));
+        t10[0] = sum_lanes_f32(sum);
+    }
 
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i = 0; i < N; ++i) {
-            float *const t9_tile_row = t9_tile + i * D;
-            const float *const Y_row = Y + i * D;
-            const float *const X_row = X + i * D;
-            float *const t9_row = t9 + i * D;
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t j = 0;
-            for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t9_tile_row + j);
-                const vec_f32 v1 = load_f32(Y_row + j);
-                const vec_f32 v2 = load_f32(X_row + j);
-                const vec_f32 v3 = load_f32(b2 + j);
-                const vec_f32 v4 = v0 + v2 + v3;
-                const vec_f32 v5 = v4 - v1;
-                const vec_f32 v6 = v5 * v5;
-                const vec_f32 held = load_f32(t11 + j);
-                sum = sum + v6;
-                store_f32(t9_row + j, v5);
-                store_f32(t11 + j, held + v5);
-            }
-            if (j < D) {
-                const int64_t rest = D - j;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t9_tile_row + j, tail);
-                const vec_f32 v1 = load_masked_f32(Y_row + j, tail);
-                const vec_f32 v2 = load_masked_f32(X_row + j, tail);
-                const vec_f32 v3 = load_masked_f32(b2 + j, tail);
-                const vec_f32 v4 = v0 + v2 + v3;
-                const vec_f32 v5 = v4 - v1;
-                const vec_f32 v6 = v5 * v5;
-                const vec_f32 held = load_masked_f32(t11 + j, tail);
-                sum = sum + keep_first_f32(v6, rest, 0.0f);
-                store_masked_f32(t9_row + j, tail, v5);
-                store_masked_f32(t11 + j, tail, held + v5);
-            }
-            whole_sum = whole_sum + sum;
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        for (int64_t i = 0; i < D; i += WIDTH_f32) {
+            const mask_f32 tail = mask_first_f32(brk_min(D - i, WIDTH_f32));
+            vec_f32 sum = splat_f32(0);
+            for (int64_t group = 0; group < groups; ++group)
+                sum += load_masked_f32(t11_lines + group * D + i, tail);
+            store_masked_f32(t11 + i, tail, sum);
         }
-        t10[0] = sum_lanes_f32(whole_sum);
     }
 
     /* J = (1/2) t10 / N */
@@ -2902,56 +3247,32 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .b = W2,
             .b_k = {1, NULL},
             .b_n = {D, NULL},
-            .c = t12_tile,
+            .c = t12,
             .c_m = {H, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_5_operands operands = {
+            .x0 = t6,
+            .x0_row = H,
+            .x1 = t7,
+            .x1_row = H,
+            .x2 = t13_lines,
+            .x2_row = H,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
-    for (int64_t i = 0; i < H; ++i)
-        t13[i] = 0.0f;
-
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t12_tile_row = t12_tile + i * H;
-        float *const t6_row = t6 + i * H;
-        float *const t7_row = t7 + i * H;
-        float *const t12_row = t12 + i * H;
-        const vec_f32 v3 = splat_f32(-0.5000000000000001f);
-        const vec_f32 v6 = splat_f32(0.3989422804014327f);
-        const vec_f32 v9 = splat_f32(0.5f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t12_tile_row + j);
-            const vec_f32 v1 = load_f32(t6_row + j);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 * v2;
-            const vec_f32 v5 = vexp_f32(v4);
-            const vec_f32 v7 = v6 * v1 * v0 * v5;
-            const vec_f32 v8 = load_f32(t7_row + j);
-            const vec_f32 v10 = v9 * v8 * v0;
-            const vec_f32 v11 = v7 + v10;
-            const vec_f32 held = load_f32(t13 + j);
-            store_f32(t12_row + j, v11);
-            store_f32(t13 + j, held + v11);
-        }
-        if (j < H) {
-            const int64_t rest = H - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t12_tile_row + j, tail);
-            const vec_f32 v1 = load_masked_f32(t6_row + j, tail);
-            const vec_f32 v2 = v1 * v1;
-            const vec_f32 v4 = v3 * v2;
-            const vec_f32 v5 = vexp_f32(v4);
-            const vec_f32 v7 = v6 * v1 * v0 * v5;
-            const vec_f32 v8 = load_masked_f32(t7_row + j, tail);
-            const vec_f32 v10 = v9 * v8 * v0;
-            const vec_f32 v11 = v7 + v10;
-            const vec_f32 held = load_masked_f32(t13 + j, tail);
-            store_masked_f32(t12_row + j, tail, v11);
-            store_masked_f32(t13 + j, tail, held + v11);
+    {
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        for (int64_t i = 0; i < H; i += WIDTH_f32) {
+            const mask_f32 tail = mask_first_f32(brk_min(H - i, WIDTH_f32));
+            vec_f32 sum = splat_f32(0);
+            for (int64_t group = 0; group < groups; ++group)
+                sum += load_masked_f32(t13_lines + group * H + i, tail);
+            store_masked_f32(t13 + i, tail, sum);
         }
     }
 
@@ -2974,41 +3295,58 @@ int FEED_FORWARD_NAME(value_and_grad)(
         }
     }
 
-    /* t14_d = sum(t2_nd (t4_n (W1_dh t12_nh | dn))); t15_d = sum((W1_dh t12_nh | dn)) */
+    /* t14_d = sum(t2_nd (t4_n (W1_dh t12_nh | nd))); t15_d = sum((W1_dh t12_nh | nd)) */
     {
         const contraction_f32 product = {
-            .m = D,
-            .n = N,
+            .m = N,
+            .n = D,
             .k = H,
-            .a = W1,
+            .a = t12,
             .a_m = {H, NULL},
             .a_k = {1, NULL},
-            .b = t12,
+            .b = W1,
             .b_k = {1, NULL},
             .b_n = {H, NULL},
             .c = t14_tile,
-            .c_m = {N, NULL},
+            .c_m = {D, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_6_operands operands = {
+            .x0 = t4,
+            .x0_row = 1,
+            .x1 = t2,
+            .x1_row = D,
+            .x2 = t14_lines,
+            .x2_row = D,
+            .x3 = t15_lines,
+            .x3_row = D,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
     }
 
-    for (int64_t i = 0; i < D; ++i) {
-        double sum = 0.0f;
-        double sum_2 = 0.0f;
-        for (int64_t j = 0; j < N; ++j) {
-            const float v0 = t14_tile[i * N + j];
-            const float v1 = t4[j];
-            const float v2 = v1 * v0;
-            const float v3 = t2[j * D + i];
-            const float v4 = v3 * v2;
-            sum = sum + v4;
-            sum_2 = sum_2 + v0;
+    {
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        for (int64_t i = 0; i < D; i += WIDTH_f32) {
+            const mask_f32 tail = mask_first_f32(brk_min(D - i, WIDTH_f32));
+            vec_f32 sum = splat_f32(0);
+            for (int64_t group = 0; group < groups; ++group)
+                sum += load_masked_f32(t14_lines + group * D + i, tail);
+            store_masked_f32(t14 + i, tail, sum);
         }
-        t14[i] = (float)sum;
-        t15[i] = (float)sum_2;
+    }
+
+    {
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        for (int64_t i = 0; i < D; i += WIDTH_f32) {
+            const mask_f32 tail = mask_first_f32(brk_min(D - i, WIDTH_f32));
+            vec_f32 sum = splat_f32(0);
+            for (int64_t group = 0; group < groups; ++group)
+                sum += load_masked_f32(t15_lines + group * D + i, tail);
+            store_masked_f32(t15 + i, tail, sum);
+        }
     }
 
     /* d_g_d = (1 / N) t14_d */
@@ -3067,10 +3405,10 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_4_operands operands = {
+        const tile_9_operands operands = {
             .size_0 = N,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_9, &operands, scratch);
     }
 
     /* d_W2_hd = (1 / N) (t8_nh t9_nd | hd) */
@@ -3091,10 +3429,10 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_4_operands operands = {
+        const tile_9_operands operands = {
             .size_0 = N,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_9, &operands, scratch);
     }
 
     return FEED_FORWARD_OK;

@@ -69,6 +69,11 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
     return brk_round_up((size + parts - 1) / parts, unit);
 }
 
+/* How many neighbouring rows of a product an epilogue sums up together, in whole tiles of `unit` rows: at most 64 groups of them. */
+BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
+
+BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
 {
@@ -250,6 +255,15 @@ BRK_INLINE float sum_lanes_f32(vec_f32 x)
     return lane[0];
 }
 
+/* The first `count` lanes from places `stride` elements apart, zeros behind them. */
+BRK_INLINE vec_f32 load_strided_f32(const float *p, int64_t stride, int64_t count)
+{
+    vec_f32 x = {0};
+    for (int64_t lane = 0; lane < count; ++lane)
+        x[lane] = p[lane * stride];
+    return x;
+}
+
 /* 2^n for normal results. */
 BRK_INLINE vec_f32 vpower_of_two_f32(ivec_f32 n) { return (vec_f32)(((uvec_f32)n + 127) << 23); }
 
@@ -325,8 +339,7 @@ typedef struct {
     int accumulate;
 } contraction_f32;
 
-/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols.  Rows are padded to whole
-   vectors; what is written to the padding is dropped. */
+/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols. */
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
@@ -952,7 +965,7 @@ BRK_NOINLINE void contract_packed_f32(
                 for (int64_t j = 0; j < columns; j += NR_f32) {
                     const int64_t nr = brk_min(NR_f32, columns - j);
                     const int64_t vectors = (nr + WIDTH_f32 - 1) / WIDTH_f32;
-                    const int direct = !finishing && !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
+                    const int direct = !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
                     float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = stays ? b_block + j * kc : b_block;
                     if (i0 == i_first)
                         pack_columns_f32(t->b, &t->b_n, j0 + j, nr, &t->b_k, p0, kc, b);
@@ -960,12 +973,14 @@ BRK_NOINLINE void contract_packed_f32(
                         const int64_t mr = brk_min(MR_f32, rows - i);
                         const int whole = mr == MR_f32 && vectors == VECTORS_f32;
                         const float *a = a_block + i * kc;
-                        if (direct && whole) {
-                            packed_tile_f32(kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
-                            continue;
-                        }
-                        if (direct && mr % 2 == 0) {
-                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
+                        if (direct && (whole || mr % 2 == 0)) {
+                            float *const out = c + (i0 + i) * t->c_m.stride;
+                            if (whole)
+                                packed_tile_f32(kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            else
+                                packed_edge_f32(mr, vectors, kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            if (finishing)
+                                epilogue(operands, i0 + i, mr, j0 + j, nr, out, t->c_m.stride);
                             continue;
                         }
                         float tile[(MR_f32 + 1) * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
@@ -1002,7 +1017,7 @@ BRK_NOINLINE void contract_small_f32(
         const int64_t vectors = (cols + WIDTH_f32 - 1) / WIDTH_f32;
         const int64_t last = cols - (vectors - 1) * WIDTH_f32;
         tile.read = tile.write = mask_first_f32(last);
-        const int direct = !epilogue && brk_run(&t->c_n, j0, cols) == cols;
+        const int direct = !(epilogue && (t->c_m.table || last < WIDTH_f32)) && brk_run(&t->c_n, j0, cols) == cols;
         if (!t->b_k.table && brk_run(&t->b_n, j0, cols) == cols && !(pack_tails && last < WIDTH_f32)) {
             tile.b = t->b + brk_at(&t->b_n, j0);
             tile.b_k = t->b_k.stride;
@@ -1037,9 +1052,11 @@ BRK_NOINLINE void contract_small_f32(
                     tile.a[r] += tile.k * tile.a_k;
             } while (p0 < t->k);
             tile.b = b;
+            if (epilogue)
+                epilogue(
+                    operands, i0, rows, j0, cols, direct ? t->c + brk_at(&t->c_m, i0) + brk_at(&t->c_n, j0) : buffer,
+                    direct ? t->c_m.stride : NR_f32);
             if (!direct) {
-                if (epilogue)
-                    epilogue(operands, i0, rows, j0, cols, buffer, NR_f32);
                 tile_store_f32(t, i0, rows, j0, cols, buffer, NR_f32);
             }
         }
@@ -1522,6 +1539,144 @@ size_t GAUSSIAN_PROCESS_NAME(residuals)(const gaussian_process_dims *dims)
 {
     int64_t slot[5];
     return check_dims(dims) ? 0 : (size_t)residual_layout(dims, slot);
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row, x0_column;
+    const float *x1;
+    int64_t x1_row;
+    const float *x2;
+    int64_t x2_row;
+    float *x3;
+    int64_t x3_row;
+    float *x4;
+    int64_t x4_row;
+    int64_t group_rows;
+} tile_1_operands;
+
+/* t1_ni = inv_K_in + (-1 solve_K_nj solve_K_ij | ni); t2_ni = (1/2) bar_J t1_ni saved_3_ni; t3 = sum(t2_ni) */
+static void tile_1(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_1_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x4 = o->x4 + group * o->x4_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_4 = place > 0 ? load_f32(x4 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0 * o->x0_column;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const float *const x2 = o->x2 + (i0 + r) * o->x2_row;
+                float *const x3 = o->x3 + (i0 + r) * o->x3_row + j0;
+                const vec_f32 v4 = splat_f32(0.5f);
+                const vec_f32 v5 = splat_f32(x2[0]);
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_strided_f32(x0 + j * o->x0_column, o->x0_column, WIDTH_f32);
+                const vec_f32 v2 = v1 + v0;
+                const vec_f32 v3 = load_f32(x1 + j);
+                const vec_f32 v6 = v4 * v5 * v2 * v3;
+                store_f32(row + j, v2);
+                store_f32(x3 + j, v6);
+                sum_4 += v6;
+            }
+            store_f32(x4 + j, sum_4);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_4 = place > 0 ? load_masked_f32(x4 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0 * o->x0_column;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const float *const x2 = o->x2 + (i0 + r) * o->x2_row;
+                float *const x3 = o->x3 + (i0 + r) * o->x3_row + j0;
+                const vec_f32 v4 = splat_f32(0.5f);
+                const vec_f32 v5 = splat_f32(x2[0]);
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_strided_f32(x0 + j * o->x0_column, o->x0_column, rest);
+                const vec_f32 v2 = v1 + v0;
+                const vec_f32 v3 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v6 = v4 * v5 * v2 * v3;
+                store_masked_f32(row + j, tail, v2);
+                store_masked_f32(x3 + j, tail, v6);
+                sum_4 += v6;
+            }
+            store_masked_f32(x4 + j, tail, sum_4);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row, x0_column;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    float *x3;
+    int64_t x3_row;
+    int64_t group_rows;
+} tile_2_operands;
+
+/* t9_ni = inv_K_in + (-1 solve_K_nj solve_K_ij | ni); t10_ni = (1/2) t9_ni t5_ni; t11 = sum(t10_ni) */
+static void tile_2(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_2_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x3 = o->x3 + group * o->x3_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_3 = place > 0 ? load_f32(x3 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0 * o->x0_column;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
+                const vec_f32 v4 = splat_f32(0.5f);
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_strided_f32(x0 + j * o->x0_column, o->x0_column, WIDTH_f32);
+                const vec_f32 v2 = v1 + v0;
+                const vec_f32 v3 = load_f32(x1 + j);
+                const vec_f32 v5 = v4 * v2 * v3;
+                store_f32(row + j, v2);
+                store_f32(x2 + j, v5);
+                sum_3 += v5;
+            }
+            store_f32(x3 + j, sum_3);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_3 = place > 0 ? load_masked_f32(x3 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0 * o->x0_column;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
+                const vec_f32 v4 = splat_f32(0.5f);
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_strided_f32(x0 + j * o->x0_column, o->x0_column, rest);
+                const vec_f32 v2 = v1 + v0;
+                const vec_f32 v3 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v5 = v4 * v2 * v3;
+                store_masked_f32(row + j, tail, v2);
+                store_masked_f32(x2 + j, tail, v5);
+                sum_3 += v5;
+            }
+            store_masked_f32(x3 + j, tail, sum_3);
+        }
+    }
 }
 
 /* Where the parts of the workspace of evaluate begin, in bytes; returns the size of all. */
@@ -2129,7 +2284,7 @@ static int64_t backward_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[4] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
@@ -2187,9 +2342,9 @@ int GAUSSIAN_PROCESS_NAME(backward)(
     gaussian_process_failure *const brk_failure = results->failure;
     float *const Z = (float *)(arena + slot[0]);
     float *const inv_K = (float *)(arena + slot[1]);
-    float *const t1_tile = (float *)(arena + slot[5]);
     float *const t1 = (float *)(arena + slot[2]);
     float *const t2 = (float *)(arena + slot[3]);
+    float *const t3_lines = (float *)(arena + slot[5]);
     float *const t3 = (float *)(arena + slot[4]);
     float *const t5 = (float *)(arena + slot[7]);
     float *const t4 = (float *)(arena + slot[6]);
@@ -2229,32 +2384,36 @@ int GAUSSIAN_PROCESS_NAME(backward)(
             .b = solve_K,
             .b_k = {1, NULL},
             .b_n = {1, NULL},
-            .c = t1_tile,
+            .c = t1,
             .c_m = {N, NULL},
             .c_n = {1, NULL},
             .alpha = -1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_1_operands operands = {
+            .x0 = inv_K,
+            .x0_row = 1,
+            .x0_column = N,
+            .x1 = saved_3,
+            .x1_row = N,
+            .x2 = bar_J,
+            .x2_row = 0,
+            .x3 = t2,
+            .x3_row = N,
+            .x4 = t3_lines,
+            .x4_row = N,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
     {
-        double sum = 0.0f;
-        for (int64_t i = 0; i < N; ++i) {
-            for (int64_t j = 0; j < N; ++j) {
-                const float v0 = t1_tile[i * N + j];
-                const float v1 = inv_K[j * N + i];
-                const float v2 = v1 + v0;
-                const float v3 = saved_3[i * N + j];
-                const float v4 = 0.5f;
-                const float v5 = bar_J[0];
-                const float v6 = v4 * v5 * v2 * v3;
-                t1[i * N + j] = v2;
-                t2[i * N + j] = v6;
-                sum = sum + v6;
-            }
-        }
-        t3[0] = (float)sum;
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        vec_f32 sum = splat_f32(0);
+        for (int64_t group = 0; group < groups; ++group)
+            for (int64_t i = 0; i < N; i += WIDTH_f32)
+                sum += load_masked_f32(t3_lines + group * N + i, mask_first_f32(brk_min(N - i, WIDTH_f32)));
+        t3[0] = sum_lanes_f32(sum);
     }
 
     for (int64_t i = 0; i < D * N; ++i)
@@ -2379,7 +2538,7 @@ static int64_t value_and_grad_layout(const gaussian_process_dims *dims, int64_t 
     slot[6] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
@@ -2391,26 +2550,24 @@ static int64_t value_and_grad_layout(const gaussian_process_dims *dims, int64_t 
     slot[12] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[13] = end;
-    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[14] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[15] = end;
+    slot[14] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[16] = end;
+    slot[15] = end;
     end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, matrix_bytes_f32(N));
     scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)));
     scratch = brk_max(scratch, matrix_bytes_f32(N) + N * N * (int64_t)sizeof(float));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, N, 1, 1, 1, 1), BRK_CACHE_LINE));
-    slot[17] = end;
+    slot[16] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t GAUSSIAN_PROCESS_NAME(value_and_grad_workspace)(const gaussian_process_dims *dims)
 {
-    int64_t slot[18];
+    int64_t slot[17];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2431,7 +2588,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     const int64_t D = dims->D;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[18];
+    int64_t slot[17];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const y = args->y;
@@ -2458,15 +2615,15 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     float *const w = (float *)(arena + slot[7]);
     float *const t8 = (float *)(arena + slot[10]);
     float *const inv_K = (float *)(arena + slot[6]);
-    float *const t9_tile = (float *)(arena + slot[13]);
     float *const t9 = (float *)(arena + slot[4]);
     float *const t10 = (float *)(arena + slot[11]);
+    float *const t11_lines = (float *)(arena + slot[7]);
     float *const t11 = (float *)(arena + slot[12]);
-    float *const t12 = (float *)(arena + slot[14]);
-    float *const t14 = (float *)(arena + slot[15]);
+    float *const t12 = (float *)(arena + slot[13]);
+    float *const t14 = (float *)(arena + slot[14]);
     float *const t13 = (float *)(arena + slot[2]);
-    float *const t15 = (float *)(arena + slot[16]);
-    char *const scratch = arena + slot[17];
+    float *const t15 = (float *)(arena + slot[15]);
+    char *const scratch = arena + slot[16];
 
     /* t1 = exp(2 e) */
     {
@@ -2692,31 +2849,34 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
             .b = solve_K,
             .b_k = {1, NULL},
             .b_n = {1, NULL},
-            .c = t9_tile,
+            .c = t9,
             .c_m = {N, NULL},
             .c_n = {1, NULL},
             .alpha = -1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_2_operands operands = {
+            .x0 = inv_K,
+            .x0_row = 1,
+            .x0_column = N,
+            .x1 = t5,
+            .x1_row = N,
+            .x2 = t10,
+            .x2_row = N,
+            .x3 = t11_lines,
+            .x3_row = N,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
     }
 
     {
-        double sum = 0.0f;
-        for (int64_t i = 0; i < N; ++i) {
-            for (int64_t j = 0; j < N; ++j) {
-                const float v0 = t9_tile[i * N + j];
-                const float v1 = inv_K[j * N + i];
-                const float v2 = v1 + v0;
-                const float v3 = t5[i * N + j];
-                const float v4 = 0.5f;
-                const float v5 = v4 * v2 * v3;
-                t9[i * N + j] = v2;
-                t10[i * N + j] = v5;
-                sum = sum + v5;
-            }
-        }
-        t11[0] = (float)sum;
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        vec_f32 sum = splat_f32(0);
+        for (int64_t group = 0; group < groups; ++group)
+            for (int64_t i = 0; i < N; i += WIDTH_f32)
+                sum += load_masked_f32(t11_lines + group * N + i, mask_first_f32(brk_min(N - i, WIDTH_f32)));
+        t11[0] = sum_lanes_f32(sum);
     }
 
     /* t12 = sum(t9_nn) */

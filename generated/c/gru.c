@@ -67,6 +67,11 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
     return brk_round_up((size + parts - 1) / parts, unit);
 }
 
+/* How many neighbouring rows of a product an epilogue sums up together, in whole tiles of `unit` rows: at most 64 groups of them. */
+BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
+
+BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
 {
@@ -209,21 +214,6 @@ BRK_INLINE vec_f32 vselect_f32(ivec_f32 mask, vec_f32 x, vec_f32 y)
     return (vec_f32)((mask & (ivec_f32)x) | (~mask & (ivec_f32)y));
 }
 
-/* Lane numbers 0, 1, 2, .. */
-BRK_INLINE ivec_f32 lanes_f32(void)
-{
-    ivec_f32 lanes;
-    for (int lane = 0; lane < WIDTH_f32; ++lane)
-        lanes[lane] = lane;
-    return lanes;
-}
-
-/* The first `count` lanes of x, `other` in the rest. */
-BRK_INLINE vec_f32 keep_first_f32(vec_f32 x, int64_t count, float other)
-{
-    return vselect_f32(lanes_f32() < (int32_t)count, x, splat_f32(other));
-}
-
 /* Sum of all lanes, halves first. */
 BRK_INLINE float sum_lanes_f32(vec_f32 x)
 {
@@ -314,8 +304,7 @@ typedef struct {
     int accumulate;
 } contraction_f32;
 
-/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols.  Rows are padded to whole
-   vectors; what is written to the padding is dropped. */
+/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols. */
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
@@ -941,7 +930,7 @@ BRK_NOINLINE void contract_packed_f32(
                 for (int64_t j = 0; j < columns; j += NR_f32) {
                     const int64_t nr = brk_min(NR_f32, columns - j);
                     const int64_t vectors = (nr + WIDTH_f32 - 1) / WIDTH_f32;
-                    const int direct = !finishing && !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
+                    const int direct = !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
                     float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = stays ? b_block + j * kc : b_block;
                     if (i0 == i_first)
                         pack_columns_f32(t->b, &t->b_n, j0 + j, nr, &t->b_k, p0, kc, b);
@@ -949,12 +938,14 @@ BRK_NOINLINE void contract_packed_f32(
                         const int64_t mr = brk_min(MR_f32, rows - i);
                         const int whole = mr == MR_f32 && vectors == VECTORS_f32;
                         const float *a = a_block + i * kc;
-                        if (direct && whole) {
-                            packed_tile_f32(kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
-                            continue;
-                        }
-                        if (direct && mr % 2 == 0) {
-                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
+                        if (direct && (whole || mr % 2 == 0)) {
+                            float *const out = c + (i0 + i) * t->c_m.stride;
+                            if (whole)
+                                packed_tile_f32(kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            else
+                                packed_edge_f32(mr, vectors, kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            if (finishing)
+                                epilogue(operands, i0 + i, mr, j0 + j, nr, out, t->c_m.stride);
                             continue;
                         }
                         float tile[(MR_f32 + 1) * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
@@ -991,7 +982,7 @@ BRK_NOINLINE void contract_small_f32(
         const int64_t vectors = (cols + WIDTH_f32 - 1) / WIDTH_f32;
         const int64_t last = cols - (vectors - 1) * WIDTH_f32;
         tile.read = tile.write = mask_first_f32(last);
-        const int direct = !epilogue && brk_run(&t->c_n, j0, cols) == cols;
+        const int direct = !(epilogue && (t->c_m.table || last < WIDTH_f32)) && brk_run(&t->c_n, j0, cols) == cols;
         if (!t->b_k.table && brk_run(&t->b_n, j0, cols) == cols && !(pack_tails && last < WIDTH_f32)) {
             tile.b = t->b + brk_at(&t->b_n, j0);
             tile.b_k = t->b_k.stride;
@@ -1026,9 +1017,11 @@ BRK_NOINLINE void contract_small_f32(
                     tile.a[r] += tile.k * tile.a_k;
             } while (p0 < t->k);
             tile.b = b;
+            if (epilogue)
+                epilogue(
+                    operands, i0, rows, j0, cols, direct ? t->c + brk_at(&t->c_m, i0) + brk_at(&t->c_n, j0) : buffer,
+                    direct ? t->c_m.stride : NR_f32);
             if (!direct) {
-                if (epilogue)
-                    epilogue(operands, i0, rows, j0, cols, buffer, NR_f32);
                 tile_store_f32(t, i0, rows, j0, cols, buffer, NR_f32);
             }
         }
@@ -1205,13 +1198,20 @@ static void tile_1(
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
         const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v2 = v0 + v1;
             store_f32(row + j, v2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v2 = v0 + v1;
+            store_masked_f32(row + j, tail, v2);
         }
     }
 }
@@ -1230,14 +1230,22 @@ static void tile_2(
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
         const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v2 = v0 + v1;
             const vec_f32 v3 = vsigmoid_f32(v2);
             store_f32(row + j, v3);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v2 = v0 + v1;
+            const vec_f32 v3 = vsigmoid_f32(v2);
+            store_masked_f32(row + j, tail, v3);
         }
     }
 }
@@ -1269,10 +1277,29 @@ static void tile_3(
         const float *const x3 = o->x3 + (i0 + r) * o->x3_row + j0;
         const float *const x4 = o->x4 + (i0 + r) * o->x4_row + j0;
         const vec_f32 v4 = splat_f32(1.0f);
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v1 = load_f32(x0 + j);
+            const vec_f32 v2 = load_f32(x1 + j);
+            const vec_f32 v3 = v1 * v2;
+            const vec_f32 v5 = v4 - v2;
+            const vec_f32 v6 = load_f32(x2 + j);
+            const vec_f32 v7 = v0 + v6;
+            const vec_f32 v8 = vsigmoid_f32(v7);
+            const vec_f32 v9 = load_f32(x3 + j);
+            const vec_f32 v10 = v9 * v8;
+            const vec_f32 v11 = load_f32(x4 + j);
+            const vec_f32 v12 = v10 + v11;
+            const vec_f32 v13 = vtanh_f32(v12);
+            const vec_f32 v14 = v5 * v13;
+            const vec_f32 v15 = v3 + v14;
+            store_f32(row + j, v15);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
             const vec_f32 v1 = load_masked_f32(x0 + j, tail);
             const vec_f32 v2 = load_masked_f32(x1 + j, tail);
             const vec_f32 v3 = v1 * v2;
@@ -1287,7 +1314,67 @@ static void tile_3(
             const vec_f32 v13 = vtanh_f32(v12);
             const vec_f32 v14 = v5 * v13;
             const vec_f32 v15 = v3 + v14;
-            store_f32(row + j, v15);
+            store_masked_f32(row + j, tail, v15);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    int64_t group_rows;
+} tile_4_operands;
+
+/* t7 = sum(((Z_tnh V_hd | tnd) + c_d - Y_tnd)²) */
+static void tile_4(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_4_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = load_f32(x1 + j);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                store_f32(row + j, v0);
+                sum_2 += v5;
+            }
+            store_f32(x2 + j, sum_2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                store_masked_f32(row + j, tail, v0);
+                sum_2 += v5;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
         }
     }
 }
@@ -1307,15 +1394,15 @@ typedef struct {
     int64_t x5_row;
     float *x6;
     int64_t x6_row;
-} tile_4_operands;
+} tile_5_operands;
 
 /* t6_nh = sigmoid((state_before_ni Wr_ih | nh) + t_t_2_nh)
    t7_nh = tanh(t5_nh t6_nh + t_t_3_nh)
    t8_nh = state_before_nh t4_nh + (1 - t4_nh) t7_nh */
-static void tile_4(
+static void tile_5(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_4_operands *const o = operands;
+    const tile_5_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -1327,10 +1414,31 @@ static void tile_4(
         float *const x5 = o->x5 + (i0 + r) * o->x5_row + j0;
         float *const x6 = o->x6 + (i0 + r) * o->x6_row + j0;
         const vec_f32 v12 = splat_f32(1.0f);
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v1 = load_f32(x0 + j);
+            const vec_f32 v2 = v0 + v1;
+            const vec_f32 v3 = vsigmoid_f32(v2);
+            const vec_f32 v4 = load_f32(x1 + j);
+            const vec_f32 v5 = v4 * v3;
+            const vec_f32 v6 = load_f32(x2 + j);
+            const vec_f32 v7 = v5 + v6;
+            const vec_f32 v8 = vtanh_f32(v7);
+            const vec_f32 v9 = load_f32(x3 + j);
+            const vec_f32 v10 = load_f32(x4 + j);
+            const vec_f32 v11 = v9 * v10;
+            const vec_f32 v13 = v12 - v10;
+            const vec_f32 v14 = v13 * v8;
+            const vec_f32 v15 = v11 + v14;
+            store_f32(row + j, v3);
+            store_f32(x5 + j, v8);
+            store_f32(x6 + j, v15);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
             const vec_f32 v1 = load_masked_f32(x0 + j, tail);
             const vec_f32 v2 = v0 + v1;
             const vec_f32 v3 = vsigmoid_f32(v2);
@@ -1345,35 +1453,9 @@ static void tile_4(
             const vec_f32 v13 = v12 - v10;
             const vec_f32 v14 = v13 * v8;
             const vec_f32 v15 = v11 + v14;
-            store_f32(row + j, v3);
+            store_masked_f32(row + j, tail, v3);
             store_masked_f32(x5 + j, tail, v8);
             store_masked_f32(x6 + j, tail, v15);
-        }
-    }
-}
-
-typedef struct {
-    int64_t size_0; /* N */
-    const float *x0;
-    int64_t x0_row;
-} tile_5_operands;
-
-/* t3_tnh = bar_J (1 / N) (saved_tnd V_hd | tnh) */
-static void tile_5(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_5_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
-        const vec_f32 v1 = splat_f32(x0[0]);
-        const vec_f32 v2 = splat_f32((float)(o->size_0));
-        const vec_f32 v3 = 1 / v2;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v4 = v1 * v3 * v0;
-            store_f32(row + j, v4);
         }
     }
 }
@@ -1383,36 +1465,68 @@ typedef struct {
     int64_t x0_row;
     const float *x1;
     int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    int64_t group_rows;
 } tile_6_operands;
 
-/* The finished tile. */
+/* saved_tnd = (Z_tnh V_hd | tnd) + c_d - Y_tnd; t9 = sum(saved_tnd²) */
 static void tile_6(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
     const tile_6_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = load_f32(x1 + j);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                store_f32(row + j, v4);
+                sum_2 += v5;
+            }
+            store_f32(x2 + j, sum_2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
             const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-            const vec_f32 v2 = load_masked_f32(x1 + j, tail);
-            const vec_f32 v3 = v1 * v2;
-            const vec_f32 v4 = v3 + v0;
-            store_f32(row + j, v4);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                store_masked_f32(row + j, tail, v4);
+                sum_2 += v5;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
         }
     }
 }
 
 typedef struct {
     int64_t size_0; /* N */
+    const float *x0;
+    int64_t x0_row;
 } tile_7_operands;
 
-/* t17_tnh = (1 / N) (t14_tnd V_hd | tnh) */
+/* t3_tnh = bar_J (1 / N) (saved_tnd V_hd | tnh) */
 static void tile_7(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1420,12 +1534,160 @@ static void tile_7(
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
+        const vec_f32 v1 = splat_f32(x0[0]);
+        const vec_f32 v2 = splat_f32((float)(o->size_0));
+        const vec_f32 v3 = 1 / v2;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v4 = v1 * v3 * v0;
+            store_f32(row + j, v4);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v4 = v1 * v3 * v0;
+            store_masked_f32(row + j, tail, v4);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+} tile_8_operands;
+
+/* The finished tile. */
+static void tile_8(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_8_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+        const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v1 = load_f32(x0 + j);
+            const vec_f32 v2 = load_f32(x1 + j);
+            const vec_f32 v3 = v1 * v2;
+            const vec_f32 v4 = v3 + v0;
+            store_f32(row + j, v4);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v2 = load_masked_f32(x1 + j, tail);
+            const vec_f32 v3 = v1 * v2;
+            const vec_f32 v4 = v3 + v0;
+            store_masked_f32(row + j, tail, v4);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    float *x3;
+    int64_t x3_row;
+    int64_t group_rows;
+} tile_9_operands;
+
+/* t14_tnd = (Z_tnh V_hd | tnd) + c_d - Y_tnd; t15 = sum(t14_tnd²); t16_d = sum(t14_tnd) */
+static void tile_9(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_9_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        float *const x3 = o->x3 + group * o->x3_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            vec_f32 sum_3 = place > 0 ? load_f32(x3 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = load_f32(x1 + j);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                store_f32(row + j, v4);
+                sum_2 += v5;
+                sum_3 += v4;
+            }
+            store_f32(x2 + j, sum_2);
+            store_f32(x3 + j, sum_3);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            vec_f32 sum_3 = place > 0 ? load_masked_f32(x3 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                store_masked_f32(row + j, tail, v4);
+                sum_2 += v5;
+                sum_3 += v4;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
+            store_masked_f32(x3 + j, tail, sum_3);
+        }
+    }
+}
+
+typedef struct {
+    int64_t size_0; /* N */
+} tile_10_operands;
+
+/* t17_tnh = (1 / N) (t14_tnd V_hd | tnh) */
+static void tile_10(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_10_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
         const vec_f32 v1 = splat_f32((float)(o->size_0));
         const vec_f32 v2 = 1 / v1;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v3 = v2 * v0;
             store_f32(row + j, v3);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v3 = v2 * v0;
+            store_masked_f32(row + j, tail, v3);
         }
     }
 }
@@ -1455,18 +1717,20 @@ static int64_t evaluate_layout(const gru_dims *dims, int64_t *slot)
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
     end += brk_round_up(D * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[8] = end;
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, D, H, 1, D, 1), BRK_CACHE_LINE));
-    slot[8] = end;
+    slot[9] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t GRU_NAME(evaluate_workspace)(const gru_dims *dims)
 {
-    int64_t slot[9];
+    int64_t slot[10];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -1489,7 +1753,7 @@ int GRU_NAME(evaluate)(
     const int64_t N = dims->N;
     const int64_t T = dims->T;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[9];
+    int64_t slot[10];
     evaluate_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -1513,8 +1777,9 @@ int GRU_NAME(evaluate)(
     float *const t4 = (float *)(arena + slot[4]);
     float *const t5 = (float *)(arena + slot[5]);
     float *const t7_tile = (float *)(arena + slot[7]);
+    float *const t7_lines = (float *)(arena + slot[8]);
     float *const t7 = (float *)(arena + slot[6]);
-    char *const scratch = arena + slot[8];
+    char *const scratch = arena + slot[9];
 
     /* t1_tnh = (X_tnd Uz_dh | tnh) + bz_h */
     {
@@ -1702,39 +1967,25 @@ int GRU_NAME(evaluate)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_4_operands operands = {
+            .x0 = Y,
+            .x0_row = D,
+            .x1 = c,
+            .x1_row = 0,
+            .x2 = t7_lines,
+            .x2_row = D,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i = 0; i < N * T; ++i) {
-            float *const t7_tile_row = t7_tile + i * D;
-            const float *const Y_row = Y + i * D;
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t j = 0;
-            for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t7_tile_row + j);
-                const vec_f32 v1 = load_f32(Y_row + j);
-                const vec_f32 v2 = load_f32(c + j);
-                const vec_f32 v3 = v0 + v2;
-                const vec_f32 v4 = v3 - v1;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + v5;
-            }
-            if (j < D) {
-                const int64_t rest = D - j;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t7_tile_row + j, tail);
-                const vec_f32 v1 = load_masked_f32(Y_row + j, tail);
-                const vec_f32 v2 = load_masked_f32(c + j, tail);
-                const vec_f32 v3 = v0 + v2;
-                const vec_f32 v4 = v3 - v1;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + keep_first_f32(v5, rest, 0.0f);
-            }
-            whole_sum = whole_sum + sum;
-        }
-        t7[0] = sum_lanes_f32(whole_sum);
+        const int64_t groups = brk_groups(N * T, brk_group_rows(N * T, MR_f32));
+        vec_f32 sum = splat_f32(0);
+        for (int64_t group = 0; group < groups; ++group)
+            for (int64_t i = 0; i < D; i += WIDTH_f32)
+                sum += load_masked_f32(t7_lines + group * D + i, mask_first_f32(brk_min(D - i, WIDTH_f32)));
+        t7[0] = sum_lanes_f32(sum);
     }
 
     /* J = (1/2) t7 / N */
@@ -1768,7 +2019,7 @@ static int64_t forward_layout(const gru_dims *dims, int64_t *slot)
     slot[3] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(D * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H, 1), BRK_CACHE_LINE));
@@ -1833,7 +2084,7 @@ int GRU_NAME(forward)(
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const t3 = (float *)(arena + slot[2]);
-    float *const saved_tile = (float *)(arena + slot[4]);
+    float *const t9_lines = (float *)(arena + slot[4]);
     float *const t9 = (float *)(arena + slot[3]);
     char *const scratch = arena + slot[5];
 
@@ -1992,7 +2243,7 @@ int GRU_NAME(forward)(
                     .alpha = 1.0f,
                     .accumulate = 0,
                 };
-                const tile_4_operands operands = {
+                const tile_5_operands operands = {
                     .x0 = t_t_2,
                     .x0_row = H,
                     .x1 = saved_6_t_,
@@ -2008,7 +2259,7 @@ int GRU_NAME(forward)(
                     .x6 = Z_t_,
                     .x6_row = H,
                 };
-                contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+                contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
             }
 
             memmove(saved_3_t_, state_before, (size_t)(H * N * (int64_t)sizeof(float)));
@@ -2030,48 +2281,31 @@ int GRU_NAME(forward)(
             .b = V,
             .b_k = {D, NULL},
             .b_n = {1, NULL},
-            .c = saved_tile,
+            .c = saved_,
             .c_m = {D, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_6_operands operands = {
+            .x0 = Y,
+            .x0_row = D,
+            .x1 = c,
+            .x1_row = 0,
+            .x2 = t9_lines,
+            .x2_row = D,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
     }
 
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i = 0; i < N * T; ++i) {
-            float *const saved_tile_row = saved_tile + i * D;
-            const float *const Y_row = Y + i * D;
-            float *const saved_row = saved_ + i * D;
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t j = 0;
-            for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(saved_tile_row + j);
-                const vec_f32 v1 = load_f32(Y_row + j);
-                const vec_f32 v2 = load_f32(c + j);
-                const vec_f32 v3 = v0 + v2;
-                const vec_f32 v4 = v3 - v1;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + v5;
-                store_f32(saved_row + j, v4);
-            }
-            if (j < D) {
-                const int64_t rest = D - j;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(saved_tile_row + j, tail);
-                const vec_f32 v1 = load_masked_f32(Y_row + j, tail);
-                const vec_f32 v2 = load_masked_f32(c + j, tail);
-                const vec_f32 v3 = v0 + v2;
-                const vec_f32 v4 = v3 - v1;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + keep_first_f32(v5, rest, 0.0f);
-                store_masked_f32(saved_row + j, tail, v4);
-            }
-            whole_sum = whole_sum + sum;
-        }
-        t9[0] = sum_lanes_f32(whole_sum);
+        const int64_t groups = brk_groups(N * T, brk_group_rows(N * T, MR_f32));
+        vec_f32 sum = splat_f32(0);
+        for (int64_t group = 0; group < groups; ++group)
+            for (int64_t i = 0; i < D; i += WIDTH_f32)
+                sum += load_masked_f32(t9_lines + group * D + i, mask_first_f32(brk_min(D - i, WIDTH_f32)));
+        t9[0] = sum_lanes_f32(sum);
     }
 
     /* J = (1/2) t9 / N */
@@ -2263,12 +2497,12 @@ int GRU_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_5_operands operands = {
+        const tile_7_operands operands = {
             .size_0 = N,
             .x0 = bar_J,
             .x0_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
     }
 
     /* for t = T..1: t9 */
@@ -2421,13 +2655,13 @@ int GRU_NAME(backward)(
                     .alpha = 1.0f,
                     .accumulate = 1,
                 };
-                const tile_6_operands operands = {
+                const tile_8_operands operands = {
                     .x0 = saved_2_t_,
                     .x0_row = H,
                     .x1 = t4,
                     .x1_row = H,
                 };
-                contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
+                contract_f32(&product, 0, product.m, 0, product.n, tile_8, &operands, scratch);
             }
 
             const float *const next_state_before = t9_new;
@@ -2642,12 +2876,12 @@ int GRU_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_5_operands operands = {
+        const tile_7_operands operands = {
             .size_0 = N,
             .x0 = bar_J,
             .x0_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
     }
 
     return GRU_OK;
@@ -2689,14 +2923,16 @@ static int64_t value_and_grad_layout(const gru_dims *dims, int64_t *slot)
     slot[12] = end;
     end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[13] = end;
-    end += brk_round_up(D * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[14] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[15] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[16] = end;
-    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[17] = end;
+    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[18] = end;
     end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
@@ -2707,14 +2943,14 @@ static int64_t value_and_grad_layout(const gru_dims *dims, int64_t *slot)
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N * T, D, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, H, N * T, H, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, D, N * T, H, D, 1), BRK_CACHE_LINE));
-    slot[18] = end;
+    slot[19] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t GRU_NAME(value_and_grad_workspace)(const gru_dims *dims)
 {
-    int64_t slot[19];
+    int64_t slot[20];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2737,7 +2973,7 @@ int GRU_NAME(value_and_grad)(
     const int64_t N = dims->N;
     const int64_t T = dims->T;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[19];
+    int64_t slot[20];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2775,18 +3011,19 @@ int GRU_NAME(value_and_grad)(
     float *const t11 = (float *)(arena + slot[7]);
     float *const t12 = (float *)(arena + slot[8]);
     float *const t13 = (float *)(arena + slot[9]);
-    float *const t14_tile = (float *)(arena + slot[13]);
-    float *const t16 = (float *)(arena + slot[12]);
     float *const t14 = (float *)(arena + slot[10]);
+    float *const t15_lines = (float *)(arena + slot[13]);
+    float *const t16_lines = (float *)(arena + slot[14]);
     float *const t15 = (float *)(arena + slot[11]);
+    float *const t16 = (float *)(arena + slot[12]);
     float *const t17 = (float *)(arena + slot[1]);
-    float *const t23 = (float *)(arena + slot[16]);
+    float *const t23 = (float *)(arena + slot[17]);
     float *const t24 = (float *)(arena + slot[2]);
     float *const t25 = (float *)(arena + slot[3]);
-    float *const t26 = (float *)(arena + slot[14]);
-    float *const t27 = (float *)(arena + slot[15]);
-    float *const t18 = (float *)(arena + slot[17]);
-    char *const scratch = arena + slot[18];
+    float *const t26 = (float *)(arena + slot[15]);
+    float *const t27 = (float *)(arena + slot[16]);
+    float *const t18 = (float *)(arena + slot[18]);
+    char *const scratch = arena + slot[19];
 
     /* t1_nh = 0 */
     {
@@ -2957,7 +3194,7 @@ int GRU_NAME(value_and_grad)(
                     .alpha = 1.0f,
                     .accumulate = 0,
                 };
-                const tile_4_operands operands = {
+                const tile_5_operands operands = {
                     .x0 = t_t_2,
                     .x0_row = H,
                     .x1 = t13_t_,
@@ -2973,7 +3210,7 @@ int GRU_NAME(value_and_grad)(
                     .x6 = Z_t_,
                     .x6_row = H,
                 };
-                contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+                contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
             }
 
             memmove(state_before_2_t_, state_before, (size_t)(H * N * (int64_t)sizeof(float)));
@@ -2995,55 +3232,44 @@ int GRU_NAME(value_and_grad)(
             .b = V,
             .b_k = {D, NULL},
             .b_n = {1, NULL},
-            .c = t14_tile,
+            .c = t14,
             .c_m = {D, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_9_operands operands = {
+            .x0 = Y,
+            .x0_row = D,
+            .x1 = c,
+            .x1_row = 0,
+            .x2 = t15_lines,
+            .x2_row = D,
+            .x3 = t16_lines,
+            .x3_row = D,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_9, &operands, scratch);
     }
 
-    for (int64_t i = 0; i < D; ++i)
-        t16[i] = 0.0f;
+    {
+        const int64_t groups = brk_groups(N * T, brk_group_rows(N * T, MR_f32));
+        vec_f32 sum = splat_f32(0);
+        for (int64_t group = 0; group < groups; ++group)
+            for (int64_t i = 0; i < D; i += WIDTH_f32)
+                sum += load_masked_f32(t15_lines + group * D + i, mask_first_f32(brk_min(D - i, WIDTH_f32)));
+        t15[0] = sum_lanes_f32(sum);
+    }
 
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i = 0; i < N * T; ++i) {
-            float *const t14_tile_row = t14_tile + i * D;
-            const float *const Y_row = Y + i * D;
-            float *const t14_row = t14 + i * D;
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t j = 0;
-            for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t14_tile_row + j);
-                const vec_f32 v1 = load_f32(Y_row + j);
-                const vec_f32 v2 = load_f32(c + j);
-                const vec_f32 v3 = v0 + v2;
-                const vec_f32 v4 = v3 - v1;
-                const vec_f32 v5 = v4 * v4;
-                const vec_f32 held = load_f32(t16 + j);
-                sum = sum + v5;
-                store_f32(t14_row + j, v4);
-                store_f32(t16 + j, held + v4);
-            }
-            if (j < D) {
-                const int64_t rest = D - j;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t14_tile_row + j, tail);
-                const vec_f32 v1 = load_masked_f32(Y_row + j, tail);
-                const vec_f32 v2 = load_masked_f32(c + j, tail);
-                const vec_f32 v3 = v0 + v2;
-                const vec_f32 v4 = v3 - v1;
-                const vec_f32 v5 = v4 * v4;
-                const vec_f32 held = load_masked_f32(t16 + j, tail);
-                sum = sum + keep_first_f32(v5, rest, 0.0f);
-                store_masked_f32(t14_row + j, tail, v4);
-                store_masked_f32(t16 + j, tail, held + v4);
-            }
-            whole_sum = whole_sum + sum;
+        const int64_t groups = brk_groups(N * T, brk_group_rows(N * T, MR_f32));
+        for (int64_t i = 0; i < D; i += WIDTH_f32) {
+            const mask_f32 tail = mask_first_f32(brk_min(D - i, WIDTH_f32));
+            vec_f32 sum = splat_f32(0);
+            for (int64_t group = 0; group < groups; ++group)
+                sum += load_masked_f32(t16_lines + group * D + i, tail);
+            store_masked_f32(t16 + i, tail, sum);
         }
-        t15[0] = sum_lanes_f32(whole_sum);
     }
 
     /* J = (1/2) t15 / N */
@@ -3093,10 +3319,10 @@ int GRU_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_7_operands operands = {
+        const tile_10_operands operands = {
             .size_0 = N,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_10, &operands, scratch);
     }
 
     /* for t = T..1: t23 */
@@ -3249,13 +3475,13 @@ int GRU_NAME(value_and_grad)(
                     .alpha = 1.0f,
                     .accumulate = 1,
                 };
-                const tile_6_operands operands = {
+                const tile_8_operands operands = {
                     .x0 = t_t_4,
                     .x0_row = H,
                     .x1 = t18,
                     .x1_row = H,
                 };
-                contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
+                contract_f32(&product, 0, product.m, 0, product.n, tile_8, &operands, scratch);
             }
 
             const float *const next_state_before_3 = t23_new;
@@ -3470,10 +3696,10 @@ int GRU_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_7_operands operands = {
+        const tile_10_operands operands = {
             .size_0 = N,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_10, &operands, scratch);
     }
 
     return GRU_OK;

@@ -67,6 +67,11 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
     return brk_round_up((size + parts - 1) / parts, unit);
 }
 
+/* How many neighbouring rows of a product an epilogue sums up together, in whole tiles of `unit` rows: at most 64 groups of them. */
+BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
+
+BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
 {
@@ -278,8 +283,7 @@ typedef struct {
     int accumulate;
 } contraction_f32;
 
-/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols.  Rows are padded to whole
-   vectors; what is written to the padding is dropped. */
+/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols. */
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
@@ -905,7 +909,7 @@ BRK_NOINLINE void contract_packed_f32(
                 for (int64_t j = 0; j < columns; j += NR_f32) {
                     const int64_t nr = brk_min(NR_f32, columns - j);
                     const int64_t vectors = (nr + WIDTH_f32 - 1) / WIDTH_f32;
-                    const int direct = !finishing && !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
+                    const int direct = !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
                     float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = stays ? b_block + j * kc : b_block;
                     if (i0 == i_first)
                         pack_columns_f32(t->b, &t->b_n, j0 + j, nr, &t->b_k, p0, kc, b);
@@ -913,12 +917,14 @@ BRK_NOINLINE void contract_packed_f32(
                         const int64_t mr = brk_min(MR_f32, rows - i);
                         const int whole = mr == MR_f32 && vectors == VECTORS_f32;
                         const float *a = a_block + i * kc;
-                        if (direct && whole) {
-                            packed_tile_f32(kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
-                            continue;
-                        }
-                        if (direct && mr % 2 == 0) {
-                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
+                        if (direct && (whole || mr % 2 == 0)) {
+                            float *const out = c + (i0 + i) * t->c_m.stride;
+                            if (whole)
+                                packed_tile_f32(kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            else
+                                packed_edge_f32(mr, vectors, kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            if (finishing)
+                                epilogue(operands, i0 + i, mr, j0 + j, nr, out, t->c_m.stride);
                             continue;
                         }
                         float tile[(MR_f32 + 1) * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
@@ -955,7 +961,7 @@ BRK_NOINLINE void contract_small_f32(
         const int64_t vectors = (cols + WIDTH_f32 - 1) / WIDTH_f32;
         const int64_t last = cols - (vectors - 1) * WIDTH_f32;
         tile.read = tile.write = mask_first_f32(last);
-        const int direct = !epilogue && brk_run(&t->c_n, j0, cols) == cols;
+        const int direct = !(epilogue && (t->c_m.table || last < WIDTH_f32)) && brk_run(&t->c_n, j0, cols) == cols;
         if (!t->b_k.table && brk_run(&t->b_n, j0, cols) == cols && !(pack_tails && last < WIDTH_f32)) {
             tile.b = t->b + brk_at(&t->b_n, j0);
             tile.b_k = t->b_k.stride;
@@ -990,9 +996,11 @@ BRK_NOINLINE void contract_small_f32(
                     tile.a[r] += tile.k * tile.a_k;
             } while (p0 < t->k);
             tile.b = b;
+            if (epilogue)
+                epilogue(
+                    operands, i0, rows, j0, cols, direct ? t->c + brk_at(&t->c_m, i0) + brk_at(&t->c_n, j0) : buffer,
+                    direct ? t->c_m.stride : NR_f32);
             if (!direct) {
-                if (epilogue)
-                    epilogue(operands, i0, rows, j0, cols, buffer, NR_f32);
                 tile_store_f32(t, i0, rows, j0, cols, buffer, NR_f32);
             }
         }
@@ -1148,18 +1156,112 @@ size_t LINEAR_NAME(residuals)(const linear_dims *dims)
 }
 
 typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+} tile_1_operands;
+
+/* t2 = sum(((X_nd w_d | n) + b - y_n)²) */
+static void tile_1(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_1_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
+        const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+        float *const x2 = o->x2 + (i0 + r) * o->x2_row;
+        const vec_f32 v1 = splat_f32(x0[0]);
+        vec_f32 sum_2 = splat_f32(0);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v2 = load_f32(x1 + j);
+            const vec_f32 v3 = v0 + v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v5 = v4 * v4;
+            store_f32(row + j, v0);
+            sum_2 += v5;
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v2 = load_masked_f32(x1 + j, tail);
+            const vec_f32 v3 = v0 + v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v5 = v4 * v4;
+            store_masked_f32(row + j, tail, v0);
+            sum_2 += keep_first_f32(v5, rest, 0);
+        }
+        x2[0] = (j0 > 0 ? x2[0] : 0) + sum_lanes_f32(sum_2);
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+} tile_2_operands;
+
+/* r_n = (X_nd w_d | n) + b - y_n; t2 = sum(r_n²) */
+static void tile_2(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_2_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
+        const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+        float *const x2 = o->x2 + (i0 + r) * o->x2_row;
+        const vec_f32 v1 = splat_f32(x0[0]);
+        vec_f32 sum_2 = splat_f32(0);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v2 = load_f32(x1 + j);
+            const vec_f32 v3 = v0 + v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v5 = v4 * v4;
+            store_f32(row + j, v4);
+            sum_2 += v5;
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v2 = load_masked_f32(x1 + j, tail);
+            const vec_f32 v3 = v0 + v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v5 = v4 * v4;
+            store_masked_f32(row + j, tail, v4);
+            sum_2 += keep_first_f32(v5, rest, 0);
+        }
+        x2[0] = (j0 > 0 ? x2[0] : 0) + sum_lanes_f32(sum_2);
+    }
+}
+
+typedef struct {
     int64_t size_0; /* N */
     const float *x0;
     int64_t x0_row;
     const float *x1;
     int64_t x1_row;
-} tile_1_operands;
+} tile_3_operands;
 
 /* d_w_d = bar_J ((1 / N) (X_nd r_n | d) + (1/100) w_d) */
-static void tile_1(
+static void tile_3(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_1_operands *const o = operands;
+    const tile_3_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -1169,17 +1271,81 @@ static void tile_1(
         const vec_f32 v2 = 1 / v1;
         const vec_f32 v5 = splat_f32(0.01f);
         const vec_f32 v8 = splat_f32(x1[0]);
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v3 = v2 * v0;
-            const vec_f32 v4 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v4 = load_f32(x0 + j);
             const vec_f32 v6 = v5 * v4;
             const vec_f32 v7 = v3 + v6;
             const vec_f32 v9 = v8 * v7;
             store_f32(row + j, v9);
         }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v3 = v2 * v0;
+            const vec_f32 v4 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v6 = v5 * v4;
+            const vec_f32 v7 = v3 + v6;
+            const vec_f32 v9 = v8 * v7;
+            store_masked_f32(row + j, tail, v9);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    float *x3;
+    int64_t x3_row;
+} tile_4_operands;
+
+/* r_block_n = (X_block_nd w_d | n) + b - y_block_n; t2_part = sum(r_block_n²); t3_part = sum(r_block_n) */
+static void tile_4(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_4_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
+        const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+        float *const x2 = o->x2 + (i0 + r) * o->x2_row;
+        float *const x3 = o->x3 + (i0 + r) * o->x3_row;
+        const vec_f32 v1 = splat_f32(x0[0]);
+        vec_f32 sum_2 = splat_f32(0);
+        vec_f32 sum_3 = splat_f32(0);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v2 = load_f32(x1 + j);
+            const vec_f32 v3 = v0 + v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v5 = v4 * v4;
+            store_f32(row + j, v4);
+            sum_2 += v5;
+            sum_3 += v4;
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v2 = load_masked_f32(x1 + j, tail);
+            const vec_f32 v3 = v0 + v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v5 = v4 * v4;
+            store_masked_f32(row + j, tail, v4);
+            sum_2 += keep_first_f32(v5, rest, 0);
+            sum_3 += keep_first_f32(v4, rest, 0);
+        }
+        x2[0] = (j0 > 0 ? x2[0] : 0) + sum_lanes_f32(sum_2);
+        x3[0] = (j0 > 0 ? x3[0] : 0) + sum_lanes_f32(sum_3);
     }
 }
 
@@ -1278,37 +1444,18 @@ int LINEAR_NAME(evaluate)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
-
-    {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(N, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            const vec_f32 v1 = splat_f32(b[0]);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t2_tile + i);
-                const vec_f32 v2 = load_f32(y + i);
-                const vec_f32 v3 = v0 + v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + v5;
-            }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t2_tile + i, tail);
-                const vec_f32 v2 = load_masked_f32(y + i, tail);
-                const vec_f32 v3 = v0 + v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + keep_first_f32(v5, rest, 0.0f);
-            }
-            whole_sum = whole_sum + sum;
+        const tile_1_operands operands = {
+            .x0 = b,
+            .x0_row = 0,
+            .x1 = y,
+            .x1_row = 0,
+            .x2 = t2,
+            .x2_row = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+        for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
+            (t2)[i * 0] = 0.0f;
         }
-        t2[0] = sum_lanes_f32(whole_sum);
     }
 
     /* J = (1/2) t2 / N + (1/200) t1 */
@@ -1339,18 +1486,16 @@ static int64_t forward_layout(const linear_dims *dims, int64_t *slot)
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[2] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(1, N, D, 1, 1, D), BRK_CACHE_LINE));
-    slot[3] = end;
+    slot[2] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t LINEAR_NAME(forward_workspace)(const linear_dims *dims)
 {
-    int64_t slot[4];
+    int64_t slot[3];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -1374,7 +1519,7 @@ int LINEAR_NAME(forward)(
     int64_t saved[1];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[4];
+    int64_t slot[3];
     forward_layout(dims, slot);
     const float *const X = args->X;
     const float *const y = args->y;
@@ -1383,9 +1528,8 @@ int LINEAR_NAME(forward)(
     float *const J = results->J;
     float *const r = (float *)((char *)residuals + saved[0]);
     float *const t1 = (float *)(arena + slot[0]);
-    float *const r_tile = (float *)(arena + slot[2]);
     float *const t2 = (float *)(arena + slot[1]);
-    char *const scratch = arena + slot[3];
+    char *const scratch = arena + slot[2];
 
     /* t1 = sum(w_d²) */
     {
@@ -1422,44 +1566,23 @@ int LINEAR_NAME(forward)(
             .b = X,
             .b_k = {1, NULL},
             .b_n = {D, NULL},
-            .c = r_tile,
+            .c = r,
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
-
-    {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(N, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            const vec_f32 v1 = splat_f32(b[0]);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(r_tile + i);
-                const vec_f32 v2 = load_f32(y + i);
-                const vec_f32 v3 = v0 + v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + v5;
-                store_f32(r + i, v4);
-            }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(r_tile + i, tail);
-                const vec_f32 v2 = load_masked_f32(y + i, tail);
-                const vec_f32 v3 = v0 + v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v5 = v4 * v4;
-                sum = sum + keep_first_f32(v5, rest, 0.0f);
-                store_masked_f32(r + i, tail, v4);
-            }
-            whole_sum = whole_sum + sum;
+        const tile_2_operands operands = {
+            .x0 = b,
+            .x0_row = 0,
+            .x1 = y,
+            .x1_row = 0,
+            .x2 = t2,
+            .x2_row = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+        for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
+            (t2)[i * 0] = 0.0f;
         }
-        t2[0] = sum_lanes_f32(whole_sum);
     }
 
     /* J = (1/2) t2 / N + (1/200) t1 */
@@ -1580,14 +1703,14 @@ int LINEAR_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_1_operands operands = {
+        const tile_3_operands operands = {
             .size_0 = N,
             .x0 = w,
             .x0_row = 0,
             .x1 = bar_J,
             .x1_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
     return LINEAR_OK;
@@ -1620,15 +1743,13 @@ static int64_t value_and_grad_layout(const linear_dims *dims, int64_t *slot)
     slot[7] = end;
     end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
-    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[10] = end;
+    slot[9] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(1, N_block, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(1, D, N_block), BRK_CACHE_LINE));
-    slot[11] = end;
+    slot[10] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
@@ -1650,7 +1771,7 @@ static int64_t value_and_grad_sums_layout(const linear_dims *dims, int64_t *slot
 
 size_t LINEAR_NAME(value_and_grad_workspace)(const linear_dims *dims)
 {
-    int64_t slot[12];
+    int64_t slot[11];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -1665,7 +1786,7 @@ static int value_and_grad_run(
     const int64_t D = dims->D;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[12];
+    int64_t slot[11];
     value_and_grad_layout(dims, slot);
     int64_t brk_sum[3];
     const int64_t brk_record = value_and_grad_sums_layout(dims, brk_sum);
@@ -1686,11 +1807,10 @@ static int value_and_grad_run(
     float *const t3 = (float *)(arena + slot[1]);
     float *const d_w_sum = (float *)(arena + slot[2]);
     float *const t1 = (float *)(arena + slot[6]);
-    float *const r_block_tile = (float *)(arena + slot[8]);
     float *const r_block = (float *)(arena + slot[7]);
-    float *const t2_part_new = (float *)(arena + slot[9]);
-    float *const t3_part_new = (float *)(arena + slot[10]);
-    char *const scratch = arena + slot[11];
+    float *const t2_part_new = (float *)(arena + slot[8]);
+    float *const t3_part_new = (float *)(arena + slot[9]);
+    char *const scratch = arena + slot[10];
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
 
     /* for blocks of N: t2, t3, d_w_sum */
@@ -1721,50 +1841,26 @@ static int value_and_grad_run(
                         .b = X_block,
                         .b_k = {1, NULL},
                         .b_n = {D, NULL},
-                        .c = r_block_tile,
+                        .c = r_block,
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                {
-                    vec_f32 whole_sum = splat_f32(0.0f);
-                    vec_f32 whole_sum_2 = splat_f32(0.0f);
-                    for (int64_t i_first = 0; i_first < N_block; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-                        const int64_t i_end = brk_min(N_block, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-                        const vec_f32 v1 = splat_f32(b[0]);
-                        vec_f32 sum = splat_f32(0.0f);
-                        vec_f32 sum_2 = splat_f32(0.0f);
-                        int64_t i = i_first;
-                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(r_block_tile + i);
-                            const vec_f32 v2 = load_f32(y_block + i);
-                            const vec_f32 v3 = v0 + v1;
-                            const vec_f32 v4 = v3 - v2;
-                            const vec_f32 v5 = v4 * v4;
-                            sum = sum + v5;
-                            sum_2 = sum_2 + v4;
-                            store_f32(r_block + i, v4);
-                        }
-                        if (i < i_end) {
-                            const int64_t rest = i_end - i;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(r_block_tile + i, tail);
-                            const vec_f32 v2 = load_masked_f32(y_block + i, tail);
-                            const vec_f32 v3 = v0 + v1;
-                            const vec_f32 v4 = v3 - v2;
-                            const vec_f32 v5 = v4 * v4;
-                            sum = sum + keep_first_f32(v5, rest, 0.0f);
-                            sum_2 = sum_2 + keep_first_f32(v4, rest, 0.0f);
-                            store_masked_f32(r_block + i, tail, v4);
-                        }
-                        whole_sum = whole_sum + sum;
-                        whole_sum_2 = whole_sum_2 + sum_2;
+                    const tile_4_operands operands = {
+                        .x0 = b,
+                        .x0_row = 0,
+                        .x1 = y_block,
+                        .x1_row = 0,
+                        .x2 = t2_part_new,
+                        .x2_row = 0,
+                        .x3 = t3_part_new,
+                        .x3_row = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+                    for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
+                        (t2_part_new)[i * 0] = 0.0f;
+                        (t3_part_new)[i * 0] = 0.0f;
                     }
-                    t2_part_new[0] = sum_lanes_f32(whole_sum);
-                    t3_part_new[0] = sum_lanes_f32(whole_sum_2);
                 }
 
                 {

@@ -67,6 +67,11 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
     return brk_round_up((size + parts - 1) / parts, unit);
 }
 
+/* How many neighbouring rows of a product an epilogue sums up together, in whole tiles of `unit` rows: at most 64 groups of them. */
+BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
+
+BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
 {
@@ -355,8 +360,7 @@ typedef struct {
     int accumulate;
 } contraction_f32;
 
-/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols.  Rows are padded to whole
-   vectors; what is written to the padding is dropped. */
+/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols. */
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
@@ -982,7 +986,7 @@ BRK_NOINLINE void contract_packed_f32(
                 for (int64_t j = 0; j < columns; j += NR_f32) {
                     const int64_t nr = brk_min(NR_f32, columns - j);
                     const int64_t vectors = (nr + WIDTH_f32 - 1) / WIDTH_f32;
-                    const int direct = !finishing && !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
+                    const int direct = !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
                     float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = stays ? b_block + j * kc : b_block;
                     if (i0 == i_first)
                         pack_columns_f32(t->b, &t->b_n, j0 + j, nr, &t->b_k, p0, kc, b);
@@ -990,12 +994,14 @@ BRK_NOINLINE void contract_packed_f32(
                         const int64_t mr = brk_min(MR_f32, rows - i);
                         const int whole = mr == MR_f32 && vectors == VECTORS_f32;
                         const float *a = a_block + i * kc;
-                        if (direct && whole) {
-                            packed_tile_f32(kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
-                            continue;
-                        }
-                        if (direct && mr % 2 == 0) {
-                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
+                        if (direct && (whole || mr % 2 == 0)) {
+                            float *const out = c + (i0 + i) * t->c_m.stride;
+                            if (whole)
+                                packed_tile_f32(kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            else
+                                packed_edge_f32(mr, vectors, kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            if (finishing)
+                                epilogue(operands, i0 + i, mr, j0 + j, nr, out, t->c_m.stride);
                             continue;
                         }
                         float tile[(MR_f32 + 1) * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
@@ -1032,7 +1038,7 @@ BRK_NOINLINE void contract_small_f32(
         const int64_t vectors = (cols + WIDTH_f32 - 1) / WIDTH_f32;
         const int64_t last = cols - (vectors - 1) * WIDTH_f32;
         tile.read = tile.write = mask_first_f32(last);
-        const int direct = !epilogue && brk_run(&t->c_n, j0, cols) == cols;
+        const int direct = !(epilogue && (t->c_m.table || last < WIDTH_f32)) && brk_run(&t->c_n, j0, cols) == cols;
         if (!t->b_k.table && brk_run(&t->b_n, j0, cols) == cols && !(pack_tails && last < WIDTH_f32)) {
             tile.b = t->b + brk_at(&t->b_n, j0);
             tile.b_k = t->b_k.stride;
@@ -1067,9 +1073,11 @@ BRK_NOINLINE void contract_small_f32(
                     tile.a[r] += tile.k * tile.a_k;
             } while (p0 < t->k);
             tile.b = b;
+            if (epilogue)
+                epilogue(
+                    operands, i0, rows, j0, cols, direct ? t->c + brk_at(&t->c_m, i0) + brk_at(&t->c_n, j0) : buffer,
+                    direct ? t->c_m.stride : NR_f32);
             if (!direct) {
-                if (epilogue)
-                    epilogue(operands, i0, rows, j0, cols, buffer, NR_f32);
                 tile_store_f32(t, i0, rows, j0, cols, buffer, NR_f32);
             }
         }
@@ -1224,6 +1232,140 @@ size_t LOGISTIC_NAME(residuals)(const logistic_dims *dims)
     return check_dims(dims) ? 0 : (size_t)residual_layout(dims, slot);
 }
 
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    float *x1;
+    int64_t x1_row;
+} tile_1_operands;
+
+/* J = sum(softplus(-y_n (X_nd w_d | n))) */
+static void tile_1(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_1_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+        float *const x1 = o->x1 + (i0 + r) * o->x1_row;
+        vec_f32 sum_1 = splat_f32(0);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v1 = load_f32(x0 + j);
+            const vec_f32 v2 = v1 * v0;
+            const vec_f32 v3 = -v2;
+            const vec_f32 v4 = vsoftplus_f32(v3);
+            store_f32(row + j, v0);
+            sum_1 += v4;
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v2 = v1 * v0;
+            const vec_f32 v3 = -v2;
+            const vec_f32 v4 = vsoftplus_f32(v3);
+            store_masked_f32(row + j, tail, v0);
+            sum_1 += keep_first_f32(v4, rest, 0);
+        }
+        x1[0] = (j0 > 0 ? x1[0] : 0) + sum_lanes_f32(sum_1);
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    float *x1;
+    int64_t x1_row;
+} tile_2_operands;
+
+/* saved_n = -y_n (X_nd w_d | n); J = sum(softplus(saved_n)) */
+static void tile_2(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_2_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+        float *const x1 = o->x1 + (i0 + r) * o->x1_row;
+        vec_f32 sum_1 = splat_f32(0);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v1 = load_f32(x0 + j);
+            const vec_f32 v2 = v1 * v0;
+            const vec_f32 v3 = -v2;
+            const vec_f32 v4 = vsoftplus_f32(v3);
+            store_f32(row + j, v3);
+            sum_1 += v4;
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v2 = v1 * v0;
+            const vec_f32 v3 = -v2;
+            const vec_f32 v4 = vsoftplus_f32(v3);
+            store_masked_f32(row + j, tail, v3);
+            sum_1 += keep_first_f32(v4, rest, 0);
+        }
+        x1[0] = (j0 > 0 ? x1[0] : 0) + sum_lanes_f32(sum_1);
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    float *x1;
+    int64_t x1_row;
+} tile_3_operands;
+
+/* J_part = sum(softplus(-y_block_n (X_block_nd w_d | n)))
+   t1_block_n = y_block_n sigmoid(-y_block_n (X_block_nd w_d | n)) */
+static void tile_3(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_3_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+        float *const x1 = o->x1 + (i0 + r) * o->x1_row;
+        vec_f32 sum_1 = splat_f32(0);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v1 = load_f32(x0 + j);
+            const vec_f32 v2 = v1 * v0;
+            const vec_f32 v3 = -v2;
+            const vec_f32 v4 = vsoftplus_f32(v3);
+            const vec_f32 v5 = vsigmoid_f32(v3);
+            const vec_f32 v6 = v1 * v5;
+            store_f32(row + j, v6);
+            sum_1 += v4;
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v2 = v1 * v0;
+            const vec_f32 v3 = -v2;
+            const vec_f32 v4 = vsoftplus_f32(v3);
+            const vec_f32 v5 = vsigmoid_f32(v3);
+            const vec_f32 v6 = v1 * v5;
+            store_masked_f32(row + j, tail, v6);
+            sum_1 += keep_first_f32(v4, rest, 0);
+        }
+        x1[0] = (j0 > 0 ? x1[0] : 0) + sum_lanes_f32(sum_1);
+    }
+}
+
 /* Where the parts of the workspace of evaluate begin, in bytes; returns the size of all. */
 static int64_t evaluate_layout(const logistic_dims *dims, int64_t *slot)
 {
@@ -1288,36 +1430,16 @@ int LOGISTIC_NAME(evaluate)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
-
-    {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(N, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(J_tile + i);
-                const vec_f32 v1 = load_f32(y + i);
-                const vec_f32 v2 = v1 * v0;
-                const vec_f32 v3 = -v2;
-                const vec_f32 v4 = vsoftplus_f32(v3);
-                sum = sum + v4;
-            }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(J_tile + i, tail);
-                const vec_f32 v1 = load_masked_f32(y + i, tail);
-                const vec_f32 v2 = v1 * v0;
-                const vec_f32 v3 = -v2;
-                const vec_f32 v4 = vsoftplus_f32(v3);
-                sum = sum + keep_first_f32(v4, rest, 0.0f);
-            }
-            whole_sum = whole_sum + sum;
+        const tile_1_operands operands = {
+            .x0 = y,
+            .x0_row = 0,
+            .x1 = J,
+            .x1_row = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
+        for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
+            (J)[i * 0] = 0.0f;
         }
-        J[0] = sum_lanes_f32(whole_sum);
     }
 
     return LOGISTIC_OK;
@@ -1330,18 +1452,16 @@ static int64_t forward_layout(const logistic_dims *dims, int64_t *slot)
     const int64_t N = dims->N;
     int64_t end = 0;
     (void)dims, (void)slot;
-    slot[0] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(1, N, D, 1, 1, D), BRK_CACHE_LINE));
-    slot[1] = end;
+    slot[0] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t LOGISTIC_NAME(forward_workspace)(const logistic_dims *dims)
 {
-    int64_t slot[2];
+    int64_t slot[1];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -1365,15 +1485,14 @@ int LOGISTIC_NAME(forward)(
     int64_t saved[1];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[2];
+    int64_t slot[1];
     forward_layout(dims, slot);
     const float *const X = args->X;
     const float *const y = args->y;
     const float *const w = args->w;
     float *const J = results->J;
     float *const saved_ = (float *)((char *)residuals + saved[0]);
-    float *const saved_tile = (float *)(arena + slot[0]);
-    char *const scratch = arena + slot[1];
+    char *const scratch = arena + slot[0];
 
     /* saved_n = -y_n (X_nd w_d | n); J = sum(softplus(saved_n)) */
     {
@@ -1386,43 +1505,21 @@ int LOGISTIC_NAME(forward)(
             .b = X,
             .b_k = {1, NULL},
             .b_n = {D, NULL},
-            .c = saved_tile,
+            .c = saved_,
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-    }
-
-    {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-            const int64_t i_end = brk_min(N, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t i = i_first;
-            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(saved_tile + i);
-                const vec_f32 v1 = load_f32(y + i);
-                const vec_f32 v2 = v1 * v0;
-                const vec_f32 v3 = -v2;
-                const vec_f32 v4 = vsoftplus_f32(v3);
-                sum = sum + v4;
-                store_f32(saved_ + i, v3);
-            }
-            if (i < i_end) {
-                const int64_t rest = i_end - i;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(saved_tile + i, tail);
-                const vec_f32 v1 = load_masked_f32(y + i, tail);
-                const vec_f32 v2 = v1 * v0;
-                const vec_f32 v3 = -v2;
-                const vec_f32 v4 = vsoftplus_f32(v3);
-                sum = sum + keep_first_f32(v4, rest, 0.0f);
-                store_masked_f32(saved_ + i, tail, v3);
-            }
-            whole_sum = whole_sum + sum;
+        const tile_2_operands operands = {
+            .x0 = y,
+            .x0_row = 0,
+            .x1 = J,
+            .x1_row = 0,
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+        for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
+            (J)[i * 0] = 0.0f;
         }
-        J[0] = sum_lanes_f32(whole_sum);
     }
 
     return LOGISTIC_OK;
@@ -1676,13 +1773,11 @@ static int64_t value_and_grad_layout(const logistic_dims *dims, int64_t *slot)
     slot[3] = end;
     end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[5] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(1, N_block, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(1, D, N_block), BRK_CACHE_LINE));
-    slot[6] = end;
+    slot[5] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
@@ -1702,7 +1797,7 @@ static int64_t value_and_grad_sums_layout(const logistic_dims *dims, int64_t *sl
 
 size_t LOGISTIC_NAME(value_and_grad_workspace)(const logistic_dims *dims)
 {
-    int64_t slot[7];
+    int64_t slot[6];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -1717,7 +1812,7 @@ static int value_and_grad_run(
     const int64_t D = dims->D;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[7];
+    int64_t slot[6];
     value_and_grad_layout(dims, slot);
     int64_t brk_sum[2];
     const int64_t brk_record = value_and_grad_sums_layout(dims, brk_sum);
@@ -1731,10 +1826,9 @@ static int value_and_grad_run(
     float *const J_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[1]);
     float *const d_w_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[1] : arena + slot[2]);
     float *const d_w_sum = (float *)(arena + slot[0]);
-    float *const J_part_tile = (float *)(arena + slot[4]);
-    float *const J_part_new = (float *)(arena + slot[5]);
     float *const t1_block = (float *)(arena + slot[3]);
-    char *const scratch = arena + slot[6];
+    float *const J_part_new = (float *)(arena + slot[4]);
+    char *const scratch = arena + slot[5];
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
 
     /* for blocks of N: J, d_w_sum */
@@ -1763,47 +1857,21 @@ static int value_and_grad_run(
                         .b = X_block,
                         .b_k = {1, NULL},
                         .b_n = {D, NULL},
-                        .c = J_part_tile,
+                        .c = t1_block,
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                {
-                    vec_f32 whole_sum = splat_f32(0.0f);
-                    for (int64_t i_first = 0; i_first < N_block; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
-                        const int64_t i_end = brk_min(N_block, i_first + BRK_SUM_BLOCK * WIDTH_f32);
-                        vec_f32 sum = splat_f32(0.0f);
-                        int64_t i = i_first;
-                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(J_part_tile + i);
-                            const vec_f32 v1 = load_f32(y_block + i);
-                            const vec_f32 v2 = v1 * v0;
-                            const vec_f32 v3 = -v2;
-                            const vec_f32 v4 = vsoftplus_f32(v3);
-                            const vec_f32 v5 = vsigmoid_f32(v3);
-                            const vec_f32 v6 = v1 * v5;
-                            sum = sum + v4;
-                            store_f32(t1_block + i, v6);
-                        }
-                        if (i < i_end) {
-                            const int64_t rest = i_end - i;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(J_part_tile + i, tail);
-                            const vec_f32 v1 = load_masked_f32(y_block + i, tail);
-                            const vec_f32 v2 = v1 * v0;
-                            const vec_f32 v3 = -v2;
-                            const vec_f32 v4 = vsoftplus_f32(v3);
-                            const vec_f32 v5 = vsigmoid_f32(v3);
-                            const vec_f32 v6 = v1 * v5;
-                            sum = sum + keep_first_f32(v4, rest, 0.0f);
-                            store_masked_f32(t1_block + i, tail, v6);
-                        }
-                        whole_sum = whole_sum + sum;
+                    const tile_3_operands operands = {
+                        .x0 = y_block,
+                        .x0_row = 0,
+                        .x1 = J_part_new,
+                        .x1_row = 0,
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+                    for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
+                        (J_part_new)[i * 0] = 0.0f;
                     }
-                    J_part_new[0] = sum_lanes_f32(whole_sum);
                 }
 
                 {

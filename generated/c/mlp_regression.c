@@ -67,6 +67,11 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
     return brk_round_up((size + parts - 1) / parts, unit);
 }
 
+/* How many neighbouring rows of a product an epilogue sums up together, in whole tiles of `unit` rows: at most 64 groups of them. */
+BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
+
+BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
 {
@@ -324,8 +329,7 @@ typedef struct {
     int accumulate;
 } contraction_f32;
 
-/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols.  Rows are padded to whole
-   vectors; what is written to the padding is dropped. */
+/* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols. */
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
@@ -951,7 +955,7 @@ BRK_NOINLINE void contract_packed_f32(
                 for (int64_t j = 0; j < columns; j += NR_f32) {
                     const int64_t nr = brk_min(NR_f32, columns - j);
                     const int64_t vectors = (nr + WIDTH_f32 - 1) / WIDTH_f32;
-                    const int direct = !finishing && !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
+                    const int direct = !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
                     float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = stays ? b_block + j * kc : b_block;
                     if (i0 == i_first)
                         pack_columns_f32(t->b, &t->b_n, j0 + j, nr, &t->b_k, p0, kc, b);
@@ -959,12 +963,14 @@ BRK_NOINLINE void contract_packed_f32(
                         const int64_t mr = brk_min(MR_f32, rows - i);
                         const int whole = mr == MR_f32 && vectors == VECTORS_f32;
                         const float *a = a_block + i * kc;
-                        if (direct && whole) {
-                            packed_tile_f32(kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
-                            continue;
-                        }
-                        if (direct && mr % 2 == 0) {
-                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, c + (i0 + i) * t->c_m.stride, t->c_m.stride, accumulate);
+                        if (direct && (whole || mr % 2 == 0)) {
+                            float *const out = c + (i0 + i) * t->c_m.stride;
+                            if (whole)
+                                packed_tile_f32(kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            else
+                                packed_edge_f32(mr, vectors, kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                            if (finishing)
+                                epilogue(operands, i0 + i, mr, j0 + j, nr, out, t->c_m.stride);
                             continue;
                         }
                         float tile[(MR_f32 + 1) * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
@@ -1001,7 +1007,7 @@ BRK_NOINLINE void contract_small_f32(
         const int64_t vectors = (cols + WIDTH_f32 - 1) / WIDTH_f32;
         const int64_t last = cols - (vectors - 1) * WIDTH_f32;
         tile.read = tile.write = mask_first_f32(last);
-        const int direct = !epilogue && brk_run(&t->c_n, j0, cols) == cols;
+        const int direct = !(epilogue && (t->c_m.table || last < WIDTH_f32)) && brk_run(&t->c_n, j0, cols) == cols;
         if (!t->b_k.table && brk_run(&t->b_n, j0, cols) == cols && !(pack_tails && last < WIDTH_f32)) {
             tile.b = t->b + brk_at(&t->b_n, j0);
             tile.b_k = t->b_k.stride;
@@ -1036,9 +1042,11 @@ BRK_NOINLINE void contract_small_f32(
                     tile.a[r] += tile.k * tile.a_k;
             } while (p0 < t->k);
             tile.b = b;
+            if (epilogue)
+                epilogue(
+                    operands, i0, rows, j0, cols, direct ? t->c + brk_at(&t->c_m, i0) + brk_at(&t->c_n, j0) : buffer,
+                    direct ? t->c_m.stride : NR_f32);
             if (!direct) {
-                if (epilogue)
-                    epilogue(operands, i0, rows, j0, cols, buffer, NR_f32);
                 tile_store_f32(t, i0, rows, j0, cols, buffer, NR_f32);
             }
         }
@@ -1211,14 +1219,288 @@ static void tile_1(
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
         const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-            const int64_t rest = brk_min(cols - j, WIDTH_f32);
-            const mask_f32 tail = mask_first_f32(rest);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v2 = v0 + v1;
             const vec_f32 v3 = vtanh_f32(v2);
             store_f32(row + j, v3);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v2 = v0 + v1;
+            const vec_f32 v3 = vtanh_f32(v2);
+            store_masked_f32(row + j, tail, v3);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    int64_t group_rows;
+} tile_2_operands;
+
+/* t4 = sum((tanh((Z2_nj W3_ji | ni) + b3_i) - Y_ni)²) */
+static void tile_2(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_2_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = v0 + v1;
+                const vec_f32 v3 = vtanh_f32(v2);
+                const vec_f32 v4 = load_f32(x1 + j);
+                const vec_f32 v5 = v3 - v4;
+                const vec_f32 v6 = v5 * v5;
+                store_f32(row + j, v0);
+                sum_2 += v6;
+            }
+            store_f32(x2 + j, sum_2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = v0 + v1;
+                const vec_f32 v3 = vtanh_f32(v2);
+                const vec_f32 v4 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v5 = v3 - v4;
+                const vec_f32 v6 = v5 * v5;
+                store_masked_f32(row + j, tail, v0);
+                sum_2 += v6;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    int64_t group_rows;
+} tile_3_operands;
+
+/* Z3_ni = tanh((Z2_nj W3_ji | ni) + b3_i); t4 = sum((Z3_ni - Y_ni)²) */
+static void tile_3(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_3_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = v0 + v1;
+                const vec_f32 v3 = vtanh_f32(v2);
+                const vec_f32 v4 = load_f32(x1 + j);
+                const vec_f32 v5 = v3 - v4;
+                const vec_f32 v6 = v5 * v5;
+                store_f32(row + j, v3);
+                sum_2 += v6;
+            }
+            store_f32(x2 + j, sum_2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = v0 + v1;
+                const vec_f32 v3 = vtanh_f32(v2);
+                const vec_f32 v4 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v5 = v3 - v4;
+                const vec_f32 v6 = v5 * v5;
+                store_masked_f32(row + j, tail, v3);
+                sum_2 += v6;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    float *x1;
+    int64_t x1_row;
+    int64_t group_rows;
+} tile_4_operands;
+
+/* t2_block_ni = (1 - Z2_block_ni²) (t1_block_jn W3_ij | ni); d_b2_part_i = sum(t2_block_ni) */
+static void tile_4(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_4_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x1 = o->x1 + group * o->x1_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_1 = place > 0 ? load_f32(x1 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const vec_f32 v3 = splat_f32(1.0f);
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = v1 * v1;
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v5 = v4 * v0;
+                store_f32(row + j, v5);
+                sum_1 += v5;
+            }
+            store_f32(x1 + j, sum_1);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_1 = place > 0 ? load_masked_f32(x1 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const vec_f32 v3 = splat_f32(1.0f);
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = v1 * v1;
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v5 = v4 * v0;
+                store_masked_f32(row + j, tail, v5);
+                sum_1 += v5;
+            }
+            store_masked_f32(x1 + j, tail, sum_1);
+        }
+    }
+}
+
+typedef struct {
+    int64_t size_0; /* N */
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    float *x3;
+    int64_t x3_row;
+    int64_t group_rows;
+} tile_5_operands;
+
+/* t4_part = sum((tanh((Z2_block_nj W3_ji | ni) + b3_i) - Y_block_ni)²)
+   t5_block_ni = (1 / N) (tanh((Z2_block_nj W3_ji | ni) + b3_i) - Y_block_ni) (1 - tanh((Z2_block_nj W3_ji | ni) + b3_i)²)
+   d_b3_part_i = sum(t5_block_ni) */
+static void tile_5(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_5_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        float *const x3 = o->x3 + group * o->x3_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            vec_f32 sum_3 = place > 0 ? load_f32(x3 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v8 = splat_f32(1.0f);
+                const vec_f32 v10 = splat_f32((float)(o->size_0));
+                const vec_f32 v11 = 1 / v10;
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = v0 + v1;
+                const vec_f32 v3 = vtanh_f32(v2);
+                const vec_f32 v4 = load_f32(x1 + j);
+                const vec_f32 v5 = v3 - v4;
+                const vec_f32 v6 = v5 * v5;
+                const vec_f32 v7 = v3 * v3;
+                const vec_f32 v9 = v8 - v7;
+                const vec_f32 v12 = v11 * v5 * v9;
+                store_f32(row + j, v12);
+                sum_2 += v6;
+                sum_3 += v12;
+            }
+            store_f32(x2 + j, sum_2);
+            store_f32(x3 + j, sum_3);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            vec_f32 sum_3 = place > 0 ? load_masked_f32(x3 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v8 = splat_f32(1.0f);
+                const vec_f32 v10 = splat_f32((float)(o->size_0));
+                const vec_f32 v11 = 1 / v10;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = v0 + v1;
+                const vec_f32 v3 = vtanh_f32(v2);
+                const vec_f32 v4 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v5 = v3 - v4;
+                const vec_f32 v6 = v5 * v5;
+                const vec_f32 v7 = v3 * v3;
+                const vec_f32 v9 = v8 - v7;
+                const vec_f32 v12 = v11 * v5 * v9;
+                store_masked_f32(row + j, tail, v12);
+                sum_2 += v6;
+                sum_3 += v12;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
+            store_masked_f32(x3 + j, tail, sum_3);
         }
     }
 }
@@ -1241,18 +1523,20 @@ static int64_t evaluate_layout(const mlp_regression_dims *dims, int64_t *slot)
     end += brk_round_up(32 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
+    end += brk_round_up(128 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 32, 8, 1, 32, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 32, 32, 1, 32, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 2, 32, 1, 2, 1), BRK_CACHE_LINE));
-    slot[6] = end;
+    slot[7] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t MLP_REGRESSION_NAME(evaluate_workspace)(const mlp_regression_dims *dims)
 {
-    int64_t slot[7];
+    int64_t slot[8];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -1272,7 +1556,7 @@ int MLP_REGRESSION_NAME(evaluate)(
     (void)residuals, (void)workspace;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[7];
+    int64_t slot[8];
     evaluate_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -1289,8 +1573,9 @@ int MLP_REGRESSION_NAME(evaluate)(
     float *const Z1 = (float *)(arena + slot[3]);
     float *const Z2 = (float *)(arena + slot[4]);
     float *const t4_tile = (float *)(arena + slot[3]);
+    float *const t4_lines = (float *)(arena + slot[6]);
     float *const t4 = (float *)(arena + slot[5]);
-    char *const scratch = arena + slot[6];
+    char *const scratch = arena + slot[7];
 
     /* t1 = sum(W1_ij²) */
     {
@@ -1417,41 +1702,25 @@ int MLP_REGRESSION_NAME(evaluate)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_2_operands operands = {
+            .x0 = b3,
+            .x0_row = 0,
+            .x1 = Y,
+            .x1_row = 2,
+            .x2 = t4_lines,
+            .x2_row = 2,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
     }
 
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i = 0; i < N; ++i) {
-            float *const t4_tile_row = t4_tile + i * 2;
-            const float *const Y_row = Y + i * 2;
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t j = 0;
-            for (; j + WIDTH_f32 <= 2; j += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t4_tile_row + j);
-                const vec_f32 v1 = load_f32(b3 + j);
-                const vec_f32 v2 = v0 + v1;
-                const vec_f32 v3 = vtanh_f32(v2);
-                const vec_f32 v4 = load_f32(Y_row + j);
-                const vec_f32 v5 = v3 - v4;
-                const vec_f32 v6 = v5 * v5;
-                sum = sum + v6;
-            }
-            if (j < 2) {
-                const int64_t rest = 2 - j;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t4_tile_row + j, tail);
-                const vec_f32 v1 = load_masked_f32(b3 + j, tail);
-                const vec_f32 v2 = v0 + v1;
-                const vec_f32 v3 = vtanh_f32(v2);
-                const vec_f32 v4 = load_masked_f32(Y_row + j, tail);
-                const vec_f32 v5 = v3 - v4;
-                const vec_f32 v6 = v5 * v5;
-                sum = sum + keep_first_f32(v6, rest, 0.0f);
-            }
-            whole_sum = whole_sum + sum;
-        }
-        t4[0] = sum_lanes_f32(whole_sum);
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        vec_f32 sum = splat_f32(0);
+        for (int64_t group = 0; group < groups; ++group)
+            for (int64_t i = 0; i < 2; i += WIDTH_f32)
+                sum += load_masked_f32(t4_lines + group * 2 + i, mask_first_f32(brk_min(2 - i, WIDTH_f32)));
+        t4[0] = sum_lanes_f32(sum);
     }
 
     /* J = (1/2) t4 / N + (1/2000) t1 + (1/2000) t2 + (1/2000) t3 */
@@ -1490,7 +1759,7 @@ static int64_t forward_layout(const mlp_regression_dims *dims, int64_t *slot)
     slot[3] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(2 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(128 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 32, 8, 1, 32, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 32, 32, 1, 32, 1), BRK_CACHE_LINE));
@@ -1542,7 +1811,7 @@ int MLP_REGRESSION_NAME(forward)(
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const t3 = (float *)(arena + slot[2]);
-    float *const Z3_tile = (float *)(arena + slot[4]);
+    float *const t4_lines = (float *)(arena + slot[4]);
     float *const t4 = (float *)(arena + slot[3]);
     char *const scratch = arena + slot[5];
 
@@ -1665,50 +1934,31 @@ int MLP_REGRESSION_NAME(forward)(
             .b = W3,
             .b_k = {2, NULL},
             .b_n = {1, NULL},
-            .c = Z3_tile,
+            .c = Z3,
             .c_m = {2, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+        const tile_3_operands operands = {
+            .x0 = b3,
+            .x0_row = 0,
+            .x1 = Y,
+            .x1_row = 2,
+            .x2 = t4_lines,
+            .x2_row = 2,
+            .group_rows = brk_group_rows(product.m, MR_f32),
+        };
+        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
     {
-        vec_f32 whole_sum = splat_f32(0.0f);
-        for (int64_t i = 0; i < N; ++i) {
-            float *const Z3_tile_row = Z3_tile + i * 2;
-            const float *const Y_row = Y + i * 2;
-            float *const Z3_row = Z3 + i * 2;
-            vec_f32 sum = splat_f32(0.0f);
-            int64_t j = 0;
-            for (; j + WIDTH_f32 <= 2; j += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(Z3_tile_row + j);
-                const vec_f32 v1 = load_f32(b3 + j);
-                const vec_f32 v2 = v0 + v1;
-                const vec_f32 v3 = vtanh_f32(v2);
-                const vec_f32 v4 = load_f32(Y_row + j);
-                const vec_f32 v5 = v3 - v4;
-                const vec_f32 v6 = v5 * v5;
-                sum = sum + v6;
-                store_f32(Z3_row + j, v3);
-            }
-            if (j < 2) {
-                const int64_t rest = 2 - j;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(Z3_tile_row + j, tail);
-                const vec_f32 v1 = load_masked_f32(b3 + j, tail);
-                const vec_f32 v2 = v0 + v1;
-                const vec_f32 v3 = vtanh_f32(v2);
-                const vec_f32 v4 = load_masked_f32(Y_row + j, tail);
-                const vec_f32 v5 = v3 - v4;
-                const vec_f32 v6 = v5 * v5;
-                sum = sum + keep_first_f32(v6, rest, 0.0f);
-                store_masked_f32(Z3_row + j, tail, v3);
-            }
-            whole_sum = whole_sum + sum;
-        }
-        t4[0] = sum_lanes_f32(whole_sum);
+        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
+        vec_f32 sum = splat_f32(0);
+        for (int64_t group = 0; group < groups; ++group)
+            for (int64_t i = 0; i < 2; i += WIDTH_f32)
+                sum += load_masked_f32(t4_lines + group * 2 + i, mask_first_f32(brk_min(2 - i, WIDTH_f32)));
+        t4[0] = sum_lanes_f32(sum);
     }
 
     /* J = (1/2) t4 / N + (1/2000) t1 + (1/2000) t2 + (1/2000) t3 */
@@ -1762,12 +2012,10 @@ static int64_t backward_layout(const mlp_regression_dims *dims, int64_t *slot)
     slot[9] = end;
     end += brk_round_up(2 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
-    end += brk_round_up(32 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(2048 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
     end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[12] = end;
-    end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[13] = end;
     end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, 32, 2), BRK_CACHE_LINE));
@@ -1775,7 +2023,7 @@ static int64_t backward_layout(const mlp_regression_dims *dims, int64_t *slot)
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(8, 32, N_block), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(32, 32, N_block), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(32, 2, N_block), BRK_CACHE_LINE));
-    slot[14] = end;
+    slot[13] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
@@ -1802,7 +2050,7 @@ static int64_t backward_sums_layout(const mlp_regression_dims *dims, int64_t *sl
 
 size_t MLP_REGRESSION_NAME(backward_workspace)(const mlp_regression_dims *dims)
 {
-    int64_t slot[15];
+    int64_t slot[14];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -1818,7 +2066,7 @@ static int backward_run(
     int64_t saved[3];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[15];
+    int64_t slot[14];
     backward_layout(dims, slot);
     int64_t brk_sum[6];
     const int64_t brk_record = backward_sums_layout(dims, brk_sum);
@@ -1854,13 +2102,11 @@ static int backward_run(
     float *const d_W3_sum = (float *)(arena + slot[2]);
     float *const d_b3_part_new = (float *)(arena + slot[10]);
     float *const t1_block = (float *)(arena + slot[9]);
-    float *const t2_block_tile = (float *)(arena + slot[12]);
-    float *const d_b2_part_new = (float *)(arena + slot[10]);
     float *const t2_block = (float *)(arena + slot[11]);
-    float *const t3_block_tile = (float *)(arena + slot[13]);
-    float *const d_b1_part_new = (float *)(arena + slot[10]);
+    float *const d_b2_part_lines = (float *)(arena + slot[10]);
     float *const t3_block = (float *)(arena + slot[12]);
-    char *const scratch = arena + slot[14];
+    float *const d_b1_part_lines = (float *)(arena + slot[10]);
+    char *const scratch = arena + slot[13];
     const brk_batch N_blocks = brk_cut_batch(N, 568, 262144, 16, 32);
 
     /* for blocks of N: d_b3, d_b2, d_b1, d_W1_sum, d_W2_sum, d_W3_sum */
@@ -1941,61 +2187,30 @@ static int backward_run(
                         .b = W3,
                         .b_k = {1, NULL},
                         .b_n = {2, NULL},
-                        .c = t2_block_tile,
+                        .c = t2_block,
                         .c_m = {32, NULL},
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                for (int64_t i = 0; i < 32; ++i)
-                    d_b2_part_new[i] = 0.0f;
-
-                for (int64_t i = 0; i < N_block; ++i) {
-                    float *const t2_block_tile_row = t2_block_tile + i * 32;
-                    const float *const Z2_block_row = Z2_block + i * 32;
-                    float *const t2_block_row = t2_block + i * 32;
-                    const vec_f32 v3 = splat_f32(1.0f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(t2_block_tile_row + j);
-                        const vec_f32 v1 = load_f32(Z2_block_row + j);
-                        const vec_f32 v2 = v1 * v1;
-                        const vec_f32 v4 = v3 - v2;
-                        const vec_f32 v5 = v4 * v0;
-                        const vec_f32 held = load_f32(d_b2_part_new + j);
-                        store_f32(t2_block_row + j, v5);
-                        store_f32(d_b2_part_new + j, held + v5);
-                    }
-                    if (j < 32) {
-                        const int64_t rest = 32 - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(t2_block_tile_row + j, tail);
-                        const vec_f32 v1 = load_masked_f32(Z2_block_row + j, tail);
-                        const vec_f32 v2 = v1 * v1;
-                        const vec_f32 v4 = v3 - v2;
-                        const vec_f32 v5 = v4 * v0;
-                        const vec_f32 held = load_masked_f32(d_b2_part_new + j, tail);
-                        store_masked_f32(t2_block_row + j, tail, v5);
-                        store_masked_f32(d_b2_part_new + j, tail, held + v5);
-                    }
+                    const tile_4_operands operands = {
+                        .x0 = Z2_block,
+                        .x0_row = 32,
+                        .x1 = d_b2_part_lines,
+                        .x1_row = 32,
+                        .group_rows = brk_group_rows(product.m, MR_f32),
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
                 }
 
                 {
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= 32; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(d_b2_part_new + i);
-                        const vec_f32 held = load_f32(d_b2_part_group + i);
-                        store_f32(d_b2_part_group + i, held + v0);
-                    }
-                    if (i < 32) {
-                        const int64_t rest = 32 - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(d_b2_part_new + i, tail);
-                        const vec_f32 held = load_masked_f32(d_b2_part_group + i, tail);
-                        store_masked_f32(d_b2_part_group + i, tail, held + v0);
+                    const int64_t groups = brk_groups(N_block, brk_group_rows(N_block, MR_f32));
+                    for (int64_t i = 0; i < 32; i += WIDTH_f32) {
+                        const mask_f32 tail = mask_first_f32(brk_min(32 - i, WIDTH_f32));
+                        vec_f32 sum = load_masked_f32(d_b2_part_group + i, tail);
+                        for (int64_t group = 0; group < groups; ++group)
+                            sum += load_masked_f32(d_b2_part_lines + group * 32 + i, tail);
+                        store_masked_f32(d_b2_part_group + i, tail, sum);
                     }
                 }
 
@@ -2011,61 +2226,30 @@ static int backward_run(
                         .b = W2,
                         .b_k = {1, NULL},
                         .b_n = {32, NULL},
-                        .c = t3_block_tile,
+                        .c = t3_block,
                         .c_m = {32, NULL},
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                for (int64_t i = 0; i < 32; ++i)
-                    d_b1_part_new[i] = 0.0f;
-
-                for (int64_t i = 0; i < N_block; ++i) {
-                    float *const t3_block_tile_row = t3_block_tile + i * 32;
-                    const float *const Z1_block_row = Z1_block + i * 32;
-                    float *const t3_block_row = t3_block + i * 32;
-                    const vec_f32 v3 = splat_f32(1.0f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(t3_block_tile_row + j);
-                        const vec_f32 v1 = load_f32(Z1_block_row + j);
-                        const vec_f32 v2 = v1 * v1;
-                        const vec_f32 v4 = v3 - v2;
-                        const vec_f32 v5 = v4 * v0;
-                        const vec_f32 held = load_f32(d_b1_part_new + j);
-                        store_f32(t3_block_row + j, v5);
-                        store_f32(d_b1_part_new + j, held + v5);
-                    }
-                    if (j < 32) {
-                        const int64_t rest = 32 - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(t3_block_tile_row + j, tail);
-                        const vec_f32 v1 = load_masked_f32(Z1_block_row + j, tail);
-                        const vec_f32 v2 = v1 * v1;
-                        const vec_f32 v4 = v3 - v2;
-                        const vec_f32 v5 = v4 * v0;
-                        const vec_f32 held = load_masked_f32(d_b1_part_new + j, tail);
-                        store_masked_f32(t3_block_row + j, tail, v5);
-                        store_masked_f32(d_b1_part_new + j, tail, held + v5);
-                    }
+                    const tile_4_operands operands = {
+                        .x0 = Z1_block,
+                        .x0_row = 32,
+                        .x1 = d_b1_part_lines,
+                        .x1_row = 32,
+                        .group_rows = brk_group_rows(product.m, MR_f32),
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
                 }
 
                 {
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= 32; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(d_b1_part_new + i);
-                        const vec_f32 held = load_f32(d_b1_part_group + i);
-                        store_f32(d_b1_part_group + i, held + v0);
-                    }
-                    if (i < 32) {
-                        const int64_t rest = 32 - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(d_b1_part_new + i, tail);
-                        const vec_f32 held = load_masked_f32(d_b1_part_group + i, tail);
-                        store_masked_f32(d_b1_part_group + i, tail, held + v0);
+                    const int64_t groups = brk_groups(N_block, brk_group_rows(N_block, MR_f32));
+                    for (int64_t i = 0; i < 32; i += WIDTH_f32) {
+                        const mask_f32 tail = mask_first_f32(brk_min(32 - i, WIDTH_f32));
+                        vec_f32 sum = load_masked_f32(d_b1_part_group + i, tail);
+                        for (int64_t group = 0; group < groups; ++group)
+                            sum += load_masked_f32(d_b1_part_lines + group * 32 + i, tail);
+                        store_masked_f32(d_b1_part_group + i, tail, sum);
                     }
                 }
 
@@ -2373,14 +2557,12 @@ static int64_t value_and_grad_layout(const mlp_regression_dims *dims, int64_t *s
     slot[16] = end;
     end += brk_round_up(2 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[17] = end;
-    end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(2048 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[18] = end;
-    end += brk_round_up(32 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(128 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[19] = end;
-    end += brk_round_up(2 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[20] = end;
     end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[21] = end;
+    slot[20] = end;
     end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, 32, 8), BRK_CACHE_LINE));
@@ -2390,7 +2572,7 @@ static int64_t value_and_grad_layout(const mlp_regression_dims *dims, int64_t *s
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(8, 32, N_block), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(32, 32, N_block), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(32, 2, N_block), BRK_CACHE_LINE));
-    slot[22] = end;
+    slot[21] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
@@ -2419,7 +2601,7 @@ static int64_t value_and_grad_sums_layout(const mlp_regression_dims *dims, int64
 
 size_t MLP_REGRESSION_NAME(value_and_grad_workspace)(const mlp_regression_dims *dims)
 {
-    int64_t slot[23];
+    int64_t slot[22];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2433,7 +2615,7 @@ static int value_and_grad_run(
     (void)dims, (void)args, (void)results, (void)residuals, (void)workspace;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[23];
+    int64_t slot[22];
     value_and_grad_layout(dims, slot);
     int64_t brk_sum[7];
     const int64_t brk_record = value_and_grad_sums_layout(dims, brk_sum);
@@ -2475,17 +2657,14 @@ static int value_and_grad_run(
     float *const t3 = (float *)(arena + slot[13]);
     float *const Z1_block = (float *)(arena + slot[14]);
     float *const Z2_block = (float *)(arena + slot[15]);
-    float *const t4_part_tile = (float *)(arena + slot[17]);
-    float *const d_b3_part_new = (float *)(arena + slot[19]);
-    float *const t4_part_new = (float *)(arena + slot[18]);
     float *const t5_block = (float *)(arena + slot[16]);
-    float *const t6_block_tile = (float *)(arena + slot[20]);
-    float *const d_b2_part_new = (float *)(arena + slot[18]);
-    float *const t6_block = (float *)(arena + slot[17]);
-    float *const t7_block_tile = (float *)(arena + slot[21]);
-    float *const d_b1_part_new = (float *)(arena + slot[18]);
+    float *const t4_part_lines = (float *)(arena + slot[17]);
+    float *const d_b3_part_lines = (float *)(arena + slot[18]);
+    float *const t6_block = (float *)(arena + slot[19]);
+    float *const d_b2_part_lines = (float *)(arena + slot[17]);
     float *const t7_block = (float *)(arena + slot[20]);
-    char *const scratch = arena + slot[22];
+    float *const d_b1_part_lines = (float *)(arena + slot[17]);
+    char *const scratch = arena + slot[21];
     const brk_batch N_blocks = brk_cut_batch(N, 560, 262144, 16, 32);
 
     /* for blocks of N: t4, d_b3, d_b2, d_b1, d_W1_sum, d_W2_sum, d_W3_sum */
@@ -2581,86 +2760,44 @@ static int value_and_grad_run(
                         .b = W3,
                         .b_k = {2, NULL},
                         .b_n = {1, NULL},
-                        .c = t4_part_tile,
+                        .c = t5_block,
                         .c_m = {2, NULL},
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                for (int64_t i = 0; i < 2; ++i)
-                    d_b3_part_new[i] = 0.0f;
-
-                {
-                    vec_f32 whole_sum = splat_f32(0.0f);
-                    for (int64_t i = 0; i < N_block; ++i) {
-                        float *const t4_part_tile_row = t4_part_tile + i * 2;
-                        const float *const Y_block_row = Y_block + i * 2;
-                        float *const t5_block_row = t5_block + i * 2;
-                        const vec_f32 v8 = splat_f32(1.0f);
-                        const vec_f32 v10 = splat_f32((float)N);
-                        const vec_f32 v11 = 1 / v10;
-                        vec_f32 sum = splat_f32(0.0f);
-                        int64_t j = 0;
-                        for (; j + WIDTH_f32 <= 2; j += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(t4_part_tile_row + j);
-                            const vec_f32 v1 = load_f32(b3 + j);
-                            const vec_f32 v2 = v0 + v1;
-                            const vec_f32 v3 = vtanh_f32(v2);
-                            const vec_f32 v4 = load_f32(Y_block_row + j);
-                            const vec_f32 v5 = v3 - v4;
-                            const vec_f32 v6 = v5 * v5;
-                            const vec_f32 v7 = v3 * v3;
-                            const vec_f32 v9 = v8 - v7;
-                            const vec_f32 v12 = v11 * v5 * v9;
-                            const vec_f32 held = load_f32(d_b3_part_new + j);
-                            sum = sum + v6;
-                            store_f32(t5_block_row + j, v12);
-                            store_f32(d_b3_part_new + j, held + v12);
-                        }
-                        if (j < 2) {
-                            const int64_t rest = 2 - j;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(t4_part_tile_row + j, tail);
-                            const vec_f32 v1 = load_masked_f32(b3 + j, tail);
-                            const vec_f32 v2 = v0 + v1;
-                            const vec_f32 v3 = vtanh_f32(v2);
-                            const vec_f32 v4 = load_masked_f32(Y_block_row + j, tail);
-                            const vec_f32 v5 = v3 - v4;
-                            const vec_f32 v6 = v5 * v5;
-                            const vec_f32 v7 = v3 * v3;
-                            const vec_f32 v9 = v8 - v7;
-                            const vec_f32 v12 = v11 * v5 * v9;
-                            const vec_f32 held = load_masked_f32(d_b3_part_new + j, tail);
-                            sum = sum + keep_first_f32(v6, rest, 0.0f);
-                            store_masked_f32(t5_block_row + j, tail, v12);
-                            store_masked_f32(d_b3_part_new + j, tail, held + v12);
-                        }
-                        whole_sum = whole_sum + sum;
-                    }
-                    t4_part_new[0] = sum_lanes_f32(whole_sum);
+                    const tile_5_operands operands = {
+                        .size_0 = N,
+                        .x0 = b3,
+                        .x0_row = 0,
+                        .x1 = Y_block,
+                        .x1_row = 2,
+                        .x2 = t4_part_lines,
+                        .x2_row = 2,
+                        .x3 = d_b3_part_lines,
+                        .x3_row = 2,
+                        .group_rows = brk_group_rows(product.m, MR_f32),
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
                 }
 
                 {
-                    const float v0 = t4_part_new[0];
-                    t4_part_group[0] = t4_part_group[0] + v0;
+                    const int64_t groups = brk_groups(N_block, brk_group_rows(N_block, MR_f32));
+                    vec_f32 sum = splat_f32(0);
+                    for (int64_t group = 0; group < groups; ++group)
+                        for (int64_t i = 0; i < 2; i += WIDTH_f32)
+                            sum += load_masked_f32(t4_part_lines + group * 2 + i, mask_first_f32(brk_min(2 - i, WIDTH_f32)));
+                    t4_part_group[0] += sum_lanes_f32(sum);
                 }
 
                 {
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= 2; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(d_b3_part_new + i);
-                        const vec_f32 held = load_f32(d_b3_part_group + i);
-                        store_f32(d_b3_part_group + i, held + v0);
-                    }
-                    if (i < 2) {
-                        const int64_t rest = 2 - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(d_b3_part_new + i, tail);
-                        const vec_f32 held = load_masked_f32(d_b3_part_group + i, tail);
-                        store_masked_f32(d_b3_part_group + i, tail, held + v0);
+                    const int64_t groups = brk_groups(N_block, brk_group_rows(N_block, MR_f32));
+                    for (int64_t i = 0; i < 2; i += WIDTH_f32) {
+                        const mask_f32 tail = mask_first_f32(brk_min(2 - i, WIDTH_f32));
+                        vec_f32 sum = load_masked_f32(d_b3_part_group + i, tail);
+                        for (int64_t group = 0; group < groups; ++group)
+                            sum += load_masked_f32(d_b3_part_lines + group * 2 + i, tail);
+                        store_masked_f32(d_b3_part_group + i, tail, sum);
                     }
                 }
 
@@ -2676,61 +2813,30 @@ static int value_and_grad_run(
                         .b = W3,
                         .b_k = {1, NULL},
                         .b_n = {2, NULL},
-                        .c = t6_block_tile,
+                        .c = t6_block,
                         .c_m = {32, NULL},
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                for (int64_t i = 0; i < 32; ++i)
-                    d_b2_part_new[i] = 0.0f;
-
-                for (int64_t i = 0; i < N_block; ++i) {
-                    float *const t6_block_tile_row = t6_block_tile + i * 32;
-                    float *const Z2_block_row = Z2_block + i * 32;
-                    float *const t6_block_row = t6_block + i * 32;
-                    const vec_f32 v3 = splat_f32(1.0f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(t6_block_tile_row + j);
-                        const vec_f32 v1 = load_f32(Z2_block_row + j);
-                        const vec_f32 v2 = v1 * v1;
-                        const vec_f32 v4 = v3 - v2;
-                        const vec_f32 v5 = v4 * v0;
-                        const vec_f32 held = load_f32(d_b2_part_new + j);
-                        store_f32(t6_block_row + j, v5);
-                        store_f32(d_b2_part_new + j, held + v5);
-                    }
-                    if (j < 32) {
-                        const int64_t rest = 32 - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(t6_block_tile_row + j, tail);
-                        const vec_f32 v1 = load_masked_f32(Z2_block_row + j, tail);
-                        const vec_f32 v2 = v1 * v1;
-                        const vec_f32 v4 = v3 - v2;
-                        const vec_f32 v5 = v4 * v0;
-                        const vec_f32 held = load_masked_f32(d_b2_part_new + j, tail);
-                        store_masked_f32(t6_block_row + j, tail, v5);
-                        store_masked_f32(d_b2_part_new + j, tail, held + v5);
-                    }
+                    const tile_4_operands operands = {
+                        .x0 = Z2_block,
+                        .x0_row = 32,
+                        .x1 = d_b2_part_lines,
+                        .x1_row = 32,
+                        .group_rows = brk_group_rows(product.m, MR_f32),
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
                 }
 
                 {
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= 32; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(d_b2_part_new + i);
-                        const vec_f32 held = load_f32(d_b2_part_group + i);
-                        store_f32(d_b2_part_group + i, held + v0);
-                    }
-                    if (i < 32) {
-                        const int64_t rest = 32 - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(d_b2_part_new + i, tail);
-                        const vec_f32 held = load_masked_f32(d_b2_part_group + i, tail);
-                        store_masked_f32(d_b2_part_group + i, tail, held + v0);
+                    const int64_t groups = brk_groups(N_block, brk_group_rows(N_block, MR_f32));
+                    for (int64_t i = 0; i < 32; i += WIDTH_f32) {
+                        const mask_f32 tail = mask_first_f32(brk_min(32 - i, WIDTH_f32));
+                        vec_f32 sum = load_masked_f32(d_b2_part_group + i, tail);
+                        for (int64_t group = 0; group < groups; ++group)
+                            sum += load_masked_f32(d_b2_part_lines + group * 32 + i, tail);
+                        store_masked_f32(d_b2_part_group + i, tail, sum);
                     }
                 }
 
@@ -2746,61 +2852,30 @@ static int value_and_grad_run(
                         .b = W2,
                         .b_k = {1, NULL},
                         .b_n = {32, NULL},
-                        .c = t7_block_tile,
+                        .c = t7_block,
                         .c_m = {32, NULL},
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
-                }
-
-                for (int64_t i = 0; i < 32; ++i)
-                    d_b1_part_new[i] = 0.0f;
-
-                for (int64_t i = 0; i < N_block; ++i) {
-                    float *const t7_block_tile_row = t7_block_tile + i * 32;
-                    float *const Z1_block_row = Z1_block + i * 32;
-                    float *const t7_block_row = t7_block + i * 32;
-                    const vec_f32 v3 = splat_f32(1.0f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(t7_block_tile_row + j);
-                        const vec_f32 v1 = load_f32(Z1_block_row + j);
-                        const vec_f32 v2 = v1 * v1;
-                        const vec_f32 v4 = v3 - v2;
-                        const vec_f32 v5 = v4 * v0;
-                        const vec_f32 held = load_f32(d_b1_part_new + j);
-                        store_f32(t7_block_row + j, v5);
-                        store_f32(d_b1_part_new + j, held + v5);
-                    }
-                    if (j < 32) {
-                        const int64_t rest = 32 - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(t7_block_tile_row + j, tail);
-                        const vec_f32 v1 = load_masked_f32(Z1_block_row + j, tail);
-                        const vec_f32 v2 = v1 * v1;
-                        const vec_f32 v4 = v3 - v2;
-                        const vec_f32 v5 = v4 * v0;
-                        const vec_f32 held = load_masked_f32(d_b1_part_new + j, tail);
-                        store_masked_f32(t7_block_row + j, tail, v5);
-                        store_masked_f32(d_b1_part_new + j, tail, held + v5);
-                    }
+                    const tile_4_operands operands = {
+                        .x0 = Z1_block,
+                        .x0_row = 32,
+                        .x1 = d_b1_part_lines,
+                        .x1_row = 32,
+                        .group_rows = brk_group_rows(product.m, MR_f32),
+                    };
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
                 }
 
                 {
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= 32; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(d_b1_part_new + i);
-                        const vec_f32 held = load_f32(d_b1_part_group + i);
-                        store_f32(d_b1_part_group + i, held + v0);
-                    }
-                    if (i < 32) {
-                        const int64_t rest = 32 - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(d_b1_part_new + i, tail);
-                        const vec_f32 held = load_masked_f32(d_b1_part_group + i, tail);
-                        store_masked_f32(d_b1_part_group + i, tail, held + v0);
+                    const int64_t groups = brk_groups(N_block, brk_group_rows(N_block, MR_f32));
+                    for (int64_t i = 0; i < 32; i += WIDTH_f32) {
+                        const mask_f32 tail = mask_first_f32(brk_min(32 - i, WIDTH_f32));
+                        vec_f32 sum = load_masked_f32(d_b1_part_group + i, tail);
+                        for (int64_t group = 0; group < groups; ++group)
+                            sum += load_masked_f32(d_b1_part_lines + group * 32 + i, tail);
+                        store_masked_f32(d_b1_part_group + i, tail, sum);
                     }
                 }
 

@@ -193,10 +193,10 @@ def _backward_kernel(
     t6 = t5.sum(axis=0)
     # d_b1_h = bar_J (1 / N) t6_h
     np.multiply(t6, bar_J * (1 / _REAL(N)), out=d_b1)
-    # t7_d = sum(t1_nd (saved_2_n (W1_dh t5_nh | dn))); t8_d = sum((W1_dh t5_nh | dn))
-    product_2 = W1 @ t5.T
-    t7 = np.einsum("ij,ij->i", t1.T, saved_2 * product_2)
-    t8 = product_2.sum(axis=1)
+    # t7_d = sum(t1_nd (saved_2_n (W1_dh t5_nh | nd))); t8_d = sum((W1_dh t5_nh | nd))
+    product_2 = t5 @ W1.T
+    t7 = np.einsum("ji,ji->i", t1, saved_2[:, None] * product_2)
+    t8 = product_2.sum(axis=0)
     # d_g_d = bar_J (1 / N) t7_d
     np.multiply(t7, bar_J * (1 / _REAL(N)), out=d_g)
     # d_s_d = bar_J (1 / N) t8_d
@@ -258,10 +258,10 @@ def _value_and_grad_kernel(D, N, X, Y, g, s, W1, b1, W2, b2, J, d_g, d_s, d_W1, 
     t13 = t12.sum(axis=0)
     # d_b1_h = (1 / N) t13_h
     np.divide(t13, N, out=d_b1)
-    # t14_d = sum(t2_nd (t4_n (W1_dh t12_nh | dn))); t15_d = sum((W1_dh t12_nh | dn))
-    product_2 = W1 @ t12.T
-    t14 = np.einsum("ij,ij->i", t2.T, t4 * product_2)
-    t15 = product_2.sum(axis=1)
+    # t14_d = sum(t2_nd (t4_n (W1_dh t12_nh | nd))); t15_d = sum((W1_dh t12_nh | nd))
+    product_2 = t12 @ W1.T
+    t14 = np.einsum("ji,ji->i", t2, t4[:, None] * product_2)
+    t15 = product_2.sum(axis=0)
     # d_g_d = (1 / N) t14_d
     np.divide(t14, N, out=d_g)
     # d_s_d = (1 / N) t15_d
