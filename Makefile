@@ -34,9 +34,8 @@ lint: $(STAMPS)/dev $(STAMPS)/test ## ruff and mypy --strict
 format: $(STAMPS)/dev ## let ruff mend what it can
 	@$(BIN)/ruff check --fix $(CODE)
 
-bench: $(STAMPS)/bench ## compare every model with NumPy, JAX and PyTorch on one core
-	@$(BIN)/python benchmarks/suite.py $(ARGS)
-	@$(BIN)/python benchmarks/hessian.py
+bench: $(STAMPS)/bench ## compare every model, contractions, products and Hessians with NumPy, JAX and PyTorch (three quarters of an hour)
+	@$(BIN)/python benchmarks/all.py $(ARGS)
 
 fuzz: $(STAMPS)/test ## mutated sources for two minutes; random programs, many more than `make test` tries
 	@$(BIN)/python tools/fuzz.py --seconds 60 --seed $$$$
