@@ -14,10 +14,11 @@ from bracketc.emit.c_contractions import Epilogues
 from bracketc.emit.c_entry import EntryText, Fields, entry_text, named_sizes, residual_layout
 from bracketc.emit.c_expressions import FLOAT32, FLOAT64, CType
 from bracketc.emit.c_factorise import factorises
+from bracketc.emit.c_flat import CQuick, quick_call, quick_view
 from bracketc.emit.c_function import C_TYPES
 from bracketc.emit.c_layout import indented
 from bracketc.emit.c_names import CScope, c_identifier, comment_text
-from bracketc.emit.c_views import FaultView, FlatView, ModuleView, StructField
+from bracketc.emit.c_views import FaultView, FlatView, ModuleView, QuickView, StructField
 from bracketc.emit.faults import Fault, Faults, can_fail, operations
 from bracketc.emit.kernels import kernel_view
 from bracketc.emit.resources import render
@@ -37,7 +38,9 @@ _CONTRACTIONS = (
 )  # fmt: skip
 KERNELS = "/* kernels */"
 """Where the library goes; its text has its final layout already."""
-_CALLS = ("call_residuals", "call_failure", "call_set_lapack", "call_level")
+_CALLS = ("residuals", "failure", "set_lapack", "level", "arrays", "threads")
+_OWN = ("abi_version", "dims", "args", "results", "lapack", *_CALLS, *(f"call_{name}" for name in _CALLS))
+"""What public names stand for otherwise; those of `_CALLS` behind `call_` too."""
 _OF_RANGES = ("_part", "_combine", "_cut", "_sums", "_run", "_batch")
 _GRADIENTS = ("backward", "value_and_grad")
 
@@ -57,6 +60,7 @@ class CEntry:
     arguments: tuple[str, ...]
     residuals: bool
     results: tuple[str, ...]
+    quick: CQuick | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,7 @@ class _Writer:
         self.result_fields: dict[str, StructField] = {}
         self.name_results()
         # Public names never end in each other's suffixes: entry names are told from `<entry>_workspace`.
-        scope = CScope(taken=("abi_version", "residuals", "dims", "args", "results", "failure", "lapack", "level", *_CALLS))
+        scope = CScope(taken=_OWN)
         self.functions: dict[str, str] = {}
         for schedule in plan.schedules:
             endings = ["", "_workspace", *(_OF_RANGES if self.kernels[schedule.entry].ranged else ())]
@@ -289,7 +293,25 @@ class _Writer:
             text.arguments,
             bool(schedule.residuals),
             self.results[schedule.entry],
+            self.quick_call(schedule, text),
         )
+
+    def checked(self, schedule: Schedule) -> tuple[Buffer, ...]:
+        """The arguments that a caller gives: of ``backward`` the cotangents, the others were checked by ``forward``."""
+        own = len(self.given[schedule.entry].arguments)
+        return schedule.arguments[own:] if schedule.entry == "backward" else schedule.arguments
+
+    def quick_call(self, schedule: Schedule, text: EntryText) -> CQuick | None:
+        """How NumPy arrays are handed over; ``None`` where it is not known what Python calls."""
+        if schedule.entry not in self.given:
+            return None
+        function = f"{self.name}_call_brk_{self.functions[schedule.entry]}"
+        return quick_call(function, schedule, self.checked(schedule), tuple(self.dims), text)
+
+    def quick(self, schedule: Schedule, text: EntryText) -> QuickView | None:
+        call = self.quick_call(schedule, text)
+        fields = self.results[schedule.entry]
+        return None if call is None else quick_view(call, schedule, self.checked(schedule), fields, text)
 
     @property
     def chosen_threads(self) -> tuple[str, ...]:
@@ -318,6 +340,7 @@ class _Writer:
             ),
             (f".struct_size = sizeof({self.name}_results)", *(f".{f} = {v}" for f, v in results.items()), *failure),
             saved,
+            self.quick(schedule, text),
         )
 
     # ------------------------------------------------------------------------------------------- the file
@@ -355,6 +378,8 @@ class _Writer:
         sizes = self.residual_sizes() or ()
         scope = CScope()
         local = {n: scope.fresh(n) for n in sizes}
+        flats = tuple(self.flat(s, t) for s, t in zip(self.plan.schedules, texts, strict=True))
+        ranks = [array.rank for flat in flats if flat.quick for array in (*flat.quick.given, *flat.quick.made)]
         return ModuleView(
             prefix=self.name,
             upper=self.name.upper(),
@@ -368,13 +393,14 @@ class _Writer:
             residuals=None if saving is None else residual_layout(saving, self.ctype, self.dims),
             epilogues=self.epilogues.views,
             entries=tuple(text.view for text in texts),
-            flats=tuple(self.flat(s, t) for s, t in zip(self.plan.schedules, texts, strict=True)),
+            flats=flats,
             residual_parameters=tuple(f"int64_t {n}" for n in local.values()) or ("void",),
             residual_dims=(f"sizeof({self.name}_dims)", *(local.get(n, "0") for n in self.dims), *self.chosen_threads),
             kernels=KERNELS,
             threads=self.threads,
             faults=tuple(FaultView(k, comment_text(f.about)) for f, k in self.faults.known.items()),
             lapack=self.lapack,
+            quick=max((1, *ranks)) if ranks else 0,
             apart=any(text.view.apart for text in texts),
         )
 

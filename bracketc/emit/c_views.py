@@ -472,6 +472,29 @@ class StructField:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedView:
+    """A NumPy array and what it should be."""
+
+    name: str
+    kind: str
+    rank: int
+    extents: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuickView:
+    """The flat form that takes NumPy arrays and looks whether they are as expected: ``given`` always, ``made`` where they are the
+    caller's; ``call`` are the arguments of the plain flat form."""
+
+    parameters: tuple[str, ...]
+    sizes: tuple[str, ...]
+    given: tuple[ExpectedView, ...]
+    made: tuple[ExpectedView, ...]
+    places: int
+    call: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FlatView:
     """The flat form of an entry for foreign function interfaces: sizes and pointers one by one."""
 
@@ -481,6 +504,7 @@ class FlatView:
     args: tuple[str, ...]
     results: tuple[str, ...]
     residuals: str
+    quick: QuickView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -515,5 +539,7 @@ class ModuleView:
     threads: int
     faults: tuple[FaultView, ...]
     lapack: bool
+    quick: int
+    """The largest rank of the arrays that flat functions look at; 0 where none does."""
     apart: bool
     """Whether callers may compute ranges of a batch apart."""

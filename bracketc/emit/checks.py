@@ -27,6 +27,8 @@ class CheckView:
     condition: str
     error: str
     assignments: tuple[str, ...]
+    constraint: bool = False
+    """Whether it compares sizes with each other, not with those of an array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ class _Solver:
         reason = f" ({why})" if why else ""
         message = f"{self.function}: {left} = {{{first.text}}} and {right} = {{{second.text}}} must be equal{reason}"
         text = message.replace("\\", "\\\\").replace('"', '\\"')
-        return CheckView(f"{first.text} != {second.text}", f'ArgumentError(f"{text}")', ())
+        return CheckView(f"{first.text} != {second.text}", f'ArgumentError(f"{text}")', (), True)
 
 
 def _linear(dim: Dim, name: str) -> tuple[Dim | None, Dim]:

@@ -76,14 +76,16 @@ def c_wrapper(
     messages = tuple(MessageView(number, literal(text)) for number, text in sorted(C_MESSAGES.items()))
     faults = tuple(literal((f.about, f.definite, f.batched)) for f in code.faults)
     lapack = {"float32": "s", "float64": "d"}[dtype] if code.lapack else ""
+    quick = any(entry.quick for entry in code.entries.values())
     imports = (
         "import os as _os",
+        "import sys as _sys",
         "from importlib import machinery as _machinery",
         "from importlib import util as _util",
     )
     command = _build_command(program, dtype, code)
     views = {
-        "c": NativeView(name, tuple(flat_declarations(code)), C_ABI, command, messages, faults, lapack),
+        "c": NativeView(name, tuple(flat_declarations(code)), C_ABI, command, messages, faults, lapack, quick),
         "singular": bool(faults),
         "backend": BackendView("module/c_library.py.j2", "module/c_calls.py.j2", True, imports),
     }

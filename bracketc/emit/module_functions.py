@@ -9,7 +9,7 @@ from math import prod
 
 from bracketc.emit import expressions as ex
 from bracketc.emit.c_module import CText
-from bracketc.emit.checks import Argument, shape_checks
+from bracketc.emit.checks import Argument, CheckView, shape_checks
 from bracketc.emit.formulas import docstring_lines
 from bracketc.emit.layout import assignment, definition, literal, wrapped
 from bracketc.emit.module_views import (
@@ -17,6 +17,7 @@ from bracketc.emit.module_views import (
     FieldView,
     FunctionView,
     NativeCallView,
+    QuickCallView,
     RecordView,
     ResultView,
 )
@@ -220,18 +221,18 @@ class FunctionWriter:
             gradients = f"_new({self.record}, {self._tuple(range(1, count))})"
             text = f"_new({self.pair_record}, ({self._read(0)}, {gradients}))"
             if count > 1 and all(self._constant(k) for k in range(1, count)):
-                constants = (f"gradients = {gradients}",)
-                bound = f"_new({self.pair_record}, ({self._read(0)}, gradients))"
+                constants = (f"_gradients = {gradients}",)
+                bound = f"_new({self.pair_record}, ({self._read(0)}, _gradients))"
             else:
                 bound = text
         else:
             text = bound = f"_new({self.record}, {self._tuple(range(count))})"
             if all(self._constant(k) for k in range(count)):
-                constants, bound = (f"results = {text}",), "results"
+                constants, bound = (f"_results = {text}",), "_results"
         if self.forward:
             inputs = ex.tuple_of([self.variable[b] for b in self.own])
             sizes = ex.tuple_of([self.sizes[n] for n in self._residual_sizes()])
-            saved = "saved" if self.schedule.residuals else "()"
+            saved = "_saved" if self.schedule.residuals else "()"
             residuals = f"Residuals({inputs}, {saved}, {sizes})"
             text, bound = f"{text}, {residuals}", f"{bound}, {residuals}"
         return text, constants, bound
@@ -279,7 +280,7 @@ class FunctionWriter:
         kernel_arguments += [r.variable for r in self.results]
         kernel_call = f"{self.kernel.view.name}({', '.join(kernel_arguments)})"
         if self.forward and self.schedule.residuals:
-            kernel_call = f"saved = {kernel_call}"
+            kernel_call = f"_saved = {kernel_call}"
         known = self._residual_sizes() if self.backward else ()
         checks = shape_checks(
             self.label,
@@ -328,6 +329,7 @@ class FunctionWriter:
             kernel_call=tuple(wrapped(kernel_call)),
             labels=self._labels(),
             native=self._native() if self.code is not None else None,
+            quick=self._quick(checks),
             returned=returned,
             bound_constants=constants,
             bound_returned=bound,
@@ -382,9 +384,9 @@ class FunctionWriter:
             values = [address.format(name) for name in arrays]
             values += [saved] if entry.residuals else []
             values += [address.format(name) for name in results]
-            return tuple(wrapped(f"status = _lib.{entry.function}({', '.join((*sizes, *values))})"))
+            return tuple(wrapped(f"_status = _lib.{entry.function}({', '.join((*sizes, *values))})"))
 
-        fixed = [*arrays, *results] if self.forward or not entry.residuals else [*arrays, "saved", *results]
+        fixed = [*arrays, *results] if self.forward or not entry.residuals else [*arrays, "_saved", *results]
         taken = [f"{name}_at" for name in fixed]
         values = [f"_address({name})" for name in fixed]
         addresses: tuple[str, ...] = tuple(f"{at} = {value}" for at, value in zip(taken, values, strict=True))
@@ -395,16 +397,43 @@ class FunctionWriter:
             among = ", ".join(self.sizes[name] for name in self.code.residual_sizes)
             saved_size = f"_lib.{self.module}_call_residuals({among})"
         return NativeCallView(
-            call=call("_address({})", "_address(saved)"),
+            call=call("_address({})", "_address(_saved)"),
             addresses=addresses,
-            bound_call=call("{}_at", "_address(saved)" if self.forward else "saved_at"),
+            bound_call=call("{}_at", "_address(_saved)" if self.forward else "_saved_at"),
             saved_size=saved_size,
         )
 
+    def _quick(self, checks: Sequence[CheckView]) -> QuickCallView | None:
+        """The call on arrays that need no conversion."""
+        entry = None if self.code is None else self.code.entries[self.entry.name]
+        if entry is None or entry.quick is None:
+            return None
+        sizes: list[str] = []
+        for check in checks:
+            sizes += [f"if {check.condition}:", "    raise ValueError"] if check.constraint else check.assignments
+        names = {buffer.name: self.variable[buffer] for buffer in self.schedule.arguments}
+        objects = [*(names[name] for name in entry.quick.arrays), *(["_saved"] if entry.residuals else [])]
+        objects += [result.variable for result in self.results]
+        given = [*(self.sizes[name] for name in entry.quick.sizes), "_brought", *(f"_id({name})" for name in objects)]
+        call = tuple(wrapped(f"_status = _lib.{entry.quick.function}({', '.join(given)})"))
+        return QuickCallView(tuple(sizes), () if self.structured or self.backward else self._parts(), call)
+
+    def _parts(self) -> tuple[str, ...]:
+        """Results of the caller, given as the function returns them."""
+        def apart(targets: Sequence[str], given: str) -> tuple[str, ...]:
+            return (f"if not isinstance({given}, tuple):", "    raise TypeError", *assignment(targets, given))
+
+        first, *others = (result.variable for result in self.results)
+        if self.form == "single":
+            return (f"{first} = out",)
+        if self.form == "pair":
+            return (*apart([first, "_inner"], "out"), *apart(others, "_inner"))
+        return apart([first, *others], "out")
+
     def _saved_names(self) -> list[str]:
         if self.code is not None:
-            return ["saved"] if self.schedule.residuals else []
-        return [f"saved_{k}" for k, b in enumerate(self.schedule.residuals) if b in self.kernel.residuals]
+            return ["_saved"] if self.schedule.residuals else []
+        return [f"_saved_{k}" for k, b in enumerate(self.schedule.residuals) if b in self.kernel.residuals]
 
     def _unpack(self) -> list[str]:
         """Inputs, saved arrays and sizes out of the residuals: only those that are needed."""
@@ -413,10 +442,10 @@ class FunctionWriter:
             if buffer in self.kernel.arguments:
                 lines.append(f"{self.variable[buffer]} = residuals._inputs[{k}]")
         if self.code is not None and self.schedule.residuals:
-            lines.append("saved = residuals._saved")
+            lines.append("_saved = residuals._saved")
         for k, buffer in enumerate(self.schedule.residuals):
             if buffer in self.kernel.residuals and self.code is None:
-                lines.append(f"saved_{k} = residuals._saved[{k}]")
+                lines.append(f"_saved_{k} = residuals._saved[{k}]")
         sizes = self._residual_sizes()
         if sizes:
             lines += assignment([self.sizes[n] for n in sizes], "residuals._sizes")

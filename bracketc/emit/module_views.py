@@ -61,6 +61,16 @@ class NativeCallView:
 
 
 @dataclass(frozen=True, slots=True)
+class QuickCallView:
+    """A call on arrays that need no conversion: ``sizes`` reads sizes off them, ``unpack`` takes results of the caller apart (empty
+    where those go the long way), and C looks whether all is as expected."""
+
+    sizes: tuple[str, ...]
+    unpack: tuple[str, ...]
+    call: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MessageView:
     """The text of an error code."""
 
@@ -81,6 +91,7 @@ class NativeView:
     messages: tuple[MessageView, ...]
     faults: tuple[str, ...]
     lapack: str
+    quick: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,7 @@ class FunctionView:
     kernel_call: tuple[str, ...]
     labels: str
     native: NativeCallView | None
+    quick: QuickCallView | None
     returned: str
     bound_constants: tuple[str, ...]
     bound_returned: str

@@ -36,6 +36,7 @@
 from __future__ import annotations
 
 import os as _os
+import sys as _sys
 from importlib import machinery as _machinery
 from importlib import util as _util
 from collections.abc import Mapping as _Mapping
@@ -103,6 +104,11 @@ int attention_call_evaluate(int64_t B, int64_t D, int64_t E, int64_t H, int64_t 
 int attention_call_forward(int64_t B, int64_t D, int64_t E, int64_t H, int64_t T, const void *X, const void *Y, const void *g, const void *s, const void *WQ, const void *WK, const void *WV, const void *WO, void *saved_, void *J_out);
 int attention_call_backward(int64_t B, int64_t D, int64_t E, int64_t H, int64_t T, const void *X, const void *g, const void *s, const void *WQ, const void *WK, const void *WV, const void *WO, const void *bar_J, void *saved_, void *grad_g_out, void *grad_s_out, void *grad_WQ_out, void *grad_WK_out, void *grad_WV_out, void *grad_WO_out);
 int attention_call_value_and_grad(int64_t B, int64_t D, int64_t E, int64_t H, int64_t T, const void *X, const void *Y, const void *g, const void *s, const void *WQ, const void *WK, const void *WV, const void *WO, void *J_out, void *grad_g_out, void *grad_s_out, void *grad_WQ_out, void *grad_WK_out, void *grad_WV_out, void *grad_WO_out);
+void attention_call_arrays(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int64_t, int64_t, int64_t);
+int attention_call_brk_evaluate(int64_t B, int64_t D, int64_t E, int64_t H, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t g_object, uintptr_t s_object, uintptr_t WQ_object, uintptr_t WK_object, uintptr_t WV_object, uintptr_t WO_object, uintptr_t J_out);
+int attention_call_brk_forward(int64_t B, int64_t D, int64_t E, int64_t H, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t g_object, uintptr_t s_object, uintptr_t WQ_object, uintptr_t WK_object, uintptr_t WV_object, uintptr_t WO_object, uintptr_t saved_object, uintptr_t J_out);
+int attention_call_brk_backward(int64_t B, int64_t D, int64_t E, int64_t H, int64_t T, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t g_object, uintptr_t s_object, uintptr_t WQ_object, uintptr_t WK_object, uintptr_t WV_object, uintptr_t WO_object, uintptr_t saved_object, uintptr_t grad_g_out, uintptr_t grad_s_out, uintptr_t grad_WQ_out, uintptr_t grad_WK_out, uintptr_t grad_WV_out, uintptr_t grad_WO_out);
+int attention_call_brk_value_and_grad(int64_t B, int64_t D, int64_t E, int64_t H, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t g_object, uintptr_t s_object, uintptr_t WQ_object, uintptr_t WK_object, uintptr_t WV_object, uintptr_t WO_object, uintptr_t J_out, uintptr_t grad_g_out, uintptr_t grad_s_out, uintptr_t grad_WQ_out, uintptr_t grad_WK_out, uintptr_t grad_WV_out, uintptr_t grad_WO_out);
 size_t attention_call_residuals(int64_t B, int64_t D, int64_t E, int64_t H, int64_t T);
 """
 
@@ -134,6 +140,20 @@ if _lib.attention_abi_version() != 1:
     raise ImportError("_attention belongs to another version of attention.py; build it again")
 
 _address = _ffi.from_buffer
+_id = id
+_UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
+
+
+def _use_arrays():
+    """Let the library look at arrays by itself, where it finds in one what NumPy says of it; else every call goes the long way."""
+    probe = np.zeros((3, 2), _DTYPE)[1:]
+    if _sys.implementation.name == "cpython" and object.__basicsize__ == 16 and _ndarray.__basicsize__ >= 72:
+        data = probe.__array_interface__["data"][0]
+        kinds = id(_ndarray), id(_DTYPE), id(_INTEGER), id(_BOOLEAN)
+        _lib.attention_call_arrays(*kinds, id(probe), data, *probe.shape, probe.flags.num)
+
+
+_use_arrays()
 _MESSAGES = {
     1: "the library is older than this module; build it again",
     2: "a size, or an extent made of sizes, is negative",
@@ -250,15 +270,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, Y, g, s, WQ, WK, WV, WO))
+        out = _claimed(out, "evaluate", ("J",), (X, Y, g, s, WQ, WK, WV, WO))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -319,15 +343,34 @@ def evaluate(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    (
-        B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out
-    ) = _evaluate_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict)
-    status = _lib.attention_call_evaluate(
-        B, D, E, H, T, _address(X), _address(Y), _address(g), _address(s), _address(WQ), _address(WK),
-        _address(WV), _address(WO), _address(J_out)
-    )
-    if status:
-        raise _failure("evaluate", status)
+    _status = -2
+    try:
+        B, T, D = X.shape
+        H = WQ.shape[1]
+        E = WQ.shape[2]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _status = _lib.attention_call_brk_evaluate(
+            B, D, E, H, T, _brought, _id(X), _id(Y), _id(g), _id(s), _id(WQ), _id(WK), _id(WV), _id(WO),
+            _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out
+        ) = _evaluate_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict)
+        _status = _lib.attention_call_evaluate(
+            B, D, E, H, T, _address(X), _address(Y), _address(g), _address(s), _address(WQ), _address(WK),
+            _address(WV), _address(WO), _address(J_out)
+        )
+    if _status:
+        raise _failure("evaluate", _status)
     return _new(Outputs, (J_out[()],))
 
 
@@ -343,15 +386,15 @@ def _bind_evaluate(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
         X_at, Y_at, g_at, s_at, WQ_at, WK_at, WV_at, WO_at, J_out_at
     ) = _address(X), _address(Y), _address(g), _address(s), _address(WQ), _address(WK), _address(WV), _address(WO), _address(J_out)
 
-    def bound():
-        status = _lib.attention_call_evaluate(
+    def _bound():
+        _status = _lib.attention_call_evaluate(
             B, D, E, H, T, X_at, Y_at, g_at, s_at, WQ_at, WK_at, WV_at, WO_at, J_out_at
         )
-        if status:
-            raise _failure("evaluate", status)
+        if _status:
+            raise _failure("evaluate", _status)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -360,8 +403,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, Y, g, s, WQ, WK, WV, WO))
+        out = _claimed(out, "forward", ("J",), (X, Y, g, s, WQ, WK, WV, WO))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -422,17 +464,37 @@ def forward(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    (
-        B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out
-    ) = _forward_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict)
-    saved = _empty(_lib.attention_call_residuals(B, D, E, H, T), np.uint8)
-    status = _lib.attention_call_forward(
-        B, D, E, H, T, _address(X), _address(Y), _address(g), _address(s), _address(WQ), _address(WK),
-        _address(WV), _address(WO), _address(saved), _address(J_out)
-    )
-    if status:
-        raise _failure("forward", status)
-    return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, WQ, WK, WV, WO), saved, (B, D, E, H, T))
+    _status = -2
+    try:
+        B, T, D = X.shape
+        H = WQ.shape[1]
+        E = WQ.shape[2]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _saved = _empty(_lib.attention_call_residuals(B, D, E, H, T), np.uint8)
+        _status = _lib.attention_call_brk_forward(
+            B, D, E, H, T, _brought, _id(X), _id(Y), _id(g), _id(s), _id(WQ), _id(WK), _id(WV), _id(WO),
+            _id(_saved), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out
+        ) = _forward_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict)
+        _saved = _empty(_lib.attention_call_residuals(B, D, E, H, T), np.uint8)
+        _status = _lib.attention_call_forward(
+            B, D, E, H, T, _address(X), _address(Y), _address(g), _address(s), _address(WQ), _address(WK),
+            _address(WV), _address(WO), _address(_saved), _address(J_out)
+        )
+    if _status:
+        raise _failure("forward", _status)
+    return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, WQ, WK, WV, WO), _saved, (B, D, E, H, T))
 
 
 def _bind_forward(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
@@ -447,16 +509,16 @@ def _bind_forward(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
         X_at, Y_at, g_at, s_at, WQ_at, WK_at, WV_at, WO_at, J_out_at
     ) = _address(X), _address(Y), _address(g), _address(s), _address(WQ), _address(WK), _address(WV), _address(WO), _address(J_out)
 
-    def bound():
-        saved = _empty(_lib.attention_call_residuals(B, D, E, H, T), np.uint8)
-        status = _lib.attention_call_forward(
-            B, D, E, H, T, X_at, Y_at, g_at, s_at, WQ_at, WK_at, WV_at, WO_at, _address(saved), J_out_at
+    def _bound():
+        _saved = _empty(_lib.attention_call_residuals(B, D, E, H, T), np.uint8)
+        _status = _lib.attention_call_forward(
+            B, D, E, H, T, X_at, Y_at, g_at, s_at, WQ_at, WK_at, WV_at, WO_at, _address(_saved), J_out_at
         )
-        if status:
-            raise _failure("forward", status)
-        return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, WQ, WK, WV, WO), saved, (B, D, E, H, T))
+        if _status:
+            raise _failure("forward", _status)
+        return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, WQ, WK, WV, WO), _saved, (B, D, E, H, T))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -473,12 +535,11 @@ def _backward_checked(residuals, J, out, strict):
     WK = residuals._inputs[5]
     WV = residuals._inputs[6]
     WO = residuals._inputs[7]
-    saved = residuals._saved
+    _saved = residuals._saved
     B, D, E, H, T = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("g", "s", "WQ", "WK", "WV", "WO")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, residuals._saved))
+        out = _claimed(out, "backward", ("g", "s", "WQ", "WK", "WV", "WO"), (J, *residuals._inputs, residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -497,7 +558,9 @@ def _backward_checked(residuals, J, out, strict):
         WK_out = _fitting(out[3], "WK", (D, H, E), _DTYPE)
         WV_out = _fitting(out[4], "WV", (D, H, E), _DTYPE)
         WO_out = _fitting(out[5], "WO", (H, E, D), _DTYPE)
-    return (B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, saved, g_out, s_out, WQ_out, WK_out, WV_out, WO_out)
+    return (
+        B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, _saved, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
+    )
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -535,16 +598,47 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[WV](J) = (bar_J/(B T)) (L_lmi P_lmjk | ijk)
         ∇[WO](J) = (bar_J/(B T)) (A_limn U_linj G_lmk | ijk)
     """
-    (
-        B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, saved, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
-    ) = _backward_checked(residuals, J, out, strict)
-    status = _lib.attention_call_backward(
-        B, D, E, H, T, _address(X), _address(g), _address(s), _address(WQ), _address(WK), _address(WV),
-        _address(WO), _address(J), _address(saved), _address(g_out), _address(s_out), _address(WQ_out),
-        _address(WK_out), _address(WV_out), _address(WO_out)
-    )
-    if status:
-        raise _failure("backward", status)
+    _status = -2
+    try:
+        if type(residuals) is not Residuals:
+            raise TypeError
+        X = residuals._inputs[0]
+        g = residuals._inputs[2]
+        s = residuals._inputs[3]
+        WQ = residuals._inputs[4]
+        WK = residuals._inputs[5]
+        WV = residuals._inputs[6]
+        WO = residuals._inputs[7]
+        _saved = residuals._saved
+        B, D, E, H, T = residuals._sizes
+        J = _default(J, (), 1.0)
+        _brought = out is not None
+        if _brought:
+            raise TypeError
+        else:
+            g_out = _empty((D,), _DTYPE)
+            s_out = _empty((D,), _DTYPE)
+            WQ_out = _empty((D, H, E), _DTYPE)
+            WK_out = _empty((D, H, E), _DTYPE)
+            WV_out = _empty((D, H, E), _DTYPE)
+            WO_out = _empty((H, E, D), _DTYPE)
+        _status = _lib.attention_call_brk_backward(
+            B, D, E, H, T, _brought, _id(J), _id(X), _id(g), _id(s), _id(WQ), _id(WK), _id(WV), _id(WO),
+            _id(_saved), _id(g_out), _id(s_out), _id(WQ_out), _id(WK_out), _id(WV_out), _id(WO_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, _saved, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
+        ) = _backward_checked(residuals, J, out, strict)
+        _status = _lib.attention_call_backward(
+            B, D, E, H, T, _address(X), _address(g), _address(s), _address(WQ), _address(WK), _address(WV),
+            _address(WO), _address(J), _address(_saved), _address(g_out), _address(s_out), _address(WQ_out),
+            _address(WK_out), _address(WV_out), _address(WO_out)
+        )
+    if _status:
+        raise _failure("backward", _status)
     return _new(Gradients, (g_out, s_out, WQ_out, WK_out, WV_out, WO_out))
 
 
@@ -554,24 +648,24 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, saved, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
+        B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, _saved, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
     ) = _backward_checked(residuals, J, out, strict)
     (
-        X_at, g_at, s_at, WQ_at, WK_at, WV_at, WO_at, J_at, saved_at, g_out_at, s_out_at, WQ_out_at,
+        X_at, g_at, s_at, WQ_at, WK_at, WV_at, WO_at, J_at, _saved_at, g_out_at, s_out_at, WQ_out_at,
         WK_out_at, WV_out_at, WO_out_at
-    ) = _address(X), _address(g), _address(s), _address(WQ), _address(WK), _address(WV), _address(WO), _address(J), _address(saved), _address(g_out), _address(s_out), _address(WQ_out), _address(WK_out), _address(WV_out), _address(WO_out)
-    results = _new(Gradients, (g_out, s_out, WQ_out, WK_out, WV_out, WO_out))
+    ) = _address(X), _address(g), _address(s), _address(WQ), _address(WK), _address(WV), _address(WO), _address(J), _address(_saved), _address(g_out), _address(s_out), _address(WQ_out), _address(WK_out), _address(WV_out), _address(WO_out)
+    _results = _new(Gradients, (g_out, s_out, WQ_out, WK_out, WV_out, WO_out))
 
-    def bound():
-        status = _lib.attention_call_backward(
-            B, D, E, H, T, X_at, g_at, s_at, WQ_at, WK_at, WV_at, WO_at, J_at, saved_at, g_out_at, s_out_at,
-            WQ_out_at, WK_out_at, WV_out_at, WO_out_at
+    def _bound():
+        _status = _lib.attention_call_backward(
+            B, D, E, H, T, X_at, g_at, s_at, WQ_at, WK_at, WV_at, WO_at, J_at, _saved_at, g_out_at,
+            s_out_at, WQ_out_at, WK_out_at, WV_out_at, WO_out_at
         )
-        if status:
-            raise _failure("backward", status)
-        return results
+        if _status:
+            raise _failure("backward", _status)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -580,8 +674,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("g", "s", "WQ", "WK", "WV", "WO")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, g, s, WQ, WK, WV, WO))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("g", "s", "WQ", "WK", "WV", "WO"))), (X, Y, g, s, WQ, WK, WV, WO))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -677,16 +770,44 @@ def value_and_grad(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
         ∇[WV](J) = (1/(B T)) (L_lmi P_lmjk | ijk)
         ∇[WO](J) = (1/(B T)) (A_limn U_linj G_lmk | ijk)
     """
-    (
-        B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
-    ) = _value_and_grad_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict)
-    status = _lib.attention_call_value_and_grad(
-        B, D, E, H, T, _address(X), _address(Y), _address(g), _address(s), _address(WQ), _address(WK),
-        _address(WV), _address(WO), _address(J_out), _address(g_out), _address(s_out), _address(WQ_out),
-        _address(WK_out), _address(WV_out), _address(WO_out)
-    )
-    if status:
-        raise _failure("value_and_grad", status)
+    _status = -2
+    try:
+        B, T, D = X.shape
+        H = WQ.shape[1]
+        E = WQ.shape[2]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, _inner = out
+            if not isinstance(_inner, tuple):
+                raise TypeError
+            g_out, s_out, WQ_out, WK_out, WV_out, WO_out = _inner
+        else:
+            J_out = _empty((), _DTYPE)
+            g_out = _empty((D,), _DTYPE)
+            s_out = _empty((D,), _DTYPE)
+            WQ_out = _empty((D, H, E), _DTYPE)
+            WK_out = _empty((D, H, E), _DTYPE)
+            WV_out = _empty((D, H, E), _DTYPE)
+            WO_out = _empty((H, E, D), _DTYPE)
+        _status = _lib.attention_call_brk_value_and_grad(
+            B, D, E, H, T, _brought, _id(X), _id(Y), _id(g), _id(s), _id(WQ), _id(WK), _id(WV), _id(WO),
+            _id(J_out), _id(g_out), _id(s_out), _id(WQ_out), _id(WK_out), _id(WV_out), _id(WO_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
+        ) = _value_and_grad_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict)
+        _status = _lib.attention_call_value_and_grad(
+            B, D, E, H, T, _address(X), _address(Y), _address(g), _address(s), _address(WQ), _address(WK),
+            _address(WV), _address(WO), _address(J_out), _address(g_out), _address(s_out), _address(WQ_out),
+            _address(WK_out), _address(WV_out), _address(WO_out)
+        )
+    if _status:
+        raise _failure("value_and_grad", _status)
     return _new(ValueAndGradients, (J_out[()], _new(Gradients, (g_out, s_out, WQ_out, WK_out, WV_out, WO_out))))
 
 
@@ -702,18 +823,18 @@ def _bind_value_and_grad(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
         X_at, Y_at, g_at, s_at, WQ_at, WK_at, WV_at, WO_at, J_out_at, g_out_at, s_out_at, WQ_out_at,
         WK_out_at, WV_out_at, WO_out_at
     ) = _address(X), _address(Y), _address(g), _address(s), _address(WQ), _address(WK), _address(WV), _address(WO), _address(J_out), _address(g_out), _address(s_out), _address(WQ_out), _address(WK_out), _address(WV_out), _address(WO_out)
-    gradients = _new(Gradients, (g_out, s_out, WQ_out, WK_out, WV_out, WO_out))
+    _gradients = _new(Gradients, (g_out, s_out, WQ_out, WK_out, WV_out, WO_out))
 
-    def bound():
-        status = _lib.attention_call_value_and_grad(
+    def _bound():
+        _status = _lib.attention_call_value_and_grad(
             B, D, E, H, T, X_at, Y_at, g_at, s_at, WQ_at, WK_at, WV_at, WO_at, J_out_at, g_out_at, s_out_at,
             WQ_out_at, WK_out_at, WV_out_at, WO_out_at
         )
-        if status:
-            raise _failure("value_and_grad", status)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        if _status:
+            raise _failure("value_and_grad", _status)
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

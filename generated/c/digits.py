@@ -28,6 +28,7 @@
 from __future__ import annotations
 
 import os as _os
+import sys as _sys
 from importlib import machinery as _machinery
 from importlib import util as _util
 from collections.abc import Mapping as _Mapping
@@ -94,6 +95,11 @@ int digits_call_evaluate(int64_t N, const void *X, const void *Y, const void *W1
 int digits_call_forward(int64_t N, const void *X, const void *Y, const void *W1, const void *b1, const void *W2, const void *b2, void *saved_, void *J_out, void *A2_out);
 int digits_call_backward(int64_t N, const void *X, const void *Y, const void *W1, const void *W2, const void *bar_J, const void *bar_A2, void *saved_, void *grad_W1_out, void *grad_b1_out, void *grad_W2_out, void *grad_b2_out);
 int digits_call_value_and_grad(int64_t N, const void *X, const void *Y, const void *W1, const void *b1, const void *W2, const void *b2, void *J_out, void *grad_W1_out, void *grad_b1_out, void *grad_W2_out, void *grad_b2_out);
+void digits_call_arrays(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int64_t, int64_t, int64_t);
+int digits_call_brk_evaluate(int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t b1_object, uintptr_t W2_object, uintptr_t b2_object, uintptr_t J_out, uintptr_t A2_out);
+int digits_call_brk_forward(int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t b1_object, uintptr_t W2_object, uintptr_t b2_object, uintptr_t saved_object, uintptr_t J_out, uintptr_t A2_out);
+int digits_call_brk_backward(int64_t N, int brought, uintptr_t bar_J_object, uintptr_t bar_A2_object, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t W2_object, uintptr_t saved_object, uintptr_t grad_W1_out, uintptr_t grad_b1_out, uintptr_t grad_W2_out, uintptr_t grad_b2_out);
+int digits_call_brk_value_and_grad(int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t b1_object, uintptr_t W2_object, uintptr_t b2_object, uintptr_t J_out, uintptr_t grad_W1_out, uintptr_t grad_b1_out, uintptr_t grad_W2_out, uintptr_t grad_b2_out);
 size_t digits_call_residuals(int64_t N);
 """
 
@@ -125,6 +131,20 @@ if _lib.digits_abi_version() != 1:
     raise ImportError("_digits belongs to another version of digits.py; build it again")
 
 _address = _ffi.from_buffer
+_id = id
+_UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
+
+
+def _use_arrays():
+    """Let the library look at arrays by itself, where it finds in one what NumPy says of it; else every call goes the long way."""
+    probe = np.zeros((3, 2), _DTYPE)[1:]
+    if _sys.implementation.name == "cpython" and object.__basicsize__ == 16 and _ndarray.__basicsize__ >= 72:
+        data = probe.__array_interface__["data"][0]
+        kinds = id(_ndarray), id(_DTYPE), id(_INTEGER), id(_BOOLEAN)
+        _lib.digits_call_arrays(*kinds, id(probe), data, *probe.shape, probe.flags.num)
+
+
+_use_arrays()
 _MESSAGES = {
     1: "the library is older than this module; build it again",
     2: "a size, or an extent made of sizes, is negative",
@@ -241,15 +261,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, W1, b1, W2, b2, out, strict):
     if out is not None:
-        fields = ("J", "A2")
-        out = _claimed(out, "evaluate", fields, (X, Y, W1, b1, W2, b2))
+        out = _claimed(out, "evaluate", ("J", "A2"), (X, Y, W1, b1, W2, b2))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -301,13 +325,30 @@ def evaluate(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
         J: float32 scalar
         A2: float32 array of shape (N, 10)
     """
-    N, X, Y, W1, b1, W2, b2, J_out, A2_out = _evaluate_checked(X, Y, W1, b1, W2, b2, out, strict)
-    status = _lib.digits_call_evaluate(
-        N, _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2),
-        _address(J_out), _address(A2_out)
-    )
-    if status:
-        raise _failure("evaluate", status)
+    _status = -2
+    try:
+        N = X.shape[0]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, A2_out = out
+        else:
+            J_out = _empty((), _DTYPE)
+            A2_out = _empty((N, 10), _DTYPE)
+        _status = _lib.digits_call_brk_evaluate(
+            N, _brought, _id(X), _id(Y), _id(W1), _id(b1), _id(W2), _id(b2), _id(J_out), _id(A2_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        N, X, Y, W1, b1, W2, b2, J_out, A2_out = _evaluate_checked(X, Y, W1, b1, W2, b2, out, strict)
+        _status = _lib.digits_call_evaluate(
+            N, _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2),
+            _address(J_out), _address(A2_out)
+        )
+    if _status:
+        raise _failure("evaluate", _status)
     return _new(Outputs, (J_out[()], A2_out))
 
 
@@ -321,13 +362,13 @@ def _bind_evaluate(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
         X_at, Y_at, W1_at, b1_at, W2_at, b2_at, J_out_at, A2_out_at
     ) = _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2), _address(J_out), _address(A2_out)
 
-    def bound():
-        status = _lib.digits_call_evaluate(N, X_at, Y_at, W1_at, b1_at, W2_at, b2_at, J_out_at, A2_out_at)
-        if status:
-            raise _failure("evaluate", status)
+    def _bound():
+        _status = _lib.digits_call_evaluate(N, X_at, Y_at, W1_at, b1_at, W2_at, b2_at, J_out_at, A2_out_at)
+        if _status:
+            raise _failure("evaluate", _status)
         return _new(Outputs, (J_out[()], A2_out))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -336,8 +377,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, W1, b1, W2, b2, out, strict):
     if out is not None:
-        fields = ("J", "A2")
-        out = _claimed(out, "forward", fields, (X, Y, W1, b1, W2, b2))
+        out = _claimed(out, "forward", ("J", "A2"), (X, Y, W1, b1, W2, b2))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -389,15 +429,34 @@ def forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
         J: float32 scalar
         A2: float32 array of shape (N, 10)
     """
-    N, X, Y, W1, b1, W2, b2, J_out, A2_out = _forward_checked(X, Y, W1, b1, W2, b2, out, strict)
-    saved = _empty(_lib.digits_call_residuals(N), np.uint8)
-    status = _lib.digits_call_forward(
-        N, _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2),
-        _address(saved), _address(J_out), _address(A2_out)
-    )
-    if status:
-        raise _failure("forward", status)
-    return _new(Outputs, (J_out[()], A2_out)), Residuals((X, Y, W1, b1, W2, b2), saved, (N,))
+    _status = -2
+    try:
+        N = X.shape[0]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, A2_out = out
+        else:
+            J_out = _empty((), _DTYPE)
+            A2_out = _empty((N, 10), _DTYPE)
+        _saved = _empty(_lib.digits_call_residuals(N), np.uint8)
+        _status = _lib.digits_call_brk_forward(
+            N, _brought, _id(X), _id(Y), _id(W1), _id(b1), _id(W2), _id(b2), _id(_saved), _id(J_out),
+            _id(A2_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        N, X, Y, W1, b1, W2, b2, J_out, A2_out = _forward_checked(X, Y, W1, b1, W2, b2, out, strict)
+        _saved = _empty(_lib.digits_call_residuals(N), np.uint8)
+        _status = _lib.digits_call_forward(
+            N, _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2),
+            _address(_saved), _address(J_out), _address(A2_out)
+        )
+    if _status:
+        raise _failure("forward", _status)
+    return _new(Outputs, (J_out[()], A2_out)), Residuals((X, Y, W1, b1, W2, b2), _saved, (N,))
 
 
 def _bind_forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
@@ -410,16 +469,16 @@ def _bind_forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
         X_at, Y_at, W1_at, b1_at, W2_at, b2_at, J_out_at, A2_out_at
     ) = _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2), _address(J_out), _address(A2_out)
 
-    def bound():
-        saved = _empty(_lib.digits_call_residuals(N), np.uint8)
-        status = _lib.digits_call_forward(
-            N, X_at, Y_at, W1_at, b1_at, W2_at, b2_at, _address(saved), J_out_at, A2_out_at
+    def _bound():
+        _saved = _empty(_lib.digits_call_residuals(N), np.uint8)
+        _status = _lib.digits_call_forward(
+            N, X_at, Y_at, W1_at, b1_at, W2_at, b2_at, _address(_saved), J_out_at, A2_out_at
         )
-        if status:
-            raise _failure("forward", status)
-        return _new(Outputs, (J_out[()], A2_out)), Residuals((X, Y, W1, b1, W2, b2), saved, (N,))
+        if _status:
+            raise _failure("forward", _status)
+        return _new(Outputs, (J_out[()], A2_out)), Residuals((X, Y, W1, b1, W2, b2), _saved, (N,))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -433,13 +492,12 @@ def _backward_checked(residuals, J, A2, out, strict):
     Y = residuals._inputs[1]
     W1 = residuals._inputs[2]
     W2 = residuals._inputs[4]
-    saved = residuals._saved
+    _saved = residuals._saved
     N, = residuals._sizes
     J = _default(J, (), 1.0 if A2 is None else 0.0)
     A2 = _default(A2, (N, 10), 0.0)
     if out is not None:
-        fields = ("W1", "b1", "W2", "b2")
-        out = _claimed(out, "backward", fields, (J, A2, *residuals._inputs, residuals._saved))
+        out = _claimed(out, "backward", ("W1", "b1", "W2", "b2"), (J, A2, *residuals._inputs, residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if type(A2) is not _ndarray or A2.dtype is not _DTYPE or A2.flags.num & _DENSE != _DENSE:
@@ -458,7 +516,7 @@ def _backward_checked(residuals, J, A2, out, strict):
         b1_out = _fitting(out[1], "b1", (64,), _DTYPE)
         W2_out = _fitting(out[2], "W2", (64, 10), _DTYPE)
         b2_out = _fitting(out[3], "b2", (10,), _DTYPE)
-    return (N, X, Y, W1, W2, J, A2, saved, W1_out, b1_out, W2_out, b2_out)
+    return (N, X, Y, W1, W2, J, A2, _saved, W1_out, b1_out, W2_out, b2_out)
 
 
 def backward(residuals, J=None, A2=None, *, out=None, strict=False):
@@ -485,15 +543,42 @@ def backward(residuals, J=None, A2=None, *, out=None, strict=False):
         ∇[W2](J) = Z1^T @ E + lam bar_J W2
         ∇[b2](J) = E^T @ 𝟏
     """
-    (
-        N, X, Y, W1, W2, J, A2, saved, W1_out, b1_out, W2_out, b2_out
-    ) = _backward_checked(residuals, J, A2, out, strict)
-    status = _lib.digits_call_backward(
-        N, _address(X), _address(Y), _address(W1), _address(W2), _address(J), _address(A2),
-        _address(saved), _address(W1_out), _address(b1_out), _address(W2_out), _address(b2_out)
-    )
-    if status:
-        raise _failure("backward", status)
+    _status = -2
+    try:
+        if type(residuals) is not Residuals:
+            raise TypeError
+        X = residuals._inputs[0]
+        Y = residuals._inputs[1]
+        W1 = residuals._inputs[2]
+        W2 = residuals._inputs[4]
+        _saved = residuals._saved
+        N, = residuals._sizes
+        J = _default(J, (), 1.0 if A2 is None else 0.0)
+        A2 = _default(A2, (N, 10), 0.0)
+        _brought = out is not None
+        if _brought:
+            raise TypeError
+        else:
+            W1_out = _empty((64, 64), _DTYPE)
+            b1_out = _empty((64,), _DTYPE)
+            W2_out = _empty((64, 10), _DTYPE)
+            b2_out = _empty((10,), _DTYPE)
+        _status = _lib.digits_call_brk_backward(
+            N, _brought, _id(J), _id(A2), _id(X), _id(Y), _id(W1), _id(W2), _id(_saved), _id(W1_out),
+            _id(b1_out), _id(W2_out), _id(b2_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            N, X, Y, W1, W2, J, A2, _saved, W1_out, b1_out, W2_out, b2_out
+        ) = _backward_checked(residuals, J, A2, out, strict)
+        _status = _lib.digits_call_backward(
+            N, _address(X), _address(Y), _address(W1), _address(W2), _address(J), _address(A2),
+            _address(_saved), _address(W1_out), _address(b1_out), _address(W2_out), _address(b2_out)
+        )
+    if _status:
+        raise _failure("backward", _status)
     return _new(Gradients, (W1_out, b1_out, W2_out, b2_out))
 
 
@@ -503,22 +588,22 @@ def _bind_backward(residuals, J=None, A2=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        N, X, Y, W1, W2, J, A2, saved, W1_out, b1_out, W2_out, b2_out
+        N, X, Y, W1, W2, J, A2, _saved, W1_out, b1_out, W2_out, b2_out
     ) = _backward_checked(residuals, J, A2, out, strict)
     (
-        X_at, Y_at, W1_at, W2_at, J_at, A2_at, saved_at, W1_out_at, b1_out_at, W2_out_at, b2_out_at
-    ) = _address(X), _address(Y), _address(W1), _address(W2), _address(J), _address(A2), _address(saved), _address(W1_out), _address(b1_out), _address(W2_out), _address(b2_out)
-    results = _new(Gradients, (W1_out, b1_out, W2_out, b2_out))
+        X_at, Y_at, W1_at, W2_at, J_at, A2_at, _saved_at, W1_out_at, b1_out_at, W2_out_at, b2_out_at
+    ) = _address(X), _address(Y), _address(W1), _address(W2), _address(J), _address(A2), _address(_saved), _address(W1_out), _address(b1_out), _address(W2_out), _address(b2_out)
+    _results = _new(Gradients, (W1_out, b1_out, W2_out, b2_out))
 
-    def bound():
-        status = _lib.digits_call_backward(
-            N, X_at, Y_at, W1_at, W2_at, J_at, A2_at, saved_at, W1_out_at, b1_out_at, W2_out_at, b2_out_at
+    def _bound():
+        _status = _lib.digits_call_backward(
+            N, X_at, Y_at, W1_at, W2_at, J_at, A2_at, _saved_at, W1_out_at, b1_out_at, W2_out_at, b2_out_at
         )
-        if status:
-            raise _failure("backward", status)
-        return results
+        if _status:
+            raise _failure("backward", _status)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -527,8 +612,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, W1, b1, W2, b2, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("W1", "b1", "W2", "b2")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, W1, b1, W2, b2))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("W1", "b1", "W2", "b2"))), (X, Y, W1, b1, W2, b2))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -597,15 +681,39 @@ def value_and_grad(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
         ∇[W2](J) = (1/N) Z1^T @ E + lam W2
         ∇[b2](J) = (1/N) E^T @ 𝟏
     """
-    (
-        N, X, Y, W1, b1, W2, b2, J_out, W1_out, b1_out, W2_out, b2_out
-    ) = _value_and_grad_checked(X, Y, W1, b1, W2, b2, out, strict)
-    status = _lib.digits_call_value_and_grad(
-        N, _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2),
-        _address(J_out), _address(W1_out), _address(b1_out), _address(W2_out), _address(b2_out)
-    )
-    if status:
-        raise _failure("value_and_grad", status)
+    _status = -2
+    try:
+        N = X.shape[0]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, _inner = out
+            if not isinstance(_inner, tuple):
+                raise TypeError
+            W1_out, b1_out, W2_out, b2_out = _inner
+        else:
+            J_out = _empty((), _DTYPE)
+            W1_out = _empty((64, 64), _DTYPE)
+            b1_out = _empty((64,), _DTYPE)
+            W2_out = _empty((64, 10), _DTYPE)
+            b2_out = _empty((10,), _DTYPE)
+        _status = _lib.digits_call_brk_value_and_grad(
+            N, _brought, _id(X), _id(Y), _id(W1), _id(b1), _id(W2), _id(b2), _id(J_out), _id(W1_out),
+            _id(b1_out), _id(W2_out), _id(b2_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            N, X, Y, W1, b1, W2, b2, J_out, W1_out, b1_out, W2_out, b2_out
+        ) = _value_and_grad_checked(X, Y, W1, b1, W2, b2, out, strict)
+        _status = _lib.digits_call_value_and_grad(
+            N, _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2),
+            _address(J_out), _address(W1_out), _address(b1_out), _address(W2_out), _address(b2_out)
+        )
+    if _status:
+        raise _failure("value_and_grad", _status)
     return _new(ValueAndGradients, (J_out[()], _new(Gradients, (W1_out, b1_out, W2_out, b2_out))))
 
 
@@ -620,17 +728,17 @@ def _bind_value_and_grad(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
     (
         X_at, Y_at, W1_at, b1_at, W2_at, b2_at, J_out_at, W1_out_at, b1_out_at, W2_out_at, b2_out_at
     ) = _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2), _address(J_out), _address(W1_out), _address(b1_out), _address(W2_out), _address(b2_out)
-    gradients = _new(Gradients, (W1_out, b1_out, W2_out, b2_out))
+    _gradients = _new(Gradients, (W1_out, b1_out, W2_out, b2_out))
 
-    def bound():
-        status = _lib.digits_call_value_and_grad(
+    def _bound():
+        _status = _lib.digits_call_value_and_grad(
             N, X_at, Y_at, W1_at, b1_at, W2_at, b2_at, J_out_at, W1_out_at, b1_out_at, W2_out_at, b2_out_at
         )
-        if status:
-            raise _failure("value_and_grad", status)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        if _status:
+            raise _failure("value_and_grad", _status)
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

@@ -23,6 +23,7 @@
 from __future__ import annotations
 
 import os as _os
+import sys as _sys
 from importlib import machinery as _machinery
 from importlib import util as _util
 from collections.abc import Mapping as _Mapping
@@ -86,6 +87,11 @@ int factorisation_call_evaluate(int64_t K, int64_t N, int64_t P, const void *R, 
 int factorisation_call_forward(int64_t K, int64_t N, int64_t P, const void *R, const void *M, const void *U, const void *V, void *saved_, void *J_out);
 int factorisation_call_backward(int64_t K, int64_t N, int64_t P, const void *M, const void *U, const void *V, const void *bar_J, void *saved_, void *grad_U_out, void *grad_V_out);
 int factorisation_call_value_and_grad(int64_t K, int64_t N, int64_t P, const void *R, const void *M, const void *U, const void *V, void *J_out, void *grad_U_out, void *grad_V_out);
+void factorisation_call_arrays(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int64_t, int64_t, int64_t);
+int factorisation_call_brk_evaluate(int64_t K, int64_t N, int64_t P, int brought, uintptr_t R_object, uintptr_t M_object, uintptr_t U_object, uintptr_t V_object, uintptr_t J_out);
+int factorisation_call_brk_forward(int64_t K, int64_t N, int64_t P, int brought, uintptr_t R_object, uintptr_t M_object, uintptr_t U_object, uintptr_t V_object, uintptr_t saved_object, uintptr_t J_out);
+int factorisation_call_brk_backward(int64_t K, int64_t N, int64_t P, int brought, uintptr_t bar_J_object, uintptr_t M_object, uintptr_t U_object, uintptr_t V_object, uintptr_t saved_object, uintptr_t grad_U_out, uintptr_t grad_V_out);
+int factorisation_call_brk_value_and_grad(int64_t K, int64_t N, int64_t P, int brought, uintptr_t R_object, uintptr_t M_object, uintptr_t U_object, uintptr_t V_object, uintptr_t J_out, uintptr_t grad_U_out, uintptr_t grad_V_out);
 size_t factorisation_call_residuals(int64_t N, int64_t P);
 """
 
@@ -117,6 +123,20 @@ if _lib.factorisation_abi_version() != 1:
     raise ImportError("_factorisation belongs to another version of factorisation.py; build it again")
 
 _address = _ffi.from_buffer
+_id = id
+_UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
+
+
+def _use_arrays():
+    """Let the library look at arrays by itself, where it finds in one what NumPy says of it; else every call goes the long way."""
+    probe = np.zeros((3, 2), _DTYPE)[1:]
+    if _sys.implementation.name == "cpython" and object.__basicsize__ == 16 and _ndarray.__basicsize__ >= 72:
+        data = probe.__array_interface__["data"][0]
+        kinds = id(_ndarray), id(_DTYPE), id(_INTEGER), id(_BOOLEAN)
+        _lib.factorisation_call_arrays(*kinds, id(probe), data, *probe.shape, probe.flags.num)
+
+
+_use_arrays()
 _MESSAGES = {
     1: "the library is older than this module; build it again",
     2: "a size, or an extent made of sizes, is negative",
@@ -233,15 +253,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(R, M, U, V, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (R, M, U, V))
+        out = _claimed(out, "evaluate", ("J",), (R, M, U, V))
     if type(R) is not _ndarray or R.dtype is not _DTYPE or R.flags.num & _DENSE != _DENSE:
         R = _converted(R, "R", _DTYPE, strict)
     if type(M) is not _ndarray or M.dtype is not _DTYPE or M.flags.num & _DENSE != _DENSE:
@@ -281,12 +305,29 @@ def evaluate(R, M, U, V, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    K, N, P, R, M, U, V, J_out = _evaluate_checked(R, M, U, V, out, strict)
-    status = _lib.factorisation_call_evaluate(
-        K, N, P, _address(R), _address(M), _address(U), _address(V), _address(J_out)
-    )
-    if status:
-        raise _failure("evaluate", status)
+    _status = -2
+    try:
+        N, P = R.shape
+        K = U.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _status = _lib.factorisation_call_brk_evaluate(
+            K, N, P, _brought, _id(R), _id(M), _id(U), _id(V), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        K, N, P, R, M, U, V, J_out = _evaluate_checked(R, M, U, V, out, strict)
+        _status = _lib.factorisation_call_evaluate(
+            K, N, P, _address(R), _address(M), _address(U), _address(V), _address(J_out)
+        )
+    if _status:
+        raise _failure("evaluate", _status)
     return _new(Outputs, (J_out[()],))
 
 
@@ -300,13 +341,13 @@ def _bind_evaluate(R, M, U, V, *, out=None, strict=False):
         R_at, M_at, U_at, V_at, J_out_at
     ) = _address(R), _address(M), _address(U), _address(V), _address(J_out)
 
-    def bound():
-        status = _lib.factorisation_call_evaluate(K, N, P, R_at, M_at, U_at, V_at, J_out_at)
-        if status:
-            raise _failure("evaluate", status)
+    def _bound():
+        _status = _lib.factorisation_call_evaluate(K, N, P, R_at, M_at, U_at, V_at, J_out_at)
+        if _status:
+            raise _failure("evaluate", _status)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -315,8 +356,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(R, M, U, V, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (R, M, U, V))
+        out = _claimed(out, "forward", ("J",), (R, M, U, V))
     if type(R) is not _ndarray or R.dtype is not _DTYPE or R.flags.num & _DENSE != _DENSE:
         R = _converted(R, "R", _DTYPE, strict)
     if type(M) is not _ndarray or M.dtype is not _DTYPE or M.flags.num & _DENSE != _DENSE:
@@ -356,14 +396,32 @@ def forward(R, M, U, V, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    K, N, P, R, M, U, V, J_out = _forward_checked(R, M, U, V, out, strict)
-    saved = _empty(_lib.factorisation_call_residuals(N, P), np.uint8)
-    status = _lib.factorisation_call_forward(
-        K, N, P, _address(R), _address(M), _address(U), _address(V), _address(saved), _address(J_out)
-    )
-    if status:
-        raise _failure("forward", status)
-    return _new(Outputs, (J_out[()],)), Residuals((R, M, U, V), saved, (K, N, P))
+    _status = -2
+    try:
+        N, P = R.shape
+        K = U.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _saved = _empty(_lib.factorisation_call_residuals(N, P), np.uint8)
+        _status = _lib.factorisation_call_brk_forward(
+            K, N, P, _brought, _id(R), _id(M), _id(U), _id(V), _id(_saved), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        K, N, P, R, M, U, V, J_out = _forward_checked(R, M, U, V, out, strict)
+        _saved = _empty(_lib.factorisation_call_residuals(N, P), np.uint8)
+        _status = _lib.factorisation_call_forward(
+            K, N, P, _address(R), _address(M), _address(U), _address(V), _address(_saved), _address(J_out)
+        )
+    if _status:
+        raise _failure("forward", _status)
+    return _new(Outputs, (J_out[()],)), Residuals((R, M, U, V), _saved, (K, N, P))
 
 
 def _bind_forward(R, M, U, V, *, out=None, strict=False):
@@ -376,14 +434,16 @@ def _bind_forward(R, M, U, V, *, out=None, strict=False):
         R_at, M_at, U_at, V_at, J_out_at
     ) = _address(R), _address(M), _address(U), _address(V), _address(J_out)
 
-    def bound():
-        saved = _empty(_lib.factorisation_call_residuals(N, P), np.uint8)
-        status = _lib.factorisation_call_forward(K, N, P, R_at, M_at, U_at, V_at, _address(saved), J_out_at)
-        if status:
-            raise _failure("forward", status)
-        return _new(Outputs, (J_out[()],)), Residuals((R, M, U, V), saved, (K, N, P))
+    def _bound():
+        _saved = _empty(_lib.factorisation_call_residuals(N, P), np.uint8)
+        _status = _lib.factorisation_call_forward(
+            K, N, P, R_at, M_at, U_at, V_at, _address(_saved), J_out_at
+        )
+        if _status:
+            raise _failure("forward", _status)
+        return _new(Outputs, (J_out[()],)), Residuals((R, M, U, V), _saved, (K, N, P))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -396,12 +456,11 @@ def _backward_checked(residuals, J, out, strict):
     M = residuals._inputs[1]
     U = residuals._inputs[2]
     V = residuals._inputs[3]
-    saved = residuals._saved
+    _saved = residuals._saved
     K, N, P = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("U", "V")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, residuals._saved))
+        out = _claimed(out, "backward", ("U", "V"), (J, *residuals._inputs, residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -412,7 +471,7 @@ def _backward_checked(residuals, J, out, strict):
     else:
         U_out = _fitting(out[0], "U", (N, K), _DTYPE)
         V_out = _fitting(out[1], "V", (P, K), _DTYPE)
-    return (K, N, P, M, U, V, J, saved, U_out, V_out)
+    return (K, N, P, M, U, V, J, _saved, U_out, V_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -433,13 +492,35 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[U](J) = lam bar_J U - E @ V
         ∇[V](J) = lam bar_J V - E^T @ U
     """
-    K, N, P, M, U, V, J, saved, U_out, V_out = _backward_checked(residuals, J, out, strict)
-    status = _lib.factorisation_call_backward(
-        K, N, P, _address(M), _address(U), _address(V), _address(J), _address(saved), _address(U_out),
-        _address(V_out)
-    )
-    if status:
-        raise _failure("backward", status)
+    _status = -2
+    try:
+        if type(residuals) is not Residuals:
+            raise TypeError
+        M = residuals._inputs[1]
+        U = residuals._inputs[2]
+        V = residuals._inputs[3]
+        _saved = residuals._saved
+        K, N, P = residuals._sizes
+        J = _default(J, (), 1.0)
+        _brought = out is not None
+        if _brought:
+            raise TypeError
+        else:
+            U_out = _empty((N, K), _DTYPE)
+            V_out = _empty((P, K), _DTYPE)
+        _status = _lib.factorisation_call_brk_backward(
+            K, N, P, _brought, _id(J), _id(M), _id(U), _id(V), _id(_saved), _id(U_out), _id(V_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        K, N, P, M, U, V, J, _saved, U_out, V_out = _backward_checked(residuals, J, out, strict)
+        _status = _lib.factorisation_call_backward(
+            K, N, P, _address(M), _address(U), _address(V), _address(J), _address(_saved), _address(U_out),
+            _address(V_out)
+        )
+    if _status:
+        raise _failure("backward", _status)
     return _new(Gradients, (U_out, V_out))
 
 
@@ -448,21 +529,21 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
-    K, N, P, M, U, V, J, saved, U_out, V_out = _backward_checked(residuals, J, out, strict)
+    K, N, P, M, U, V, J, _saved, U_out, V_out = _backward_checked(residuals, J, out, strict)
     (
-        M_at, U_at, V_at, J_at, saved_at, U_out_at, V_out_at
-    ) = _address(M), _address(U), _address(V), _address(J), _address(saved), _address(U_out), _address(V_out)
-    results = _new(Gradients, (U_out, V_out))
+        M_at, U_at, V_at, J_at, _saved_at, U_out_at, V_out_at
+    ) = _address(M), _address(U), _address(V), _address(J), _address(_saved), _address(U_out), _address(V_out)
+    _results = _new(Gradients, (U_out, V_out))
 
-    def bound():
-        status = _lib.factorisation_call_backward(
-            K, N, P, M_at, U_at, V_at, J_at, saved_at, U_out_at, V_out_at
+    def _bound():
+        _status = _lib.factorisation_call_backward(
+            K, N, P, M_at, U_at, V_at, J_at, _saved_at, U_out_at, V_out_at
         )
-        if status:
-            raise _failure("backward", status)
-        return results
+        if _status:
+            raise _failure("backward", _status)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -471,8 +552,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(R, M, U, V, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("U", "V")))
-        out = _claimed(out, "value_and_grad", fields, (R, M, U, V))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("U", "V"))), (R, M, U, V))
     if type(R) is not _ndarray or R.dtype is not _DTYPE or R.flags.num & _DENSE != _DENSE:
         R = _converted(R, "R", _DTYPE, strict)
     if type(M) is not _ndarray or M.dtype is not _DTYPE or M.flags.num & _DENSE != _DENSE:
@@ -523,13 +603,35 @@ def value_and_grad(R, M, U, V, *, out=None, strict=False):
         ∇[U](J) = lam U - E @ V
         ∇[V](J) = lam V - E^T @ U
     """
-    K, N, P, R, M, U, V, J_out, U_out, V_out = _value_and_grad_checked(R, M, U, V, out, strict)
-    status = _lib.factorisation_call_value_and_grad(
-        K, N, P, _address(R), _address(M), _address(U), _address(V), _address(J_out), _address(U_out),
-        _address(V_out)
-    )
-    if status:
-        raise _failure("value_and_grad", status)
+    _status = -2
+    try:
+        N, P = R.shape
+        K = U.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, _inner = out
+            if not isinstance(_inner, tuple):
+                raise TypeError
+            U_out, V_out = _inner
+        else:
+            J_out = _empty((), _DTYPE)
+            U_out = _empty((N, K), _DTYPE)
+            V_out = _empty((P, K), _DTYPE)
+        _status = _lib.factorisation_call_brk_value_and_grad(
+            K, N, P, _brought, _id(R), _id(M), _id(U), _id(V), _id(J_out), _id(U_out), _id(V_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        K, N, P, R, M, U, V, J_out, U_out, V_out = _value_and_grad_checked(R, M, U, V, out, strict)
+        _status = _lib.factorisation_call_value_and_grad(
+            K, N, P, _address(R), _address(M), _address(U), _address(V), _address(J_out), _address(U_out),
+            _address(V_out)
+        )
+    if _status:
+        raise _failure("value_and_grad", _status)
     return _new(ValueAndGradients, (J_out[()], _new(Gradients, (U_out, V_out))))
 
 
@@ -542,17 +644,17 @@ def _bind_value_and_grad(R, M, U, V, *, out=None, strict=False):
     (
         R_at, M_at, U_at, V_at, J_out_at, U_out_at, V_out_at
     ) = _address(R), _address(M), _address(U), _address(V), _address(J_out), _address(U_out), _address(V_out)
-    gradients = _new(Gradients, (U_out, V_out))
+    _gradients = _new(Gradients, (U_out, V_out))
 
-    def bound():
-        status = _lib.factorisation_call_value_and_grad(
+    def _bound():
+        _status = _lib.factorisation_call_value_and_grad(
             K, N, P, R_at, M_at, U_at, V_at, J_out_at, U_out_at, V_out_at
         )
-        if status:
-            raise _failure("value_and_grad", status)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        if _status:
+            raise _failure("value_and_grad", _status)
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

@@ -29,6 +29,7 @@
 from __future__ import annotations
 
 import os as _os
+import sys as _sys
 from importlib import machinery as _machinery
 from importlib import util as _util
 from collections.abc import Mapping as _Mapping
@@ -96,6 +97,11 @@ int feed_forward_call_evaluate(int64_t D, int64_t H, int64_t N, const void *X, c
 int feed_forward_call_forward(int64_t D, int64_t H, int64_t N, const void *X, const void *Y, const void *g, const void *s, const void *W1, const void *b1, const void *W2, const void *b2, void *saved_, void *J_out);
 int feed_forward_call_backward(int64_t D, int64_t H, int64_t N, const void *X, const void *g, const void *s, const void *W1, const void *W2, const void *bar_J, void *saved_, void *grad_g_out, void *grad_s_out, void *grad_W1_out, void *grad_b1_out, void *grad_W2_out, void *grad_b2_out);
 int feed_forward_call_value_and_grad(int64_t D, int64_t H, int64_t N, const void *X, const void *Y, const void *g, const void *s, const void *W1, const void *b1, const void *W2, const void *b2, void *J_out, void *grad_g_out, void *grad_s_out, void *grad_W1_out, void *grad_b1_out, void *grad_W2_out, void *grad_b2_out);
+void feed_forward_call_arrays(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int64_t, int64_t, int64_t);
+int feed_forward_call_brk_evaluate(int64_t D, int64_t H, int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t g_object, uintptr_t s_object, uintptr_t W1_object, uintptr_t b1_object, uintptr_t W2_object, uintptr_t b2_object, uintptr_t J_out);
+int feed_forward_call_brk_forward(int64_t D, int64_t H, int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t g_object, uintptr_t s_object, uintptr_t W1_object, uintptr_t b1_object, uintptr_t W2_object, uintptr_t b2_object, uintptr_t saved_object, uintptr_t J_out);
+int feed_forward_call_brk_backward(int64_t D, int64_t H, int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t g_object, uintptr_t s_object, uintptr_t W1_object, uintptr_t W2_object, uintptr_t saved_object, uintptr_t grad_g_out, uintptr_t grad_s_out, uintptr_t grad_W1_out, uintptr_t grad_b1_out, uintptr_t grad_W2_out, uintptr_t grad_b2_out);
+int feed_forward_call_brk_value_and_grad(int64_t D, int64_t H, int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t g_object, uintptr_t s_object, uintptr_t W1_object, uintptr_t b1_object, uintptr_t W2_object, uintptr_t b2_object, uintptr_t J_out, uintptr_t grad_g_out, uintptr_t grad_s_out, uintptr_t grad_W1_out, uintptr_t grad_b1_out, uintptr_t grad_W2_out, uintptr_t grad_b2_out);
 size_t feed_forward_call_residuals(int64_t D, int64_t H, int64_t N);
 """
 
@@ -127,6 +133,20 @@ if _lib.feed_forward_abi_version() != 1:
     raise ImportError("_feed_forward belongs to another version of feed_forward.py; build it again")
 
 _address = _ffi.from_buffer
+_id = id
+_UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
+
+
+def _use_arrays():
+    """Let the library look at arrays by itself, where it finds in one what NumPy says of it; else every call goes the long way."""
+    probe = np.zeros((3, 2), _DTYPE)[1:]
+    if _sys.implementation.name == "cpython" and object.__basicsize__ == 16 and _ndarray.__basicsize__ >= 72:
+        data = probe.__array_interface__["data"][0]
+        kinds = id(_ndarray), id(_DTYPE), id(_INTEGER), id(_BOOLEAN)
+        _lib.feed_forward_call_arrays(*kinds, id(probe), data, *probe.shape, probe.flags.num)
+
+
+_use_arrays()
 _MESSAGES = {
     1: "the library is older than this module; build it again",
     2: "a size, or an extent made of sizes, is negative",
@@ -243,15 +263,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, g, s, W1, b1, W2, b2, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, Y, g, s, W1, b1, W2, b2))
+        out = _claimed(out, "evaluate", ("J",), (X, Y, g, s, W1, b1, W2, b2))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -311,15 +335,33 @@ def evaluate(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    (
-        D, H, N, X, Y, g, s, W1, b1, W2, b2, J_out
-    ) = _evaluate_checked(X, Y, g, s, W1, b1, W2, b2, out, strict)
-    status = _lib.feed_forward_call_evaluate(
-        D, H, N, _address(X), _address(Y), _address(g), _address(s), _address(W1), _address(b1),
-        _address(W2), _address(b2), _address(J_out)
-    )
-    if status:
-        raise _failure("evaluate", status)
+    _status = -2
+    try:
+        N, D = X.shape
+        H = W1.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _status = _lib.feed_forward_call_brk_evaluate(
+            D, H, N, _brought, _id(X), _id(Y), _id(g), _id(s), _id(W1), _id(b1), _id(W2), _id(b2),
+            _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            D, H, N, X, Y, g, s, W1, b1, W2, b2, J_out
+        ) = _evaluate_checked(X, Y, g, s, W1, b1, W2, b2, out, strict)
+        _status = _lib.feed_forward_call_evaluate(
+            D, H, N, _address(X), _address(Y), _address(g), _address(s), _address(W1), _address(b1),
+            _address(W2), _address(b2), _address(J_out)
+        )
+    if _status:
+        raise _failure("evaluate", _status)
     return _new(Outputs, (J_out[()],))
 
 
@@ -335,15 +377,15 @@ def _bind_evaluate(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
         X_at, Y_at, g_at, s_at, W1_at, b1_at, W2_at, b2_at, J_out_at
     ) = _address(X), _address(Y), _address(g), _address(s), _address(W1), _address(b1), _address(W2), _address(b2), _address(J_out)
 
-    def bound():
-        status = _lib.feed_forward_call_evaluate(
+    def _bound():
+        _status = _lib.feed_forward_call_evaluate(
             D, H, N, X_at, Y_at, g_at, s_at, W1_at, b1_at, W2_at, b2_at, J_out_at
         )
-        if status:
-            raise _failure("evaluate", status)
+        if _status:
+            raise _failure("evaluate", _status)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -352,8 +394,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, g, s, W1, b1, W2, b2, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, Y, g, s, W1, b1, W2, b2))
+        out = _claimed(out, "forward", ("J",), (X, Y, g, s, W1, b1, W2, b2))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -413,17 +454,36 @@ def forward(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    (
-        D, H, N, X, Y, g, s, W1, b1, W2, b2, J_out
-    ) = _forward_checked(X, Y, g, s, W1, b1, W2, b2, out, strict)
-    saved = _empty(_lib.feed_forward_call_residuals(D, H, N), np.uint8)
-    status = _lib.feed_forward_call_forward(
-        D, H, N, _address(X), _address(Y), _address(g), _address(s), _address(W1), _address(b1),
-        _address(W2), _address(b2), _address(saved), _address(J_out)
-    )
-    if status:
-        raise _failure("forward", status)
-    return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, W1, b1, W2, b2), saved, (D, H, N))
+    _status = -2
+    try:
+        N, D = X.shape
+        H = W1.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _saved = _empty(_lib.feed_forward_call_residuals(D, H, N), np.uint8)
+        _status = _lib.feed_forward_call_brk_forward(
+            D, H, N, _brought, _id(X), _id(Y), _id(g), _id(s), _id(W1), _id(b1), _id(W2), _id(b2),
+            _id(_saved), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            D, H, N, X, Y, g, s, W1, b1, W2, b2, J_out
+        ) = _forward_checked(X, Y, g, s, W1, b1, W2, b2, out, strict)
+        _saved = _empty(_lib.feed_forward_call_residuals(D, H, N), np.uint8)
+        _status = _lib.feed_forward_call_forward(
+            D, H, N, _address(X), _address(Y), _address(g), _address(s), _address(W1), _address(b1),
+            _address(W2), _address(b2), _address(_saved), _address(J_out)
+        )
+    if _status:
+        raise _failure("forward", _status)
+    return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, W1, b1, W2, b2), _saved, (D, H, N))
 
 
 def _bind_forward(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
@@ -438,16 +498,16 @@ def _bind_forward(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
         X_at, Y_at, g_at, s_at, W1_at, b1_at, W2_at, b2_at, J_out_at
     ) = _address(X), _address(Y), _address(g), _address(s), _address(W1), _address(b1), _address(W2), _address(b2), _address(J_out)
 
-    def bound():
-        saved = _empty(_lib.feed_forward_call_residuals(D, H, N), np.uint8)
-        status = _lib.feed_forward_call_forward(
-            D, H, N, X_at, Y_at, g_at, s_at, W1_at, b1_at, W2_at, b2_at, _address(saved), J_out_at
+    def _bound():
+        _saved = _empty(_lib.feed_forward_call_residuals(D, H, N), np.uint8)
+        _status = _lib.feed_forward_call_forward(
+            D, H, N, X_at, Y_at, g_at, s_at, W1_at, b1_at, W2_at, b2_at, _address(_saved), J_out_at
         )
-        if status:
-            raise _failure("forward", status)
-        return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, W1, b1, W2, b2), saved, (D, H, N))
+        if _status:
+            raise _failure("forward", _status)
+        return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, W1, b1, W2, b2), _saved, (D, H, N))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -462,12 +522,11 @@ def _backward_checked(residuals, J, out, strict):
     s = residuals._inputs[3]
     W1 = residuals._inputs[4]
     W2 = residuals._inputs[6]
-    saved = residuals._saved
+    _saved = residuals._saved
     D, H, N = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("g", "s", "W1", "b1", "W2", "b2")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, residuals._saved))
+        out = _claimed(out, "backward", ("g", "s", "W1", "b1", "W2", "b2"), (J, *residuals._inputs, residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -486,7 +545,7 @@ def _backward_checked(residuals, J, out, strict):
         b1_out = _fitting(out[3], "b1", (H,), _DTYPE)
         W2_out = _fitting(out[4], "W2", (H, D), _DTYPE)
         b2_out = _fitting(out[5], "b2", (D,), _DTYPE)
-    return (D, H, N, X, g, s, W1, W2, J, saved, g_out, s_out, W1_out, b1_out, W2_out, b2_out)
+    return (D, H, N, X, g, s, W1, W2, J, _saved, g_out, s_out, W1_out, b1_out, W2_out, b2_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -522,16 +581,45 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[W2](J) = (bar_J/N) S^T @ P
         ∇[b2](J) = (bar_J/N) P^T @ 𝟏
     """
-    (
-        D, H, N, X, g, s, W1, W2, J, saved, g_out, s_out, W1_out, b1_out, W2_out, b2_out
-    ) = _backward_checked(residuals, J, out, strict)
-    status = _lib.feed_forward_call_backward(
-        D, H, N, _address(X), _address(g), _address(s), _address(W1), _address(W2), _address(J),
-        _address(saved), _address(g_out), _address(s_out), _address(W1_out), _address(b1_out),
-        _address(W2_out), _address(b2_out)
-    )
-    if status:
-        raise _failure("backward", status)
+    _status = -2
+    try:
+        if type(residuals) is not Residuals:
+            raise TypeError
+        X = residuals._inputs[0]
+        g = residuals._inputs[2]
+        s = residuals._inputs[3]
+        W1 = residuals._inputs[4]
+        W2 = residuals._inputs[6]
+        _saved = residuals._saved
+        D, H, N = residuals._sizes
+        J = _default(J, (), 1.0)
+        _brought = out is not None
+        if _brought:
+            raise TypeError
+        else:
+            g_out = _empty((D,), _DTYPE)
+            s_out = _empty((D,), _DTYPE)
+            W1_out = _empty((D, H), _DTYPE)
+            b1_out = _empty((H,), _DTYPE)
+            W2_out = _empty((H, D), _DTYPE)
+            b2_out = _empty((D,), _DTYPE)
+        _status = _lib.feed_forward_call_brk_backward(
+            D, H, N, _brought, _id(J), _id(X), _id(g), _id(s), _id(W1), _id(W2), _id(_saved), _id(g_out),
+            _id(s_out), _id(W1_out), _id(b1_out), _id(W2_out), _id(b2_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            D, H, N, X, g, s, W1, W2, J, _saved, g_out, s_out, W1_out, b1_out, W2_out, b2_out
+        ) = _backward_checked(residuals, J, out, strict)
+        _status = _lib.feed_forward_call_backward(
+            D, H, N, _address(X), _address(g), _address(s), _address(W1), _address(W2), _address(J),
+            _address(_saved), _address(g_out), _address(s_out), _address(W1_out), _address(b1_out),
+            _address(W2_out), _address(b2_out)
+        )
+    if _status:
+        raise _failure("backward", _status)
     return _new(Gradients, (g_out, s_out, W1_out, b1_out, W2_out, b2_out))
 
 
@@ -541,24 +629,24 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        D, H, N, X, g, s, W1, W2, J, saved, g_out, s_out, W1_out, b1_out, W2_out, b2_out
+        D, H, N, X, g, s, W1, W2, J, _saved, g_out, s_out, W1_out, b1_out, W2_out, b2_out
     ) = _backward_checked(residuals, J, out, strict)
     (
-        X_at, g_at, s_at, W1_at, W2_at, J_at, saved_at, g_out_at, s_out_at, W1_out_at, b1_out_at,
+        X_at, g_at, s_at, W1_at, W2_at, J_at, _saved_at, g_out_at, s_out_at, W1_out_at, b1_out_at,
         W2_out_at, b2_out_at
-    ) = _address(X), _address(g), _address(s), _address(W1), _address(W2), _address(J), _address(saved), _address(g_out), _address(s_out), _address(W1_out), _address(b1_out), _address(W2_out), _address(b2_out)
-    results = _new(Gradients, (g_out, s_out, W1_out, b1_out, W2_out, b2_out))
+    ) = _address(X), _address(g), _address(s), _address(W1), _address(W2), _address(J), _address(_saved), _address(g_out), _address(s_out), _address(W1_out), _address(b1_out), _address(W2_out), _address(b2_out)
+    _results = _new(Gradients, (g_out, s_out, W1_out, b1_out, W2_out, b2_out))
 
-    def bound():
-        status = _lib.feed_forward_call_backward(
-            D, H, N, X_at, g_at, s_at, W1_at, W2_at, J_at, saved_at, g_out_at, s_out_at, W1_out_at,
+    def _bound():
+        _status = _lib.feed_forward_call_backward(
+            D, H, N, X_at, g_at, s_at, W1_at, W2_at, J_at, _saved_at, g_out_at, s_out_at, W1_out_at,
             b1_out_at, W2_out_at, b2_out_at
         )
-        if status:
-            raise _failure("backward", status)
-        return results
+        if _status:
+            raise _failure("backward", _status)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -567,8 +655,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, g, s, W1, b1, W2, b2, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("g", "s", "W1", "b1", "W2", "b2")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, g, s, W1, b1, W2, b2))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("g", "s", "W1", "b1", "W2", "b2"))), (X, Y, g, s, W1, b1, W2, b2))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -661,16 +748,43 @@ def value_and_grad(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
         ∇[W2](J) = (1/N) S^T @ P
         ∇[b2](J) = (1/N) P^T @ 𝟏
     """
-    (
-        D, H, N, X, Y, g, s, W1, b1, W2, b2, J_out, g_out, s_out, W1_out, b1_out, W2_out, b2_out
-    ) = _value_and_grad_checked(X, Y, g, s, W1, b1, W2, b2, out, strict)
-    status = _lib.feed_forward_call_value_and_grad(
-        D, H, N, _address(X), _address(Y), _address(g), _address(s), _address(W1), _address(b1),
-        _address(W2), _address(b2), _address(J_out), _address(g_out), _address(s_out), _address(W1_out),
-        _address(b1_out), _address(W2_out), _address(b2_out)
-    )
-    if status:
-        raise _failure("value_and_grad", status)
+    _status = -2
+    try:
+        N, D = X.shape
+        H = W1.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, _inner = out
+            if not isinstance(_inner, tuple):
+                raise TypeError
+            g_out, s_out, W1_out, b1_out, W2_out, b2_out = _inner
+        else:
+            J_out = _empty((), _DTYPE)
+            g_out = _empty((D,), _DTYPE)
+            s_out = _empty((D,), _DTYPE)
+            W1_out = _empty((D, H), _DTYPE)
+            b1_out = _empty((H,), _DTYPE)
+            W2_out = _empty((H, D), _DTYPE)
+            b2_out = _empty((D,), _DTYPE)
+        _status = _lib.feed_forward_call_brk_value_and_grad(
+            D, H, N, _brought, _id(X), _id(Y), _id(g), _id(s), _id(W1), _id(b1), _id(W2), _id(b2),
+            _id(J_out), _id(g_out), _id(s_out), _id(W1_out), _id(b1_out), _id(W2_out), _id(b2_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            D, H, N, X, Y, g, s, W1, b1, W2, b2, J_out, g_out, s_out, W1_out, b1_out, W2_out, b2_out
+        ) = _value_and_grad_checked(X, Y, g, s, W1, b1, W2, b2, out, strict)
+        _status = _lib.feed_forward_call_value_and_grad(
+            D, H, N, _address(X), _address(Y), _address(g), _address(s), _address(W1), _address(b1),
+            _address(W2), _address(b2), _address(J_out), _address(g_out), _address(s_out), _address(W1_out),
+            _address(b1_out), _address(W2_out), _address(b2_out)
+        )
+    if _status:
+        raise _failure("value_and_grad", _status)
     return _new(ValueAndGradients, (J_out[()], _new(Gradients, (g_out, s_out, W1_out, b1_out, W2_out, b2_out))))
 
 
@@ -686,18 +800,18 @@ def _bind_value_and_grad(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
         X_at, Y_at, g_at, s_at, W1_at, b1_at, W2_at, b2_at, J_out_at, g_out_at, s_out_at, W1_out_at,
         b1_out_at, W2_out_at, b2_out_at
     ) = _address(X), _address(Y), _address(g), _address(s), _address(W1), _address(b1), _address(W2), _address(b2), _address(J_out), _address(g_out), _address(s_out), _address(W1_out), _address(b1_out), _address(W2_out), _address(b2_out)
-    gradients = _new(Gradients, (g_out, s_out, W1_out, b1_out, W2_out, b2_out))
+    _gradients = _new(Gradients, (g_out, s_out, W1_out, b1_out, W2_out, b2_out))
 
-    def bound():
-        status = _lib.feed_forward_call_value_and_grad(
+    def _bound():
+        _status = _lib.feed_forward_call_value_and_grad(
             D, H, N, X_at, Y_at, g_at, s_at, W1_at, b1_at, W2_at, b2_at, J_out_at, g_out_at, s_out_at,
             W1_out_at, b1_out_at, W2_out_at, b2_out_at
         )
-        if status:
-            raise _failure("value_and_grad", status)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        if _status:
+            raise _failure("value_and_grad", _status)
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

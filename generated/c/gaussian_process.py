@@ -28,6 +28,7 @@
 from __future__ import annotations
 
 import os as _os
+import sys as _sys
 from importlib import machinery as _machinery
 from importlib import util as _util
 from collections.abc import Mapping as _Mapping
@@ -114,6 +115,11 @@ int gaussian_process_call_evaluate(int64_t D, int64_t N, const void *X, const vo
 int gaussian_process_call_forward(int64_t D, int64_t N, const void *X, const void *y, const void *l, const void *s, const void *e, void *saved_, void *J_out);
 int gaussian_process_call_backward(int64_t D, int64_t N, const void *X, const void *bar_J, void *saved_, void *grad_l_out, void *grad_s_out, void *grad_e_out);
 int gaussian_process_call_value_and_grad(int64_t D, int64_t N, const void *X, const void *y, const void *l, const void *s, const void *e, void *J_out, void *grad_l_out, void *grad_s_out, void *grad_e_out);
+void gaussian_process_call_arrays(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int64_t, int64_t, int64_t);
+int gaussian_process_call_brk_evaluate(int64_t D, int64_t N, int brought, uintptr_t X_object, uintptr_t y_object, uintptr_t l_object, uintptr_t s_object, uintptr_t e_object, uintptr_t J_out);
+int gaussian_process_call_brk_forward(int64_t D, int64_t N, int brought, uintptr_t X_object, uintptr_t y_object, uintptr_t l_object, uintptr_t s_object, uintptr_t e_object, uintptr_t saved_object, uintptr_t J_out);
+int gaussian_process_call_brk_backward(int64_t D, int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t saved_object, uintptr_t grad_l_out, uintptr_t grad_s_out, uintptr_t grad_e_out);
+int gaussian_process_call_brk_value_and_grad(int64_t D, int64_t N, int brought, uintptr_t X_object, uintptr_t y_object, uintptr_t l_object, uintptr_t s_object, uintptr_t e_object, uintptr_t J_out, uintptr_t grad_l_out, uintptr_t grad_s_out, uintptr_t grad_e_out);
 size_t gaussian_process_call_residuals(int64_t D, int64_t N);
 """
 
@@ -145,6 +151,20 @@ if _lib.gaussian_process_abi_version() != 1:
     raise ImportError("_gaussian_process belongs to another version of gaussian_process.py; build it again")
 
 _address = _ffi.from_buffer
+_id = id
+_UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
+
+
+def _use_arrays():
+    """Let the library look at arrays by itself, where it finds in one what NumPy says of it; else every call goes the long way."""
+    probe = np.zeros((3, 2), _DTYPE)[1:]
+    if _sys.implementation.name == "cpython" and object.__basicsize__ == 16 and _ndarray.__basicsize__ >= 72:
+        data = probe.__array_interface__["data"][0]
+        kinds = id(_ndarray), id(_DTYPE), id(_INTEGER), id(_BOOLEAN)
+        _lib.gaussian_process_call_arrays(*kinds, id(probe), data, *probe.shape, probe.flags.num)
+
+
+_use_arrays()
 _MESSAGES = {
     1: "the library is older than this module; build it again",
     2: "a size, or an extent made of sizes, is negative",
@@ -293,15 +313,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, y, l, s, e, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, y, l, s, e))
+        out = _claimed(out, "evaluate", ("J",), (X, y, l, s, e))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -345,12 +369,28 @@ def evaluate(X, y, l, s, e, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    D, N, X, y, l, s, e, J_out = _evaluate_checked(X, y, l, s, e, out, strict)
-    status = _lib.gaussian_process_call_evaluate(
-        D, N, _address(X), _address(y), _address(l), _address(s), _address(e), _address(J_out)
-    )
-    if status:
-        raise _failure("evaluate", status)
+    _status = -2
+    try:
+        N, D = X.shape
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _status = _lib.gaussian_process_call_brk_evaluate(
+            D, N, _brought, _id(X), _id(y), _id(l), _id(s), _id(e), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, N, X, y, l, s, e, J_out = _evaluate_checked(X, y, l, s, e, out, strict)
+        _status = _lib.gaussian_process_call_evaluate(
+            D, N, _address(X), _address(y), _address(l), _address(s), _address(e), _address(J_out)
+        )
+    if _status:
+        raise _failure("evaluate", _status)
     return _new(Outputs, (J_out[()],))
 
 
@@ -364,13 +404,13 @@ def _bind_evaluate(X, y, l, s, e, *, out=None, strict=False):
         X_at, y_at, l_at, s_at, e_at, J_out_at
     ) = _address(X), _address(y), _address(l), _address(s), _address(e), _address(J_out)
 
-    def bound():
-        status = _lib.gaussian_process_call_evaluate(D, N, X_at, y_at, l_at, s_at, e_at, J_out_at)
-        if status:
-            raise _failure("evaluate", status)
+    def _bound():
+        _status = _lib.gaussian_process_call_evaluate(D, N, X_at, y_at, l_at, s_at, e_at, J_out_at)
+        if _status:
+            raise _failure("evaluate", _status)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -379,8 +419,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, y, l, s, e, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, y, l, s, e))
+        out = _claimed(out, "forward", ("J",), (X, y, l, s, e))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -424,15 +463,32 @@ def forward(X, y, l, s, e, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    D, N, X, y, l, s, e, J_out = _forward_checked(X, y, l, s, e, out, strict)
-    saved = _empty(_lib.gaussian_process_call_residuals(D, N), np.uint8)
-    status = _lib.gaussian_process_call_forward(
-        D, N, _address(X), _address(y), _address(l), _address(s), _address(e), _address(saved),
-        _address(J_out)
-    )
-    if status:
-        raise _failure("forward", status)
-    return _new(Outputs, (J_out[()],)), Residuals((X, y, l, s, e), saved, (D, N))
+    _status = -2
+    try:
+        N, D = X.shape
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _saved = _empty(_lib.gaussian_process_call_residuals(D, N), np.uint8)
+        _status = _lib.gaussian_process_call_brk_forward(
+            D, N, _brought, _id(X), _id(y), _id(l), _id(s), _id(e), _id(_saved), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, N, X, y, l, s, e, J_out = _forward_checked(X, y, l, s, e, out, strict)
+        _saved = _empty(_lib.gaussian_process_call_residuals(D, N), np.uint8)
+        _status = _lib.gaussian_process_call_forward(
+            D, N, _address(X), _address(y), _address(l), _address(s), _address(e), _address(_saved),
+            _address(J_out)
+        )
+    if _status:
+        raise _failure("forward", _status)
+    return _new(Outputs, (J_out[()],)), Residuals((X, y, l, s, e), _saved, (D, N))
 
 
 def _bind_forward(X, y, l, s, e, *, out=None, strict=False):
@@ -445,16 +501,16 @@ def _bind_forward(X, y, l, s, e, *, out=None, strict=False):
         X_at, y_at, l_at, s_at, e_at, J_out_at
     ) = _address(X), _address(y), _address(l), _address(s), _address(e), _address(J_out)
 
-    def bound():
-        saved = _empty(_lib.gaussian_process_call_residuals(D, N), np.uint8)
-        status = _lib.gaussian_process_call_forward(
-            D, N, X_at, y_at, l_at, s_at, e_at, _address(saved), J_out_at
+    def _bound():
+        _saved = _empty(_lib.gaussian_process_call_residuals(D, N), np.uint8)
+        _status = _lib.gaussian_process_call_forward(
+            D, N, X_at, y_at, l_at, s_at, e_at, _address(_saved), J_out_at
         )
-        if status:
-            raise _failure("forward", status)
-        return _new(Outputs, (J_out[()],)), Residuals((X, y, l, s, e), saved, (D, N))
+        if _status:
+            raise _failure("forward", _status)
+        return _new(Outputs, (J_out[()],)), Residuals((X, y, l, s, e), _saved, (D, N))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -465,12 +521,11 @@ def _backward_checked(residuals, J, out, strict):
     if type(residuals) is not Residuals:
         raise ArgumentError("backward: residuals must be what forward of this module returned")
     X = residuals._inputs[0]
-    saved = residuals._saved
+    _saved = residuals._saved
     D, N = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("l", "s", "e")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, residuals._saved))
+        out = _claimed(out, "backward", ("l", "s", "e"), (J, *residuals._inputs, residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -483,7 +538,7 @@ def _backward_checked(residuals, J, out, strict):
         l_out = _fitting(out[0], "l", (D,), _DTYPE)
         s_out = _fitting(out[1], "s", (), _DTYPE)
         e_out = _fitting(out[2], "e", (), _DTYPE)
-    return (D, N, X, J, saved, l_out, s_out, e_out)
+    return (D, N, X, J, _saved, l_out, s_out, e_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -509,13 +564,34 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[s](J) = 2 sum(S)
         ∇[e](J) = bar_J tr(G) exp(2 e)
     """
-    D, N, X, J, saved, l_out, s_out, e_out = _backward_checked(residuals, J, out, strict)
-    status = _lib.gaussian_process_call_backward(
-        D, N, _address(X), _address(J), _address(saved), _address(l_out), _address(s_out),
-        _address(e_out)
-    )
-    if status:
-        raise _failure("backward", status)
+    _status = -2
+    try:
+        if type(residuals) is not Residuals:
+            raise TypeError
+        X = residuals._inputs[0]
+        _saved = residuals._saved
+        D, N = residuals._sizes
+        J = _default(J, (), 1.0)
+        _brought = out is not None
+        if _brought:
+            raise TypeError
+        else:
+            l_out = _empty((D,), _DTYPE)
+            s_out = _empty((), _DTYPE)
+            e_out = _empty((), _DTYPE)
+        _status = _lib.gaussian_process_call_brk_backward(
+            D, N, _brought, _id(J), _id(X), _id(_saved), _id(l_out), _id(s_out), _id(e_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, N, X, J, _saved, l_out, s_out, e_out = _backward_checked(residuals, J, out, strict)
+        _status = _lib.gaussian_process_call_backward(
+            D, N, _address(X), _address(J), _address(_saved), _address(l_out), _address(s_out),
+            _address(e_out)
+        )
+    if _status:
+        raise _failure("backward", _status)
     return _new(Gradients, (l_out, s_out[()], e_out[()]))
 
 
@@ -524,20 +600,20 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
-    D, N, X, J, saved, l_out, s_out, e_out = _backward_checked(residuals, J, out, strict)
+    D, N, X, J, _saved, l_out, s_out, e_out = _backward_checked(residuals, J, out, strict)
     (
-        X_at, J_at, saved_at, l_out_at, s_out_at, e_out_at
-    ) = _address(X), _address(J), _address(saved), _address(l_out), _address(s_out), _address(e_out)
+        X_at, J_at, _saved_at, l_out_at, s_out_at, e_out_at
+    ) = _address(X), _address(J), _address(_saved), _address(l_out), _address(s_out), _address(e_out)
 
-    def bound():
-        status = _lib.gaussian_process_call_backward(
-            D, N, X_at, J_at, saved_at, l_out_at, s_out_at, e_out_at
+    def _bound():
+        _status = _lib.gaussian_process_call_backward(
+            D, N, X_at, J_at, _saved_at, l_out_at, s_out_at, e_out_at
         )
-        if status:
-            raise _failure("backward", status)
+        if _status:
+            raise _failure("backward", _status)
         return _new(Gradients, (l_out, s_out[()], e_out[()]))
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -546,8 +622,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, y, l, s, e, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("l", "s", "e")))
-        out = _claimed(out, "value_and_grad", fields, (X, y, l, s, e))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("l", "s", "e"))), (X, y, l, s, e))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -609,15 +684,38 @@ def value_and_grad(X, y, l, s, e, *, out=None, strict=False):
         ∇[s](J) = 2 sum(S)
         ∇[e](J) = tr(G) exp(2 e)
     """
-    (
-        D, N, X, y, l, s, e, J_out, l_out, s_out, e_out
-    ) = _value_and_grad_checked(X, y, l, s, e, out, strict)
-    status = _lib.gaussian_process_call_value_and_grad(
-        D, N, _address(X), _address(y), _address(l), _address(s), _address(e), _address(J_out),
-        _address(l_out), _address(s_out), _address(e_out)
-    )
-    if status:
-        raise _failure("value_and_grad", status)
+    _status = -2
+    try:
+        N, D = X.shape
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, _inner = out
+            if not isinstance(_inner, tuple):
+                raise TypeError
+            l_out, s_out, e_out = _inner
+        else:
+            J_out = _empty((), _DTYPE)
+            l_out = _empty((D,), _DTYPE)
+            s_out = _empty((), _DTYPE)
+            e_out = _empty((), _DTYPE)
+        _status = _lib.gaussian_process_call_brk_value_and_grad(
+            D, N, _brought, _id(X), _id(y), _id(l), _id(s), _id(e), _id(J_out), _id(l_out), _id(s_out),
+            _id(e_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            D, N, X, y, l, s, e, J_out, l_out, s_out, e_out
+        ) = _value_and_grad_checked(X, y, l, s, e, out, strict)
+        _status = _lib.gaussian_process_call_value_and_grad(
+            D, N, _address(X), _address(y), _address(l), _address(s), _address(e), _address(J_out),
+            _address(l_out), _address(s_out), _address(e_out)
+        )
+    if _status:
+        raise _failure("value_and_grad", _status)
     return _new(ValueAndGradients, (J_out[()], _new(Gradients, (l_out, s_out[()], e_out[()]))))
 
 
@@ -633,15 +731,15 @@ def _bind_value_and_grad(X, y, l, s, e, *, out=None, strict=False):
         X_at, y_at, l_at, s_at, e_at, J_out_at, l_out_at, s_out_at, e_out_at
     ) = _address(X), _address(y), _address(l), _address(s), _address(e), _address(J_out), _address(l_out), _address(s_out), _address(e_out)
 
-    def bound():
-        status = _lib.gaussian_process_call_value_and_grad(
+    def _bound():
+        _status = _lib.gaussian_process_call_value_and_grad(
             D, N, X_at, y_at, l_at, s_at, e_at, J_out_at, l_out_at, s_out_at, e_out_at
         )
-        if status:
-            raise _failure("value_and_grad", status)
+        if _status:
+            raise _failure("value_and_grad", _status)
         return _new(ValueAndGradients, (J_out[()], _new(Gradients, (l_out, s_out[()], e_out[()]))))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

@@ -34,6 +34,7 @@
 from __future__ import annotations
 
 import os as _os
+import sys as _sys
 from importlib import machinery as _machinery
 from importlib import util as _util
 from collections.abc import Mapping as _Mapping
@@ -106,6 +107,11 @@ int gru_call_evaluate(int64_t D, int64_t H, int64_t N, int64_t T, const void *X,
 int gru_call_forward(int64_t D, int64_t H, int64_t N, int64_t T, const void *X, const void *Y, const void *Z0, const void *Ur, const void *Wr, const void *br, const void *Uz, const void *Wz, const void *bz, const void *Uh, const void *Wh, const void *bh, const void *V, const void *c, void *saved_, void *J_out);
 int gru_call_backward(int64_t D, int64_t H, int64_t N, int64_t T, const void *X, const void *Wr, const void *Wz, const void *Wh, const void *V, const void *bar_J, void *saved_, void *grad_Ur_out, void *grad_Wr_out, void *grad_br_out, void *grad_Uz_out, void *grad_Wz_out, void *grad_bz_out, void *grad_Uh_out, void *grad_Wh_out, void *grad_bh_out, void *grad_V_out, void *grad_c_out);
 int gru_call_value_and_grad(int64_t D, int64_t H, int64_t N, int64_t T, const void *X, const void *Y, const void *Z0, const void *Ur, const void *Wr, const void *br, const void *Uz, const void *Wz, const void *bz, const void *Uh, const void *Wh, const void *bh, const void *V, const void *c, void *J_out, void *grad_Ur_out, void *grad_Wr_out, void *grad_br_out, void *grad_Uz_out, void *grad_Wz_out, void *grad_bz_out, void *grad_Uh_out, void *grad_Wh_out, void *grad_bh_out, void *grad_V_out, void *grad_c_out);
+void gru_call_arrays(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int64_t, int64_t, int64_t);
+int gru_call_brk_evaluate(int64_t D, int64_t H, int64_t N, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t Z0_object, uintptr_t Ur_object, uintptr_t Wr_object, uintptr_t br_object, uintptr_t Uz_object, uintptr_t Wz_object, uintptr_t bz_object, uintptr_t Uh_object, uintptr_t Wh_object, uintptr_t bh_object, uintptr_t V_object, uintptr_t c_object, uintptr_t J_out);
+int gru_call_brk_forward(int64_t D, int64_t H, int64_t N, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t Z0_object, uintptr_t Ur_object, uintptr_t Wr_object, uintptr_t br_object, uintptr_t Uz_object, uintptr_t Wz_object, uintptr_t bz_object, uintptr_t Uh_object, uintptr_t Wh_object, uintptr_t bh_object, uintptr_t V_object, uintptr_t c_object, uintptr_t saved_object, uintptr_t J_out);
+int gru_call_brk_backward(int64_t D, int64_t H, int64_t N, int64_t T, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t Wr_object, uintptr_t Wz_object, uintptr_t Wh_object, uintptr_t V_object, uintptr_t saved_object, uintptr_t grad_Ur_out, uintptr_t grad_Wr_out, uintptr_t grad_br_out, uintptr_t grad_Uz_out, uintptr_t grad_Wz_out, uintptr_t grad_bz_out, uintptr_t grad_Uh_out, uintptr_t grad_Wh_out, uintptr_t grad_bh_out, uintptr_t grad_V_out, uintptr_t grad_c_out);
+int gru_call_brk_value_and_grad(int64_t D, int64_t H, int64_t N, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t Z0_object, uintptr_t Ur_object, uintptr_t Wr_object, uintptr_t br_object, uintptr_t Uz_object, uintptr_t Wz_object, uintptr_t bz_object, uintptr_t Uh_object, uintptr_t Wh_object, uintptr_t bh_object, uintptr_t V_object, uintptr_t c_object, uintptr_t J_out, uintptr_t grad_Ur_out, uintptr_t grad_Wr_out, uintptr_t grad_br_out, uintptr_t grad_Uz_out, uintptr_t grad_Wz_out, uintptr_t grad_bz_out, uintptr_t grad_Uh_out, uintptr_t grad_Wh_out, uintptr_t grad_bh_out, uintptr_t grad_V_out, uintptr_t grad_c_out);
 size_t gru_call_residuals(int64_t D, int64_t H, int64_t N, int64_t T);
 """
 
@@ -137,6 +143,20 @@ if _lib.gru_abi_version() != 1:
     raise ImportError("_gru belongs to another version of gru.py; build it again")
 
 _address = _ffi.from_buffer
+_id = id
+_UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
+
+
+def _use_arrays():
+    """Let the library look at arrays by itself, where it finds in one what NumPy says of it; else every call goes the long way."""
+    probe = np.zeros((3, 2), _DTYPE)[1:]
+    if _sys.implementation.name == "cpython" and object.__basicsize__ == 16 and _ndarray.__basicsize__ >= 72:
+        data = probe.__array_interface__["data"][0]
+        kinds = id(_ndarray), id(_DTYPE), id(_INTEGER), id(_BOOLEAN)
+        _lib.gru_call_arrays(*kinds, id(probe), data, *probe.shape, probe.flags.num)
+
+
+_use_arrays()
 _MESSAGES = {
     1: "the library is older than this module; build it again",
     2: "a size, or an extent made of sizes, is negative",
@@ -253,15 +273,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c))
+        out = _claimed(out, "evaluate", ("J",), (X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -351,16 +375,34 @@ def evaluate(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=None, st
     Results
         J: float32 scalar
     """
-    (
-        D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out
-    ) = _evaluate_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict)
-    status = _lib.gru_call_evaluate(
-        D, H, N, T, _address(X), _address(Y), _address(Z0), _address(Ur), _address(Wr), _address(br),
-        _address(Uz), _address(Wz), _address(bz), _address(Uh), _address(Wh), _address(bh), _address(V),
-        _address(c), _address(J_out)
-    )
-    if status:
-        raise _failure("evaluate", status)
+    _status = -2
+    try:
+        T, N, D = X.shape
+        H = Z0.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _status = _lib.gru_call_brk_evaluate(
+            D, H, N, T, _brought, _id(X), _id(Y), _id(Z0), _id(Ur), _id(Wr), _id(br), _id(Uz), _id(Wz),
+            _id(bz), _id(Uh), _id(Wh), _id(bh), _id(V), _id(c), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out
+        ) = _evaluate_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict)
+        _status = _lib.gru_call_evaluate(
+            D, H, N, T, _address(X), _address(Y), _address(Z0), _address(Ur), _address(Wr), _address(br),
+            _address(Uz), _address(Wz), _address(bz), _address(Uh), _address(Wh), _address(bh), _address(V),
+            _address(c), _address(J_out)
+        )
+    if _status:
+        raise _failure("evaluate", _status)
     return _new(Outputs, (J_out[()],))
 
 
@@ -377,16 +419,16 @@ def _bind_evaluate(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=No
         J_out_at
     ) = _address(X), _address(Y), _address(Z0), _address(Ur), _address(Wr), _address(br), _address(Uz), _address(Wz), _address(bz), _address(Uh), _address(Wh), _address(bh), _address(V), _address(c), _address(J_out)
 
-    def bound():
-        status = _lib.gru_call_evaluate(
+    def _bound():
+        _status = _lib.gru_call_evaluate(
             D, H, N, T, X_at, Y_at, Z0_at, Ur_at, Wr_at, br_at, Uz_at, Wz_at, bz_at, Uh_at, Wh_at, bh_at,
             V_at, c_at, J_out_at
         )
-        if status:
-            raise _failure("evaluate", status)
+        if _status:
+            raise _failure("evaluate", _status)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -395,8 +437,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c))
+        out = _claimed(out, "forward", ("J",), (X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -486,18 +527,37 @@ def forward(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=None, str
     Results
         J: float32 scalar
     """
-    (
-        D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out
-    ) = _forward_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict)
-    saved = _empty(_lib.gru_call_residuals(D, H, N, T), np.uint8)
-    status = _lib.gru_call_forward(
-        D, H, N, T, _address(X), _address(Y), _address(Z0), _address(Ur), _address(Wr), _address(br),
-        _address(Uz), _address(Wz), _address(bz), _address(Uh), _address(Wh), _address(bh), _address(V),
-        _address(c), _address(saved), _address(J_out)
-    )
-    if status:
-        raise _failure("forward", status)
-    return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c), saved, (D, H, N, T))
+    _status = -2
+    try:
+        T, N, D = X.shape
+        H = Z0.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _saved = _empty(_lib.gru_call_residuals(D, H, N, T), np.uint8)
+        _status = _lib.gru_call_brk_forward(
+            D, H, N, T, _brought, _id(X), _id(Y), _id(Z0), _id(Ur), _id(Wr), _id(br), _id(Uz), _id(Wz),
+            _id(bz), _id(Uh), _id(Wh), _id(bh), _id(V), _id(c), _id(_saved), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out
+        ) = _forward_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict)
+        _saved = _empty(_lib.gru_call_residuals(D, H, N, T), np.uint8)
+        _status = _lib.gru_call_forward(
+            D, H, N, T, _address(X), _address(Y), _address(Z0), _address(Ur), _address(Wr), _address(br),
+            _address(Uz), _address(Wz), _address(bz), _address(Uh), _address(Wh), _address(bh), _address(V),
+            _address(c), _address(_saved), _address(J_out)
+        )
+    if _status:
+        raise _failure("forward", _status)
+    return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c), _saved, (D, H, N, T))
 
 
 def _bind_forward(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=None, strict=False):
@@ -513,17 +573,17 @@ def _bind_forward(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=Non
         J_out_at
     ) = _address(X), _address(Y), _address(Z0), _address(Ur), _address(Wr), _address(br), _address(Uz), _address(Wz), _address(bz), _address(Uh), _address(Wh), _address(bh), _address(V), _address(c), _address(J_out)
 
-    def bound():
-        saved = _empty(_lib.gru_call_residuals(D, H, N, T), np.uint8)
-        status = _lib.gru_call_forward(
+    def _bound():
+        _saved = _empty(_lib.gru_call_residuals(D, H, N, T), np.uint8)
+        _status = _lib.gru_call_forward(
             D, H, N, T, X_at, Y_at, Z0_at, Ur_at, Wr_at, br_at, Uz_at, Wz_at, bz_at, Uh_at, Wh_at, bh_at,
-            V_at, c_at, _address(saved), J_out_at
+            V_at, c_at, _address(_saved), J_out_at
         )
-        if status:
-            raise _failure("forward", status)
-        return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c), saved, (D, H, N, T))
+        if _status:
+            raise _failure("forward", _status)
+        return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c), _saved, (D, H, N, T))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -538,12 +598,11 @@ def _backward_checked(residuals, J, out, strict):
     Wz = residuals._inputs[7]
     Wh = residuals._inputs[10]
     V = residuals._inputs[12]
-    saved = residuals._saved
+    _saved = residuals._saved
     D, H, N, T = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("Ur", "Wr", "br", "Uz", "Wz", "bz", "Uh", "Wh", "bh", "V", "c")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, residuals._saved))
+        out = _claimed(out, "backward", ("Ur", "Wr", "br", "Uz", "Wz", "bz", "Uh", "Wh", "bh", "V", "c"), (J, *residuals._inputs, residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -573,7 +632,7 @@ def _backward_checked(residuals, J, out, strict):
         V_out = _fitting(out[9], "V", (H, D), _DTYPE)
         c_out = _fitting(out[10], "c", (D,), _DTYPE)
     return (
-        D, H, N, T, X, Wr, Wz, Wh, V, J, saved, Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out,
+        D, H, N, T, X, Wr, Wz, Wh, V, J, _saved, Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out,
         Wh_out, bh_out, V_out, c_out
     )
 
@@ -633,18 +692,53 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[V](J) = (bar_J/N) (Z_kli U_klj | ij)
         ∇[c](J) = (bar_J/N) (U_jki | i)
     """
-    (
-        D, H, N, T, X, Wr, Wz, Wh, V, J, saved, Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out,
-        Wh_out, bh_out, V_out, c_out
-    ) = _backward_checked(residuals, J, out, strict)
-    status = _lib.gru_call_backward(
-        D, H, N, T, _address(X), _address(Wr), _address(Wz), _address(Wh), _address(V), _address(J),
-        _address(saved), _address(Ur_out), _address(Wr_out), _address(br_out), _address(Uz_out),
-        _address(Wz_out), _address(bz_out), _address(Uh_out), _address(Wh_out), _address(bh_out),
-        _address(V_out), _address(c_out)
-    )
-    if status:
-        raise _failure("backward", status)
+    _status = -2
+    try:
+        if type(residuals) is not Residuals:
+            raise TypeError
+        X = residuals._inputs[0]
+        Wr = residuals._inputs[4]
+        Wz = residuals._inputs[7]
+        Wh = residuals._inputs[10]
+        V = residuals._inputs[12]
+        _saved = residuals._saved
+        D, H, N, T = residuals._sizes
+        J = _default(J, (), 1.0)
+        _brought = out is not None
+        if _brought:
+            raise TypeError
+        else:
+            Ur_out = _empty((D, H), _DTYPE)
+            Wr_out = _empty((H, H), _DTYPE)
+            br_out = _empty((H,), _DTYPE)
+            Uz_out = _empty((D, H), _DTYPE)
+            Wz_out = _empty((H, H), _DTYPE)
+            bz_out = _empty((H,), _DTYPE)
+            Uh_out = _empty((D, H), _DTYPE)
+            Wh_out = _empty((H, H), _DTYPE)
+            bh_out = _empty((H,), _DTYPE)
+            V_out = _empty((H, D), _DTYPE)
+            c_out = _empty((D,), _DTYPE)
+        _status = _lib.gru_call_brk_backward(
+            D, H, N, T, _brought, _id(J), _id(X), _id(Wr), _id(Wz), _id(Wh), _id(V), _id(_saved),
+            _id(Ur_out), _id(Wr_out), _id(br_out), _id(Uz_out), _id(Wz_out), _id(bz_out), _id(Uh_out),
+            _id(Wh_out), _id(bh_out), _id(V_out), _id(c_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            D, H, N, T, X, Wr, Wz, Wh, V, J, _saved, Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out,
+            Wh_out, bh_out, V_out, c_out
+        ) = _backward_checked(residuals, J, out, strict)
+        _status = _lib.gru_call_backward(
+            D, H, N, T, _address(X), _address(Wr), _address(Wz), _address(Wh), _address(V), _address(J),
+            _address(_saved), _address(Ur_out), _address(Wr_out), _address(br_out), _address(Uz_out),
+            _address(Wz_out), _address(bz_out), _address(Uh_out), _address(Wh_out), _address(bh_out),
+            _address(V_out), _address(c_out)
+        )
+    if _status:
+        raise _failure("backward", _status)
     return _new(Gradients, (Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out))
 
 
@@ -654,25 +748,25 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        D, H, N, T, X, Wr, Wz, Wh, V, J, saved, Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out,
+        D, H, N, T, X, Wr, Wz, Wh, V, J, _saved, Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out,
         Wh_out, bh_out, V_out, c_out
     ) = _backward_checked(residuals, J, out, strict)
     (
-        X_at, Wr_at, Wz_at, Wh_at, V_at, J_at, saved_at, Ur_out_at, Wr_out_at, br_out_at, Uz_out_at,
+        X_at, Wr_at, Wz_at, Wh_at, V_at, J_at, _saved_at, Ur_out_at, Wr_out_at, br_out_at, Uz_out_at,
         Wz_out_at, bz_out_at, Uh_out_at, Wh_out_at, bh_out_at, V_out_at, c_out_at
-    ) = _address(X), _address(Wr), _address(Wz), _address(Wh), _address(V), _address(J), _address(saved), _address(Ur_out), _address(Wr_out), _address(br_out), _address(Uz_out), _address(Wz_out), _address(bz_out), _address(Uh_out), _address(Wh_out), _address(bh_out), _address(V_out), _address(c_out)
-    results = _new(Gradients, (Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out))
+    ) = _address(X), _address(Wr), _address(Wz), _address(Wh), _address(V), _address(J), _address(_saved), _address(Ur_out), _address(Wr_out), _address(br_out), _address(Uz_out), _address(Wz_out), _address(bz_out), _address(Uh_out), _address(Wh_out), _address(bh_out), _address(V_out), _address(c_out)
+    _results = _new(Gradients, (Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out))
 
-    def bound():
-        status = _lib.gru_call_backward(
-            D, H, N, T, X_at, Wr_at, Wz_at, Wh_at, V_at, J_at, saved_at, Ur_out_at, Wr_out_at, br_out_at,
+    def _bound():
+        _status = _lib.gru_call_backward(
+            D, H, N, T, X_at, Wr_at, Wz_at, Wh_at, V_at, J_at, _saved_at, Ur_out_at, Wr_out_at, br_out_at,
             Uz_out_at, Wz_out_at, bz_out_at, Uh_out_at, Wh_out_at, bh_out_at, V_out_at, c_out_at
         )
-        if status:
-            raise _failure("backward", status)
-        return results
+        if _status:
+            raise _failure("backward", _status)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -681,8 +775,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("Ur", "Wr", "br", "Uz", "Wz", "bz", "Uh", "Wh", "bh", "V", "c")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("Ur", "Wr", "br", "Uz", "Wz", "bz", "Uh", "Wh", "bh", "V", "c"))), (X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -841,19 +934,53 @@ def value_and_grad(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=No
         ∇[V](J) = (1/N) (Z_kli U_klj | ij)
         ∇[c](J) = (1/N) (U_jki | i)
     """
-    (
-        D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out, Ur_out, Wr_out, br_out,
-        Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
-    ) = _value_and_grad_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict)
-    status = _lib.gru_call_value_and_grad(
-        D, H, N, T, _address(X), _address(Y), _address(Z0), _address(Ur), _address(Wr), _address(br),
-        _address(Uz), _address(Wz), _address(bz), _address(Uh), _address(Wh), _address(bh), _address(V),
-        _address(c), _address(J_out), _address(Ur_out), _address(Wr_out), _address(br_out),
-        _address(Uz_out), _address(Wz_out), _address(bz_out), _address(Uh_out), _address(Wh_out),
-        _address(bh_out), _address(V_out), _address(c_out)
-    )
-    if status:
-        raise _failure("value_and_grad", status)
+    _status = -2
+    try:
+        T, N, D = X.shape
+        H = Z0.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, _inner = out
+            if not isinstance(_inner, tuple):
+                raise TypeError
+            Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out = _inner
+        else:
+            J_out = _empty((), _DTYPE)
+            Ur_out = _empty((D, H), _DTYPE)
+            Wr_out = _empty((H, H), _DTYPE)
+            br_out = _empty((H,), _DTYPE)
+            Uz_out = _empty((D, H), _DTYPE)
+            Wz_out = _empty((H, H), _DTYPE)
+            bz_out = _empty((H,), _DTYPE)
+            Uh_out = _empty((D, H), _DTYPE)
+            Wh_out = _empty((H, H), _DTYPE)
+            bh_out = _empty((H,), _DTYPE)
+            V_out = _empty((H, D), _DTYPE)
+            c_out = _empty((D,), _DTYPE)
+        _status = _lib.gru_call_brk_value_and_grad(
+            D, H, N, T, _brought, _id(X), _id(Y), _id(Z0), _id(Ur), _id(Wr), _id(br), _id(Uz), _id(Wz),
+            _id(bz), _id(Uh), _id(Wh), _id(bh), _id(V), _id(c), _id(J_out), _id(Ur_out), _id(Wr_out),
+            _id(br_out), _id(Uz_out), _id(Wz_out), _id(bz_out), _id(Uh_out), _id(Wh_out), _id(bh_out),
+            _id(V_out), _id(c_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out, Ur_out, Wr_out, br_out,
+            Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
+        ) = _value_and_grad_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict)
+        _status = _lib.gru_call_value_and_grad(
+            D, H, N, T, _address(X), _address(Y), _address(Z0), _address(Ur), _address(Wr), _address(br),
+            _address(Uz), _address(Wz), _address(bz), _address(Uh), _address(Wh), _address(bh), _address(V),
+            _address(c), _address(J_out), _address(Ur_out), _address(Wr_out), _address(br_out),
+            _address(Uz_out), _address(Wz_out), _address(bz_out), _address(Uh_out), _address(Wh_out),
+            _address(bh_out), _address(V_out), _address(c_out)
+        )
+    if _status:
+        raise _failure("value_and_grad", _status)
     return _new(ValueAndGradients, (J_out[()], _new(Gradients, (Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out))))
 
 
@@ -873,19 +1000,19 @@ def _bind_value_and_grad(
         J_out_at, Ur_out_at, Wr_out_at, br_out_at, Uz_out_at, Wz_out_at, bz_out_at, Uh_out_at,
         Wh_out_at, bh_out_at, V_out_at, c_out_at
     ) = _address(X), _address(Y), _address(Z0), _address(Ur), _address(Wr), _address(br), _address(Uz), _address(Wz), _address(bz), _address(Uh), _address(Wh), _address(bh), _address(V), _address(c), _address(J_out), _address(Ur_out), _address(Wr_out), _address(br_out), _address(Uz_out), _address(Wz_out), _address(bz_out), _address(Uh_out), _address(Wh_out), _address(bh_out), _address(V_out), _address(c_out)
-    gradients = _new(Gradients, (Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out))
+    _gradients = _new(Gradients, (Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out))
 
-    def bound():
-        status = _lib.gru_call_value_and_grad(
+    def _bound():
+        _status = _lib.gru_call_value_and_grad(
             D, H, N, T, X_at, Y_at, Z0_at, Ur_at, Wr_at, br_at, Uz_at, Wz_at, bz_at, Uh_at, Wh_at, bh_at,
             V_at, c_at, J_out_at, Ur_out_at, Wr_out_at, br_out_at, Uz_out_at, Wz_out_at, bz_out_at,
             Uh_out_at, Wh_out_at, bh_out_at, V_out_at, c_out_at
         )
-        if status:
-            raise _failure("value_and_grad", status)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        if _status:
+            raise _failure("value_and_grad", _status)
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

@@ -22,6 +22,7 @@
 from __future__ import annotations
 
 import os as _os
+import sys as _sys
 from importlib import machinery as _machinery
 from importlib import util as _util
 from collections.abc import Mapping as _Mapping
@@ -84,6 +85,11 @@ int logistic_call_evaluate(int64_t D, int64_t N, const void *X, const void *y, c
 int logistic_call_forward(int64_t D, int64_t N, const void *X, const void *y, const void *w, void *saved_, void *J_out);
 int logistic_call_backward(int64_t D, int64_t N, const void *X, const void *y, const void *bar_J, void *saved_, void *grad_w_out);
 int logistic_call_value_and_grad(int64_t D, int64_t N, const void *X, const void *y, const void *w, void *J_out, void *grad_w_out);
+void logistic_call_arrays(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int64_t, int64_t, int64_t);
+int logistic_call_brk_evaluate(int64_t D, int64_t N, int brought, uintptr_t X_object, uintptr_t y_object, uintptr_t w_object, uintptr_t J_out);
+int logistic_call_brk_forward(int64_t D, int64_t N, int brought, uintptr_t X_object, uintptr_t y_object, uintptr_t w_object, uintptr_t saved_object, uintptr_t J_out);
+int logistic_call_brk_backward(int64_t D, int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t y_object, uintptr_t saved_object, uintptr_t grad_w_out);
+int logistic_call_brk_value_and_grad(int64_t D, int64_t N, int brought, uintptr_t X_object, uintptr_t y_object, uintptr_t w_object, uintptr_t J_out, uintptr_t grad_w_out);
 size_t logistic_call_residuals(int64_t N);
 """
 
@@ -115,6 +121,20 @@ if _lib.logistic_abi_version() != 1:
     raise ImportError("_logistic belongs to another version of logistic.py; build it again")
 
 _address = _ffi.from_buffer
+_id = id
+_UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
+
+
+def _use_arrays():
+    """Let the library look at arrays by itself, where it finds in one what NumPy says of it; else every call goes the long way."""
+    probe = np.zeros((3, 2), _DTYPE)[1:]
+    if _sys.implementation.name == "cpython" and object.__basicsize__ == 16 and _ndarray.__basicsize__ >= 72:
+        data = probe.__array_interface__["data"][0]
+        kinds = id(_ndarray), id(_DTYPE), id(_INTEGER), id(_BOOLEAN)
+        _lib.logistic_call_arrays(*kinds, id(probe), data, *probe.shape, probe.flags.num)
+
+
+_use_arrays()
 _MESSAGES = {
     1: "the library is older than this module; build it again",
     2: "a size, or an extent made of sizes, is negative",
@@ -231,15 +251,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, y, w, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, y, w))
+        out = _claimed(out, "evaluate", ("J",), (X, y, w))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -273,10 +297,24 @@ def evaluate(X, y, w, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    D, N, X, y, w, J_out = _evaluate_checked(X, y, w, out, strict)
-    status = _lib.logistic_call_evaluate(D, N, _address(X), _address(y), _address(w), _address(J_out))
-    if status:
-        raise _failure("evaluate", status)
+    _status = -2
+    try:
+        N, D = X.shape
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _status = _lib.logistic_call_brk_evaluate(D, N, _brought, _id(X), _id(y), _id(w), _id(J_out))
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, N, X, y, w, J_out = _evaluate_checked(X, y, w, out, strict)
+        _status = _lib.logistic_call_evaluate(D, N, _address(X), _address(y), _address(w), _address(J_out))
+    if _status:
+        raise _failure("evaluate", _status)
     return _new(Outputs, (J_out[()],))
 
 
@@ -288,13 +326,13 @@ def _bind_evaluate(X, y, w, *, out=None, strict=False):
     D, N, X, y, w, J_out = _evaluate_checked(X, y, w, out, strict)
     X_at, y_at, w_at, J_out_at = _address(X), _address(y), _address(w), _address(J_out)
 
-    def bound():
-        status = _lib.logistic_call_evaluate(D, N, X_at, y_at, w_at, J_out_at)
-        if status:
-            raise _failure("evaluate", status)
+    def _bound():
+        _status = _lib.logistic_call_evaluate(D, N, X_at, y_at, w_at, J_out_at)
+        if _status:
+            raise _failure("evaluate", _status)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -303,8 +341,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, y, w, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, y, w))
+        out = _claimed(out, "forward", ("J",), (X, y, w))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -338,14 +375,31 @@ def forward(X, y, w, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    D, N, X, y, w, J_out = _forward_checked(X, y, w, out, strict)
-    saved = _empty(_lib.logistic_call_residuals(N), np.uint8)
-    status = _lib.logistic_call_forward(
-        D, N, _address(X), _address(y), _address(w), _address(saved), _address(J_out)
-    )
-    if status:
-        raise _failure("forward", status)
-    return _new(Outputs, (J_out[()],)), Residuals((X, y, w), saved, (D, N))
+    _status = -2
+    try:
+        N, D = X.shape
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _saved = _empty(_lib.logistic_call_residuals(N), np.uint8)
+        _status = _lib.logistic_call_brk_forward(
+            D, N, _brought, _id(X), _id(y), _id(w), _id(_saved), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, N, X, y, w, J_out = _forward_checked(X, y, w, out, strict)
+        _saved = _empty(_lib.logistic_call_residuals(N), np.uint8)
+        _status = _lib.logistic_call_forward(
+            D, N, _address(X), _address(y), _address(w), _address(_saved), _address(J_out)
+        )
+    if _status:
+        raise _failure("forward", _status)
+    return _new(Outputs, (J_out[()],)), Residuals((X, y, w), _saved, (D, N))
 
 
 def _bind_forward(X, y, w, *, out=None, strict=False):
@@ -356,14 +410,14 @@ def _bind_forward(X, y, w, *, out=None, strict=False):
     D, N, X, y, w, J_out = _forward_checked(X, y, w, out, strict)
     X_at, y_at, w_at, J_out_at = _address(X), _address(y), _address(w), _address(J_out)
 
-    def bound():
-        saved = _empty(_lib.logistic_call_residuals(N), np.uint8)
-        status = _lib.logistic_call_forward(D, N, X_at, y_at, w_at, _address(saved), J_out_at)
-        if status:
-            raise _failure("forward", status)
-        return _new(Outputs, (J_out[()],)), Residuals((X, y, w), saved, (D, N))
+    def _bound():
+        _saved = _empty(_lib.logistic_call_residuals(N), np.uint8)
+        _status = _lib.logistic_call_forward(D, N, X_at, y_at, w_at, _address(_saved), J_out_at)
+        if _status:
+            raise _failure("forward", _status)
+        return _new(Outputs, (J_out[()],)), Residuals((X, y, w), _saved, (D, N))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -375,12 +429,11 @@ def _backward_checked(residuals, J, out, strict):
         raise ArgumentError("backward: residuals must be what forward of this module returned")
     X = residuals._inputs[0]
     y = residuals._inputs[1]
-    saved = residuals._saved
+    _saved = residuals._saved
     D, N = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("w",)
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, residuals._saved))
+        out = _claimed(out, "backward", ("w",), (J, *residuals._inputs, residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -389,7 +442,7 @@ def _backward_checked(residuals, J, out, strict):
         w_out = _empty((D,), _DTYPE)
     else:
         w_out = _fitting(out[0], "w", (D,), _DTYPE)
-    return (D, N, X, y, J, saved, w_out)
+    return (D, N, X, y, J, _saved, w_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -407,12 +460,32 @@ def backward(residuals, J=None, *, out=None, strict=False):
     Formulas
         ∇[w](J) = -bar_J X^T @ (y ⊙ sigmoid(-y ⊙ (X @ w)))
     """
-    D, N, X, y, J, saved, w_out = _backward_checked(residuals, J, out, strict)
-    status = _lib.logistic_call_backward(
-        D, N, _address(X), _address(y), _address(J), _address(saved), _address(w_out)
-    )
-    if status:
-        raise _failure("backward", status)
+    _status = -2
+    try:
+        if type(residuals) is not Residuals:
+            raise TypeError
+        X = residuals._inputs[0]
+        y = residuals._inputs[1]
+        _saved = residuals._saved
+        D, N = residuals._sizes
+        J = _default(J, (), 1.0)
+        _brought = out is not None
+        if _brought:
+            raise TypeError
+        else:
+            w_out = _empty((D,), _DTYPE)
+        _status = _lib.logistic_call_brk_backward(
+            D, N, _brought, _id(J), _id(X), _id(y), _id(_saved), _id(w_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, N, X, y, J, _saved, w_out = _backward_checked(residuals, J, out, strict)
+        _status = _lib.logistic_call_backward(
+            D, N, _address(X), _address(y), _address(J), _address(_saved), _address(w_out)
+        )
+    if _status:
+        raise _failure("backward", _status)
     return _new(Gradients, (w_out,))
 
 
@@ -421,19 +494,19 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
-    D, N, X, y, J, saved, w_out = _backward_checked(residuals, J, out, strict)
+    D, N, X, y, J, _saved, w_out = _backward_checked(residuals, J, out, strict)
     (
-        X_at, y_at, J_at, saved_at, w_out_at
-    ) = _address(X), _address(y), _address(J), _address(saved), _address(w_out)
-    results = _new(Gradients, (w_out,))
+        X_at, y_at, J_at, _saved_at, w_out_at
+    ) = _address(X), _address(y), _address(J), _address(_saved), _address(w_out)
+    _results = _new(Gradients, (w_out,))
 
-    def bound():
-        status = _lib.logistic_call_backward(D, N, X_at, y_at, J_at, saved_at, w_out_at)
-        if status:
-            raise _failure("backward", status)
-        return results
+    def _bound():
+        _status = _lib.logistic_call_backward(D, N, X_at, y_at, J_at, _saved_at, w_out_at)
+        if _status:
+            raise _failure("backward", _status)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -442,8 +515,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, y, w, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("w",)))
-        out = _claimed(out, "value_and_grad", fields, (X, y, w))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("w",))), (X, y, w))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -483,12 +555,32 @@ def value_and_grad(X, y, w, *, out=None, strict=False):
     Formulas
         ∇[w](J) = -X^T @ (y ⊙ sigmoid(-y ⊙ (X @ w)))
     """
-    D, N, X, y, w, J_out, w_out = _value_and_grad_checked(X, y, w, out, strict)
-    status = _lib.logistic_call_value_and_grad(
-        D, N, _address(X), _address(y), _address(w), _address(J_out), _address(w_out)
-    )
-    if status:
-        raise _failure("value_and_grad", status)
+    _status = -2
+    try:
+        N, D = X.shape
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, _inner = out
+            if not isinstance(_inner, tuple):
+                raise TypeError
+            w_out, = _inner
+        else:
+            J_out = _empty((), _DTYPE)
+            w_out = _empty((D,), _DTYPE)
+        _status = _lib.logistic_call_brk_value_and_grad(
+            D, N, _brought, _id(X), _id(y), _id(w), _id(J_out), _id(w_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, N, X, y, w, J_out, w_out = _value_and_grad_checked(X, y, w, out, strict)
+        _status = _lib.logistic_call_value_and_grad(
+            D, N, _address(X), _address(y), _address(w), _address(J_out), _address(w_out)
+        )
+    if _status:
+        raise _failure("value_and_grad", _status)
     return _new(ValueAndGradients, (J_out[()], _new(Gradients, (w_out,))))
 
 
@@ -501,15 +593,15 @@ def _bind_value_and_grad(X, y, w, *, out=None, strict=False):
     (
         X_at, y_at, w_at, J_out_at, w_out_at
     ) = _address(X), _address(y), _address(w), _address(J_out), _address(w_out)
-    gradients = _new(Gradients, (w_out,))
+    _gradients = _new(Gradients, (w_out,))
 
-    def bound():
-        status = _lib.logistic_call_value_and_grad(D, N, X_at, y_at, w_at, J_out_at, w_out_at)
-        if status:
-            raise _failure("value_and_grad", status)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+    def _bound():
+        _status = _lib.logistic_call_value_and_grad(D, N, X_at, y_at, w_at, J_out_at, w_out_at)
+        if _status:
+            raise _failure("value_and_grad", _status)
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

@@ -37,6 +37,7 @@
 from __future__ import annotations
 
 import os as _os
+import sys as _sys
 from importlib import machinery as _machinery
 from importlib import util as _util
 from collections.abc import Mapping as _Mapping
@@ -103,6 +104,11 @@ int lstm_call_evaluate(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, co
 int lstm_call_forward(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, const void *X, const void *Y, const void *Z0, const void *C0, const void *U, const void *W, const void *b, const void *V, const void *c, void *saved_, void *J_out);
 int lstm_call_backward(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, const void *X, const void *Y, const void *W, const void *V, const void *bar_J, void *saved_, void *grad_U_out, void *grad_W_out, void *grad_b_out, void *grad_V_out, void *grad_c_out);
 int lstm_call_value_and_grad(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, const void *X, const void *Y, const void *Z0, const void *C0, const void *U, const void *W, const void *b, const void *V, const void *c, void *J_out, void *grad_U_out, void *grad_W_out, void *grad_b_out, void *grad_V_out, void *grad_c_out);
+void lstm_call_arrays(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int64_t, int64_t, int64_t);
+int lstm_call_brk_evaluate(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t Z0_object, uintptr_t C0_object, uintptr_t U_object, uintptr_t W_object, uintptr_t b_object, uintptr_t V_object, uintptr_t c_object, uintptr_t J_out);
+int lstm_call_brk_forward(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t Z0_object, uintptr_t C0_object, uintptr_t U_object, uintptr_t W_object, uintptr_t b_object, uintptr_t V_object, uintptr_t c_object, uintptr_t saved_object, uintptr_t J_out);
+int lstm_call_brk_backward(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t Y_object, uintptr_t W_object, uintptr_t V_object, uintptr_t saved_object, uintptr_t grad_U_out, uintptr_t grad_W_out, uintptr_t grad_b_out, uintptr_t grad_V_out, uintptr_t grad_c_out);
+int lstm_call_brk_value_and_grad(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t Z0_object, uintptr_t C0_object, uintptr_t U_object, uintptr_t W_object, uintptr_t b_object, uintptr_t V_object, uintptr_t c_object, uintptr_t J_out, uintptr_t grad_U_out, uintptr_t grad_W_out, uintptr_t grad_b_out, uintptr_t grad_V_out, uintptr_t grad_c_out);
 size_t lstm_call_residuals(int64_t H, int64_t K, int64_t N, int64_t T);
 """
 
@@ -134,6 +140,20 @@ if _lib.lstm_abi_version() != 1:
     raise ImportError("_lstm belongs to another version of lstm.py; build it again")
 
 _address = _ffi.from_buffer
+_id = id
+_UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
+
+
+def _use_arrays():
+    """Let the library look at arrays by itself, where it finds in one what NumPy says of it; else every call goes the long way."""
+    probe = np.zeros((3, 2), _DTYPE)[1:]
+    if _sys.implementation.name == "cpython" and object.__basicsize__ == 16 and _ndarray.__basicsize__ >= 72:
+        data = probe.__array_interface__["data"][0]
+        kinds = id(_ndarray), id(_DTYPE), id(_INTEGER), id(_BOOLEAN)
+        _lib.lstm_call_arrays(*kinds, id(probe), data, *probe.shape, probe.flags.num)
+
+
+_use_arrays()
 _MESSAGES = {
     1: "the library is older than this module; build it again",
     2: "a size, or an extent made of sizes, is negative",
@@ -250,15 +270,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, Y, Z0, C0, U, W, b, V, c))
+        out = _claimed(out, "evaluate", ("J",), (X, Y, Z0, C0, U, W, b, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -324,15 +348,34 @@ def evaluate(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    (
-        D, H, K, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out
-    ) = _evaluate_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict)
-    status = _lib.lstm_call_evaluate(
-        D, H, K, N, T, _address(X), _address(Y), _address(Z0), _address(C0), _address(U), _address(W),
-        _address(b), _address(V), _address(c), _address(J_out)
-    )
-    if status:
-        raise _failure("evaluate", status)
+    _status = -2
+    try:
+        T, N, D = X.shape
+        K = Y.shape[1]
+        H = Z0.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _status = _lib.lstm_call_brk_evaluate(
+            D, H, K, N, T, _brought, _id(X), _id(Y), _id(Z0), _id(C0), _id(U), _id(W), _id(b), _id(V),
+            _id(c), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            D, H, K, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out
+        ) = _evaluate_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict)
+        _status = _lib.lstm_call_evaluate(
+            D, H, K, N, T, _address(X), _address(Y), _address(Z0), _address(C0), _address(U), _address(W),
+            _address(b), _address(V), _address(c), _address(J_out)
+        )
+    if _status:
+        raise _failure("evaluate", _status)
     return _new(Outputs, (J_out[()],))
 
 
@@ -348,15 +391,15 @@ def _bind_evaluate(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
         X_at, Y_at, Z0_at, C0_at, U_at, W_at, b_at, V_at, c_at, J_out_at
     ) = _address(X), _address(Y), _address(Z0), _address(C0), _address(U), _address(W), _address(b), _address(V), _address(c), _address(J_out)
 
-    def bound():
-        status = _lib.lstm_call_evaluate(
+    def _bound():
+        _status = _lib.lstm_call_evaluate(
             D, H, K, N, T, X_at, Y_at, Z0_at, C0_at, U_at, W_at, b_at, V_at, c_at, J_out_at
         )
-        if status:
-            raise _failure("evaluate", status)
+        if _status:
+            raise _failure("evaluate", _status)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -365,8 +408,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, Y, Z0, C0, U, W, b, V, c))
+        out = _claimed(out, "forward", ("J",), (X, Y, Z0, C0, U, W, b, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -432,17 +474,37 @@ def forward(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    (
-        D, H, K, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out
-    ) = _forward_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict)
-    saved = _empty(_lib.lstm_call_residuals(H, K, N, T), np.uint8)
-    status = _lib.lstm_call_forward(
-        D, H, K, N, T, _address(X), _address(Y), _address(Z0), _address(C0), _address(U), _address(W),
-        _address(b), _address(V), _address(c), _address(saved), _address(J_out)
-    )
-    if status:
-        raise _failure("forward", status)
-    return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, C0, U, W, b, V, c), saved, (D, H, K, N, T))
+    _status = -2
+    try:
+        T, N, D = X.shape
+        K = Y.shape[1]
+        H = Z0.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _saved = _empty(_lib.lstm_call_residuals(H, K, N, T), np.uint8)
+        _status = _lib.lstm_call_brk_forward(
+            D, H, K, N, T, _brought, _id(X), _id(Y), _id(Z0), _id(C0), _id(U), _id(W), _id(b), _id(V),
+            _id(c), _id(_saved), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            D, H, K, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out
+        ) = _forward_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict)
+        _saved = _empty(_lib.lstm_call_residuals(H, K, N, T), np.uint8)
+        _status = _lib.lstm_call_forward(
+            D, H, K, N, T, _address(X), _address(Y), _address(Z0), _address(C0), _address(U), _address(W),
+            _address(b), _address(V), _address(c), _address(_saved), _address(J_out)
+        )
+    if _status:
+        raise _failure("forward", _status)
+    return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, C0, U, W, b, V, c), _saved, (D, H, K, N, T))
 
 
 def _bind_forward(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
@@ -457,16 +519,17 @@ def _bind_forward(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
         X_at, Y_at, Z0_at, C0_at, U_at, W_at, b_at, V_at, c_at, J_out_at
     ) = _address(X), _address(Y), _address(Z0), _address(C0), _address(U), _address(W), _address(b), _address(V), _address(c), _address(J_out)
 
-    def bound():
-        saved = _empty(_lib.lstm_call_residuals(H, K, N, T), np.uint8)
-        status = _lib.lstm_call_forward(
-            D, H, K, N, T, X_at, Y_at, Z0_at, C0_at, U_at, W_at, b_at, V_at, c_at, _address(saved), J_out_at
+    def _bound():
+        _saved = _empty(_lib.lstm_call_residuals(H, K, N, T), np.uint8)
+        _status = _lib.lstm_call_forward(
+            D, H, K, N, T, X_at, Y_at, Z0_at, C0_at, U_at, W_at, b_at, V_at, c_at, _address(_saved),
+            J_out_at
         )
-        if status:
-            raise _failure("forward", status)
-        return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, C0, U, W, b, V, c), saved, (D, H, K, N, T))
+        if _status:
+            raise _failure("forward", _status)
+        return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, C0, U, W, b, V, c), _saved, (D, H, K, N, T))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -480,12 +543,11 @@ def _backward_checked(residuals, J, out, strict):
     Y = residuals._inputs[1]
     W = residuals._inputs[5]
     V = residuals._inputs[7]
-    saved = residuals._saved
+    _saved = residuals._saved
     D, H, K, N, T = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("U", "W", "b", "V", "c")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, residuals._saved))
+        out = _claimed(out, "backward", ("U", "W", "b", "V", "c"), (J, *residuals._inputs, residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -502,7 +564,7 @@ def _backward_checked(residuals, J, out, strict):
         b_out = _fitting(out[2], "b", (4 * H,), _DTYPE)
         V_out = _fitting(out[3], "V", (H, K), _DTYPE)
         c_out = _fitting(out[4], "c", (K,), _DTYPE)
-    return (D, H, K, N, T, X, Y, W, V, J, saved, U_out, W_out, b_out, V_out, c_out)
+    return (D, H, K, N, T, X, Y, W, V, J, _saved, U_out, W_out, b_out, V_out, c_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -552,15 +614,43 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[V](J) = (bar_J/N) Z[T]^T @ Q
         ∇[c](J) = (bar_J/N) Q^T @ 𝟏
     """
-    (
-        D, H, K, N, T, X, Y, W, V, J, saved, U_out, W_out, b_out, V_out, c_out
-    ) = _backward_checked(residuals, J, out, strict)
-    status = _lib.lstm_call_backward(
-        D, H, K, N, T, _address(X), _address(Y), _address(W), _address(V), _address(J), _address(saved),
-        _address(U_out), _address(W_out), _address(b_out), _address(V_out), _address(c_out)
-    )
-    if status:
-        raise _failure("backward", status)
+    _status = -2
+    try:
+        if type(residuals) is not Residuals:
+            raise TypeError
+        X = residuals._inputs[0]
+        Y = residuals._inputs[1]
+        W = residuals._inputs[5]
+        V = residuals._inputs[7]
+        _saved = residuals._saved
+        D, H, K, N, T = residuals._sizes
+        J = _default(J, (), 1.0)
+        _brought = out is not None
+        if _brought:
+            raise TypeError
+        else:
+            U_out = _empty((D, 4 * H), _DTYPE)
+            W_out = _empty((H, 4 * H), _DTYPE)
+            b_out = _empty((4 * H,), _DTYPE)
+            V_out = _empty((H, K), _DTYPE)
+            c_out = _empty((K,), _DTYPE)
+        _status = _lib.lstm_call_brk_backward(
+            D, H, K, N, T, _brought, _id(J), _id(X), _id(Y), _id(W), _id(V), _id(_saved), _id(U_out),
+            _id(W_out), _id(b_out), _id(V_out), _id(c_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            D, H, K, N, T, X, Y, W, V, J, _saved, U_out, W_out, b_out, V_out, c_out
+        ) = _backward_checked(residuals, J, out, strict)
+        _status = _lib.lstm_call_backward(
+            D, H, K, N, T, _address(X), _address(Y), _address(W), _address(V), _address(J),
+            _address(_saved), _address(U_out), _address(W_out), _address(b_out), _address(V_out),
+            _address(c_out)
+        )
+    if _status:
+        raise _failure("backward", _status)
     return _new(Gradients, (U_out, W_out, b_out, V_out, c_out))
 
 
@@ -570,23 +660,23 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        D, H, K, N, T, X, Y, W, V, J, saved, U_out, W_out, b_out, V_out, c_out
+        D, H, K, N, T, X, Y, W, V, J, _saved, U_out, W_out, b_out, V_out, c_out
     ) = _backward_checked(residuals, J, out, strict)
     (
-        X_at, Y_at, W_at, V_at, J_at, saved_at, U_out_at, W_out_at, b_out_at, V_out_at, c_out_at
-    ) = _address(X), _address(Y), _address(W), _address(V), _address(J), _address(saved), _address(U_out), _address(W_out), _address(b_out), _address(V_out), _address(c_out)
-    results = _new(Gradients, (U_out, W_out, b_out, V_out, c_out))
+        X_at, Y_at, W_at, V_at, J_at, _saved_at, U_out_at, W_out_at, b_out_at, V_out_at, c_out_at
+    ) = _address(X), _address(Y), _address(W), _address(V), _address(J), _address(_saved), _address(U_out), _address(W_out), _address(b_out), _address(V_out), _address(c_out)
+    _results = _new(Gradients, (U_out, W_out, b_out, V_out, c_out))
 
-    def bound():
-        status = _lib.lstm_call_backward(
-            D, H, K, N, T, X_at, Y_at, W_at, V_at, J_at, saved_at, U_out_at, W_out_at, b_out_at, V_out_at,
+    def _bound():
+        _status = _lib.lstm_call_backward(
+            D, H, K, N, T, X_at, Y_at, W_at, V_at, J_at, _saved_at, U_out_at, W_out_at, b_out_at, V_out_at,
             c_out_at
         )
-        if status:
-            raise _failure("backward", status)
-        return results
+        if _status:
+            raise _failure("backward", _status)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -595,8 +685,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("U", "W", "b", "V", "c")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, Z0, C0, U, W, b, V, c))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("U", "W", "b", "V", "c"))), (X, Y, Z0, C0, U, W, b, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -708,16 +797,43 @@ def value_and_grad(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
         ∇[V](J) = (1/N) Z[T]^T @ Q
         ∇[c](J) = (1/N) Q^T @ 𝟏
     """
-    (
-        D, H, K, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out, U_out, W_out, b_out, V_out, c_out
-    ) = _value_and_grad_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict)
-    status = _lib.lstm_call_value_and_grad(
-        D, H, K, N, T, _address(X), _address(Y), _address(Z0), _address(C0), _address(U), _address(W),
-        _address(b), _address(V), _address(c), _address(J_out), _address(U_out), _address(W_out),
-        _address(b_out), _address(V_out), _address(c_out)
-    )
-    if status:
-        raise _failure("value_and_grad", status)
+    _status = -2
+    try:
+        T, N, D = X.shape
+        K = Y.shape[1]
+        H = Z0.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, _inner = out
+            if not isinstance(_inner, tuple):
+                raise TypeError
+            U_out, W_out, b_out, V_out, c_out = _inner
+        else:
+            J_out = _empty((), _DTYPE)
+            U_out = _empty((D, 4 * H), _DTYPE)
+            W_out = _empty((H, 4 * H), _DTYPE)
+            b_out = _empty((4 * H,), _DTYPE)
+            V_out = _empty((H, K), _DTYPE)
+            c_out = _empty((K,), _DTYPE)
+        _status = _lib.lstm_call_brk_value_and_grad(
+            D, H, K, N, T, _brought, _id(X), _id(Y), _id(Z0), _id(C0), _id(U), _id(W), _id(b), _id(V),
+            _id(c), _id(J_out), _id(U_out), _id(W_out), _id(b_out), _id(V_out), _id(c_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            D, H, K, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out, U_out, W_out, b_out, V_out, c_out
+        ) = _value_and_grad_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict)
+        _status = _lib.lstm_call_value_and_grad(
+            D, H, K, N, T, _address(X), _address(Y), _address(Z0), _address(C0), _address(U), _address(W),
+            _address(b), _address(V), _address(c), _address(J_out), _address(U_out), _address(W_out),
+            _address(b_out), _address(V_out), _address(c_out)
+        )
+    if _status:
+        raise _failure("value_and_grad", _status)
     return _new(ValueAndGradients, (J_out[()], _new(Gradients, (U_out, W_out, b_out, V_out, c_out))))
 
 
@@ -733,18 +849,18 @@ def _bind_value_and_grad(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False)
         X_at, Y_at, Z0_at, C0_at, U_at, W_at, b_at, V_at, c_at, J_out_at, U_out_at, W_out_at, b_out_at,
         V_out_at, c_out_at
     ) = _address(X), _address(Y), _address(Z0), _address(C0), _address(U), _address(W), _address(b), _address(V), _address(c), _address(J_out), _address(U_out), _address(W_out), _address(b_out), _address(V_out), _address(c_out)
-    gradients = _new(Gradients, (U_out, W_out, b_out, V_out, c_out))
+    _gradients = _new(Gradients, (U_out, W_out, b_out, V_out, c_out))
 
-    def bound():
-        status = _lib.lstm_call_value_and_grad(
+    def _bound():
+        _status = _lib.lstm_call_value_and_grad(
             D, H, K, N, T, X_at, Y_at, Z0_at, C0_at, U_at, W_at, b_at, V_at, c_at, J_out_at, U_out_at,
             W_out_at, b_out_at, V_out_at, c_out_at
         )
-        if status:
-            raise _failure("value_and_grad", status)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        if _status:
+            raise _failure("value_and_grad", _status)
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

@@ -23,6 +23,7 @@
 from __future__ import annotations
 
 import os as _os
+import sys as _sys
 from importlib import machinery as _machinery
 from importlib import util as _util
 from collections.abc import Mapping as _Mapping
@@ -87,6 +88,11 @@ int mixture_call_evaluate(int64_t D, int64_t K, int64_t N, const void *X, const 
 int mixture_call_forward(int64_t D, int64_t K, int64_t N, const void *X, const void *a, const void *M, const void *r, void *saved_, void *J_out);
 int mixture_call_backward(int64_t D, int64_t K, int64_t N, const void *X, const void *a, const void *M, const void *bar_J, void *saved_, void *grad_a_out, void *grad_M_out, void *grad_r_out);
 int mixture_call_value_and_grad(int64_t D, int64_t K, int64_t N, const void *X, const void *a, const void *M, const void *r, void *J_out, void *grad_a_out, void *grad_M_out, void *grad_r_out);
+void mixture_call_arrays(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int64_t, int64_t, int64_t);
+int mixture_call_brk_evaluate(int64_t D, int64_t K, int64_t N, int brought, uintptr_t X_object, uintptr_t a_object, uintptr_t M_object, uintptr_t r_object, uintptr_t J_out);
+int mixture_call_brk_forward(int64_t D, int64_t K, int64_t N, int brought, uintptr_t X_object, uintptr_t a_object, uintptr_t M_object, uintptr_t r_object, uintptr_t saved_object, uintptr_t J_out);
+int mixture_call_brk_backward(int64_t D, int64_t K, int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t a_object, uintptr_t M_object, uintptr_t saved_object, uintptr_t grad_a_out, uintptr_t grad_M_out, uintptr_t grad_r_out);
+int mixture_call_brk_value_and_grad(int64_t D, int64_t K, int64_t N, int brought, uintptr_t X_object, uintptr_t a_object, uintptr_t M_object, uintptr_t r_object, uintptr_t J_out, uintptr_t grad_a_out, uintptr_t grad_M_out, uintptr_t grad_r_out);
 size_t mixture_call_residuals(int64_t D, int64_t K, int64_t N);
 """
 
@@ -118,6 +124,20 @@ if _lib.mixture_abi_version() != 1:
     raise ImportError("_mixture belongs to another version of mixture.py; build it again")
 
 _address = _ffi.from_buffer
+_id = id
+_UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
+
+
+def _use_arrays():
+    """Let the library look at arrays by itself, where it finds in one what NumPy says of it; else every call goes the long way."""
+    probe = np.zeros((3, 2), _DTYPE)[1:]
+    if _sys.implementation.name == "cpython" and object.__basicsize__ == 16 and _ndarray.__basicsize__ >= 72:
+        data = probe.__array_interface__["data"][0]
+        kinds = id(_ndarray), id(_DTYPE), id(_INTEGER), id(_BOOLEAN)
+        _lib.mixture_call_arrays(*kinds, id(probe), data, *probe.shape, probe.flags.num)
+
+
+_use_arrays()
 _MESSAGES = {
     1: "the library is older than this module; build it again",
     2: "a size, or an extent made of sizes, is negative",
@@ -234,15 +254,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, a, M, r, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, a, M, r))
+        out = _claimed(out, "evaluate", ("J",), (X, a, M, r))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(a) is not _ndarray or a.dtype is not _DTYPE or a.flags.num & _DENSE != _DENSE:
@@ -282,12 +306,29 @@ def evaluate(X, a, M, r, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    D, K, N, X, a, M, r, J_out = _evaluate_checked(X, a, M, r, out, strict)
-    status = _lib.mixture_call_evaluate(
-        D, K, N, _address(X), _address(a), _address(M), _address(r), _address(J_out)
-    )
-    if status:
-        raise _failure("evaluate", status)
+    _status = -2
+    try:
+        N, D = X.shape
+        K, = a.shape
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _status = _lib.mixture_call_brk_evaluate(
+            D, K, N, _brought, _id(X), _id(a), _id(M), _id(r), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, K, N, X, a, M, r, J_out = _evaluate_checked(X, a, M, r, out, strict)
+        _status = _lib.mixture_call_evaluate(
+            D, K, N, _address(X), _address(a), _address(M), _address(r), _address(J_out)
+        )
+    if _status:
+        raise _failure("evaluate", _status)
     return _new(Outputs, (J_out[()],))
 
 
@@ -301,13 +342,13 @@ def _bind_evaluate(X, a, M, r, *, out=None, strict=False):
         X_at, a_at, M_at, r_at, J_out_at
     ) = _address(X), _address(a), _address(M), _address(r), _address(J_out)
 
-    def bound():
-        status = _lib.mixture_call_evaluate(D, K, N, X_at, a_at, M_at, r_at, J_out_at)
-        if status:
-            raise _failure("evaluate", status)
+    def _bound():
+        _status = _lib.mixture_call_evaluate(D, K, N, X_at, a_at, M_at, r_at, J_out_at)
+        if _status:
+            raise _failure("evaluate", _status)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -316,8 +357,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, a, M, r, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, a, M, r))
+        out = _claimed(out, "forward", ("J",), (X, a, M, r))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(a) is not _ndarray or a.dtype is not _DTYPE or a.flags.num & _DENSE != _DENSE:
@@ -357,14 +397,32 @@ def forward(X, a, M, r, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    D, K, N, X, a, M, r, J_out = _forward_checked(X, a, M, r, out, strict)
-    saved = _empty(_lib.mixture_call_residuals(D, K, N), np.uint8)
-    status = _lib.mixture_call_forward(
-        D, K, N, _address(X), _address(a), _address(M), _address(r), _address(saved), _address(J_out)
-    )
-    if status:
-        raise _failure("forward", status)
-    return _new(Outputs, (J_out[()],)), Residuals((X, a, M, r), saved, (D, K, N))
+    _status = -2
+    try:
+        N, D = X.shape
+        K, = a.shape
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _saved = _empty(_lib.mixture_call_residuals(D, K, N), np.uint8)
+        _status = _lib.mixture_call_brk_forward(
+            D, K, N, _brought, _id(X), _id(a), _id(M), _id(r), _id(_saved), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, K, N, X, a, M, r, J_out = _forward_checked(X, a, M, r, out, strict)
+        _saved = _empty(_lib.mixture_call_residuals(D, K, N), np.uint8)
+        _status = _lib.mixture_call_forward(
+            D, K, N, _address(X), _address(a), _address(M), _address(r), _address(_saved), _address(J_out)
+        )
+    if _status:
+        raise _failure("forward", _status)
+    return _new(Outputs, (J_out[()],)), Residuals((X, a, M, r), _saved, (D, K, N))
 
 
 def _bind_forward(X, a, M, r, *, out=None, strict=False):
@@ -377,14 +435,14 @@ def _bind_forward(X, a, M, r, *, out=None, strict=False):
         X_at, a_at, M_at, r_at, J_out_at
     ) = _address(X), _address(a), _address(M), _address(r), _address(J_out)
 
-    def bound():
-        saved = _empty(_lib.mixture_call_residuals(D, K, N), np.uint8)
-        status = _lib.mixture_call_forward(D, K, N, X_at, a_at, M_at, r_at, _address(saved), J_out_at)
-        if status:
-            raise _failure("forward", status)
-        return _new(Outputs, (J_out[()],)), Residuals((X, a, M, r), saved, (D, K, N))
+    def _bound():
+        _saved = _empty(_lib.mixture_call_residuals(D, K, N), np.uint8)
+        _status = _lib.mixture_call_forward(D, K, N, X_at, a_at, M_at, r_at, _address(_saved), J_out_at)
+        if _status:
+            raise _failure("forward", _status)
+        return _new(Outputs, (J_out[()],)), Residuals((X, a, M, r), _saved, (D, K, N))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -397,12 +455,11 @@ def _backward_checked(residuals, J, out, strict):
     X = residuals._inputs[0]
     a = residuals._inputs[1]
     M = residuals._inputs[2]
-    saved = residuals._saved
+    _saved = residuals._saved
     D, K, N = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("a", "M", "r")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, residuals._saved))
+        out = _claimed(out, "backward", ("a", "M", "r"), (J, *residuals._inputs, residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -415,7 +472,7 @@ def _backward_checked(residuals, J, out, strict):
         a_out = _fitting(out[0], "a", (K,), _DTYPE)
         M_out = _fitting(out[1], "M", (K, D), _DTYPE)
         r_out = _fitting(out[2], "r", (K, D), _DTYPE)
-    return (D, K, N, X, a, M, J, saved, a_out, M_out, r_out)
+    return (D, K, N, X, a, M, J, _saved, a_out, M_out, r_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -440,13 +497,37 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[M](J) = -(bar_J/N) (E_kji softmax^1(Q)_ki G_ij | ij)
         ∇[r](J) = (bar_J/N) (g 𝟏 - (softmax^1(Q)_ki E_kji E_kji | ij) ⊙ G)
     """
-    D, K, N, X, a, M, J, saved, a_out, M_out, r_out = _backward_checked(residuals, J, out, strict)
-    status = _lib.mixture_call_backward(
-        D, K, N, _address(X), _address(a), _address(M), _address(J), _address(saved), _address(a_out),
-        _address(M_out), _address(r_out)
-    )
-    if status:
-        raise _failure("backward", status)
+    _status = -2
+    try:
+        if type(residuals) is not Residuals:
+            raise TypeError
+        X = residuals._inputs[0]
+        a = residuals._inputs[1]
+        M = residuals._inputs[2]
+        _saved = residuals._saved
+        D, K, N = residuals._sizes
+        J = _default(J, (), 1.0)
+        _brought = out is not None
+        if _brought:
+            raise TypeError
+        else:
+            a_out = _empty((K,), _DTYPE)
+            M_out = _empty((K, D), _DTYPE)
+            r_out = _empty((K, D), _DTYPE)
+        _status = _lib.mixture_call_brk_backward(
+            D, K, N, _brought, _id(J), _id(X), _id(a), _id(M), _id(_saved), _id(a_out), _id(M_out),
+            _id(r_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, K, N, X, a, M, J, _saved, a_out, M_out, r_out = _backward_checked(residuals, J, out, strict)
+        _status = _lib.mixture_call_backward(
+            D, K, N, _address(X), _address(a), _address(M), _address(J), _address(_saved), _address(a_out),
+            _address(M_out), _address(r_out)
+        )
+    if _status:
+        raise _failure("backward", _status)
     return _new(Gradients, (a_out, M_out, r_out))
 
 
@@ -455,21 +536,21 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
-    D, K, N, X, a, M, J, saved, a_out, M_out, r_out = _backward_checked(residuals, J, out, strict)
+    D, K, N, X, a, M, J, _saved, a_out, M_out, r_out = _backward_checked(residuals, J, out, strict)
     (
-        X_at, a_at, M_at, J_at, saved_at, a_out_at, M_out_at, r_out_at
-    ) = _address(X), _address(a), _address(M), _address(J), _address(saved), _address(a_out), _address(M_out), _address(r_out)
-    results = _new(Gradients, (a_out, M_out, r_out))
+        X_at, a_at, M_at, J_at, _saved_at, a_out_at, M_out_at, r_out_at
+    ) = _address(X), _address(a), _address(M), _address(J), _address(_saved), _address(a_out), _address(M_out), _address(r_out)
+    _results = _new(Gradients, (a_out, M_out, r_out))
 
-    def bound():
-        status = _lib.mixture_call_backward(
-            D, K, N, X_at, a_at, M_at, J_at, saved_at, a_out_at, M_out_at, r_out_at
+    def _bound():
+        _status = _lib.mixture_call_backward(
+            D, K, N, X_at, a_at, M_at, J_at, _saved_at, a_out_at, M_out_at, r_out_at
         )
-        if status:
-            raise _failure("backward", status)
-        return results
+        if _status:
+            raise _failure("backward", _status)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -478,8 +559,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, a, M, r, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("a", "M", "r")))
-        out = _claimed(out, "value_and_grad", fields, (X, a, M, r))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("a", "M", "r"))), (X, a, M, r))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(a) is not _ndarray or a.dtype is not _DTYPE or a.flags.num & _DENSE != _DENSE:
@@ -536,13 +616,37 @@ def value_and_grad(X, a, M, r, *, out=None, strict=False):
         ∇[M](J) = -(1/N) (E_kji softmax^1(Q)_ki G_ij | ij)
         ∇[r](J) = (1/N) (g 𝟏 - (softmax^1(Q)_ki E_kji E_kji | ij) ⊙ G)
     """
-    D, K, N, X, a, M, r, J_out, a_out, M_out, r_out = _value_and_grad_checked(X, a, M, r, out, strict)
-    status = _lib.mixture_call_value_and_grad(
-        D, K, N, _address(X), _address(a), _address(M), _address(r), _address(J_out), _address(a_out),
-        _address(M_out), _address(r_out)
-    )
-    if status:
-        raise _failure("value_and_grad", status)
+    _status = -2
+    try:
+        N, D = X.shape
+        K, = a.shape
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, _inner = out
+            if not isinstance(_inner, tuple):
+                raise TypeError
+            a_out, M_out, r_out = _inner
+        else:
+            J_out = _empty((), _DTYPE)
+            a_out = _empty((K,), _DTYPE)
+            M_out = _empty((K, D), _DTYPE)
+            r_out = _empty((K, D), _DTYPE)
+        _status = _lib.mixture_call_brk_value_and_grad(
+            D, K, N, _brought, _id(X), _id(a), _id(M), _id(r), _id(J_out), _id(a_out), _id(M_out),
+            _id(r_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, K, N, X, a, M, r, J_out, a_out, M_out, r_out = _value_and_grad_checked(X, a, M, r, out, strict)
+        _status = _lib.mixture_call_value_and_grad(
+            D, K, N, _address(X), _address(a), _address(M), _address(r), _address(J_out), _address(a_out),
+            _address(M_out), _address(r_out)
+        )
+    if _status:
+        raise _failure("value_and_grad", _status)
     return _new(ValueAndGradients, (J_out[()], _new(Gradients, (a_out, M_out, r_out))))
 
 
@@ -555,17 +659,17 @@ def _bind_value_and_grad(X, a, M, r, *, out=None, strict=False):
     (
         X_at, a_at, M_at, r_at, J_out_at, a_out_at, M_out_at, r_out_at
     ) = _address(X), _address(a), _address(M), _address(r), _address(J_out), _address(a_out), _address(M_out), _address(r_out)
-    gradients = _new(Gradients, (a_out, M_out, r_out))
+    _gradients = _new(Gradients, (a_out, M_out, r_out))
 
-    def bound():
-        status = _lib.mixture_call_value_and_grad(
+    def _bound():
+        _status = _lib.mixture_call_value_and_grad(
             D, K, N, X_at, a_at, M_at, r_at, J_out_at, a_out_at, M_out_at, r_out_at
         )
-        if status:
-            raise _failure("value_and_grad", status)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        if _status:
+            raise _failure("value_and_grad", _status)
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

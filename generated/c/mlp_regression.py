@@ -32,6 +32,7 @@
 from __future__ import annotations
 
 import os as _os
+import sys as _sys
 from importlib import machinery as _machinery
 from importlib import util as _util
 from collections.abc import Mapping as _Mapping
@@ -99,6 +100,11 @@ int mlp_regression_call_evaluate(int64_t N, const void *X, const void *Y, const 
 int mlp_regression_call_forward(int64_t N, const void *X, const void *Y, const void *W1, const void *W2, const void *W3, const void *b1, const void *b2, const void *b3, void *saved_, void *J_out);
 int mlp_regression_call_backward(int64_t N, const void *X, const void *Y, const void *W1, const void *W2, const void *W3, const void *bar_J, void *saved_, void *grad_W1_out, void *grad_W2_out, void *grad_W3_out, void *grad_b1_out, void *grad_b2_out, void *grad_b3_out);
 int mlp_regression_call_value_and_grad(int64_t N, const void *X, const void *Y, const void *W1, const void *W2, const void *W3, const void *b1, const void *b2, const void *b3, void *J_out, void *grad_W1_out, void *grad_W2_out, void *grad_W3_out, void *grad_b1_out, void *grad_b2_out, void *grad_b3_out);
+void mlp_regression_call_arrays(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int64_t, int64_t, int64_t);
+int mlp_regression_call_brk_evaluate(int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t W2_object, uintptr_t W3_object, uintptr_t b1_object, uintptr_t b2_object, uintptr_t b3_object, uintptr_t J_out);
+int mlp_regression_call_brk_forward(int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t W2_object, uintptr_t W3_object, uintptr_t b1_object, uintptr_t b2_object, uintptr_t b3_object, uintptr_t saved_object, uintptr_t J_out);
+int mlp_regression_call_brk_backward(int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t W2_object, uintptr_t W3_object, uintptr_t saved_object, uintptr_t grad_W1_out, uintptr_t grad_W2_out, uintptr_t grad_W3_out, uintptr_t grad_b1_out, uintptr_t grad_b2_out, uintptr_t grad_b3_out);
+int mlp_regression_call_brk_value_and_grad(int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t W2_object, uintptr_t W3_object, uintptr_t b1_object, uintptr_t b2_object, uintptr_t b3_object, uintptr_t J_out, uintptr_t grad_W1_out, uintptr_t grad_W2_out, uintptr_t grad_W3_out, uintptr_t grad_b1_out, uintptr_t grad_b2_out, uintptr_t grad_b3_out);
 size_t mlp_regression_call_residuals(int64_t N);
 """
 
@@ -130,6 +136,20 @@ if _lib.mlp_regression_abi_version() != 1:
     raise ImportError("_mlp_regression belongs to another version of mlp_regression.py; build it again")
 
 _address = _ffi.from_buffer
+_id = id
+_UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
+
+
+def _use_arrays():
+    """Let the library look at arrays by itself, where it finds in one what NumPy says of it; else every call goes the long way."""
+    probe = np.zeros((3, 2), _DTYPE)[1:]
+    if _sys.implementation.name == "cpython" and object.__basicsize__ == 16 and _ndarray.__basicsize__ >= 72:
+        data = probe.__array_interface__["data"][0]
+        kinds = id(_ndarray), id(_DTYPE), id(_INTEGER), id(_BOOLEAN)
+        _lib.mlp_regression_call_arrays(*kinds, id(probe), data, *probe.shape, probe.flags.num)
+
+
+_use_arrays()
 _MESSAGES = {
     1: "the library is older than this module; build it again",
     2: "a size, or an extent made of sizes, is negative",
@@ -246,15 +266,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, Y, W1, W2, W3, b1, b2, b3))
+        out = _claimed(out, "evaluate", ("J",), (X, Y, W1, W2, W3, b1, b2, b3))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -313,15 +337,31 @@ def evaluate(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    (
-        N, X, Y, W1, W2, W3, b1, b2, b3, J_out
-    ) = _evaluate_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict)
-    status = _lib.mlp_regression_call_evaluate(
-        N, _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(b1),
-        _address(b2), _address(b3), _address(J_out)
-    )
-    if status:
-        raise _failure("evaluate", status)
+    _status = -2
+    try:
+        N = X.shape[0]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _status = _lib.mlp_regression_call_brk_evaluate(
+            N, _brought, _id(X), _id(Y), _id(W1), _id(W2), _id(W3), _id(b1), _id(b2), _id(b3), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            N, X, Y, W1, W2, W3, b1, b2, b3, J_out
+        ) = _evaluate_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict)
+        _status = _lib.mlp_regression_call_evaluate(
+            N, _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(b1),
+            _address(b2), _address(b3), _address(J_out)
+        )
+    if _status:
+        raise _failure("evaluate", _status)
     return _new(Outputs, (J_out[()],))
 
 
@@ -337,15 +377,15 @@ def _bind_evaluate(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
         X_at, Y_at, W1_at, W2_at, W3_at, b1_at, b2_at, b3_at, J_out_at
     ) = _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(b1), _address(b2), _address(b3), _address(J_out)
 
-    def bound():
-        status = _lib.mlp_regression_call_evaluate(
+    def _bound():
+        _status = _lib.mlp_regression_call_evaluate(
             N, X_at, Y_at, W1_at, W2_at, W3_at, b1_at, b2_at, b3_at, J_out_at
         )
-        if status:
-            raise _failure("evaluate", status)
+        if _status:
+            raise _failure("evaluate", _status)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -354,8 +394,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, Y, W1, W2, W3, b1, b2, b3))
+        out = _claimed(out, "forward", ("J",), (X, Y, W1, W2, W3, b1, b2, b3))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -414,15 +453,33 @@ def forward(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    N, X, Y, W1, W2, W3, b1, b2, b3, J_out = _forward_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict)
-    saved = _empty(_lib.mlp_regression_call_residuals(N), np.uint8)
-    status = _lib.mlp_regression_call_forward(
-        N, _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(b1),
-        _address(b2), _address(b3), _address(saved), _address(J_out)
-    )
-    if status:
-        raise _failure("forward", status)
-    return _new(Outputs, (J_out[()],)), Residuals((X, Y, W1, W2, W3, b1, b2, b3), saved, (N,))
+    _status = -2
+    try:
+        N = X.shape[0]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _saved = _empty(_lib.mlp_regression_call_residuals(N), np.uint8)
+        _status = _lib.mlp_regression_call_brk_forward(
+            N, _brought, _id(X), _id(Y), _id(W1), _id(W2), _id(W3), _id(b1), _id(b2), _id(b3), _id(_saved),
+            _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        N, X, Y, W1, W2, W3, b1, b2, b3, J_out = _forward_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict)
+        _saved = _empty(_lib.mlp_regression_call_residuals(N), np.uint8)
+        _status = _lib.mlp_regression_call_forward(
+            N, _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(b1),
+            _address(b2), _address(b3), _address(_saved), _address(J_out)
+        )
+    if _status:
+        raise _failure("forward", _status)
+    return _new(Outputs, (J_out[()],)), Residuals((X, Y, W1, W2, W3, b1, b2, b3), _saved, (N,))
 
 
 def _bind_forward(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
@@ -435,16 +492,16 @@ def _bind_forward(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
         X_at, Y_at, W1_at, W2_at, W3_at, b1_at, b2_at, b3_at, J_out_at
     ) = _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(b1), _address(b2), _address(b3), _address(J_out)
 
-    def bound():
-        saved = _empty(_lib.mlp_regression_call_residuals(N), np.uint8)
-        status = _lib.mlp_regression_call_forward(
-            N, X_at, Y_at, W1_at, W2_at, W3_at, b1_at, b2_at, b3_at, _address(saved), J_out_at
+    def _bound():
+        _saved = _empty(_lib.mlp_regression_call_residuals(N), np.uint8)
+        _status = _lib.mlp_regression_call_forward(
+            N, X_at, Y_at, W1_at, W2_at, W3_at, b1_at, b2_at, b3_at, _address(_saved), J_out_at
         )
-        if status:
-            raise _failure("forward", status)
-        return _new(Outputs, (J_out[()],)), Residuals((X, Y, W1, W2, W3, b1, b2, b3), saved, (N,))
+        if _status:
+            raise _failure("forward", _status)
+        return _new(Outputs, (J_out[()],)), Residuals((X, Y, W1, W2, W3, b1, b2, b3), _saved, (N,))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -459,12 +516,11 @@ def _backward_checked(residuals, J, out, strict):
     W1 = residuals._inputs[2]
     W2 = residuals._inputs[3]
     W3 = residuals._inputs[4]
-    saved = residuals._saved
+    _saved = residuals._saved
     N, = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("W1", "W2", "W3", "b1", "b2", "b3")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, residuals._saved))
+        out = _claimed(out, "backward", ("W1", "W2", "W3", "b1", "b2", "b3"), (J, *residuals._inputs, residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -483,7 +539,7 @@ def _backward_checked(residuals, J, out, strict):
         b1_out = _fitting(out[3], "b1", (32,), _DTYPE)
         b2_out = _fitting(out[4], "b2", (32,), _DTYPE)
         b3_out = _fitting(out[5], "b3", (2,), _DTYPE)
-    return (N, X, Y, W1, W2, W3, J, saved, W1_out, W2_out, W3_out, b1_out, b2_out, b3_out)
+    return (N, X, Y, W1, W2, W3, J, _saved, W1_out, W2_out, W3_out, b1_out, b2_out, b3_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -514,16 +570,45 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[b2](J) = G^T @ 𝟏
         ∇[b3](J) = E^T @ 𝟏
     """
-    (
-        N, X, Y, W1, W2, W3, J, saved, W1_out, W2_out, W3_out, b1_out, b2_out, b3_out
-    ) = _backward_checked(residuals, J, out, strict)
-    status = _lib.mlp_regression_call_backward(
-        N, _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(J),
-        _address(saved), _address(W1_out), _address(W2_out), _address(W3_out), _address(b1_out),
-        _address(b2_out), _address(b3_out)
-    )
-    if status:
-        raise _failure("backward", status)
+    _status = -2
+    try:
+        if type(residuals) is not Residuals:
+            raise TypeError
+        X = residuals._inputs[0]
+        Y = residuals._inputs[1]
+        W1 = residuals._inputs[2]
+        W2 = residuals._inputs[3]
+        W3 = residuals._inputs[4]
+        _saved = residuals._saved
+        N, = residuals._sizes
+        J = _default(J, (), 1.0)
+        _brought = out is not None
+        if _brought:
+            raise TypeError
+        else:
+            W1_out = _empty((8, 32), _DTYPE)
+            W2_out = _empty((32, 32), _DTYPE)
+            W3_out = _empty((32, 2), _DTYPE)
+            b1_out = _empty((32,), _DTYPE)
+            b2_out = _empty((32,), _DTYPE)
+            b3_out = _empty((2,), _DTYPE)
+        _status = _lib.mlp_regression_call_brk_backward(
+            N, _brought, _id(J), _id(X), _id(Y), _id(W1), _id(W2), _id(W3), _id(_saved), _id(W1_out),
+            _id(W2_out), _id(W3_out), _id(b1_out), _id(b2_out), _id(b3_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            N, X, Y, W1, W2, W3, J, _saved, W1_out, W2_out, W3_out, b1_out, b2_out, b3_out
+        ) = _backward_checked(residuals, J, out, strict)
+        _status = _lib.mlp_regression_call_backward(
+            N, _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(J),
+            _address(_saved), _address(W1_out), _address(W2_out), _address(W3_out), _address(b1_out),
+            _address(b2_out), _address(b3_out)
+        )
+    if _status:
+        raise _failure("backward", _status)
     return _new(Gradients, (W1_out, W2_out, W3_out, b1_out, b2_out, b3_out))
 
 
@@ -533,24 +618,24 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        N, X, Y, W1, W2, W3, J, saved, W1_out, W2_out, W3_out, b1_out, b2_out, b3_out
+        N, X, Y, W1, W2, W3, J, _saved, W1_out, W2_out, W3_out, b1_out, b2_out, b3_out
     ) = _backward_checked(residuals, J, out, strict)
     (
-        X_at, Y_at, W1_at, W2_at, W3_at, J_at, saved_at, W1_out_at, W2_out_at, W3_out_at, b1_out_at,
+        X_at, Y_at, W1_at, W2_at, W3_at, J_at, _saved_at, W1_out_at, W2_out_at, W3_out_at, b1_out_at,
         b2_out_at, b3_out_at
-    ) = _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(J), _address(saved), _address(W1_out), _address(W2_out), _address(W3_out), _address(b1_out), _address(b2_out), _address(b3_out)
-    results = _new(Gradients, (W1_out, W2_out, W3_out, b1_out, b2_out, b3_out))
+    ) = _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(J), _address(_saved), _address(W1_out), _address(W2_out), _address(W3_out), _address(b1_out), _address(b2_out), _address(b3_out)
+    _results = _new(Gradients, (W1_out, W2_out, W3_out, b1_out, b2_out, b3_out))
 
-    def bound():
-        status = _lib.mlp_regression_call_backward(
-            N, X_at, Y_at, W1_at, W2_at, W3_at, J_at, saved_at, W1_out_at, W2_out_at, W3_out_at, b1_out_at,
+    def _bound():
+        _status = _lib.mlp_regression_call_backward(
+            N, X_at, Y_at, W1_at, W2_at, W3_at, J_at, _saved_at, W1_out_at, W2_out_at, W3_out_at, b1_out_at,
             b2_out_at, b3_out_at
         )
-        if status:
-            raise _failure("backward", status)
-        return results
+        if _status:
+            raise _failure("backward", _status)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -559,8 +644,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("W1", "W2", "W3", "b1", "b2", "b3")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, W1, W2, W3, b1, b2, b3))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("W1", "W2", "W3", "b1", "b2", "b3"))), (X, Y, W1, W2, W3, b1, b2, b3))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -648,16 +732,42 @@ def value_and_grad(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
         ∇[b2](J) = G^T @ 𝟏
         ∇[b3](J) = E^T @ 𝟏
     """
-    (
-        N, X, Y, W1, W2, W3, b1, b2, b3, J_out, W1_out, W2_out, W3_out, b1_out, b2_out, b3_out
-    ) = _value_and_grad_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict)
-    status = _lib.mlp_regression_call_value_and_grad(
-        N, _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(b1),
-        _address(b2), _address(b3), _address(J_out), _address(W1_out), _address(W2_out),
-        _address(W3_out), _address(b1_out), _address(b2_out), _address(b3_out)
-    )
-    if status:
-        raise _failure("value_and_grad", status)
+    _status = -2
+    try:
+        N = X.shape[0]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, _inner = out
+            if not isinstance(_inner, tuple):
+                raise TypeError
+            W1_out, W2_out, W3_out, b1_out, b2_out, b3_out = _inner
+        else:
+            J_out = _empty((), _DTYPE)
+            W1_out = _empty((8, 32), _DTYPE)
+            W2_out = _empty((32, 32), _DTYPE)
+            W3_out = _empty((32, 2), _DTYPE)
+            b1_out = _empty((32,), _DTYPE)
+            b2_out = _empty((32,), _DTYPE)
+            b3_out = _empty((2,), _DTYPE)
+        _status = _lib.mlp_regression_call_brk_value_and_grad(
+            N, _brought, _id(X), _id(Y), _id(W1), _id(W2), _id(W3), _id(b1), _id(b2), _id(b3), _id(J_out),
+            _id(W1_out), _id(W2_out), _id(W3_out), _id(b1_out), _id(b2_out), _id(b3_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        (
+            N, X, Y, W1, W2, W3, b1, b2, b3, J_out, W1_out, W2_out, W3_out, b1_out, b2_out, b3_out
+        ) = _value_and_grad_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict)
+        _status = _lib.mlp_regression_call_value_and_grad(
+            N, _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(b1),
+            _address(b2), _address(b3), _address(J_out), _address(W1_out), _address(W2_out),
+            _address(W3_out), _address(b1_out), _address(b2_out), _address(b3_out)
+        )
+    if _status:
+        raise _failure("value_and_grad", _status)
     return _new(ValueAndGradients, (J_out[()], _new(Gradients, (W1_out, W2_out, W3_out, b1_out, b2_out, b3_out))))
 
 
@@ -673,18 +783,18 @@ def _bind_value_and_grad(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False
         X_at, Y_at, W1_at, W2_at, W3_at, b1_at, b2_at, b3_at, J_out_at, W1_out_at, W2_out_at, W3_out_at,
         b1_out_at, b2_out_at, b3_out_at
     ) = _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(b1), _address(b2), _address(b3), _address(J_out), _address(W1_out), _address(W2_out), _address(W3_out), _address(b1_out), _address(b2_out), _address(b3_out)
-    gradients = _new(Gradients, (W1_out, W2_out, W3_out, b1_out, b2_out, b3_out))
+    _gradients = _new(Gradients, (W1_out, W2_out, W3_out, b1_out, b2_out, b3_out))
 
-    def bound():
-        status = _lib.mlp_regression_call_value_and_grad(
+    def _bound():
+        _status = _lib.mlp_regression_call_value_and_grad(
             N, X_at, Y_at, W1_at, W2_at, W3_at, b1_at, b2_at, b3_at, J_out_at, W1_out_at, W2_out_at,
             W3_out_at, b1_out_at, b2_out_at, b3_out_at
         )
-        if status:
-            raise _failure("value_and_grad", status)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        if _status:
+            raise _failure("value_and_grad", _status)
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

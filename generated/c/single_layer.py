@@ -25,6 +25,7 @@
 from __future__ import annotations
 
 import os as _os
+import sys as _sys
 from importlib import machinery as _machinery
 from importlib import util as _util
 from collections.abc import Mapping as _Mapping
@@ -88,6 +89,11 @@ int single_layer_call_evaluate(int64_t D, int64_t H, int64_t N, const void *X, c
 int single_layer_call_forward(int64_t D, int64_t H, int64_t N, const void *X, const void *Y, const void *W, const void *b, void *saved_, void *J_out);
 int single_layer_call_backward(int64_t D, int64_t H, int64_t N, const void *X, const void *Y, const void *bar_J, void *saved_, void *grad_W_out, void *grad_b_out);
 int single_layer_call_value_and_grad(int64_t D, int64_t H, int64_t N, const void *X, const void *Y, const void *W, const void *b, void *J_out, void *grad_W_out, void *grad_b_out);
+void single_layer_call_arrays(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, int64_t, int64_t, int64_t);
+int single_layer_call_brk_evaluate(int64_t D, int64_t H, int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W_object, uintptr_t b_object, uintptr_t J_out);
+int single_layer_call_brk_forward(int64_t D, int64_t H, int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W_object, uintptr_t b_object, uintptr_t saved_object, uintptr_t J_out);
+int single_layer_call_brk_backward(int64_t D, int64_t H, int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t Y_object, uintptr_t saved_object, uintptr_t grad_W_out, uintptr_t grad_b_out);
+int single_layer_call_brk_value_and_grad(int64_t D, int64_t H, int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W_object, uintptr_t b_object, uintptr_t J_out, uintptr_t grad_W_out, uintptr_t grad_b_out);
 size_t single_layer_call_residuals(int64_t H, int64_t N);
 """
 
@@ -119,6 +125,20 @@ if _lib.single_layer_abi_version() != 1:
     raise ImportError("_single_layer belongs to another version of single_layer.py; build it again")
 
 _address = _ffi.from_buffer
+_id = id
+_UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
+
+
+def _use_arrays():
+    """Let the library look at arrays by itself, where it finds in one what NumPy says of it; else every call goes the long way."""
+    probe = np.zeros((3, 2), _DTYPE)[1:]
+    if _sys.implementation.name == "cpython" and object.__basicsize__ == 16 and _ndarray.__basicsize__ >= 72:
+        data = probe.__array_interface__["data"][0]
+        kinds = id(_ndarray), id(_DTYPE), id(_INTEGER), id(_BOOLEAN)
+        _lib.single_layer_call_arrays(*kinds, id(probe), data, *probe.shape, probe.flags.num)
+
+
+_use_arrays()
 _MESSAGES = {
     1: "the library is older than this module; build it again",
     2: "a size, or an extent made of sizes, is negative",
@@ -235,15 +255,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, W, b, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, Y, W, b))
+        out = _claimed(out, "evaluate", ("J",), (X, Y, W, b))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -283,12 +307,29 @@ def evaluate(X, Y, W, b, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    D, H, N, X, Y, W, b, J_out = _evaluate_checked(X, Y, W, b, out, strict)
-    status = _lib.single_layer_call_evaluate(
-        D, H, N, _address(X), _address(Y), _address(W), _address(b), _address(J_out)
-    )
-    if status:
-        raise _failure("evaluate", status)
+    _status = -2
+    try:
+        N, D = X.shape
+        H = Y.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _status = _lib.single_layer_call_brk_evaluate(
+            D, H, N, _brought, _id(X), _id(Y), _id(W), _id(b), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, H, N, X, Y, W, b, J_out = _evaluate_checked(X, Y, W, b, out, strict)
+        _status = _lib.single_layer_call_evaluate(
+            D, H, N, _address(X), _address(Y), _address(W), _address(b), _address(J_out)
+        )
+    if _status:
+        raise _failure("evaluate", _status)
     return _new(Outputs, (J_out[()],))
 
 
@@ -302,13 +343,13 @@ def _bind_evaluate(X, Y, W, b, *, out=None, strict=False):
         X_at, Y_at, W_at, b_at, J_out_at
     ) = _address(X), _address(Y), _address(W), _address(b), _address(J_out)
 
-    def bound():
-        status = _lib.single_layer_call_evaluate(D, H, N, X_at, Y_at, W_at, b_at, J_out_at)
-        if status:
-            raise _failure("evaluate", status)
+    def _bound():
+        _status = _lib.single_layer_call_evaluate(D, H, N, X_at, Y_at, W_at, b_at, J_out_at)
+        if _status:
+            raise _failure("evaluate", _status)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -317,8 +358,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, W, b, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, Y, W, b))
+        out = _claimed(out, "forward", ("J",), (X, Y, W, b))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -358,14 +398,32 @@ def forward(X, Y, W, b, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    D, H, N, X, Y, W, b, J_out = _forward_checked(X, Y, W, b, out, strict)
-    saved = _empty(_lib.single_layer_call_residuals(H, N), np.uint8)
-    status = _lib.single_layer_call_forward(
-        D, H, N, _address(X), _address(Y), _address(W), _address(b), _address(saved), _address(J_out)
-    )
-    if status:
-        raise _failure("forward", status)
-    return _new(Outputs, (J_out[()],)), Residuals((X, Y, W, b), saved, (D, H, N))
+    _status = -2
+    try:
+        N, D = X.shape
+        H = Y.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, = out
+        else:
+            J_out = _empty((), _DTYPE)
+        _saved = _empty(_lib.single_layer_call_residuals(H, N), np.uint8)
+        _status = _lib.single_layer_call_brk_forward(
+            D, H, N, _brought, _id(X), _id(Y), _id(W), _id(b), _id(_saved), _id(J_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, H, N, X, Y, W, b, J_out = _forward_checked(X, Y, W, b, out, strict)
+        _saved = _empty(_lib.single_layer_call_residuals(H, N), np.uint8)
+        _status = _lib.single_layer_call_forward(
+            D, H, N, _address(X), _address(Y), _address(W), _address(b), _address(_saved), _address(J_out)
+        )
+    if _status:
+        raise _failure("forward", _status)
+    return _new(Outputs, (J_out[()],)), Residuals((X, Y, W, b), _saved, (D, H, N))
 
 
 def _bind_forward(X, Y, W, b, *, out=None, strict=False):
@@ -378,14 +436,16 @@ def _bind_forward(X, Y, W, b, *, out=None, strict=False):
         X_at, Y_at, W_at, b_at, J_out_at
     ) = _address(X), _address(Y), _address(W), _address(b), _address(J_out)
 
-    def bound():
-        saved = _empty(_lib.single_layer_call_residuals(H, N), np.uint8)
-        status = _lib.single_layer_call_forward(D, H, N, X_at, Y_at, W_at, b_at, _address(saved), J_out_at)
-        if status:
-            raise _failure("forward", status)
-        return _new(Outputs, (J_out[()],)), Residuals((X, Y, W, b), saved, (D, H, N))
+    def _bound():
+        _saved = _empty(_lib.single_layer_call_residuals(H, N), np.uint8)
+        _status = _lib.single_layer_call_forward(
+            D, H, N, X_at, Y_at, W_at, b_at, _address(_saved), J_out_at
+        )
+        if _status:
+            raise _failure("forward", _status)
+        return _new(Outputs, (J_out[()],)), Residuals((X, Y, W, b), _saved, (D, H, N))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -397,12 +457,11 @@ def _backward_checked(residuals, J, out, strict):
         raise ArgumentError("backward: residuals must be what forward of this module returned")
     X = residuals._inputs[0]
     Y = residuals._inputs[1]
-    saved = residuals._saved
+    _saved = residuals._saved
     D, H, N = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("W", "b")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, residuals._saved))
+        out = _claimed(out, "backward", ("W", "b"), (J, *residuals._inputs, residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -413,7 +472,7 @@ def _backward_checked(residuals, J, out, strict):
     else:
         W_out = _fitting(out[0], "W", (D, H), _DTYPE)
         b_out = _fitting(out[1], "b", (H,), _DTYPE)
-    return (D, H, N, X, Y, J, saved, W_out, b_out)
+    return (D, H, N, X, Y, J, _saved, W_out, b_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -434,13 +493,34 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[W](J) = X^T @ E
         ∇[b](J) = E^T @ 𝟏
     """
-    D, H, N, X, Y, J, saved, W_out, b_out = _backward_checked(residuals, J, out, strict)
-    status = _lib.single_layer_call_backward(
-        D, H, N, _address(X), _address(Y), _address(J), _address(saved), _address(W_out),
-        _address(b_out)
-    )
-    if status:
-        raise _failure("backward", status)
+    _status = -2
+    try:
+        if type(residuals) is not Residuals:
+            raise TypeError
+        X = residuals._inputs[0]
+        Y = residuals._inputs[1]
+        _saved = residuals._saved
+        D, H, N = residuals._sizes
+        J = _default(J, (), 1.0)
+        _brought = out is not None
+        if _brought:
+            raise TypeError
+        else:
+            W_out = _empty((D, H), _DTYPE)
+            b_out = _empty((H,), _DTYPE)
+        _status = _lib.single_layer_call_brk_backward(
+            D, H, N, _brought, _id(J), _id(X), _id(Y), _id(_saved), _id(W_out), _id(b_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, H, N, X, Y, J, _saved, W_out, b_out = _backward_checked(residuals, J, out, strict)
+        _status = _lib.single_layer_call_backward(
+            D, H, N, _address(X), _address(Y), _address(J), _address(_saved), _address(W_out),
+            _address(b_out)
+        )
+    if _status:
+        raise _failure("backward", _status)
     return _new(Gradients, (W_out, b_out))
 
 
@@ -449,19 +529,19 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
-    D, H, N, X, Y, J, saved, W_out, b_out = _backward_checked(residuals, J, out, strict)
+    D, H, N, X, Y, J, _saved, W_out, b_out = _backward_checked(residuals, J, out, strict)
     (
-        X_at, Y_at, J_at, saved_at, W_out_at, b_out_at
-    ) = _address(X), _address(Y), _address(J), _address(saved), _address(W_out), _address(b_out)
-    results = _new(Gradients, (W_out, b_out))
+        X_at, Y_at, J_at, _saved_at, W_out_at, b_out_at
+    ) = _address(X), _address(Y), _address(J), _address(_saved), _address(W_out), _address(b_out)
+    _results = _new(Gradients, (W_out, b_out))
 
-    def bound():
-        status = _lib.single_layer_call_backward(D, H, N, X_at, Y_at, J_at, saved_at, W_out_at, b_out_at)
-        if status:
-            raise _failure("backward", status)
-        return results
+    def _bound():
+        _status = _lib.single_layer_call_backward(D, H, N, X_at, Y_at, J_at, _saved_at, W_out_at, b_out_at)
+        if _status:
+            raise _failure("backward", _status)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -470,8 +550,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, W, b, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("W", "b")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, W, b))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("W", "b"))), (X, Y, W, b))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -522,13 +601,35 @@ def value_and_grad(X, Y, W, b, *, out=None, strict=False):
         ∇[W](J) = X^T @ E
         ∇[b](J) = E^T @ 𝟏
     """
-    D, H, N, X, Y, W, b, J_out, W_out, b_out = _value_and_grad_checked(X, Y, W, b, out, strict)
-    status = _lib.single_layer_call_value_and_grad(
-        D, H, N, _address(X), _address(Y), _address(W), _address(b), _address(J_out), _address(W_out),
-        _address(b_out)
-    )
-    if status:
-        raise _failure("value_and_grad", status)
+    _status = -2
+    try:
+        N, D = X.shape
+        H = Y.shape[1]
+        _brought = out is not None
+        if _brought:
+            if not isinstance(out, tuple):
+                raise TypeError
+            J_out, _inner = out
+            if not isinstance(_inner, tuple):
+                raise TypeError
+            W_out, b_out = _inner
+        else:
+            J_out = _empty((), _DTYPE)
+            W_out = _empty((D, H), _DTYPE)
+            b_out = _empty((H,), _DTYPE)
+        _status = _lib.single_layer_call_brk_value_and_grad(
+            D, H, N, _brought, _id(X), _id(Y), _id(W), _id(b), _id(J_out), _id(W_out), _id(b_out)
+        )
+    except _UNFIT:
+        pass
+    if _status == -2:
+        D, H, N, X, Y, W, b, J_out, W_out, b_out = _value_and_grad_checked(X, Y, W, b, out, strict)
+        _status = _lib.single_layer_call_value_and_grad(
+            D, H, N, _address(X), _address(Y), _address(W), _address(b), _address(J_out), _address(W_out),
+            _address(b_out)
+        )
+    if _status:
+        raise _failure("value_and_grad", _status)
     return _new(ValueAndGradients, (J_out[()], _new(Gradients, (W_out, b_out))))
 
 
@@ -541,17 +642,17 @@ def _bind_value_and_grad(X, Y, W, b, *, out=None, strict=False):
     (
         X_at, Y_at, W_at, b_at, J_out_at, W_out_at, b_out_at
     ) = _address(X), _address(Y), _address(W), _address(b), _address(J_out), _address(W_out), _address(b_out)
-    gradients = _new(Gradients, (W_out, b_out))
+    _gradients = _new(Gradients, (W_out, b_out))
 
-    def bound():
-        status = _lib.single_layer_call_value_and_grad(
+    def _bound():
+        _status = _lib.single_layer_call_value_and_grad(
             D, H, N, X_at, Y_at, W_at, b_at, J_out_at, W_out_at, b_out_at
         )
-        if status:
-            raise _failure("value_and_grad", status)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        if _status:
+            raise _failure("value_and_grad", _status)
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

@@ -437,15 +437,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, Y, g, s, WQ, WK, WV, WO))
+        out = _claimed(out, "evaluate", ("J",), (X, Y, g, s, WQ, WK, WV, WO))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -522,11 +526,11 @@ def _bind_evaluate(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
         B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out
     ) = _evaluate_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict)
 
-    def bound():
+    def _bound():
         _evaluate_kernel(B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -535,8 +539,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, Y, g, s, WQ, WK, WV, WO))
+        out = _claimed(out, "forward", ("J",), (X, Y, g, s, WQ, WK, WV, WO))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -600,8 +603,8 @@ def forward(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
     (
         B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out
     ) = _forward_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict)
-    saved = _forward_kernel(B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out)
-    return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, WQ, WK, WV, WO), saved, (B, D, E, H, T))
+    _saved = _forward_kernel(B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out)
+    return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, WQ, WK, WV, WO), _saved, (B, D, E, H, T))
 
 
 def _bind_forward(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
@@ -613,11 +616,11 @@ def _bind_forward(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
         B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out
     ) = _forward_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict)
 
-    def bound():
-        saved = _forward_kernel(B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out)
-        return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, WQ, WK, WV, WO), saved, (B, D, E, H, T))
+    def _bound():
+        _saved = _forward_kernel(B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out)
+        return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, WQ, WK, WV, WO), _saved, (B, D, E, H, T))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -634,18 +637,17 @@ def _backward_checked(residuals, J, out, strict):
     WK = residuals._inputs[5]
     WV = residuals._inputs[6]
     WO = residuals._inputs[7]
-    saved_0 = residuals._saved[0]
-    saved_1 = residuals._saved[1]
-    saved_2 = residuals._saved[2]
-    saved_3 = residuals._saved[3]
-    saved_4 = residuals._saved[4]
-    saved_5 = residuals._saved[5]
-    saved_6 = residuals._saved[6]
+    _saved_0 = residuals._saved[0]
+    _saved_1 = residuals._saved[1]
+    _saved_2 = residuals._saved[2]
+    _saved_3 = residuals._saved[3]
+    _saved_4 = residuals._saved[4]
+    _saved_5 = residuals._saved[5]
+    _saved_6 = residuals._saved[6]
     B, D, E, H, T = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("g", "s", "WQ", "WK", "WV", "WO")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, *residuals._saved))
+        out = _claimed(out, "backward", ("g", "s", "WQ", "WK", "WV", "WO"), (J, *residuals._inputs, *residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -665,8 +667,8 @@ def _backward_checked(residuals, J, out, strict):
         WV_out = _fitting(out[4], "WV", (D, H, E), _DTYPE)
         WO_out = _fitting(out[5], "WO", (H, E, D), _DTYPE)
     return (
-        B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5,
-        saved_6, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
+        B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4,
+        _saved_5, _saved_6, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
     )
 
 
@@ -706,12 +708,12 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[WO](J) = (bar_J/(B T)) (A_limn U_linj G_lmk | ijk)
     """
     (
-        B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5,
-        saved_6, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
+        B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4,
+        _saved_5, _saved_6, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
     ) = _backward_checked(residuals, J, out, strict)
     _backward_kernel(
-        B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5,
-        saved_6, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
+        B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4,
+        _saved_5, _saved_6, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
     )
     return _new(Gradients, (g_out, s_out, WQ_out, WK_out, WV_out, WO_out))
 
@@ -722,19 +724,19 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5,
-        saved_6, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
+        B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4,
+        _saved_5, _saved_6, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
     ) = _backward_checked(residuals, J, out, strict)
-    results = _new(Gradients, (g_out, s_out, WQ_out, WK_out, WV_out, WO_out))
+    _results = _new(Gradients, (g_out, s_out, WQ_out, WK_out, WV_out, WO_out))
 
-    def bound():
+    def _bound():
         _backward_kernel(
-            B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5,
-            saved_6, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
+            B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4,
+            _saved_5, _saved_6, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
         )
-        return results
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -743,8 +745,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("g", "s", "WQ", "WK", "WV", "WO")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, g, s, WQ, WK, WV, WO))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("g", "s", "WQ", "WK", "WV", "WO"))), (X, Y, g, s, WQ, WK, WV, WO))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -857,15 +858,15 @@ def _bind_value_and_grad(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
     (
         B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
     ) = _value_and_grad_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict)
-    gradients = _new(Gradients, (g_out, s_out, WQ_out, WK_out, WV_out, WO_out))
+    _gradients = _new(Gradients, (g_out, s_out, WQ_out, WK_out, WV_out, WO_out))
 
-    def bound():
+    def _bound():
         _value_and_grad_kernel(
             B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
         )
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

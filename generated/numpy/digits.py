@@ -313,15 +313,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, W1, b1, W2, b2, out, strict):
     if out is not None:
-        fields = ("J", "A2")
-        out = _claimed(out, "evaluate", fields, (X, Y, W1, b1, W2, b2))
+        out = _claimed(out, "evaluate", ("J", "A2"), (X, Y, W1, b1, W2, b2))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -385,11 +389,11 @@ def _bind_evaluate(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
     """
     N, X, Y, W1, b1, W2, b2, J_out, A2_out = _evaluate_checked(X, Y, W1, b1, W2, b2, out, strict)
 
-    def bound():
+    def _bound():
         _evaluate_kernel(N, X, Y, W1, b1, W2, b2, J_out, A2_out)
         return _new(Outputs, (J_out[()], A2_out))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -398,8 +402,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, W1, b1, W2, b2, out, strict):
     if out is not None:
-        fields = ("J", "A2")
-        out = _claimed(out, "forward", fields, (X, Y, W1, b1, W2, b2))
+        out = _claimed(out, "forward", ("J", "A2"), (X, Y, W1, b1, W2, b2))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -452,8 +455,8 @@ def forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
         A2: float32 array of shape (N, 10)
     """
     N, X, Y, W1, b1, W2, b2, J_out, A2_out = _forward_checked(X, Y, W1, b1, W2, b2, out, strict)
-    saved = _forward_kernel(N, X, Y, W1, b1, W2, b2, J_out, A2_out)
-    return _new(Outputs, (J_out[()], A2_out)), Residuals((X, Y, W1, b1, W2, b2), saved, (N,))
+    _saved = _forward_kernel(N, X, Y, W1, b1, W2, b2, J_out, A2_out)
+    return _new(Outputs, (J_out[()], A2_out)), Residuals((X, Y, W1, b1, W2, b2), _saved, (N,))
 
 
 def _bind_forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
@@ -463,11 +466,11 @@ def _bind_forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
     """
     N, X, Y, W1, b1, W2, b2, J_out, A2_out = _forward_checked(X, Y, W1, b1, W2, b2, out, strict)
 
-    def bound():
-        saved = _forward_kernel(N, X, Y, W1, b1, W2, b2, J_out, A2_out)
-        return _new(Outputs, (J_out[()], A2_out)), Residuals((X, Y, W1, b1, W2, b2), saved, (N,))
+    def _bound():
+        _saved = _forward_kernel(N, X, Y, W1, b1, W2, b2, J_out, A2_out)
+        return _new(Outputs, (J_out[()], A2_out)), Residuals((X, Y, W1, b1, W2, b2), _saved, (N,))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -481,14 +484,13 @@ def _backward_checked(residuals, J, A2, out, strict):
     Y = residuals._inputs[1]
     W1 = residuals._inputs[2]
     W2 = residuals._inputs[4]
-    saved_0 = residuals._saved[0]
-    saved_1 = residuals._saved[1]
+    _saved_0 = residuals._saved[0]
+    _saved_1 = residuals._saved[1]
     N, = residuals._sizes
     J = _default(J, (), 1.0 if A2 is None else 0.0)
     A2 = _default(A2, (N, 10), 0.0)
     if out is not None:
-        fields = ("W1", "b1", "W2", "b2")
-        out = _claimed(out, "backward", fields, (J, A2, *residuals._inputs, *residuals._saved))
+        out = _claimed(out, "backward", ("W1", "b1", "W2", "b2"), (J, A2, *residuals._inputs, *residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if type(A2) is not _ndarray or A2.dtype is not _DTYPE or A2.flags.num & _DENSE != _DENSE:
@@ -507,7 +509,7 @@ def _backward_checked(residuals, J, A2, out, strict):
         b1_out = _fitting(out[1], "b1", (64,), _DTYPE)
         W2_out = _fitting(out[2], "W2", (64, 10), _DTYPE)
         b2_out = _fitting(out[3], "b2", (10,), _DTYPE)
-    return (N, X, Y, W1, W2, J, A2, saved_0, saved_1, W1_out, b1_out, W2_out, b2_out)
+    return (N, X, Y, W1, W2, J, A2, _saved_0, _saved_1, W1_out, b1_out, W2_out, b2_out)
 
 
 def backward(residuals, J=None, A2=None, *, out=None, strict=False):
@@ -535,9 +537,9 @@ def backward(residuals, J=None, A2=None, *, out=None, strict=False):
         ∇[b2](J) = E^T @ 𝟏
     """
     (
-        N, X, Y, W1, W2, J, A2, saved_0, saved_1, W1_out, b1_out, W2_out, b2_out
+        N, X, Y, W1, W2, J, A2, _saved_0, _saved_1, W1_out, b1_out, W2_out, b2_out
     ) = _backward_checked(residuals, J, A2, out, strict)
-    _backward_kernel(N, X, Y, W1, W2, J, A2, saved_0, saved_1, W1_out, b1_out, W2_out, b2_out)
+    _backward_kernel(N, X, Y, W1, W2, J, A2, _saved_0, _saved_1, W1_out, b1_out, W2_out, b2_out)
     return _new(Gradients, (W1_out, b1_out, W2_out, b2_out))
 
 
@@ -547,15 +549,15 @@ def _bind_backward(residuals, J=None, A2=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        N, X, Y, W1, W2, J, A2, saved_0, saved_1, W1_out, b1_out, W2_out, b2_out
+        N, X, Y, W1, W2, J, A2, _saved_0, _saved_1, W1_out, b1_out, W2_out, b2_out
     ) = _backward_checked(residuals, J, A2, out, strict)
-    results = _new(Gradients, (W1_out, b1_out, W2_out, b2_out))
+    _results = _new(Gradients, (W1_out, b1_out, W2_out, b2_out))
 
-    def bound():
-        _backward_kernel(N, X, Y, W1, W2, J, A2, saved_0, saved_1, W1_out, b1_out, W2_out, b2_out)
-        return results
+    def _bound():
+        _backward_kernel(N, X, Y, W1, W2, J, A2, _saved_0, _saved_1, W1_out, b1_out, W2_out, b2_out)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -564,8 +566,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, W1, b1, W2, b2, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("W1", "b1", "W2", "b2")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, W1, b1, W2, b2))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("W1", "b1", "W2", "b2"))), (X, Y, W1, b1, W2, b2))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -649,13 +650,13 @@ def _bind_value_and_grad(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
     (
         N, X, Y, W1, b1, W2, b2, J_out, W1_out, b1_out, W2_out, b2_out
     ) = _value_and_grad_checked(X, Y, W1, b1, W2, b2, out, strict)
-    gradients = _new(Gradients, (W1_out, b1_out, W2_out, b2_out))
+    _gradients = _new(Gradients, (W1_out, b1_out, W2_out, b2_out))
 
-    def bound():
+    def _bound():
         _value_and_grad_kernel(N, X, Y, W1, b1, W2, b2, J_out, W1_out, b1_out, W2_out, b2_out)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

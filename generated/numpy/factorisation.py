@@ -246,15 +246,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(R, M, U, V, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (R, M, U, V))
+        out = _claimed(out, "evaluate", ("J",), (R, M, U, V))
     if type(R) is not _ndarray or R.dtype is not _DTYPE or R.flags.num & _DENSE != _DENSE:
         R = _converted(R, "R", _DTYPE, strict)
     if type(M) is not _ndarray or M.dtype is not _DTYPE or M.flags.num & _DENSE != _DENSE:
@@ -306,11 +310,11 @@ def _bind_evaluate(R, M, U, V, *, out=None, strict=False):
     """
     R, M, U, V, J_out = _evaluate_checked(R, M, U, V, out, strict)
 
-    def bound():
+    def _bound():
         _evaluate_kernel(R, M, U, V, J_out)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -319,8 +323,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(R, M, U, V, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (R, M, U, V))
+        out = _claimed(out, "forward", ("J",), (R, M, U, V))
     if type(R) is not _ndarray or R.dtype is not _DTYPE or R.flags.num & _DENSE != _DENSE:
         R = _converted(R, "R", _DTYPE, strict)
     if type(M) is not _ndarray or M.dtype is not _DTYPE or M.flags.num & _DENSE != _DENSE:
@@ -361,8 +364,8 @@ def forward(R, M, U, V, *, out=None, strict=False):
         J: float32 scalar
     """
     R, M, U, V, K, N, P, J_out = _forward_checked(R, M, U, V, out, strict)
-    saved = _forward_kernel(R, M, U, V, J_out)
-    return _new(Outputs, (J_out[()],)), Residuals((R, M, U, V), saved, (K, N, P))
+    _saved = _forward_kernel(R, M, U, V, J_out)
+    return _new(Outputs, (J_out[()],)), Residuals((R, M, U, V), _saved, (K, N, P))
 
 
 def _bind_forward(R, M, U, V, *, out=None, strict=False):
@@ -372,11 +375,11 @@ def _bind_forward(R, M, U, V, *, out=None, strict=False):
     """
     R, M, U, V, K, N, P, J_out = _forward_checked(R, M, U, V, out, strict)
 
-    def bound():
-        saved = _forward_kernel(R, M, U, V, J_out)
-        return _new(Outputs, (J_out[()],)), Residuals((R, M, U, V), saved, (K, N, P))
+    def _bound():
+        _saved = _forward_kernel(R, M, U, V, J_out)
+        return _new(Outputs, (J_out[()],)), Residuals((R, M, U, V), _saved, (K, N, P))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -389,12 +392,11 @@ def _backward_checked(residuals, J, out, strict):
     M = residuals._inputs[1]
     U = residuals._inputs[2]
     V = residuals._inputs[3]
-    saved_0 = residuals._saved[0]
+    _saved_0 = residuals._saved[0]
     K, N, P = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("U", "V")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, *residuals._saved))
+        out = _claimed(out, "backward", ("U", "V"), (J, *residuals._inputs, *residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -405,7 +407,7 @@ def _backward_checked(residuals, J, out, strict):
     else:
         U_out = _fitting(out[0], "U", (N, K), _DTYPE)
         V_out = _fitting(out[1], "V", (P, K), _DTYPE)
-    return (M, U, V, J, saved_0, U_out, V_out)
+    return (M, U, V, J, _saved_0, U_out, V_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -426,8 +428,8 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[U](J) = lam bar_J U - E @ V
         ∇[V](J) = lam bar_J V - E^T @ U
     """
-    M, U, V, J, saved_0, U_out, V_out = _backward_checked(residuals, J, out, strict)
-    _backward_kernel(M, U, V, J, saved_0, U_out, V_out)
+    M, U, V, J, _saved_0, U_out, V_out = _backward_checked(residuals, J, out, strict)
+    _backward_kernel(M, U, V, J, _saved_0, U_out, V_out)
     return _new(Gradients, (U_out, V_out))
 
 
@@ -436,14 +438,14 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
-    M, U, V, J, saved_0, U_out, V_out = _backward_checked(residuals, J, out, strict)
-    results = _new(Gradients, (U_out, V_out))
+    M, U, V, J, _saved_0, U_out, V_out = _backward_checked(residuals, J, out, strict)
+    _results = _new(Gradients, (U_out, V_out))
 
-    def bound():
-        _backward_kernel(M, U, V, J, saved_0, U_out, V_out)
-        return results
+    def _bound():
+        _backward_kernel(M, U, V, J, _saved_0, U_out, V_out)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -452,8 +454,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(R, M, U, V, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("U", "V")))
-        out = _claimed(out, "value_and_grad", fields, (R, M, U, V))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("U", "V"))), (R, M, U, V))
     if type(R) is not _ndarray or R.dtype is not _DTYPE or R.flags.num & _DENSE != _DENSE:
         R = _converted(R, "R", _DTYPE, strict)
     if type(M) is not _ndarray or M.dtype is not _DTYPE or M.flags.num & _DENSE != _DENSE:
@@ -515,13 +516,13 @@ def _bind_value_and_grad(R, M, U, V, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     R, M, U, V, J_out, U_out, V_out = _value_and_grad_checked(R, M, U, V, out, strict)
-    gradients = _new(Gradients, (U_out, V_out))
+    _gradients = _new(Gradients, (U_out, V_out))
 
-    def bound():
+    def _bound():
         _value_and_grad_kernel(R, M, U, V, J_out, U_out, V_out)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

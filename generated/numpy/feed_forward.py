@@ -375,15 +375,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, g, s, W1, b1, W2, b2, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, Y, g, s, W1, b1, W2, b2))
+        out = _claimed(out, "evaluate", ("J",), (X, Y, g, s, W1, b1, W2, b2))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -455,11 +459,11 @@ def _bind_evaluate(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
     """
     D, N, X, Y, g, s, W1, b1, W2, b2, J_out = _evaluate_checked(X, Y, g, s, W1, b1, W2, b2, out, strict)
 
-    def bound():
+    def _bound():
         _evaluate_kernel(D, N, X, Y, g, s, W1, b1, W2, b2, J_out)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -468,8 +472,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, g, s, W1, b1, W2, b2, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, Y, g, s, W1, b1, W2, b2))
+        out = _claimed(out, "forward", ("J",), (X, Y, g, s, W1, b1, W2, b2))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -532,8 +535,8 @@ def forward(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
     (
         D, N, X, Y, g, s, W1, b1, W2, b2, H, J_out
     ) = _forward_checked(X, Y, g, s, W1, b1, W2, b2, out, strict)
-    saved = _forward_kernel(D, N, X, Y, g, s, W1, b1, W2, b2, J_out)
-    return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, W1, b1, W2, b2), saved, (D, H, N))
+    _saved = _forward_kernel(D, N, X, Y, g, s, W1, b1, W2, b2, J_out)
+    return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, W1, b1, W2, b2), _saved, (D, H, N))
 
 
 def _bind_forward(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
@@ -545,11 +548,11 @@ def _bind_forward(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
         D, N, X, Y, g, s, W1, b1, W2, b2, H, J_out
     ) = _forward_checked(X, Y, g, s, W1, b1, W2, b2, out, strict)
 
-    def bound():
-        saved = _forward_kernel(D, N, X, Y, g, s, W1, b1, W2, b2, J_out)
-        return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, W1, b1, W2, b2), saved, (D, H, N))
+    def _bound():
+        _saved = _forward_kernel(D, N, X, Y, g, s, W1, b1, W2, b2, J_out)
+        return _new(Outputs, (J_out[()],)), Residuals((X, Y, g, s, W1, b1, W2, b2), _saved, (D, H, N))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -564,16 +567,15 @@ def _backward_checked(residuals, J, out, strict):
     s = residuals._inputs[3]
     W1 = residuals._inputs[4]
     W2 = residuals._inputs[6]
-    saved_0 = residuals._saved[0]
-    saved_1 = residuals._saved[1]
-    saved_2 = residuals._saved[2]
-    saved_3 = residuals._saved[3]
-    saved_4 = residuals._saved[4]
+    _saved_0 = residuals._saved[0]
+    _saved_1 = residuals._saved[1]
+    _saved_2 = residuals._saved[2]
+    _saved_3 = residuals._saved[3]
+    _saved_4 = residuals._saved[4]
     D, H, N = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("g", "s", "W1", "b1", "W2", "b2")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, *residuals._saved))
+        out = _claimed(out, "backward", ("g", "s", "W1", "b1", "W2", "b2"), (J, *residuals._inputs, *residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -593,8 +595,8 @@ def _backward_checked(residuals, J, out, strict):
         W2_out = _fitting(out[4], "W2", (H, D), _DTYPE)
         b2_out = _fitting(out[5], "b2", (D,), _DTYPE)
     return (
-        D, N, X, g, s, W1, W2, J, saved_0, saved_1, saved_2, saved_3, saved_4, g_out, s_out, W1_out,
-        b1_out, W2_out, b2_out
+        D, N, X, g, s, W1, W2, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, g_out, s_out,
+        W1_out, b1_out, W2_out, b2_out
     )
 
 
@@ -632,12 +634,12 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[b2](J) = (bar_J/N) P^T @ 𝟏
     """
     (
-        D, N, X, g, s, W1, W2, J, saved_0, saved_1, saved_2, saved_3, saved_4, g_out, s_out, W1_out,
-        b1_out, W2_out, b2_out
+        D, N, X, g, s, W1, W2, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, g_out, s_out,
+        W1_out, b1_out, W2_out, b2_out
     ) = _backward_checked(residuals, J, out, strict)
     _backward_kernel(
-        D, N, X, g, s, W1, W2, J, saved_0, saved_1, saved_2, saved_3, saved_4, g_out, s_out, W1_out,
-        b1_out, W2_out, b2_out
+        D, N, X, g, s, W1, W2, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, g_out, s_out,
+        W1_out, b1_out, W2_out, b2_out
     )
     return _new(Gradients, (g_out, s_out, W1_out, b1_out, W2_out, b2_out))
 
@@ -648,19 +650,19 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        D, N, X, g, s, W1, W2, J, saved_0, saved_1, saved_2, saved_3, saved_4, g_out, s_out, W1_out,
-        b1_out, W2_out, b2_out
+        D, N, X, g, s, W1, W2, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, g_out, s_out,
+        W1_out, b1_out, W2_out, b2_out
     ) = _backward_checked(residuals, J, out, strict)
-    results = _new(Gradients, (g_out, s_out, W1_out, b1_out, W2_out, b2_out))
+    _results = _new(Gradients, (g_out, s_out, W1_out, b1_out, W2_out, b2_out))
 
-    def bound():
+    def _bound():
         _backward_kernel(
-            D, N, X, g, s, W1, W2, J, saved_0, saved_1, saved_2, saved_3, saved_4, g_out, s_out, W1_out,
-            b1_out, W2_out, b2_out
+            D, N, X, g, s, W1, W2, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, g_out, s_out,
+            W1_out, b1_out, W2_out, b2_out
         )
-        return results
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -669,8 +671,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, g, s, W1, b1, W2, b2, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("g", "s", "W1", "b1", "W2", "b2")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, g, s, W1, b1, W2, b2))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("g", "s", "W1", "b1", "W2", "b2"))), (X, Y, g, s, W1, b1, W2, b2))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -780,15 +781,15 @@ def _bind_value_and_grad(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
     (
         D, N, X, Y, g, s, W1, b1, W2, b2, J_out, g_out, s_out, W1_out, b1_out, W2_out, b2_out
     ) = _value_and_grad_checked(X, Y, g, s, W1, b1, W2, b2, out, strict)
-    gradients = _new(Gradients, (g_out, s_out, W1_out, b1_out, W2_out, b2_out))
+    _gradients = _new(Gradients, (g_out, s_out, W1_out, b1_out, W2_out, b2_out))
 
-    def bound():
+    def _bound():
         _value_and_grad_kernel(
             D, N, X, Y, g, s, W1, b1, W2, b2, J_out, g_out, s_out, W1_out, b1_out, W2_out, b2_out
         )
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

@@ -446,15 +446,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, y, l, s, e, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, y, l, s, e))
+        out = _claimed(out, "evaluate", ("J",), (X, y, l, s, e))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -510,11 +514,11 @@ def _bind_evaluate(X, y, l, s, e, *, out=None, strict=False):
     """
     N, X, y, l, s, e, J_out = _evaluate_checked(X, y, l, s, e, out, strict)
 
-    def bound():
+    def _bound():
         _evaluate_kernel(N, X, y, l, s, e, J_out)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -523,8 +527,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, y, l, s, e, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, y, l, s, e))
+        out = _claimed(out, "forward", ("J",), (X, y, l, s, e))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -569,8 +572,8 @@ def forward(X, y, l, s, e, *, out=None, strict=False):
         J: float32 scalar
     """
     N, X, y, l, s, e, D, J_out = _forward_checked(X, y, l, s, e, out, strict)
-    saved = _forward_kernel(N, X, y, l, s, e, J_out)
-    return _new(Outputs, (J_out[()],)), Residuals((X, y, l, s, e), saved, (D, N))
+    _saved = _forward_kernel(N, X, y, l, s, e, J_out)
+    return _new(Outputs, (J_out[()],)), Residuals((X, y, l, s, e), _saved, (D, N))
 
 
 def _bind_forward(X, y, l, s, e, *, out=None, strict=False):
@@ -580,11 +583,11 @@ def _bind_forward(X, y, l, s, e, *, out=None, strict=False):
     """
     N, X, y, l, s, e, D, J_out = _forward_checked(X, y, l, s, e, out, strict)
 
-    def bound():
-        saved = _forward_kernel(N, X, y, l, s, e, J_out)
-        return _new(Outputs, (J_out[()],)), Residuals((X, y, l, s, e), saved, (D, N))
+    def _bound():
+        _saved = _forward_kernel(N, X, y, l, s, e, J_out)
+        return _new(Outputs, (J_out[()],)), Residuals((X, y, l, s, e), _saved, (D, N))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -595,16 +598,15 @@ def _backward_checked(residuals, J, out, strict):
     if type(residuals) is not Residuals:
         raise ArgumentError("backward: residuals must be what forward of this module returned")
     X = residuals._inputs[0]
-    saved_0 = residuals._saved[0]
-    saved_1 = residuals._saved[1]
-    saved_2 = residuals._saved[2]
-    saved_3 = residuals._saved[3]
-    saved_4 = residuals._saved[4]
+    _saved_0 = residuals._saved[0]
+    _saved_1 = residuals._saved[1]
+    _saved_2 = residuals._saved[2]
+    _saved_3 = residuals._saved[3]
+    _saved_4 = residuals._saved[4]
     D, N = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("l", "s", "e")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, *residuals._saved))
+        out = _claimed(out, "backward", ("l", "s", "e"), (J, *residuals._inputs, *residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -617,7 +619,7 @@ def _backward_checked(residuals, J, out, strict):
         l_out = _fitting(out[0], "l", (D,), _DTYPE)
         s_out = _fitting(out[1], "s", (), _DTYPE)
         e_out = _fitting(out[2], "e", (), _DTYPE)
-    return (X, J, saved_0, saved_1, saved_2, saved_3, saved_4, l_out, s_out, e_out)
+    return (X, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, l_out, s_out, e_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -644,9 +646,9 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[e](J) = bar_J tr(G) exp(2 e)
     """
     (
-        X, J, saved_0, saved_1, saved_2, saved_3, saved_4, l_out, s_out, e_out
+        X, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, l_out, s_out, e_out
     ) = _backward_checked(residuals, J, out, strict)
-    _backward_kernel(X, J, saved_0, saved_1, saved_2, saved_3, saved_4, l_out, s_out, e_out)
+    _backward_kernel(X, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, l_out, s_out, e_out)
     return _new(Gradients, (l_out, s_out[()], e_out[()]))
 
 
@@ -656,14 +658,14 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        X, J, saved_0, saved_1, saved_2, saved_3, saved_4, l_out, s_out, e_out
+        X, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, l_out, s_out, e_out
     ) = _backward_checked(residuals, J, out, strict)
 
-    def bound():
-        _backward_kernel(X, J, saved_0, saved_1, saved_2, saved_3, saved_4, l_out, s_out, e_out)
+    def _bound():
+        _backward_kernel(X, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, l_out, s_out, e_out)
         return _new(Gradients, (l_out, s_out[()], e_out[()]))
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -672,8 +674,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, y, l, s, e, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("l", "s", "e")))
-        out = _claimed(out, "value_and_grad", fields, (X, y, l, s, e))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("l", "s", "e"))), (X, y, l, s, e))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -747,11 +748,11 @@ def _bind_value_and_grad(X, y, l, s, e, *, out=None, strict=False):
     """
     N, X, y, l, s, e, J_out, l_out, s_out, e_out = _value_and_grad_checked(X, y, l, s, e, out, strict)
 
-    def bound():
+    def _bound():
         _value_and_grad_kernel(N, X, y, l, s, e, J_out, l_out, s_out, e_out)
         return _new(ValueAndGradients, (J_out[()], _new(Gradients, (l_out, s_out[()], e_out[()]))))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

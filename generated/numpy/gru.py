@@ -506,15 +506,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c))
+        out = _claimed(out, "evaluate", ("J",), (X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -620,11 +624,11 @@ def _bind_evaluate(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=No
         D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out
     ) = _evaluate_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict)
 
-    def bound():
+    def _bound():
         _evaluate_kernel(D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -633,8 +637,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c))
+        out = _claimed(out, "forward", ("J",), (X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -727,8 +730,8 @@ def forward(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=None, str
     (
         D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out
     ) = _forward_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict)
-    saved = _forward_kernel(D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out)
-    return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c), saved, (D, H, N, T))
+    _saved = _forward_kernel(D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out)
+    return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c), _saved, (D, H, N, T))
 
 
 def _bind_forward(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=None, strict=False):
@@ -740,11 +743,11 @@ def _bind_forward(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=Non
         D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out
     ) = _forward_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict)
 
-    def bound():
-        saved = _forward_kernel(D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out)
-        return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c), saved, (D, H, N, T))
+    def _bound():
+        _saved = _forward_kernel(D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out)
+        return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c), _saved, (D, H, N, T))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -759,18 +762,17 @@ def _backward_checked(residuals, J, out, strict):
     Wz = residuals._inputs[7]
     Wh = residuals._inputs[10]
     V = residuals._inputs[12]
-    saved_0 = residuals._saved[0]
-    saved_1 = residuals._saved[1]
-    saved_2 = residuals._saved[2]
-    saved_3 = residuals._saved[3]
-    saved_4 = residuals._saved[4]
-    saved_5 = residuals._saved[5]
-    saved_6 = residuals._saved[6]
+    _saved_0 = residuals._saved[0]
+    _saved_1 = residuals._saved[1]
+    _saved_2 = residuals._saved[2]
+    _saved_3 = residuals._saved[3]
+    _saved_4 = residuals._saved[4]
+    _saved_5 = residuals._saved[5]
+    _saved_6 = residuals._saved[6]
     D, H, N, T = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("Ur", "Wr", "br", "Uz", "Wz", "bz", "Uh", "Wh", "bh", "V", "c")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, *residuals._saved))
+        out = _claimed(out, "backward", ("Ur", "Wr", "br", "Uz", "Wz", "bz", "Uh", "Wh", "bh", "V", "c"), (J, *residuals._inputs, *residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -800,8 +802,8 @@ def _backward_checked(residuals, J, out, strict):
         V_out = _fitting(out[9], "V", (H, D), _DTYPE)
         c_out = _fitting(out[10], "c", (D,), _DTYPE)
     return (
-        D, H, N, T, X, Wr, Wz, Wh, V, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, saved_6,
-        Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
+        D, H, N, T, X, Wr, Wz, Wh, V, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5,
+        _saved_6, Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
     )
 
 
@@ -861,12 +863,12 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[c](J) = (bar_J/N) (U_jki | i)
     """
     (
-        D, H, N, T, X, Wr, Wz, Wh, V, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, saved_6,
-        Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
+        D, H, N, T, X, Wr, Wz, Wh, V, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5,
+        _saved_6, Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
     ) = _backward_checked(residuals, J, out, strict)
     _backward_kernel(
-        D, H, N, T, X, Wr, Wz, Wh, V, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, saved_6,
-        Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
+        D, H, N, T, X, Wr, Wz, Wh, V, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5,
+        _saved_6, Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
     )
     return _new(Gradients, (Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out))
 
@@ -877,19 +879,19 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        D, H, N, T, X, Wr, Wz, Wh, V, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, saved_6,
-        Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
+        D, H, N, T, X, Wr, Wz, Wh, V, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5,
+        _saved_6, Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
     ) = _backward_checked(residuals, J, out, strict)
-    results = _new(Gradients, (Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out))
+    _results = _new(Gradients, (Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out))
 
-    def bound():
+    def _bound():
         _backward_kernel(
-            D, H, N, T, X, Wr, Wz, Wh, V, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, saved_6,
-            Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
+            D, H, N, T, X, Wr, Wz, Wh, V, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5,
+            _saved_6, Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
         )
-        return results
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -898,8 +900,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("Ur", "Wr", "br", "Uz", "Wz", "bz", "Uh", "Wh", "bh", "V", "c")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("Ur", "Wr", "br", "Uz", "Wz", "bz", "Uh", "Wh", "bh", "V", "c"))), (X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -1080,16 +1081,16 @@ def _bind_value_and_grad(
         D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out, Ur_out, Wr_out, br_out,
         Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
     ) = _value_and_grad_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict)
-    gradients = _new(Gradients, (Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out))
+    _gradients = _new(Gradients, (Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out))
 
-    def bound():
+    def _bound():
         _value_and_grad_kernel(
             D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out, Ur_out, Wr_out, br_out,
             Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out
         )
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

@@ -238,15 +238,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, y, w, b, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, y, w, b))
+        out = _claimed(out, "evaluate", ("J",), (X, y, w, b))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -297,11 +301,11 @@ def _bind_evaluate(X, y, w, b, *, out=None, strict=False):
     """
     N, X, y, w, b, J_out = _evaluate_checked(X, y, w, b, out, strict)
 
-    def bound():
+    def _bound():
         _evaluate_kernel(N, X, y, w, b, J_out)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -310,8 +314,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, y, w, b, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, y, w, b))
+        out = _claimed(out, "forward", ("J",), (X, y, w, b))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -351,8 +354,8 @@ def forward(X, y, w, b, *, out=None, strict=False):
         J: float32 scalar
     """
     N, X, y, w, b, D, J_out = _forward_checked(X, y, w, b, out, strict)
-    saved = _forward_kernel(N, X, y, w, b, J_out)
-    return _new(Outputs, (J_out[()],)), Residuals((X, y, w, b), saved, (D, N))
+    _saved = _forward_kernel(N, X, y, w, b, J_out)
+    return _new(Outputs, (J_out[()],)), Residuals((X, y, w, b), _saved, (D, N))
 
 
 def _bind_forward(X, y, w, b, *, out=None, strict=False):
@@ -362,11 +365,11 @@ def _bind_forward(X, y, w, b, *, out=None, strict=False):
     """
     N, X, y, w, b, D, J_out = _forward_checked(X, y, w, b, out, strict)
 
-    def bound():
-        saved = _forward_kernel(N, X, y, w, b, J_out)
-        return _new(Outputs, (J_out[()],)), Residuals((X, y, w, b), saved, (D, N))
+    def _bound():
+        _saved = _forward_kernel(N, X, y, w, b, J_out)
+        return _new(Outputs, (J_out[()],)), Residuals((X, y, w, b), _saved, (D, N))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -378,12 +381,11 @@ def _backward_checked(residuals, J, out, strict):
         raise ArgumentError("backward: residuals must be what forward of this module returned")
     X = residuals._inputs[0]
     w = residuals._inputs[2]
-    saved_0 = residuals._saved[0]
+    _saved_0 = residuals._saved[0]
     D, N = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("w", "b")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, *residuals._saved))
+        out = _claimed(out, "backward", ("w", "b"), (J, *residuals._inputs, *residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -394,7 +396,7 @@ def _backward_checked(residuals, J, out, strict):
     else:
         w_out = _fitting(out[0], "w", (D,), _DTYPE)
         b_out = _fitting(out[1], "b", (), _DTYPE)
-    return (N, X, w, J, saved_0, w_out, b_out)
+    return (N, X, w, J, _saved_0, w_out, b_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -414,8 +416,8 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[w](J) = bar_J ((1/N) X^T @ r + lam w)
         ∇[b](J) = (bar_J/N) sum(r)
     """
-    N, X, w, J, saved_0, w_out, b_out = _backward_checked(residuals, J, out, strict)
-    _backward_kernel(N, X, w, J, saved_0, w_out, b_out)
+    N, X, w, J, _saved_0, w_out, b_out = _backward_checked(residuals, J, out, strict)
+    _backward_kernel(N, X, w, J, _saved_0, w_out, b_out)
     return _new(Gradients, (w_out, b_out[()]))
 
 
@@ -424,13 +426,13 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
-    N, X, w, J, saved_0, w_out, b_out = _backward_checked(residuals, J, out, strict)
+    N, X, w, J, _saved_0, w_out, b_out = _backward_checked(residuals, J, out, strict)
 
-    def bound():
-        _backward_kernel(N, X, w, J, saved_0, w_out, b_out)
+    def _bound():
+        _backward_kernel(N, X, w, J, _saved_0, w_out, b_out)
         return _new(Gradients, (w_out, b_out[()]))
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -439,8 +441,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, y, w, b, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("w", "b")))
-        out = _claimed(out, "value_and_grad", fields, (X, y, w, b))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("w", "b"))), (X, y, w, b))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -501,11 +502,11 @@ def _bind_value_and_grad(X, y, w, b, *, out=None, strict=False):
     """
     N, X, y, w, b, J_out, w_out, b_out = _value_and_grad_checked(X, y, w, b, out, strict)
 
-    def bound():
+    def _bound():
         _value_and_grad_kernel(N, X, y, w, b, J_out, w_out, b_out)
         return _new(ValueAndGradients, (J_out[()], _new(Gradients, (w_out, b_out[()]))))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

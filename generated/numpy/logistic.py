@@ -231,15 +231,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, y, w, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, y, w))
+        out = _claimed(out, "evaluate", ("J",), (X, y, w))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -285,11 +289,11 @@ def _bind_evaluate(X, y, w, *, out=None, strict=False):
     """
     X, y, w, J_out = _evaluate_checked(X, y, w, out, strict)
 
-    def bound():
+    def _bound():
         _evaluate_kernel(X, y, w, J_out)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -298,8 +302,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, y, w, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, y, w))
+        out = _claimed(out, "forward", ("J",), (X, y, w))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -334,8 +337,8 @@ def forward(X, y, w, *, out=None, strict=False):
         J: float32 scalar
     """
     X, y, w, D, N, J_out = _forward_checked(X, y, w, out, strict)
-    saved = _forward_kernel(X, y, w, J_out)
-    return _new(Outputs, (J_out[()],)), Residuals((X, y, w), saved, (D, N))
+    _saved = _forward_kernel(X, y, w, J_out)
+    return _new(Outputs, (J_out[()],)), Residuals((X, y, w), _saved, (D, N))
 
 
 def _bind_forward(X, y, w, *, out=None, strict=False):
@@ -345,11 +348,11 @@ def _bind_forward(X, y, w, *, out=None, strict=False):
     """
     X, y, w, D, N, J_out = _forward_checked(X, y, w, out, strict)
 
-    def bound():
-        saved = _forward_kernel(X, y, w, J_out)
-        return _new(Outputs, (J_out[()],)), Residuals((X, y, w), saved, (D, N))
+    def _bound():
+        _saved = _forward_kernel(X, y, w, J_out)
+        return _new(Outputs, (J_out[()],)), Residuals((X, y, w), _saved, (D, N))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -361,12 +364,11 @@ def _backward_checked(residuals, J, out, strict):
         raise ArgumentError("backward: residuals must be what forward of this module returned")
     X = residuals._inputs[0]
     y = residuals._inputs[1]
-    saved_0 = residuals._saved[0]
+    _saved_0 = residuals._saved[0]
     D, N = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("w",)
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, *residuals._saved))
+        out = _claimed(out, "backward", ("w",), (J, *residuals._inputs, *residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -375,7 +377,7 @@ def _backward_checked(residuals, J, out, strict):
         w_out = _empty((D,), _DTYPE)
     else:
         w_out = _fitting(out[0], "w", (D,), _DTYPE)
-    return (X, y, J, saved_0, w_out)
+    return (X, y, J, _saved_0, w_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -393,8 +395,8 @@ def backward(residuals, J=None, *, out=None, strict=False):
     Formulas
         ∇[w](J) = -bar_J X^T @ (y ⊙ sigmoid(-y ⊙ (X @ w)))
     """
-    X, y, J, saved_0, w_out = _backward_checked(residuals, J, out, strict)
-    _backward_kernel(X, y, J, saved_0, w_out)
+    X, y, J, _saved_0, w_out = _backward_checked(residuals, J, out, strict)
+    _backward_kernel(X, y, J, _saved_0, w_out)
     return _new(Gradients, (w_out,))
 
 
@@ -403,14 +405,14 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
-    X, y, J, saved_0, w_out = _backward_checked(residuals, J, out, strict)
-    results = _new(Gradients, (w_out,))
+    X, y, J, _saved_0, w_out = _backward_checked(residuals, J, out, strict)
+    _results = _new(Gradients, (w_out,))
 
-    def bound():
-        _backward_kernel(X, y, J, saved_0, w_out)
-        return results
+    def _bound():
+        _backward_kernel(X, y, J, _saved_0, w_out)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -419,8 +421,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, y, w, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("w",)))
-        out = _claimed(out, "value_and_grad", fields, (X, y, w))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("w",))), (X, y, w))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(y) is not _ndarray or y.dtype is not _DTYPE or y.flags.num & _DENSE != _DENSE:
@@ -471,13 +472,13 @@ def _bind_value_and_grad(X, y, w, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     X, y, w, J_out, w_out = _value_and_grad_checked(X, y, w, out, strict)
-    gradients = _new(Gradients, (w_out,))
+    _gradients = _new(Gradients, (w_out,))
 
-    def bound():
+    def _bound():
         _value_and_grad_kernel(X, y, w, J_out, w_out)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

@@ -586,15 +586,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, Y, Z0, C0, U, W, b, V, c))
+        out = _claimed(out, "evaluate", ("J",), (X, Y, Z0, C0, U, W, b, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -676,11 +680,11 @@ def _bind_evaluate(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
         D, H, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out
     ) = _evaluate_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict)
 
-    def bound():
+    def _bound():
         _evaluate_kernel(D, H, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -689,8 +693,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, Y, Z0, C0, U, W, b, V, c))
+        out = _claimed(out, "forward", ("J",), (X, Y, Z0, C0, U, W, b, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -759,8 +762,8 @@ def forward(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
     (
         D, H, N, T, X, Y, Z0, C0, U, W, b, V, c, K, J_out
     ) = _forward_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict)
-    saved = _forward_kernel(D, H, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out)
-    return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, C0, U, W, b, V, c), saved, (D, H, K, N, T))
+    _saved = _forward_kernel(D, H, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out)
+    return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, C0, U, W, b, V, c), _saved, (D, H, K, N, T))
 
 
 def _bind_forward(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
@@ -772,11 +775,11 @@ def _bind_forward(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
         D, H, N, T, X, Y, Z0, C0, U, W, b, V, c, K, J_out
     ) = _forward_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict)
 
-    def bound():
-        saved = _forward_kernel(D, H, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out)
-        return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, C0, U, W, b, V, c), saved, (D, H, K, N, T))
+    def _bound():
+        _saved = _forward_kernel(D, H, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out)
+        return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, C0, U, W, b, V, c), _saved, (D, H, K, N, T))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -790,20 +793,19 @@ def _backward_checked(residuals, J, out, strict):
     Y = residuals._inputs[1]
     W = residuals._inputs[5]
     V = residuals._inputs[7]
-    saved_0 = residuals._saved[0]
-    saved_1 = residuals._saved[1]
-    saved_2 = residuals._saved[2]
-    saved_3 = residuals._saved[3]
-    saved_4 = residuals._saved[4]
-    saved_5 = residuals._saved[5]
-    saved_6 = residuals._saved[6]
-    saved_7 = residuals._saved[7]
-    saved_8 = residuals._saved[8]
+    _saved_0 = residuals._saved[0]
+    _saved_1 = residuals._saved[1]
+    _saved_2 = residuals._saved[2]
+    _saved_3 = residuals._saved[3]
+    _saved_4 = residuals._saved[4]
+    _saved_5 = residuals._saved[5]
+    _saved_6 = residuals._saved[6]
+    _saved_7 = residuals._saved[7]
+    _saved_8 = residuals._saved[8]
     D, H, K, N, T = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("U", "W", "b", "V", "c")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, *residuals._saved))
+        out = _claimed(out, "backward", ("U", "W", "b", "V", "c"), (J, *residuals._inputs, *residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -821,8 +823,8 @@ def _backward_checked(residuals, J, out, strict):
         V_out = _fitting(out[3], "V", (H, K), _DTYPE)
         c_out = _fitting(out[4], "c", (K,), _DTYPE)
     return (
-        D, H, N, T, X, Y, W, V, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, saved_6,
-        saved_7, saved_8, U_out, W_out, b_out, V_out, c_out
+        D, H, N, T, X, Y, W, V, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5, _saved_6,
+        _saved_7, _saved_8, U_out, W_out, b_out, V_out, c_out
     )
 
 
@@ -874,12 +876,12 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[c](J) = (bar_J/N) Q^T @ 𝟏
     """
     (
-        D, H, N, T, X, Y, W, V, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, saved_6,
-        saved_7, saved_8, U_out, W_out, b_out, V_out, c_out
+        D, H, N, T, X, Y, W, V, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5, _saved_6,
+        _saved_7, _saved_8, U_out, W_out, b_out, V_out, c_out
     ) = _backward_checked(residuals, J, out, strict)
     _backward_kernel(
-        D, H, N, T, X, Y, W, V, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, saved_6,
-        saved_7, saved_8, U_out, W_out, b_out, V_out, c_out
+        D, H, N, T, X, Y, W, V, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5, _saved_6,
+        _saved_7, _saved_8, U_out, W_out, b_out, V_out, c_out
     )
     return _new(Gradients, (U_out, W_out, b_out, V_out, c_out))
 
@@ -890,19 +892,19 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        D, H, N, T, X, Y, W, V, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, saved_6,
-        saved_7, saved_8, U_out, W_out, b_out, V_out, c_out
+        D, H, N, T, X, Y, W, V, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5, _saved_6,
+        _saved_7, _saved_8, U_out, W_out, b_out, V_out, c_out
     ) = _backward_checked(residuals, J, out, strict)
-    results = _new(Gradients, (U_out, W_out, b_out, V_out, c_out))
+    _results = _new(Gradients, (U_out, W_out, b_out, V_out, c_out))
 
-    def bound():
+    def _bound():
         _backward_kernel(
-            D, H, N, T, X, Y, W, V, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, saved_6,
-            saved_7, saved_8, U_out, W_out, b_out, V_out, c_out
+            D, H, N, T, X, Y, W, V, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5, _saved_6,
+            _saved_7, _saved_8, U_out, W_out, b_out, V_out, c_out
         )
-        return results
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -911,8 +913,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("U", "W", "b", "V", "c")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, Z0, C0, U, W, b, V, c))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("U", "W", "b", "V", "c"))), (X, Y, Z0, C0, U, W, b, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -1041,15 +1042,15 @@ def _bind_value_and_grad(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False)
     (
         D, H, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out, U_out, W_out, b_out, V_out, c_out
     ) = _value_and_grad_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict)
-    gradients = _new(Gradients, (U_out, W_out, b_out, V_out, c_out))
+    _gradients = _new(Gradients, (U_out, W_out, b_out, V_out, c_out))
 
-    def bound():
+    def _bound():
         _value_and_grad_kernel(
             D, H, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out, U_out, W_out, b_out, V_out, c_out
         )
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

@@ -329,15 +329,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, a, M, r, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, a, M, r))
+        out = _claimed(out, "evaluate", ("J",), (X, a, M, r))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(a) is not _ndarray or a.dtype is not _DTYPE or a.flags.num & _DENSE != _DENSE:
@@ -389,11 +393,11 @@ def _bind_evaluate(X, a, M, r, *, out=None, strict=False):
     """
     D, N, X, a, M, r, J_out = _evaluate_checked(X, a, M, r, out, strict)
 
-    def bound():
+    def _bound():
         _evaluate_kernel(D, N, X, a, M, r, J_out)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -402,8 +406,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, a, M, r, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, a, M, r))
+        out = _claimed(out, "forward", ("J",), (X, a, M, r))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(a) is not _ndarray or a.dtype is not _DTYPE or a.flags.num & _DENSE != _DENSE:
@@ -444,8 +447,8 @@ def forward(X, a, M, r, *, out=None, strict=False):
         J: float32 scalar
     """
     D, K, N, X, a, M, r, J_out = _forward_checked(X, a, M, r, out, strict)
-    saved = _forward_kernel(D, K, N, X, a, M, r, J_out)
-    return _new(Outputs, (J_out[()],)), Residuals((X, a, M, r), saved, (D, K, N))
+    _saved = _forward_kernel(D, K, N, X, a, M, r, J_out)
+    return _new(Outputs, (J_out[()],)), Residuals((X, a, M, r), _saved, (D, K, N))
 
 
 def _bind_forward(X, a, M, r, *, out=None, strict=False):
@@ -455,11 +458,11 @@ def _bind_forward(X, a, M, r, *, out=None, strict=False):
     """
     D, K, N, X, a, M, r, J_out = _forward_checked(X, a, M, r, out, strict)
 
-    def bound():
-        saved = _forward_kernel(D, K, N, X, a, M, r, J_out)
-        return _new(Outputs, (J_out[()],)), Residuals((X, a, M, r), saved, (D, K, N))
+    def _bound():
+        _saved = _forward_kernel(D, K, N, X, a, M, r, J_out)
+        return _new(Outputs, (J_out[()],)), Residuals((X, a, M, r), _saved, (D, K, N))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -472,17 +475,16 @@ def _backward_checked(residuals, J, out, strict):
     X = residuals._inputs[0]
     a = residuals._inputs[1]
     M = residuals._inputs[2]
-    saved_0 = residuals._saved[0]
-    saved_1 = residuals._saved[1]
-    saved_2 = residuals._saved[2]
-    saved_3 = residuals._saved[3]
-    saved_4 = residuals._saved[4]
-    saved_5 = residuals._saved[5]
+    _saved_0 = residuals._saved[0]
+    _saved_1 = residuals._saved[1]
+    _saved_2 = residuals._saved[2]
+    _saved_3 = residuals._saved[3]
+    _saved_4 = residuals._saved[4]
+    _saved_5 = residuals._saved[5]
     D, K, N = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("a", "M", "r")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, *residuals._saved))
+        out = _claimed(out, "backward", ("a", "M", "r"), (J, *residuals._inputs, *residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -495,7 +497,7 @@ def _backward_checked(residuals, J, out, strict):
         a_out = _fitting(out[0], "a", (K,), _DTYPE)
         M_out = _fitting(out[1], "M", (K, D), _DTYPE)
         r_out = _fitting(out[2], "r", (K, D), _DTYPE)
-    return (N, X, a, M, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, a_out, M_out, r_out)
+    return (N, X, a, M, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5, a_out, M_out, r_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -521,10 +523,10 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[r](J) = (bar_J/N) (g 𝟏 - (softmax^1(Q)_ki E_kji E_kji | ij) ⊙ G)
     """
     (
-        N, X, a, M, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, a_out, M_out, r_out
+        N, X, a, M, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5, a_out, M_out, r_out
     ) = _backward_checked(residuals, J, out, strict)
     _backward_kernel(
-        N, X, a, M, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, a_out, M_out, r_out
+        N, X, a, M, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5, a_out, M_out, r_out
     )
     return _new(Gradients, (a_out, M_out, r_out))
 
@@ -535,17 +537,17 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        N, X, a, M, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, a_out, M_out, r_out
+        N, X, a, M, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5, a_out, M_out, r_out
     ) = _backward_checked(residuals, J, out, strict)
-    results = _new(Gradients, (a_out, M_out, r_out))
+    _results = _new(Gradients, (a_out, M_out, r_out))
 
-    def bound():
+    def _bound():
         _backward_kernel(
-            N, X, a, M, J, saved_0, saved_1, saved_2, saved_3, saved_4, saved_5, a_out, M_out, r_out
+            N, X, a, M, J, _saved_0, _saved_1, _saved_2, _saved_3, _saved_4, _saved_5, a_out, M_out, r_out
         )
-        return results
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -554,8 +556,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, a, M, r, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("a", "M", "r")))
-        out = _claimed(out, "value_and_grad", fields, (X, a, M, r))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("a", "M", "r"))), (X, a, M, r))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(a) is not _ndarray or a.dtype is not _DTYPE or a.flags.num & _DENSE != _DENSE:
@@ -623,13 +624,13 @@ def _bind_value_and_grad(X, a, M, r, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     D, N, X, a, M, r, J_out, a_out, M_out, r_out = _value_and_grad_checked(X, a, M, r, out, strict)
-    gradients = _new(Gradients, (a_out, M_out, r_out))
+    _gradients = _new(Gradients, (a_out, M_out, r_out))
 
-    def bound():
+    def _bound():
         _value_and_grad_kernel(D, N, X, a, M, r, J_out, a_out, M_out, r_out)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

@@ -325,15 +325,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, Y, W1, W2, W3, b1, b2, b3))
+        out = _claimed(out, "evaluate", ("J",), (X, Y, W1, W2, W3, b1, b2, b3))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -408,11 +412,11 @@ def _bind_evaluate(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
         N, X, Y, W1, W2, W3, b1, b2, b3, J_out
     ) = _evaluate_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict)
 
-    def bound():
+    def _bound():
         _evaluate_kernel(N, X, Y, W1, W2, W3, b1, b2, b3, J_out)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -421,8 +425,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, Y, W1, W2, W3, b1, b2, b3))
+        out = _claimed(out, "forward", ("J",), (X, Y, W1, W2, W3, b1, b2, b3))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -482,8 +485,8 @@ def forward(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
         J: float32 scalar
     """
     N, X, Y, W1, W2, W3, b1, b2, b3, J_out = _forward_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict)
-    saved = _forward_kernel(N, X, Y, W1, W2, W3, b1, b2, b3, J_out)
-    return _new(Outputs, (J_out[()],)), Residuals((X, Y, W1, W2, W3, b1, b2, b3), saved, (N,))
+    _saved = _forward_kernel(N, X, Y, W1, W2, W3, b1, b2, b3, J_out)
+    return _new(Outputs, (J_out[()],)), Residuals((X, Y, W1, W2, W3, b1, b2, b3), _saved, (N,))
 
 
 def _bind_forward(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
@@ -493,11 +496,11 @@ def _bind_forward(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
     """
     N, X, Y, W1, W2, W3, b1, b2, b3, J_out = _forward_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict)
 
-    def bound():
-        saved = _forward_kernel(N, X, Y, W1, W2, W3, b1, b2, b3, J_out)
-        return _new(Outputs, (J_out[()],)), Residuals((X, Y, W1, W2, W3, b1, b2, b3), saved, (N,))
+    def _bound():
+        _saved = _forward_kernel(N, X, Y, W1, W2, W3, b1, b2, b3, J_out)
+        return _new(Outputs, (J_out[()],)), Residuals((X, Y, W1, W2, W3, b1, b2, b3), _saved, (N,))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -512,14 +515,13 @@ def _backward_checked(residuals, J, out, strict):
     W1 = residuals._inputs[2]
     W2 = residuals._inputs[3]
     W3 = residuals._inputs[4]
-    saved_0 = residuals._saved[0]
-    saved_1 = residuals._saved[1]
-    saved_2 = residuals._saved[2]
+    _saved_0 = residuals._saved[0]
+    _saved_1 = residuals._saved[1]
+    _saved_2 = residuals._saved[2]
     N, = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("W1", "W2", "W3", "b1", "b2", "b3")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, *residuals._saved))
+        out = _claimed(out, "backward", ("W1", "W2", "W3", "b1", "b2", "b3"), (J, *residuals._inputs, *residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -539,7 +541,7 @@ def _backward_checked(residuals, J, out, strict):
         b2_out = _fitting(out[4], "b2", (32,), _DTYPE)
         b3_out = _fitting(out[5], "b3", (2,), _DTYPE)
     return (
-        N, X, Y, W1, W2, W3, J, saved_0, saved_1, saved_2, W1_out, W2_out, W3_out, b1_out, b2_out,
+        N, X, Y, W1, W2, W3, J, _saved_0, _saved_1, _saved_2, W1_out, W2_out, W3_out, b1_out, b2_out,
         b3_out
     )
 
@@ -573,11 +575,11 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[b3](J) = E^T @ 𝟏
     """
     (
-        N, X, Y, W1, W2, W3, J, saved_0, saved_1, saved_2, W1_out, W2_out, W3_out, b1_out, b2_out,
+        N, X, Y, W1, W2, W3, J, _saved_0, _saved_1, _saved_2, W1_out, W2_out, W3_out, b1_out, b2_out,
         b3_out
     ) = _backward_checked(residuals, J, out, strict)
     _backward_kernel(
-        N, X, Y, W1, W2, W3, J, saved_0, saved_1, saved_2, W1_out, W2_out, W3_out, b1_out, b2_out,
+        N, X, Y, W1, W2, W3, J, _saved_0, _saved_1, _saved_2, W1_out, W2_out, W3_out, b1_out, b2_out,
         b3_out
     )
     return _new(Gradients, (W1_out, W2_out, W3_out, b1_out, b2_out, b3_out))
@@ -589,19 +591,19 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        N, X, Y, W1, W2, W3, J, saved_0, saved_1, saved_2, W1_out, W2_out, W3_out, b1_out, b2_out,
+        N, X, Y, W1, W2, W3, J, _saved_0, _saved_1, _saved_2, W1_out, W2_out, W3_out, b1_out, b2_out,
         b3_out
     ) = _backward_checked(residuals, J, out, strict)
-    results = _new(Gradients, (W1_out, W2_out, W3_out, b1_out, b2_out, b3_out))
+    _results = _new(Gradients, (W1_out, W2_out, W3_out, b1_out, b2_out, b3_out))
 
-    def bound():
+    def _bound():
         _backward_kernel(
-            N, X, Y, W1, W2, W3, J, saved_0, saved_1, saved_2, W1_out, W2_out, W3_out, b1_out, b2_out,
+            N, X, Y, W1, W2, W3, J, _saved_0, _saved_1, _saved_2, W1_out, W2_out, W3_out, b1_out, b2_out,
             b3_out
         )
-        return results
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -610,8 +612,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("W1", "W2", "W3", "b1", "b2", "b3")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, W1, W2, W3, b1, b2, b3))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("W1", "W2", "W3", "b1", "b2", "b3"))), (X, Y, W1, W2, W3, b1, b2, b3))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -716,15 +717,15 @@ def _bind_value_and_grad(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False
     (
         N, X, Y, W1, W2, W3, b1, b2, b3, J_out, W1_out, W2_out, W3_out, b1_out, b2_out, b3_out
     ) = _value_and_grad_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict)
-    gradients = _new(Gradients, (W1_out, W2_out, W3_out, b1_out, b2_out, b3_out))
+    _gradients = _new(Gradients, (W1_out, W2_out, W3_out, b1_out, b2_out, b3_out))
 
-    def bound():
+    def _bound():
         _value_and_grad_kernel(
             N, X, Y, W1, W2, W3, b1, b2, b3, J_out, W1_out, W2_out, W3_out, b1_out, b2_out, b3_out
         )
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

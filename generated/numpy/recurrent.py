@@ -366,15 +366,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, Z0, W, U, b, V, c, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, Y, Z0, W, U, b, V, c))
+        out = _claimed(out, "evaluate", ("J",), (X, Y, Z0, W, U, b, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -451,11 +455,11 @@ def _bind_evaluate(X, Y, Z0, W, U, b, V, c, *, out=None, strict=False):
         D, H, K, N, T, X, Y, Z0, W, U, b, V, c, J_out
     ) = _evaluate_checked(X, Y, Z0, W, U, b, V, c, out, strict)
 
-    def bound():
+    def _bound():
         _evaluate_kernel(D, H, K, N, T, X, Y, Z0, W, U, b, V, c, J_out)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -464,8 +468,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, Z0, W, U, b, V, c, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, Y, Z0, W, U, b, V, c))
+        out = _claimed(out, "forward", ("J",), (X, Y, Z0, W, U, b, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -529,8 +532,8 @@ def forward(X, Y, Z0, W, U, b, V, c, *, out=None, strict=False):
     (
         D, H, K, N, T, X, Y, Z0, W, U, b, V, c, J_out
     ) = _forward_checked(X, Y, Z0, W, U, b, V, c, out, strict)
-    saved = _forward_kernel(D, H, K, N, T, X, Y, Z0, W, U, b, V, c, J_out)
-    return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, W, U, b, V, c), saved, (D, H, K, N, T))
+    _saved = _forward_kernel(D, H, K, N, T, X, Y, Z0, W, U, b, V, c, J_out)
+    return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, W, U, b, V, c), _saved, (D, H, K, N, T))
 
 
 def _bind_forward(X, Y, Z0, W, U, b, V, c, *, out=None, strict=False):
@@ -542,11 +545,11 @@ def _bind_forward(X, Y, Z0, W, U, b, V, c, *, out=None, strict=False):
         D, H, K, N, T, X, Y, Z0, W, U, b, V, c, J_out
     ) = _forward_checked(X, Y, Z0, W, U, b, V, c, out, strict)
 
-    def bound():
-        saved = _forward_kernel(D, H, K, N, T, X, Y, Z0, W, U, b, V, c, J_out)
-        return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, W, U, b, V, c), saved, (D, H, K, N, T))
+    def _bound():
+        _saved = _forward_kernel(D, H, K, N, T, X, Y, Z0, W, U, b, V, c, J_out)
+        return _new(Outputs, (J_out[()],)), Residuals((X, Y, Z0, W, U, b, V, c), _saved, (D, H, K, N, T))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -560,14 +563,13 @@ def _backward_checked(residuals, J, out, strict):
     Y = residuals._inputs[1]
     W = residuals._inputs[3]
     V = residuals._inputs[6]
-    saved_0 = residuals._saved[0]
-    saved_1 = residuals._saved[1]
-    saved_2 = residuals._saved[2]
+    _saved_0 = residuals._saved[0]
+    _saved_1 = residuals._saved[1]
+    _saved_2 = residuals._saved[2]
     D, H, K, N, T = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("W", "U", "b", "V", "c")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, *residuals._saved))
+        out = _claimed(out, "backward", ("W", "U", "b", "V", "c"), (J, *residuals._inputs, *residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -584,7 +586,7 @@ def _backward_checked(residuals, J, out, strict):
         b_out = _fitting(out[2], "b", (H,), _DTYPE)
         V_out = _fitting(out[3], "V", (H, K), _DTYPE)
         c_out = _fitting(out[4], "c", (K,), _DTYPE)
-    return (D, H, K, N, T, X, Y, W, V, J, saved_0, saved_1, saved_2, W_out, U_out, b_out, V_out, c_out)
+    return (D, H, K, N, T, X, Y, W, V, J, _saved_0, _saved_1, _saved_2, W_out, U_out, b_out, V_out, c_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -620,10 +622,10 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[c](J) = (bar_J/N) (G_jki | i)
     """
     (
-        D, H, K, N, T, X, Y, W, V, J, saved_0, saved_1, saved_2, W_out, U_out, b_out, V_out, c_out
+        D, H, K, N, T, X, Y, W, V, J, _saved_0, _saved_1, _saved_2, W_out, U_out, b_out, V_out, c_out
     ) = _backward_checked(residuals, J, out, strict)
     _backward_kernel(
-        D, H, K, N, T, X, Y, W, V, J, saved_0, saved_1, saved_2, W_out, U_out, b_out, V_out, c_out
+        D, H, K, N, T, X, Y, W, V, J, _saved_0, _saved_1, _saved_2, W_out, U_out, b_out, V_out, c_out
     )
     return _new(Gradients, (W_out, U_out, b_out, V_out, c_out))
 
@@ -634,17 +636,17 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     (
-        D, H, K, N, T, X, Y, W, V, J, saved_0, saved_1, saved_2, W_out, U_out, b_out, V_out, c_out
+        D, H, K, N, T, X, Y, W, V, J, _saved_0, _saved_1, _saved_2, W_out, U_out, b_out, V_out, c_out
     ) = _backward_checked(residuals, J, out, strict)
-    results = _new(Gradients, (W_out, U_out, b_out, V_out, c_out))
+    _results = _new(Gradients, (W_out, U_out, b_out, V_out, c_out))
 
-    def bound():
+    def _bound():
         _backward_kernel(
-            D, H, K, N, T, X, Y, W, V, J, saved_0, saved_1, saved_2, W_out, U_out, b_out, V_out, c_out
+            D, H, K, N, T, X, Y, W, V, J, _saved_0, _saved_1, _saved_2, W_out, U_out, b_out, V_out, c_out
         )
-        return results
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -653,8 +655,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, Z0, W, U, b, V, c, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("W", "U", "b", "V", "c")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, Z0, W, U, b, V, c))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("W", "U", "b", "V", "c"))), (X, Y, Z0, W, U, b, V, c))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -763,15 +764,15 @@ def _bind_value_and_grad(X, Y, Z0, W, U, b, V, c, *, out=None, strict=False):
     (
         D, H, K, N, T, X, Y, Z0, W, U, b, V, c, J_out, W_out, U_out, b_out, V_out, c_out
     ) = _value_and_grad_checked(X, Y, Z0, W, U, b, V, c, out, strict)
-    gradients = _new(Gradients, (W_out, U_out, b_out, V_out, c_out))
+    _gradients = _new(Gradients, (W_out, U_out, b_out, V_out, c_out))
 
-    def bound():
+    def _bound():
         _value_and_grad_kernel(
             D, H, K, N, T, X, Y, Z0, W, U, b, V, c, J_out, W_out, U_out, b_out, V_out, c_out
         )
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad

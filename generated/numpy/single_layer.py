@@ -236,15 +236,19 @@ def _fitting(array, name, shape, dtype):
     return array
 
 
+_ONE = np.ones((), _DTYPE)
+
+
 def _default(cotangent, shape, value):
     """A cotangent that was not given."""
-    return np.full(shape, value, _DTYPE) if cotangent is None else cotangent
+    if cotangent is not None:
+        return cotangent
+    return np.full(shape, value, _DTYPE) if shape or not value else _ONE
 
 
 def _evaluate_checked(X, Y, W, b, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "evaluate", fields, (X, Y, W, b))
+        out = _claimed(out, "evaluate", ("J",), (X, Y, W, b))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -296,11 +300,11 @@ def _bind_evaluate(X, Y, W, b, *, out=None, strict=False):
     """
     X, Y, W, b, J_out = _evaluate_checked(X, Y, W, b, out, strict)
 
-    def bound():
+    def _bound():
         _evaluate_kernel(X, Y, W, b, J_out)
         return _new(Outputs, (J_out[()],))
 
-    return bound
+    return _bound
 
 
 evaluate.bind = _bind_evaluate
@@ -309,8 +313,7 @@ evaluate.bind.__name__, evaluate.bind.__qualname__ = "bind", "evaluate.bind"
 
 def _forward_checked(X, Y, W, b, out, strict):
     if out is not None:
-        fields = ("J",)
-        out = _claimed(out, "forward", fields, (X, Y, W, b))
+        out = _claimed(out, "forward", ("J",), (X, Y, W, b))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -351,8 +354,8 @@ def forward(X, Y, W, b, *, out=None, strict=False):
         J: float32 scalar
     """
     X, Y, W, b, D, H, N, J_out = _forward_checked(X, Y, W, b, out, strict)
-    saved = _forward_kernel(X, Y, W, b, J_out)
-    return _new(Outputs, (J_out[()],)), Residuals((X, Y, W, b), saved, (D, H, N))
+    _saved = _forward_kernel(X, Y, W, b, J_out)
+    return _new(Outputs, (J_out[()],)), Residuals((X, Y, W, b), _saved, (D, H, N))
 
 
 def _bind_forward(X, Y, W, b, *, out=None, strict=False):
@@ -362,11 +365,11 @@ def _bind_forward(X, Y, W, b, *, out=None, strict=False):
     """
     X, Y, W, b, D, H, N, J_out = _forward_checked(X, Y, W, b, out, strict)
 
-    def bound():
-        saved = _forward_kernel(X, Y, W, b, J_out)
-        return _new(Outputs, (J_out[()],)), Residuals((X, Y, W, b), saved, (D, H, N))
+    def _bound():
+        _saved = _forward_kernel(X, Y, W, b, J_out)
+        return _new(Outputs, (J_out[()],)), Residuals((X, Y, W, b), _saved, (D, H, N))
 
-    return bound
+    return _bound
 
 
 forward.bind = _bind_forward
@@ -378,12 +381,11 @@ def _backward_checked(residuals, J, out, strict):
         raise ArgumentError("backward: residuals must be what forward of this module returned")
     X = residuals._inputs[0]
     Y = residuals._inputs[1]
-    saved_0 = residuals._saved[0]
+    _saved_0 = residuals._saved[0]
     D, H, N = residuals._sizes
     J = _default(J, (), 1.0)
     if out is not None:
-        fields = ("W", "b")
-        out = _claimed(out, "backward", fields, (J, *residuals._inputs, *residuals._saved))
+        out = _claimed(out, "backward", ("W", "b"), (J, *residuals._inputs, *residuals._saved))
     if type(J) is not _ndarray or J.dtype is not _DTYPE or J.flags.num & _DENSE != _DENSE:
         J = _converted(J, "J", _DTYPE, strict)
     if J.shape != ():
@@ -394,7 +396,7 @@ def _backward_checked(residuals, J, out, strict):
     else:
         W_out = _fitting(out[0], "W", (D, H), _DTYPE)
         b_out = _fitting(out[1], "b", (H,), _DTYPE)
-    return (X, Y, J, saved_0, W_out, b_out)
+    return (X, Y, J, _saved_0, W_out, b_out)
 
 
 def backward(residuals, J=None, *, out=None, strict=False):
@@ -415,8 +417,8 @@ def backward(residuals, J=None, *, out=None, strict=False):
         ∇[W](J) = X^T @ E
         ∇[b](J) = E^T @ 𝟏
     """
-    X, Y, J, saved_0, W_out, b_out = _backward_checked(residuals, J, out, strict)
-    _backward_kernel(X, Y, J, saved_0, W_out, b_out)
+    X, Y, J, _saved_0, W_out, b_out = _backward_checked(residuals, J, out, strict)
+    _backward_kernel(X, Y, J, _saved_0, W_out, b_out)
     return _new(Gradients, (W_out, b_out))
 
 
@@ -425,14 +427,14 @@ def _bind_backward(residuals, J=None, *, out=None, strict=False):
 
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
-    X, Y, J, saved_0, W_out, b_out = _backward_checked(residuals, J, out, strict)
-    results = _new(Gradients, (W_out, b_out))
+    X, Y, J, _saved_0, W_out, b_out = _backward_checked(residuals, J, out, strict)
+    _results = _new(Gradients, (W_out, b_out))
 
-    def bound():
-        _backward_kernel(X, Y, J, saved_0, W_out, b_out)
-        return results
+    def _bound():
+        _backward_kernel(X, Y, J, _saved_0, W_out, b_out)
+        return _results
 
-    return bound
+    return _bound
 
 
 backward.bind = _bind_backward
@@ -441,8 +443,7 @@ backward.bind.__name__, backward.bind.__qualname__ = "bind", "backward.bind"
 
 def _value_and_grad_checked(X, Y, W, b, out, strict):
     if out is not None:
-        fields = ("value", ("gradients", ("W", "b")))
-        out = _claimed(out, "value_and_grad", fields, (X, Y, W, b))
+        out = _claimed(out, "value_and_grad", ("value", ("gradients", ("W", "b"))), (X, Y, W, b))
     if type(X) is not _ndarray or X.dtype is not _DTYPE or X.flags.num & _DENSE != _DENSE:
         X = _converted(X, "X", _DTYPE, strict)
     if type(Y) is not _ndarray or Y.dtype is not _DTYPE or Y.flags.num & _DENSE != _DENSE:
@@ -504,13 +505,13 @@ def _bind_value_and_grad(X, Y, W, b, *, out=None, strict=False):
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
     X, Y, W, b, J_out, W_out, b_out = _value_and_grad_checked(X, Y, W, b, out, strict)
-    gradients = _new(Gradients, (W_out, b_out))
+    _gradients = _new(Gradients, (W_out, b_out))
 
-    def bound():
+    def _bound():
         _value_and_grad_kernel(X, Y, W, b, J_out, W_out, b_out)
-        return _new(ValueAndGradients, (J_out[()], gradients))
+        return _new(ValueAndGradients, (J_out[()], _gradients))
 
-    return bound
+    return _bound
 
 
 value_and_grad.bind = _bind_value_and_grad
