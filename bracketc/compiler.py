@@ -36,9 +36,9 @@ from bracketc.ir.work import metered
 from bracketc.lang.elaborate import elaborate
 from bracketc.lang.parser import read_file
 from bracketc.options import Limits, Options, read_limits, read_options
+from bracketc.plan.native import native_plan
 from bracketc.plan.plan import PlanOptions, plan
 from bracketc.plan.schedule import Plan
-from bracketc.plan.split import split_plan
 from bracketc.proof.written import check_written
 from bracketc.runtime.directory import staging
 from bracketc.runtime.extension import Glue, build_extension, dispatch_file, load_extension
@@ -161,7 +161,7 @@ def emit(done: Stages, name: str, options: Options) -> Emitted:
             on_singular=options.on_singular,
         )
         return Emitted({f"{name}.pyi": text.stub, f"{name}.py": text.python})
-    planned = split_plan(planned)
+    planned = native_plan(planned)
     heading = title(name, program, VERSION)
     lines, checked, threads = about(program), options.verify, options.threads
     code = c_module(

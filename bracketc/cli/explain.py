@@ -16,7 +16,7 @@ from bracketc.cli.terminal import Terminal, aligned
 from bracketc.errors import SourceError
 from bracketc.options import Options
 from bracketc.plan.explain import Explanation, Row, explain
-from bracketc.plan.split import split_plan
+from bracketc.plan.native import native_plan
 from bracketc.target import THREAD_WORK
 
 NAME = "explain"
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     with terminal.working("planning"):
         settings = options(arguments)
         done = compiler.stages(program, settings)
-        planned = split_plan(done.plan) if settings.backend == "c" else done.plan
+        planned = native_plan(done.plan) if settings.backend == "c" else done.plan
         explained = tuple(_with_threads(each, settings) for each in explain(planned))
     if arguments.function is not None:
         known = [e.entry for e in explained]

@@ -26,7 +26,7 @@ from bracketc.lang.parser import parse_file
 from bracketc.lang.syntax import SyntaxFile
 from bracketc.options import Options
 from bracketc.plan.explain import Explanation, Row, explain
-from bracketc.plan.split import split_plan
+from bracketc.plan.native import native_plan
 from bracketc.proof.verify import Proof, verify_derivations
 from bracketc.version import VERSION
 
@@ -49,7 +49,7 @@ def derive_page(program: Program, settings: Options, found: Sequence[Answer], bl
     text = "\n\n".join((program.source.text.rstrip("\n"), *blocks))
     tree = parse_file(Source(text, program.source.filename))
     proofs = verify_derivations(elaborate_derivations(tree))
-    explained = explain(split_plan(done.plan) if settings.backend == "c" else done.plan)
+    explained = explain(native_plan(done.plan) if settings.backend == "c" else done.plan)
     asked = [entry.name for answer in found for entry, _, _ in answer.results]
     functions = [e for e in explained if e.entry in (*asked, "forward", "backward")]
     lefts = dict(

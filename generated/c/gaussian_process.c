@@ -2530,27 +2530,27 @@ static int64_t value_and_grad_layout(const gaussian_process_dims *dims, int64_t 
     slot[2] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(D * N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[7] = end;
     end += brk_round_up(64 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[7] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[10] = end;
+    slot[9] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[11] = end;
+    slot[10] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[11] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[12] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[13] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[14] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[15] = end;
@@ -2576,7 +2576,7 @@ size_t GAUSSIAN_PROCESS_NAME(value_and_grad_workspace)(const gaussian_process_di
 /* J and its gradients by l, s, e, in one pass.
    reads    X, y, l, s, e
    writes   J, grad_l, grad_s, grad_e
-   flops    4 D N + 6 D N N + 2 D + 6 N + 13 N N + 2 N N N + 11 */
+   flops    4 D N + 7 D N N + 2 D + 6 N + 13 N N + 2 N N N + 11 */
 int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     const gaussian_process_dims *dims, const gaussian_process_args *args, gaussian_process_results *results, void *residuals,
     void *workspace)
@@ -2604,24 +2604,23 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const Z = (float *)(arena + slot[2]);
-    float *const t4 = (float *)(arena + slot[4]);
-    float *const t3 = (float *)(arena + slot[3]);
-    float *const t5 = (float *)(arena + slot[5]);
-    float *const K = (float *)(arena + slot[6]);
-    float *const t6 = (float *)(arena + slot[7]);
-    float *const chol_K = (float *)(arena + slot[4]);
-    float *const t7 = (float *)(arena + slot[8]);
-    float *const solve_K = (float *)(arena + slot[9]);
-    float *const w = (float *)(arena + slot[7]);
-    float *const t8 = (float *)(arena + slot[10]);
-    float *const inv_K = (float *)(arena + slot[6]);
-    float *const t9 = (float *)(arena + slot[4]);
-    float *const t10 = (float *)(arena + slot[11]);
-    float *const t11_lines = (float *)(arena + slot[7]);
-    float *const t11 = (float *)(arena + slot[12]);
-    float *const t12 = (float *)(arena + slot[13]);
+    float *const t4 = (float *)(arena + slot[3]);
+    float *const t5 = (float *)(arena + slot[4]);
+    float *const K = (float *)(arena + slot[5]);
+    float *const t6 = (float *)(arena + slot[6]);
+    float *const chol_K = (float *)(arena + slot[3]);
+    float *const t7 = (float *)(arena + slot[7]);
+    float *const solve_K = (float *)(arena + slot[8]);
+    float *const w = (float *)(arena + slot[6]);
+    float *const t8 = (float *)(arena + slot[9]);
+    float *const inv_K = (float *)(arena + slot[5]);
+    float *const t9 = (float *)(arena + slot[3]);
+    float *const t10 = (float *)(arena + slot[10]);
+    float *const t11_lines = (float *)(arena + slot[6]);
+    float *const t11 = (float *)(arena + slot[11]);
+    float *const t12 = (float *)(arena + slot[12]);
     float *const t14 = (float *)(arena + slot[14]);
-    float *const t13 = (float *)(arena + slot[2]);
+    float *const t13 = (float *)(arena + slot[13]);
     float *const t15 = (float *)(arena + slot[15]);
     char *const scratch = arena + slot[16];
 
@@ -2666,12 +2665,11 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     for (int64_t i = 0; i < N * N; ++i)
         t4[i] = 0.0f;
 
-    /* t3_ndi = Z_dn - Z_di; t4_ni = sum(t3_ndi²) */
+    /* t4_ni = sum((Z_dn - Z_di)²) */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < D; ++j) {
             float *const Z_row = Z + j * N;
             float *const Z_row_2 = Z + j * N + i;
-            float *const t3_row = t3 + i * D * N + j * N;
             float *const t4_row = t4 + i * N;
             const vec_f32 v1 = splat_f32(Z_row_2[0]);
             int64_t k = 0;
@@ -2680,7 +2678,6 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
                 const vec_f32 v2 = v1 - v0;
                 const vec_f32 v3 = v2 * v2;
                 const vec_f32 held = load_f32(t4_row + k);
-                store_f32(t3_row + k, v2);
                 store_f32(t4_row + k, held + v3);
             }
             if (k < N) {
@@ -2690,7 +2687,6 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
                 const vec_f32 v2 = v1 - v0;
                 const vec_f32 v3 = v2 * v2;
                 const vec_f32 held = load_masked_f32(t4_row + k, tail);
-                store_masked_f32(t3_row + k, tail, v2);
                 store_masked_f32(t4_row + k, tail, held + v3);
             }
         }
@@ -2915,33 +2911,37 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     for (int64_t i = 0; i < D * N; ++i)
         t14[i] = 0.0f;
 
-    /* t13_nd = sum(-t10_ni t3_ndi); t14_di = sum(-t10_ni t3_ndi) */
+    /* t13_nd = sum(-t10_ni (Z_dn - Z_di)); t14_di = sum(-t10_ni (Z_dn - Z_di)) */
     for (int64_t i = 0; i < N; ++i) {
         for (int64_t j = 0; j < D; ++j) {
+            float *const Z_row = Z + j * N;
+            float *const Z_row_2 = Z + j * N + i;
             float *const t10_row = t10 + i * N;
-            float *const t3_row = t3 + i * D * N + j * N;
             float *const t14_row = t14 + j * N;
+            const vec_f32 v1 = splat_f32(Z_row_2[0]);
             vec_f32 sum = splat_f32(0.0f);
             int64_t k = 0;
             for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(t10_row + k);
-                const vec_f32 v1 = load_f32(t3_row + k);
-                const vec_f32 v2 = v0 * v1;
-                const vec_f32 v3 = -v2;
+                const vec_f32 v0 = load_f32(Z_row + k);
+                const vec_f32 v2 = v1 - v0;
+                const vec_f32 v3 = load_f32(t10_row + k);
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = -v4;
                 const vec_f32 held = load_f32(t14_row + k);
-                sum = sum + v3;
-                store_f32(t14_row + k, held + v3);
+                sum = sum + v5;
+                store_f32(t14_row + k, held + v5);
             }
             if (k < N) {
                 const int64_t rest = N - k;
                 const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(t10_row + k, tail);
-                const vec_f32 v1 = load_masked_f32(t3_row + k, tail);
-                const vec_f32 v2 = v0 * v1;
-                const vec_f32 v3 = -v2;
+                const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
+                const vec_f32 v2 = v1 - v0;
+                const vec_f32 v3 = load_masked_f32(t10_row + k, tail);
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = -v4;
                 const vec_f32 held = load_masked_f32(t14_row + k, tail);
-                sum = sum + keep_first_f32(v3, rest, 0.0f);
-                store_masked_f32(t14_row + k, tail, held + v3);
+                sum = sum + keep_first_f32(v5, rest, 0.0f);
+                store_masked_f32(t14_row + k, tail, held + v5);
             }
             t13[i * D + j] = sum_lanes_f32(sum);
         }

@@ -132,7 +132,7 @@ size_t gaussian_process_backward_workspace(const gaussian_process_dims *dims);
 /* J and its gradients by l, s, e, in one pass.
    reads    X, y, l, s, e
    writes   J, grad_l, grad_s, grad_e
-   flops    4 D N + 6 D N N + 2 D + 6 N + 13 N N + 2 N N N + 11 */
+   flops    4 D N + 7 D N N + 2 D + 6 N + 13 N N + 2 N N N + 11 */
 int gaussian_process_value_and_grad(const gaussian_process_dims *dims, const gaussian_process_args *args,
     gaussian_process_results *results, void *residuals, void *workspace);
 

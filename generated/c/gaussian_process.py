@@ -855,8 +855,8 @@ _COUNTS = {
         32 * D * N + 20 * D + 4 * N + 32 * N * N + 36,
     )),
     "value_and_grad": (("D", "N"), lambda D, N: (
-        4 * D * N + 6 * D * N * N + 2 * D + 6 * N + 13 * N * N + 2 * N * N * N + 11,
-        32 * D * N + 8 * D * N * N + 28 * D + 36 * N + 64 * N * N + 64,
+        4 * D * N + 7 * D * N * N + 2 * D + 6 * N + 13 * N * N + 2 * N * N * N + 11,
+        36 * D * N + 28 * D + 36 * N + 64 * N * N + 64,
     )),
 }
 
@@ -975,8 +975,8 @@ SIGNATURE = {
                 "s": {"shape": (), "dtype": "float32"},
                 "e": {"shape": (), "dtype": "float32"},
             },
-            "flops": "4 * D * N + 6 * D * N * N + 2 * D + 6 * N + 13 * N * N + 2 * N * N * N + 11",
-            "bytes": "32 * D * N + 8 * D * N * N + 28 * D + 36 * N + 64 * N * N + 64",
+            "flops": "4 * D * N + 7 * D * N * N + 2 * D + 6 * N + 13 * N * N + 2 * N * N * N + 11",
+            "bytes": "36 * D * N + 28 * D + 36 * N + 64 * N * N + 64",
             "split": None,
         },
     },

@@ -1,0 +1,12 @@
+"""What a plan becomes where operations are loops and not calls of a library: the C backend."""
+
+from __future__ import annotations
+
+from bracketc.plan.again import again_plan
+from bracketc.plan.schedule import Plan
+from bracketc.plan.split import split_plan
+
+
+def native_plan(plan: Plan) -> Plan:
+    """``plan`` with cheap values computed again rather than read, in blocks of a batch."""
+    return split_plan(again_plan(plan))
