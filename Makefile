@@ -46,6 +46,7 @@ campaign: $(STAMPS)/test $(STAMPS)/dev ## every promise with seed after seed for
 	@$(BIN)/python tools/campaign.py --minutes $(CAMPAIGN_MINUTES) $(ARGS)
 
 sanitize: $(STAMPS)/test ## every model and contraction under the sanitizers of memory, undefined behaviour and threads
+	@$(BIN)/python -m pytest -q tests/test_c_sanitized.py
 	@$(BIN)/python tools/sanitize.py --jobs $(WORKERS) $(ARGS)
 
 mutate: $(STAMPS)/test $(STAMPS)/dev ## change the calculus, the simplifier or the prover: the tests must notice

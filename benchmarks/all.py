@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 DTYPES = ("float32", "float64")
 THREADS = ("1", "2") if (os.cpu_count() or 1) > 1 else ("1",)
 
-STEPS = {
+STEPS: dict[str, list[tuple[str, ...]]] = {
     "models": [("suite.py",)],
     "contractions": [("contractions.py", "--dtype", dtype) for dtype in DTYPES],
     "products": [("products.py", "--dtype", dtype, "--threads", threads) for threads in THREADS for dtype in DTYPES],
@@ -48,7 +48,9 @@ def main() -> int:
     chosen = arguments.only.split(",")
     if unknown := sorted(set(chosen) - set(STEPS)):
         parser.error(f"no such step: {', '.join(unknown)}; there are {', '.join(STEPS)}")
-    start, took, failed = time.monotonic(), {}, []
+    start = time.monotonic()
+    took: dict[str, float] = {}
+    failed: list[str] = []
     for step in chosen:
         begin = time.monotonic()
         for script, *words in STEPS[step]:

@@ -33,7 +33,7 @@ import bracketc as bc
 from bracketc.target import BASE_CFLAGS, GENERIC128, X86_LEVELS, Target, host_features, portable_levels, supported_levels
 
 TOOLS = Path(__file__).resolve().parent
-COMMON = "-O1 -g -fno-omit-frame-pointer -DBRK_WORK=0.0"
+COMMON = "-Og -g -fno-omit-frame-pointer -DBRK_WORK=0.0"
 """Every call uses all of its threads, however small."""
 FLAGS = {
     "memory": f"{COMMON} -fsanitize=address,undefined -fno-sanitize-recover=all",
@@ -114,20 +114,21 @@ def prove(kind: str, compiler: str, around: Mapping[str, str], folder: Path) -> 
 
 
 def jobs(folder: Path, most: int, all_levels: bool) -> Iterator[Job]:
-    """Everything that is tried, what takes longest first."""
-    sources = {path.stem: path for path in sorted((ROOT / "models").glob("*.brk"))}
-    models = set(sources)
+    """Everything that is tried: the contractions first, the lower levels last."""
+    general, models = dict[str, Path](), {path.stem: path for path in sorted((ROOT / "models").glob("*.brk"))}
     for name, text in programs():
-        sources[name] = folder / f"{name}.brk"
-        sources[name].write_text(text, encoding="utf-8")
-    lower = supported_levels(host_features(), os.uname().machine)[:-1]
-    for name, source in sources.items():
+        general[name] = folder / f"{name}.brk"
+        general[name].write_text(text, encoding="utf-8")
+    every = general | models
+    for name, source in every.items():
         for dtype in ("float32", "float64"):
             yield Job("memory", name, source, dtype, "native", most, 1)
-            for level in lower:
-                if all_levels or name not in models:
-                    yield Job("memory", name, source, dtype, level.name, most, 1 if all_levels else SPARSE)
+    for name, source in every.items():
         yield Job("races", name, source, "float64", "native", most, SPARSE)
+    for name, source in (every if all_levels else general).items():
+        for level in supported_levels(host_features(), os.uname().machine)[:-1]:
+            for dtype in ("float32", "float64"):
+                yield Job("memory", name, source, dtype, level.name, most, 1 if all_levels else SPARSE)
 
 
 def run(job: Job, around: Mapping[str, str]) -> tuple[Job, str, str]:
