@@ -108,7 +108,7 @@ def _located(severity: str, message: str, span: Span | None) -> str:
 
 def printable(text: str) -> str:
     """``text`` with control and bidirectional characters replaced, so that a message cannot reorder a terminal."""
-    return "".join("�" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") else c for c in text)
+    return "".join("�" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") else c for c in text)
 
 
 def display_width(text: str) -> int:

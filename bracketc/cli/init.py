@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from bracketc.cli.terminal import Terminal
-from bracketc.errors import OutputError
+from bracketc.errors import OutputError, SourceError, printable
 from bracketc.runtime.directory import file_error
 
 NAME = "init"
@@ -25,6 +25,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     path = Path(arguments.name)
     if not path.name or arguments.name.endswith(("/", os.sep)):
         raise OutputError(f"init {arguments.name!r}: give the model a name")
+    if printable(arguments.name) != arguments.name:
+        raise SourceError(f"{printable(arguments.name)!r} cannot be the name of a file to start from: it has a control character")
     if path.suffix != ".brk":
         path = path.with_name(f"{path.name}.brk")
     try:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,8 +15,12 @@ from pathlib import Path
 import filelock
 import platformdirs
 
+from bracketc.errors import ToolchainError
 from bracketc.options import Options
 from bracketc.runtime.directory import folder_error
+
+PRIVATE = 0o700
+"""Permissions of folders made here: built modules are code that runs."""
 
 MARK = "complete"
 """A folder without this file was left behind by a build that did not finish."""
@@ -29,8 +37,31 @@ class CacheEntry:
 
 
 def cache_folder(options: Options) -> Path:
-    """Where builds are kept: ``BRACKETC_CACHE_DIR``, else the usual place of the system."""
-    return options.cache_dir if options.cache_dir is not None else Path(platformdirs.user_cache_dir("bracketc"))
+    """Where builds are kept: ``BRACKETC_CACHE_DIR``, else the usual place of the system; where that cannot be written to (no home,
+    a home that is read-only), a folder among temporary files that is ours alone."""
+    if options.cache_dir is not None:
+        return options.cache_dir
+    usual = Path(platformdirs.user_cache_dir("bracketc"))
+    try:
+        usual.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    except OSError:
+        return _private_folder()
+    return usual if os.access(usual, os.W_OK | os.X_OK) else _private_folder()
+
+
+def _private_folder() -> Path:
+    """``bracketc-UID`` among the temporary files. What is loaded from there runs, so that it must be ours alone."""
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    folder = Path(tempfile.gettempdir()) / f"bracketc-{user}"
+    try:
+        with suppress(FileExistsError):
+            folder.mkdir(mode=PRIVATE)
+        found = folder.lstat()
+    except OSError as error:
+        raise folder_error(folder, error) from None
+    if not stat.S_ISDIR(found.st_mode) or (hasattr(os, "getuid") and (found.st_uid != user or found.st_mode & 0o077)):
+        raise ToolchainError(f"{folder} is not a folder that only you can write to; set BRACKETC_CACHE_DIR to one")
+    return folder
 
 
 def fingerprint(*parts: str) -> str:
@@ -49,7 +80,7 @@ def cached(options: Options, key: str, name: str, make: Callable[[Path], None]) 
     if (folder / MARK).is_file():
         return folder
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         with filelock.FileLock(root / f"{key}.lock"):
             if not (folder / MARK).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
@@ -76,14 +107,25 @@ def cache_entries(options: Options) -> tuple[CacheEntry, ...]:
 
 
 def clear_cache(options: Options) -> int:
-    """Remove every build and its lock; gives their number."""
-    entries = cache_entries(options)
+    """Remove every build, finished or left behind, and its lock; gives the number of the finished ones. What is being built
+    now stays."""
     root = cache_folder(options)
+    count = 0
     try:
-        for entry in entries:
-            shutil.rmtree(entry.folder)
-        for lock in root.glob("*.lock"):
-            lock.unlink(missing_ok=True)
+        for path in sorted(root.glob("*.lock")):
+            folder = path.with_suffix("")
+            lock = filelock.FileLock(path)
+            try:
+                lock.acquire(blocking=False)
+            except filelock.Timeout:
+                continue
+            try:
+                count += (folder / MARK).is_file()
+                if folder.exists():
+                    shutil.rmtree(folder)
+                path.unlink(missing_ok=True)
+            finally:
+                lock.release()
     except OSError as error:
         raise folder_error(root, error) from None
-    return len(entries)
+    return count

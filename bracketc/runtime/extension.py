@@ -106,6 +106,7 @@ def load_extension(name: str, files: Mapping[str, str], glue: Glue, options: Opt
         *(flag for level in build_levels(options) for flag in level_flags(level, name)),
         *toolchain.command,
         toolchain.version,
+        toolchain.file,
         library_name(name, toolchain),
         cffi.__version__,
         sys.version,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shlex
@@ -17,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from bracketc.errors import ToolchainError
 from bracketc.options import OptionError, Options
+from bracketc.runtime.directory import folder_error
 from bracketc.target import BASE_CFLAGS, Target, detect_host, find_target, portable_levels
 
 CANDIDATES = ("cc", "gcc", "clang")
@@ -24,11 +26,13 @@ CANDIDATES = ("cc", "gcc", "clang")
 
 @dataclass(frozen=True, slots=True)
 class Toolchain:
-    """A C compiler: how to start it, what it says of itself, and the folder of ``Python.h`` if there is one."""
+    """A C compiler: how to start it, what it says of itself, the folder of ``Python.h`` if there is one, and which file it is:
+    one that was built anew may say the same of itself."""
 
     command: tuple[str, ...]
     version: str
     python_include: Path | None
+    file: str = ""
 
 
 def find_toolchain(options: Options) -> Toolchain:
@@ -36,7 +40,9 @@ def find_toolchain(options: Options) -> Toolchain:
     command = _command(options)
     headers = Path(sysconfig.get_path("include"))
     python_include = headers if (headers / "Python.h").is_file() else None
-    return Toolchain(command, _version(command, os.stat(command[0]).st_mtime_ns), python_include)
+    found = os.stat(command[0])
+    file = f"{found.st_size} {found.st_mtime_ns}"
+    return Toolchain(command, _version(command, found.st_mtime_ns), python_include, file)
 
 
 def _command(options: Options) -> tuple[str, ...]:
@@ -150,6 +156,8 @@ def _compile(toolchain: Toolchain, arguments: tuple[str, ...], source: str, fold
     except OSError as error:
         raise ToolchainError(f"cannot run the C compiler {toolchain.command[0]}: {error.strerror}") from None
     if done.returncode != 0:
+        if os.strerror(errno.ENOSPC) in done.stderr:
+            raise folder_error(folder.parent, OSError(errno.ENOSPC, ""))
         raise ToolchainError(
             f"{Path(toolchain.command[0]).name} could not compile {source}: {_first_line(done.stderr)}"
         )
