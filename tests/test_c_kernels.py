@@ -47,7 +47,7 @@ static contraction_{s} record(
 int64_t bytes(const int64_t *q)
 {{
     const int64_t packed = contract_packed_bytes_{s}(q[0], q[1], q[2]);
-    return brk_max(packed, brk_max(contract_small_bytes_{s}(q[2]), contract_vector_bytes_{s}(q[2])));
+    return brk_max(packed, brk_max(contract_small_bytes_{s}(q[1], q[2]), contract_vector_bytes_{s}(q[2])));
 }}
 
 void run(int form, const int64_t *q, const int64_t *range, const {real} *a, const {real} *b, {real} *c, {real} alpha,
@@ -210,10 +210,12 @@ def test_product_agrees_with_numpy(kernels: Kernels, form: int, layouts: str) ->
         assert np.count_nonzero(~np.isnan(base)) == c.size, "written outside the result"
 
 
-@pytest.mark.parametrize("form", [0, 2], ids=["packed", "chosen"])
+@pytest.mark.parametrize("form", [0, 1, 2], ids=["packed", "in-place", "chosen"])
 def test_long_sums_and_many_blocks(kernels: Kernels, form: int) -> None:
     rng = np.random.default_rng(2)
-    for m, n, k in ((250, 130, 600), (3, 50, 5000), (1, 3000, 1100), (1, 20, 3000), (1, 1, 9000), (2, 5000, 3)):
+    several = ((250, 130, 600), (3, 50, 5000), (900, 40, 40), (61, 700, 10), (35, 1100, 9), (40, 2048, 40), (70, 1100, 1100))
+    rows = ((1, 3000, 1100), (1, 20, 3000), (1, 1, 9000)) if form != 1 else ()
+    for m, n, k in (*several, *rows, (2, 5000, 3)):
         a, b, c = (_random(rng, shape, kernels.dtype) for shape in ((m, k), (k, n), (m, n)))
         for left, right in ((a, b), (np.asfortranarray(a), b), (a, np.asfortranarray(b))):
             kernels.contract(form, left, right, c)
