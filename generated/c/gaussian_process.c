@@ -555,19 +555,33 @@ BRK_NOINLINE void packed_edge_f32(
     }
 }
 
-/* Bytes of workspace that a packed contraction of these sizes needs, for a workspace aligned to a cache line: a block of rows, and
-   a block of columns, of which one panel is enough where one block holds all rows. */
-BRK_INLINE int64_t contract_packed_bytes_f32(int64_t m, int64_t n, int64_t k)
+/* Bytes of a block of rows and one of columns. */
+BRK_INLINE int64_t packed_room_f32(int64_t rows, int64_t columns, int64_t kc)
 {
-    const int64_t kc = brk_part(k, KC_f32, 4);
-    const int64_t rows = brk_part(m, MC_f32, MR_f32);
-    const int64_t columns = m > rows ? brk_part(n, NC_f32, NR_f32) : NR_f32;
-    return brk_round_up(rows * kc * (int64_t)sizeof(float), BRK_CACHE_LINE)
-        + columns * kc * (int64_t)sizeof(float);
+    const int64_t size = sizeof(float);
+    return brk_round_up(rows * kc * size, BRK_CACHE_LINE) + columns * kc * size;
 }
 
-/* Where a small tile reads and writes: rows of A and of the result by pointers, column p of A at p * a_k. */
+/* Bytes of workspace that a packed contraction of these sizes needs, for a workspace aligned to a cache line; one panel of columns
+   is enough where one block holds all rows. */
+BRK_INLINE int64_t contract_packed_bytes_f32(int64_t m, int64_t n, int64_t k)
+{
+    const int64_t rows = brk_part(m, MC_f32, MR_f32);
+    return packed_room_f32(rows, m > rows ? brk_part(n, NC_f32, NR_f32) : NR_f32, brk_part(k, KC_f32, 4));
+}
+
+/* The same for contractions of at most these sizes: parts are no larger than the limit, rounded up. */
+BRK_INLINE int64_t packed_most_bytes_f32(int64_t m, int64_t n, int64_t k)
+{
+    return packed_room_f32(
+        brk_round_up(brk_min(m, MC_f32), MR_f32), brk_round_up(brk_min(n, NC_f32), NR_f32),
+        brk_round_up(brk_min(k, KC_f32), 4));
+}
+
+/* Where small tiles read and write: rows of A and of the result by pointers, column p of A at p * a_k.  Each of several tiles, one
+   below or beside the other, lies a_step, b_step and out_step further. */
 typedef struct {
+    int64_t tiles, a_step, b_step, out_step;
     int64_t k, a_k, b_k;
     const float *a[SMALL_ROWS_f32];
     const float *b;
@@ -580,61 +594,63 @@ typedef struct {
 /* rows, vectors and partial are constants in every instance. */
 BRK_INLINE void small_tile_run_f32(const small_tile_f32 *t, const int rows, const int vectors, const int partial)
 {
-    vec_f32 acc[SMALL_ROWS_f32][VECTORS_f32];
-    const float *a[SMALL_ROWS_f32];
-    const float *b = t->b;
+    for (int64_t tile = 0; tile < t->tiles; ++tile) {
+        vec_f32 acc[SMALL_ROWS_f32][VECTORS_f32];
+        const float *a[SMALL_ROWS_f32];
+        const float *b = t->b + tile * t->b_step;
 #pragma GCC unroll 16
-    for (int r = 0; r < rows; ++r) {
-        a[r] = t->a[r];
-#pragma GCC unroll 8
-        for (int q = 0; q < vectors; ++q)
-            acc[r][q] = (vec_f32){0};
-    }
-    const int64_t k = t->k, a_k = t->a_k, b_k = t->b_k;
-    const mask_f32 write = t->write;
-#if BRK_MASKING != BRK_SINGLE_LANES
-    const mask_f32 read = t->read;
-#endif
-    const float alpha = t->alpha;
-#pragma GCC unroll 1
-    for (int64_t p = 0, at = 0; p < k; ++p, at += a_k, b += b_k) {
-        vec_f32 column[VECTORS_f32];
-#pragma GCC unroll 8
-        for (int q = 0; q < vectors; ++q)
-#if BRK_MASKING == BRK_SINGLE_LANES /* the driver packs partial vectors */
-            column[q] = load_f32(b + q * WIDTH_f32);
-#else
-            column[q] = partial && q == vectors - 1 ? load_masked_f32(b + q * WIDTH_f32, read) : load_f32(b + q * WIDTH_f32);
-#endif
-#pragma GCC unroll 16
-        for (int r = 0; r < rows; ++r)
+        for (int r = 0; r < rows; ++r) {
+            a[r] = t->a[r] + tile * t->a_step;
 #pragma GCC unroll 8
             for (int q = 0; q < vectors; ++q)
-                acc[r][q] += a[r][at] * column[q];
-    }
-    /* One fused operation in every path that accumulates, so that edges and whole tiles round alike. */
-    if (t->accumulate) {
-#pragma GCC unroll 16
-        for (int r = 0; r < rows; ++r)
+                acc[r][q] = (vec_f32){0};
+        }
+        const int64_t k = t->k, a_k = t->a_k, b_k = t->b_k;
+        const mask_f32 write = t->write;
+#if BRK_MASKING != BRK_SINGLE_LANES
+        const mask_f32 read = t->read;
+#endif
+        const float alpha = t->alpha;
+#pragma GCC unroll 1
+        for (int64_t p = 0, at = 0; p < k; ++p, at += a_k, b += b_k) {
+            vec_f32 column[VECTORS_f32];
 #pragma GCC unroll 8
-            for (int q = 0; q < vectors; ++q) {
-                float *out = t->out[r] + q * WIDTH_f32;
-                if (partial && q == vectors - 1)
-                    store_masked_f32(out, write, alpha * acc[r][q] + load_masked_f32(out, write));
-                else
-                    store_f32(out, alpha * acc[r][q] + load_f32(out));
-            }
-    } else {
+            for (int q = 0; q < vectors; ++q)
+#if BRK_MASKING == BRK_SINGLE_LANES /* the driver packs partial vectors */
+                column[q] = load_f32(b + q * WIDTH_f32);
+#else
+                column[q] = partial && q == vectors - 1 ? load_masked_f32(b + q * WIDTH_f32, read) : load_f32(b + q * WIDTH_f32);
+#endif
 #pragma GCC unroll 16
-        for (int r = 0; r < rows; ++r)
+            for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 8
-            for (int q = 0; q < vectors; ++q) {
-                float *out = t->out[r] + q * WIDTH_f32;
-                if (partial && q == vectors - 1)
-                    store_masked_f32(out, write, alpha * acc[r][q]);
-                else
-                    store_f32(out, alpha * acc[r][q]);
-            }
+                for (int q = 0; q < vectors; ++q)
+                    acc[r][q] += a[r][at] * column[q];
+        }
+        /* One fused operation in every path that accumulates, so that edges and whole tiles round alike. */
+        if (t->accumulate) {
+#pragma GCC unroll 16
+            for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+                for (int q = 0; q < vectors; ++q) {
+                    float *out = t->out[r] + tile * t->out_step + q * WIDTH_f32;
+                    if (partial && q == vectors - 1)
+                        store_masked_f32(out, write, alpha * acc[r][q] + load_masked_f32(out, write));
+                    else
+                        store_f32(out, alpha * acc[r][q] + load_f32(out));
+                }
+        } else {
+#pragma GCC unroll 16
+            for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+                for (int q = 0; q < vectors; ++q) {
+                    float *out = t->out[r] + tile * t->out_step + q * WIDTH_f32;
+                    if (partial && q == vectors - 1)
+                        store_masked_f32(out, write, alpha * acc[r][q]);
+                    else
+                        store_f32(out, alpha * acc[r][q]);
+                }
+        }
     }
 }
 
@@ -675,8 +691,35 @@ BRK_NOINLINE void small_tile_partial_f32(const small_tile_f32 *t, int64_t rows, 
     small_tile_select_f32(t, rows, vectors, 1);
 }
 
-/* Bytes of workspace that a small contraction needs: one panel of B. */
-BRK_INLINE int64_t contract_small_bytes_f32(int64_t k) { return k * NR_f32 * (int64_t)sizeof(float); }
+/* Whether k positions this far apart fall on so few lines of the first cache that they drive each other out: 8 ways of 4096 bytes. */
+BRK_INLINE int strides_collide_f32(const brk_axis *axis, int64_t k)
+{
+    const int64_t bytes = axis->stride * (int64_t)sizeof(float);
+    return !axis->table && k * brk_min(bytes & -bytes, 4096) > 8 * 4096;
+}
+
+/* Whether panels of B are copied although their rows are adjacent: many rows of A come by. */
+BRK_INLINE int small_copies_f32(const contraction_f32 *t)
+{
+    return t->m > 3 * SMALL_ROWS_f32 && strides_collide_f32(&t->b_k, t->k);
+}
+
+/* Bytes of B that stay in the second cache while all rows of A pass, of A while these columns of B do, and of B where
+   one row of tiles after the other is computed: in place, and in panels. */
+enum { SMALL_B_f32 = 1 << 18, SMALL_A_f32 = 1 << 17, SMALL_ACROSS_f32 = 3 << 13, SMALL_PANELS_f32 = 1 << 17 };
+
+/* Columns of B that go together. */
+BRK_INLINE int64_t small_columns_f32(int64_t k)
+{
+    return brk_max(SMALL_B_f32 / (brk_max(k, 1) * (int64_t)sizeof(float)) / NR_f32, 1) * NR_f32;
+}
+
+/* Bytes of workspace that a small contraction needs: panels of B. */
+BRK_INLINE int64_t contract_small_bytes_f32(int64_t n, int64_t k)
+{
+    const int64_t row = k * (int64_t)sizeof(float);
+    return brk_max(NR_f32 * row, brk_min(SMALL_B_f32, brk_round_up(n, NR_f32) * row));
+}
 
 enum { VECTOR_BLOCK_f32 = 2048 };
 
@@ -1009,58 +1052,76 @@ BRK_NOINLINE void contract_small_f32(
     enum { rows_max = SMALL_ROWS_f32, pack_tails = BRK_MASKING == BRK_SINGLE_LANES };
     /* Long sums are split so that rounding errors do not add up along one chain. */
     const int64_t k_part = brk_part(t->k, BRK_SUM_BLOCK, 4);
-    const int64_t row_part = brk_part(i_last - i_first, rows_max, 1);
+    const int64_t row_part = brk_max(brk_part(i_last - i_first, rows_max, 1), 1), row_bytes = brk_max(t->k, 1) * (int64_t)sizeof(float);
+    const int64_t columns_kept = small_columns_f32(t->k);
+    const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
+    const int beside = t->k <= k_part && t->n >= 4 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table && !epilogue;
+    const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
+    const int across = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
+    const int64_t rows_kept = across ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
+    const int stays = i_last - i_first > rows_kept;
     small_tile_f32 tile = {.a_k = t->a_k.stride, .alpha = t->alpha};
     float buffer[rows_max * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
-    for (int64_t j0 = j_first; j0 < j_last; j0 += NR_f32) {
-        const int64_t cols = brk_min(NR_f32, j_last - j0);
-        const int64_t vectors = (cols + WIDTH_f32 - 1) / WIDTH_f32;
-        const int64_t last = cols - (vectors - 1) * WIDTH_f32;
-        tile.read = tile.write = mask_first_f32(last);
-        const int direct = !(epilogue && (t->c_m.table || last < WIDTH_f32)) && brk_run(&t->c_n, j0, cols) == cols;
-        if (!t->b_k.table && brk_run(&t->b_n, j0, cols) == cols && !(pack_tails && last < WIDTH_f32)) {
-            tile.b = t->b + brk_at(&t->b_n, j0);
-            tile.b_k = t->b_k.stride;
-        } else {
-            pack_columns_f32(t->b, &t->b_n, j0, cols, &t->b_k, 0, t->k, workspace);
-            tile.b = workspace;
-            tile.b_k = NR_f32;
-        }
-        for (int64_t i0 = i_first; i0 < i_last; i0 += row_part) {
-            const int64_t rows = brk_min(row_part, i_last - i0);
-            for (int64_t r = 0; r < rows; ++r) {
-                tile.a[r] = t->a + brk_at(&t->a_m, i0 + r);
-                tile.out[r] = direct ? t->c + brk_at(&t->c_m, i0 + r) + brk_at(&t->c_n, j0) : buffer + r * NR_f32;
+    for (int64_t j_block = j_first; j_block < j_last; j_block += columns_kept)
+        for (int64_t i_block = i_first; i_block < i_last; i_block += rows_kept)
+            for (int64_t j0 = j_block, j_end = brk_min(j_block + columns_kept, j_last), cols; j0 < j_end; j0 += cols) {
+                const int64_t i_end = brk_min(i_block + rows_kept, i_last);
+                const int64_t panels = across ? brk_max((j_end - j0) / NR_f32, 1) : 1;
+                cols = brk_min(panels * NR_f32, j_end - j0);
+                const int64_t vectors = (brk_min(cols, NR_f32) + WIDTH_f32 - 1) / WIDTH_f32;
+                const int64_t last = panels > 1 ? WIDTH_f32 : cols - (vectors - 1) * WIDTH_f32;
+                const int direct = !(epilogue && (t->c_m.table || last < WIDTH_f32)) && brk_run(&t->c_n, j0, cols) == cols;
+                if ((adjacent || (t->b_n.table && !t->b_k.table && brk_run(&t->b_n, j0, cols) == cols)) && !(pack_tails && last < WIDTH_f32)) {
+                    tile.b = t->b + brk_at(&t->b_n, j0);
+                    tile.b_k = t->b_k.stride;
+                    tile.b_step = NR_f32;
+                } else {
+                    float *const panel = (float *)workspace + (stays || across ? (j0 - j_block) * t->k : 0);
+                    if (i_block == i_first)
+                        pack_columns_f32(t->b, &t->b_n, j0, cols, &t->b_k, 0, t->k, panel);
+                    tile.b = panel;
+                    tile.b_k = NR_f32;
+                    tile.b_step = NR_f32 * t->k;
+                }
+                tile.read = mask_first_f32(last);
+                tile.write = mask_first_f32(direct ? last : WIDTH_f32);
+                for (int64_t i0 = i_block; i0 < i_end;) {
+                    const int64_t rows = brk_min(row_part, i_end - i0), below = direct && stacked && !epilogue && panels == 1 ? (i_end - i0) / rows : 1;
+                    for (int64_t r = 0; r < rows; ++r) {
+                        tile.a[r] = t->a + brk_at(&t->a_m, i0 + r);
+                        tile.out[r] = direct ? t->c + brk_at(&t->c_m, i0 + r) + brk_at(&t->c_n, j0) : buffer + r * NR_f32;
+                    }
+                    tile.tiles = brk_max(panels, below);
+                    tile.a_step = panels > 1 ? 0 : rows * t->a_m.stride;
+                    tile.out_step = panels > 1 ? NR_f32 : rows * t->c_m.stride;
+                    if (panels == 1)
+                        tile.b_step = 0;
+                    if (!direct && t->accumulate)
+                        tile_load_f32(t, i0, rows, j0, cols, buffer, NR_f32);
+                    const float *b = tile.b;
+                    int64_t p0 = 0;
+                    do {
+                        tile.k = brk_min(k_part, t->k - p0);
+                        tile.accumulate = t->accumulate || p0 > 0;
+                        if (last == WIDTH_f32)
+                            small_tile_whole_f32(&tile, rows, vectors);
+                        else
+                            small_tile_partial_f32(&tile, rows, vectors);
+                        p0 += tile.k;
+                        tile.b += tile.k * tile.b_k;
+                        for (int64_t r = 0; r < rows; ++r)
+                            tile.a[r] += tile.k * tile.a_k;
+                    } while (p0 < t->k);
+                    tile.b = b;
+                    if (epilogue)
+                        epilogue(
+                            operands, i0, rows, j0, cols, direct ? t->c + brk_at(&t->c_m, i0) + brk_at(&t->c_n, j0) : buffer,
+                            direct ? t->c_m.stride : NR_f32);
+                    if (!direct)
+                        tile_store_f32(t, i0, rows, j0, cols, buffer, NR_f32);
+                    i0 += below * rows;
+                }
             }
-            if (!direct) {
-                tile.write = mask_first_f32(WIDTH_f32);
-                if (t->accumulate)
-                    tile_load_f32(t, i0, rows, j0, cols, buffer, NR_f32);
-            }
-            const float *b = tile.b;
-            int64_t p0 = 0;
-            do {
-                tile.k = brk_min(k_part, t->k - p0);
-                tile.accumulate = t->accumulate || p0 > 0;
-                if (last == WIDTH_f32)
-                    small_tile_whole_f32(&tile, rows, vectors);
-                else
-                    small_tile_partial_f32(&tile, rows, vectors);
-                p0 += tile.k;
-                tile.b += tile.k * tile.b_k;
-                for (int64_t r = 0; r < rows; ++r)
-                    tile.a[r] += tile.k * tile.a_k;
-            } while (p0 < t->k);
-            tile.b = b;
-            if (epilogue)
-                epilogue(
-                    operands, i0, rows, j0, cols, direct ? t->c + brk_at(&t->c_m, i0) + brk_at(&t->c_n, j0) : buffer,
-                    direct ? t->c_m.stride : NR_f32);
-            if (!direct) {
-                tile_store_f32(t, i0, rows, j0, cols, buffer, NR_f32);
-            }
-        }
-    }
 }
 
 /* Columns j_first .. j_last of the contraction. */
@@ -1112,12 +1173,6 @@ BRK_NOINLINE void contract_vector_f32(
 
 enum { BRK_SMALL_BYTES_f32 = 1 << 20 };
 
-/* Whether rows this far apart fall on the same few lines of a cache. */
-BRK_INLINE int strides_collide_f32(const brk_axis *axis, int64_t count)
-{
-    return axis->stride * (int64_t)sizeof(float) % 4096 == 0 && count >= 32;
-}
-
 /* Whether the contraction runs without packing A: B or A is read few times, or both stay in the second-level cache. */
 BRK_INLINE int contract_in_place_f32(const contraction_f32 *t)
 {
@@ -1139,7 +1194,7 @@ BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k, int64_t a
     if (m == 1)
         return contract_vector_bytes_f32(k);
     if (a_k >= 0 && b_k >= 0 && contract_in_place_f32(&t))
-        return b_n == 1 && BRK_MASKING != BRK_SINGLE_LANES ? 0 : contract_small_bytes_f32(k);
+        return b_n == 1 && BRK_MASKING != BRK_SINGLE_LANES && !small_copies_f32(&t) ? 0 : contract_small_bytes_f32(n, k);
     return contract_packed_bytes_f32(m, n, k);
 }
 
@@ -1224,9 +1279,9 @@ enum {
 /* Bytes of workspace for products of matrices with at most so many rows and columns. */
 BRK_INLINE int64_t matrix_bytes_f32(int64_t size)
 {
-    int64_t bytes = contract_packed_bytes_f32(brk_min(size, MC_f32), brk_min(size, NC_f32), brk_min(size, KC_f32));
+    int64_t bytes = packed_most_bytes_f32(size, size, size);
     bytes = brk_max(bytes, size * LU_LEAF_f32 * (int64_t)sizeof(float));
-    bytes = brk_max(bytes, contract_small_bytes_f32(size));
+    bytes = brk_max(bytes, contract_small_bytes_f32(size, size));
     return brk_round_up(brk_max(bytes, contract_vector_bytes_f32(size)), BRK_CACHE_LINE);
 }
 
