@@ -24,6 +24,7 @@ STEPS: dict[str, list[tuple[str, ...]]] = {
     "contractions": [("contractions.py", "--dtype", dtype) for dtype in DTYPES],
     "products": [("products.py", "--dtype", dtype, "--threads", threads) for threads in THREADS for dtype in DTYPES],
     "hessians": [("hessian.py",)],
+    "calls": [("calls.py",)],
     "builds": [("builds.py",)],
 }
 """Commands by the name of a step."""
