@@ -150,9 +150,11 @@ def compile_object(toolchain: Toolchain, flags: tuple[str, ...], source: str, ou
 
 
 def _compile(toolchain: Toolchain, arguments: tuple[str, ...], source: str, folder: Path) -> None:
-    command = (*toolchain.command, *arguments)
+    place = folder.resolve()
+    # Nothing of a binary depends on where it was built, debugging information neither.
+    command = (*toolchain.command, f"-ffile-prefix-map={place}=.", *arguments)
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     except OSError as error:
         raise ToolchainError(f"cannot run the C compiler {toolchain.command[0]}: {error.strerror}") from None
     if done.returncode != 0:

@@ -31,7 +31,8 @@ def _text(seed: int) -> str:
 
 PROMISES = (
     Promise(
-        "cache", "processes that build at once are all right", f"{PROCESSES} processes that build 1, 2, 8 or 32 models in one cache",
+        "cache", "processes that build at once are all right",
+        f"{PROCESSES} processes that build 1, 2, 8 or 32 models in one cache",
         at_once, _text, 4, "processes", 900.0,
     ),
     Promise(
