@@ -163,6 +163,20 @@ def test_a_child_of_fork_computes_alone() -> None:
 
 
 @needs_openmp
+def test_the_number_of_threads_is_chosen_for_later_calls() -> None:
+    module = bc.compile(SOURCE, threads=3)
+    wanted = module.value_and_grad(*draws())[1][0].tobytes()
+    assert module.threads() == 3
+    for count, former in ((1, 3), (2, 1), (7, 2), (3, 7)):
+        assert module.threads(count) == former and module.threads() == count
+        assert module.value_and_grad(*draws())[1][0].tobytes() == wanted
+    for count in (0, -1, True, 1.5, "2"):
+        with pytest.raises(bc.ArgumentError, match="a number from 1 on"):
+            module.threads(count)
+    assert "threads" in module.__all__ and not hasattr(bc.compile(SOURCE), "threads")
+
+
+@needs_openmp
 def test_calls_from_several_threads_of_the_caller() -> None:
     module = bc.compile(SOURCE, threads=2)
     wanted = module.value_and_grad(*draws())[1][0].tobytes()

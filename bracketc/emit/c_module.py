@@ -70,7 +70,7 @@ class CText:
     ``residual_sizes`` are the sizes that ``NAME_call_residuals`` takes, ``None`` when nothing is saved.
     ``faults`` are the operations that the numbers of ``NAME_call_failure`` stand for,
     ``lapack`` says that there is ``NAME_call_set_lapack``, ``dispatch`` is the text that chooses between the levels of a portable
-    build.
+    build, ``threads`` is the largest number of threads of a call; above 1 there is ``NAME_call_threads``.
     """
 
     source: str
@@ -82,6 +82,7 @@ class CText:
     faults: tuple[Fault, ...] = ()
     lapack: bool = False
     dispatch: str | None = None
+    threads: int = 1
 
 
 def c_module(
@@ -120,6 +121,7 @@ def c_module(
         tuple(writer.faults.known),
         writer.lapack,
         _dispatch(view) if portable else None,
+        threads,
     )
 
 

@@ -85,7 +85,7 @@ def c_wrapper(
     )
     command = _build_command(program, dtype, code)
     views = {
-        "c": NativeView(name, tuple(flat_declarations(code)), C_ABI, command, messages, faults, lapack, quick),
+        "c": NativeView(name, tuple(flat_declarations(code)), C_ABI, command, messages, faults, lapack, quick, code.threads),
         "singular": bool(faults),
         "backend": BackendView("module/c_library.py.j2", "module/c_calls.py.j2", True, imports),
     }
@@ -115,7 +115,8 @@ def _build_command(program: Program, dtype: str, code: CText) -> str:
     """The command that builds the module, without the folder."""
     source = _file_name(program.source.filename)
     march = " --march portable" if code.dispatch is not None else ""
-    return f"bracketc build {source if source.endswith('.brk') else 'FILE.brk'} --backend c --dtype {dtype}{march}"
+    threads = f" --threads {code.threads}" if code.threads > 1 else ""
+    return f"bracketc build {source if source.endswith('.brk') else 'FILE.brk'} --backend c --dtype {dtype}{march}{threads}"
 
 
 def _native_kernel(schedule: Schedule, code: CText) -> Kernel:
@@ -149,7 +150,8 @@ def _module_text(
         called[entry.name] = functions[-1].name
         records += writer.records()
     minimise = scipy_view(program, entries, called)
-    module = _module_view(head, program, entries, functions, records, bool(backend["singular"]), minimise is not None)
+    threads = 1 if code is None else code.threads
+    module = _module_view(head, program, entries, functions, records, bool(backend["singular"]), minimise is not None, threads)
     views = {"module": module, "functions": tuple(functions), "minimise": minimise, "bodies": (*twins, *functions), **backend}
     return ModuleText(_tidy(render("module/module.py.j2", **views)), _tidy(render("module/module.pyi.j2", **views)))
 
@@ -186,11 +188,13 @@ def _module_view(
     records: Sequence[RecordView],
     singular: bool,
     minimises: bool,
+    threads: int,
 ) -> ModuleView:
     unique = {record.name: record for record in records}
     structured = any(function.structured for function in functions)
     exports = ["ArgumentError", *(("SingularError",) if singular else ()), *(NAMES if structured else ()), *unique, "SIGNATURE"]
     exports += [*(f.name for f in functions), *(("ScipyProblem", "scipy") if minimises else ())]
+    exports += ["threads"] if threads > 1 else []
     return ModuleView(
         name=head.name,
         title=title(head.name, program, head.version),
@@ -203,6 +207,7 @@ def _module_view(
         source_hash=sha256(program.source.text.encode("utf-8", "surrogatepass")).hexdigest(),
         singular=singular,
         labels=any(function.labels for function in functions),
+        threads=threads,
         native=head.backend == "c",
         has_residuals=any(entry.name == "forward" for entry in entries),
         has_backward=any(entry.name == "backward" for entry in entries),

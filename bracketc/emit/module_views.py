@@ -92,6 +92,7 @@ class NativeView:
     faults: tuple[str, ...]
     lapack: str
     quick: bool
+    threads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,7 @@ class ModuleView:
     source_hash: str
     singular: bool
     labels: bool
+    threads: int
     native: bool
     has_residuals: bool
     has_backward: bool

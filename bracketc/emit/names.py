@@ -17,7 +17,7 @@ OPTIONS = frozenset({"out", "strict", "residuals", "dense"})
 
 MODULE_NAMES = frozenset(
     {"SIGNATURE", "ArgumentError", "SingularError", "Outputs", "Gradients", "Residuals", "ValueAndGradients", "np"}
-    | {"ScipyProblem", "scipy"}
+    | {"ScipyProblem", "scipy", "threads"}
 )
 """Names that every module defines beside its functions."""
 
