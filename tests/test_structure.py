@@ -333,11 +333,25 @@ def test_a_dense_array_beyond_the_memory_limit_names_its_size_and_its_structure(
     arrays = _arrays(_source("factorisation"))
     assert isinstance(module.R(**arrays), bc.BlockDiagonal)
     with pytest.raises(bc.ArgumentError, match=r"R: U of shape \(3, 5, 3, 5\) would take 1,800 bytes, more than max_memory = 1000; "
-                                               r"its structure takes 600: dense=False returns that"):  # fmt: skip
+                                               r"as BlockDiagonal it takes 600: dense=False returns that"):  # fmt: skip
         module.R(**arrays, dense=True)
     module = bc.compile(_source("quadratic"), backend="numpy", max_memory=50)
     with pytest.raises(bc.ArgumentError, match=r"would take 72 bytes, more than max_memory = 50; it has no structure"):
         module.R(**_arrays(_source("quadratic")))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_dense_array_that_a_kernel_of_its_own_makes_names_its_structure_too(backend: str) -> None:
+    """The Hessian is v_i v_j and more: no entry is zero by structure, so that another function computes the dense array."""
+    source = "dim n\nparam U : n, n\nparam x : n\nF = logsumexp(tanh(U @ x))\nhessian F wrt U as R"
+    module = bc.compile(source, backend=backend, max_memory=1000)
+    arrays = _arrays(source, {"n": 4})
+    found = module.R(**arrays)
+    terms = " + ".join(type(term).__name__ for term in getattr(found, "terms", [found]))
+    said = rf"R: U of shape \(4, 4, 4, 4\) would take 2,048 bytes, more than max_memory = 1000; as {terms} it takes {found.nbytes:,}: "
+    for call in (module.R, module.R.bind):
+        with pytest.raises(bc.ArgumentError, match=said.replace("+", r"\+") + "dense=False returns that"):
+            call(**arrays, dense=True)
 
 
 def test_a_dense_derivative_of_known_size_beyond_the_limit_is_refused_at_its_place() -> None:
@@ -349,7 +363,7 @@ def test_a_dense_derivative_of_known_size_beyond_the_limit_is_refused_at_its_pla
     assert ":4:" in text and "jvp, vjp or hvp" in text and "max_memory" in text
     module = bc.compile(source.replace("logsumexp(A @ w)", "sum(tanh(w))"), backend="numpy")
     assert module.SIGNATURE["functions"]["hessian_F_w"]["results"]["w"]["structure"] == ("diagonal",)
-    with pytest.raises(bc.ArgumentError, match="its structure takes 800,000: dense=False returns that"):
+    with pytest.raises(bc.ArgumentError, match="as Diagonal it takes 800,000: dense=False returns that"):
         module.hessian_F_w(np.ones((3, 100000)), np.ones(100000), dense=True)
 
 

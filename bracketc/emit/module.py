@@ -140,7 +140,7 @@ def _module_text(
 ) -> ModuleText:
     functions, twins, records = [], [], []
     called: dict[str, str] = {}
-    twin_of = {entry.twin: entry.name for entry in entries if entry.twin is not None}
+    twin_of = {entry.twin: entry for entry in entries if entry.twin is not None}
     for entry in entries:
         writer = FunctionWriter(head, program, entry, plan.schedule(entry.name), kernels, sizes, code, twin_of.get(entry.name))
         if entry.name in twin_of:

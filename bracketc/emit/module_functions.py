@@ -20,10 +20,11 @@ from bracketc.emit.module_views import (
     QuickCallView,
     RecordView,
     ResultView,
+    RoomView,
 )
 from bracketc.emit.names import MODULE_NAMES, python_name, python_names
 from bracketc.emit.numpy_kernel import Kernel
-from bracketc.emit.structures import PublicView, class_name, constructor
+from bracketc.emit.structures import CLASSES, PublicView, class_name, constructor
 from bracketc.errors import SourceError
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import DType, Shape
@@ -55,7 +56,7 @@ class FunctionWriter:
         kernels: Mapping[str, Kernel],
         sizes: Mapping[str, str],
         code: CText | None,
-        twin_of: str | None = None,
+        twin_of: Entry | None = None,
     ) -> None:
         """``twin_of`` is the function that this one computes dense arrays for."""
         self.code = code
@@ -69,7 +70,8 @@ class FunctionWriter:
         self.name = python_name(entry.name, RESERVED) if entry.name not in _OWN else entry.name
         self.label = self.name
         if twin_of is not None:
-            self.name, self.label = f"_{self.name}", python_name(twin_of, RESERVED)
+            self.name, self.label = f"_{self.name}", python_name(twin_of.name, RESERVED)
+        self.twin_of = twin_of
         self.twin = "" if entry.twin is None else f"_{python_name(entry.twin, RESERVED)}"
         self.backward = entry.name == "backward"
         self.forward = entry.name == "forward"
@@ -318,7 +320,7 @@ class FunctionWriter:
             made=tuple(line for view in self.public for line in view.made),
             forms=bool(self.entry.forms) and self.label == self.name,
             structured=self.structured,
-            room=tuple(self._result(k) for k, view in enumerate(self.public) if self.entry.forms and not view.stored),
+            room=self._room(),
             twin=self.twin,
             twin_call=f"({', '.join((*call, 'out=out', 'strict=strict'))})",
             plain_call=f"({', '.join((*call, 'dense=False', 'strict=strict'))})",
@@ -341,6 +343,25 @@ class FunctionWriter:
             bytes=ex.size(self.schedule.bytes, self.sizes).text,
             split=self._split(),
         )
+
+    def _room(self) -> tuple[RoomView, ...]:
+        """The dense derivatives; those with a structure are told what it is and takes."""
+        if not self.entry.forms:
+            return ()
+        instead: dict[str, str] = {}
+        rest = iter(self.twin_of.results if self.twin_of is not None else ())
+        for form in self.twin_of.forms if self.twin_of is not None else ():
+            parts = [next(rest)[1] for _ in range(form.structure.count if form.structure is not None else 1)]
+            if form.structure is not None:
+                kinds = " + ".join(CLASSES[term.kind] for term in form.structure.terms)
+                entries = sum((prod(part.shape, start=Dim.of(1)) for part in parts), Dim.of(0))
+                instead[form.name] = f', "{kinds}", _DTYPE.itemsize * ({ex.size(entries, self.sizes).text})'
+        found = []
+        for k, view in enumerate(self.public):
+            if not view.stored:
+                result, name = self._result(k), self.entry.forms[k].name
+                found.append(RoomView(result.name, result.shape, instead.get(name, "")))
+        return tuple(found)
 
     def _split(self) -> str:
         """How the entry runs in blocks of a batch, and how each result comes of them; ``None`` where it does not."""

@@ -48,6 +48,15 @@ class ResultView:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomView:
+    """A dense derivative that may be too large: name, shape, and further arguments that say how it is returned instead."""
+
+    name: str
+    shape: str
+    instead: str
+
+
+@dataclass(frozen=True, slots=True)
 class NativeCallView:
     """The call of a C function: at once, or with addresses that were taken before.
 
@@ -126,7 +135,7 @@ class FunctionView:
     made: tuple[str, ...]
     forms: bool
     structured: bool
-    room: tuple[ResultView, ...]
+    room: tuple[RoomView, ...]
     twin: str
     twin_call: str
     plain_call: str
