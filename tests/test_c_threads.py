@@ -23,8 +23,9 @@ from test_split import CUTS
 import bracketc as bc
 from bracketc.emit.c_module import c_module
 from bracketc.loops.interpret import interpret as run_loops
+from bracketc.loops.kernel import Alone, Collect
 from bracketc.loops.lower import lower
-from bracketc.loops.team import for_team
+from bracketc.loops.team import for_team, statements_of
 from bracketc.loops.verify import verify
 from bracketc.plan.interpret import run
 from bracketc.plan.plan import plan
@@ -108,6 +109,14 @@ def test_blocks_of_all_lengths_in_c(dtype: str, tmp_path: Path) -> None:
         wanted = run(whole.schedule("value_and_grad"), given, sizes).results
         for name, array in module.run("value_and_grad", given, sizes).items():
             close(array, wanted[name], dtype, 100, f"{name} {rows}")
+
+
+def test_what_an_epilogue_left_of_one_number_is_summed_by_one_thread() -> None:
+    source = "dim M, N, K\ninput A : M, K\ninput B : K, N\nP = A @ B\ns = sum(P ⊙ P)\noutput P, s\n"
+    team = for_team(lower(split_plan(stages_of(bc.parse(source)).plan).schedule("evaluate")))
+    alone = [inner for one in statements_of(team.body) if isinstance(one, Alone) for inner in one.body]
+    sums = [one for one in statements_of(team.body) if isinstance(one, Collect)]
+    assert sums and all(one in alone and not one.divided for one in sums)
 
 
 @pytest.mark.parametrize("name", HAND_BUILT)

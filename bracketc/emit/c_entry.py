@@ -357,8 +357,9 @@ def _collect(statement: Collect, c: CFunction) -> CollectView:
     width, whole = c.dim(statement.parts.shape[1]), not statement.target.rank
     groups = f"brk_groups({c.dim(statement.rows)}, {group_rows(c.dim(statement.rows), c.s)})"
     first, last, share = "0", width, None
+    assert not (statement.divided and whole), statement
     with c.block():
-        if statement.divided and not whole:
+        if statement.divided:
             share = c.share(width)
             first, last = f"{share.name}.first", f"{share.name}.last"
     return CollectView(

@@ -199,6 +199,8 @@ def divided(statement: Statement) -> Statement | None:
         case Nest():
             label = _divisible(statement)
             return None if label is None else replace(statement, divided=label)
+        case Collect() if not statement.target.rank:
+            return None  # one number
         case Contraction() | Copy() | Fill() | Blocks() | Combine() | Collect():
             return replace(statement, divided=True)
         case Steps():
