@@ -23,7 +23,7 @@ STEPS: dict[str, list[tuple[str, ...]]] = {
     "models": [("suite.py",)],
     "contractions": [("contractions.py", "--dtype", dtype) for dtype in DTYPES],
     "products": [("products.py", "--dtype", dtype, "--threads", threads) for threads in THREADS for dtype in DTYPES],
-    "hessians": [("hessian.py",)],
+    "hessians": [("hessian.py",), ("hvp.py",)],
     "calls": [("calls.py",)],
     "builds": [("builds.py",)],
 }

@@ -49,6 +49,15 @@ def test_every_model_has_a_benchmark() -> None:
     assert {name.removeprefix("bench_") for name in SCRIPTS} == models | EXTRA
 
 
+def test_one_command_runs_every_script_and_the_page_names_it(folder: None) -> None:
+    every = importlib.import_module("all")
+    steps = {script for commands in every.STEPS.values() for script, *_ in commands}
+    shared = {"all.py", "harness.py", "tables.py", "roofline.py", "verify.py"}  # verify takes its own time
+    assert steps | shared == {path.name for path in FOLDER.glob("*.py")} - {f"{script}.py" for script in SCRIPTS}
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in steps | shared)
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_hand_written_gradient_agrees_with_central_differences(folder: None, script: str) -> None:
     workload = workload_of(script)
