@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 
 from bracketc.bench.figure import Point, draw_roofline
-from tables import REFERENCE, Record, best_peer, combination, ours, sizes_text
+from tables import REFERENCE, Record, best_peer, combination, ours
 
 
 def draw(path: Path, records: list[Record]) -> None:
@@ -22,14 +22,18 @@ def draw(path: Path, records: list[Record]) -> None:
     points = []
     for record in rows:
         intensity = record["flops"] / record["bytes"]
-        points.append(Point(intensity, record["flops"] / best_peer(record)[1], ours=False))
-        points.append(Point(intensity, record["flops"] / ours(record)["median"], label(record)))
+        rates = [record["flops"] / seconds for seconds in (ours(record)["median"], best_peer(record)[1])]
+        points.append(Point(intensity, rates[0], label(record), rival=rates[1]))
     threads_text = "one thread" if threads == 1 else f"{threads} threads"
     title = f"Value and gradients of every model: {dtype}, {threads_text}"
-    draw_roofline(str(path), title, points, flops, bandwidths, "filled: bracketc C     open: the best peer of the same row")
+    named = [f"{number}  {name}" for number, name in enumerate(REFERENCE, 1)]
+    note = "\n".join(["filled: bracketc C     open: the best peer", *named])
+    draw_roofline(str(path), title, points, flops, bandwidths, note)
 
 
 def label(record: Record) -> str:
-    """The name of a workload by which compilers are compared; nothing for the others."""
-    named = any(record["model"] == model and record["sizes"] == sizes for model, sizes in REFERENCE.values())
-    return f"{record['model'].removeprefix('deep_')}, {sizes_text(record)}" if named else ""
+    """The number of a workload by which compilers are compared; nothing for the others."""
+    for number, (model, sizes) in enumerate(REFERENCE.values(), 1):
+        if record["model"] == model and record["sizes"] == sizes:
+            return str(number)
+    return ""

@@ -186,7 +186,7 @@ def test_the_roofline_names_the_workloads_of_the_comparison(folder: None, tables
     roofline = importlib.import_module("roofline")
     roofline.draw(tmp_path / "out.svg", [RECORD, RECORD | {"model": model, "sizes": sizes}])
     drawn = (tmp_path / "out.svg").read_text(encoding="utf-8")
-    assert "logistic, N 200, D 20" in drawn and "multiply-adds: 8 Gflop/s" in drawn
+    assert "7  logistic regression, 200 × 20" in drawn and "multiply-adds: 8 Gflop/s" in drawn
 
 
 def test_the_machine_is_described_without_names_and_paths(runner: ModuleType) -> None:

@@ -23,12 +23,14 @@ OURS, OTHERS, ROOF = "#c44e52", "#8c8c8c", "#4c72b0"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A call under the roofs: operations a byte, operations a second, and its name where that is written."""
+    """A call under the roofs: operations a byte, operations a second, and its name where that is written; ``rival`` is the rate of
+    the one that it is compared with, if any."""
 
     intensity: float
     rate: float
     label: str = ""
     ours: bool = True
+    rival: float | None = None
 
 
 def draw_medians(path: str, title: str, medians: Mapping[str, float]) -> None:
@@ -55,13 +57,13 @@ def draw_comparison(path: str, title: str, medians: Mapping[str, float], flops: 
 def draw_roofline(
     path: str, title: str, points: Sequence[Point], flops: float, bandwidths: Mapping[str, float], note: str = ""
 ) -> None:
-    """Points under the peak of multiply-adds and one slope for each bandwidth (bytes a second by name). Needs matplotlib."""
+    """Points under the peak of multiply-adds and one slope for each bandwidth (bytes a second by name), ``note`` in the lower right
+    corner. Needs matplotlib."""
     figure = _figure(path, 9, 6)
     axes = figure.add_subplot()
     _roofline(axes, points, flops, bandwidths)
     axes.set_title(title, loc="left", fontsize=11)
-    if note:
-        axes.text(0.99, 0.02, note, transform=axes.transAxes, ha="right", fontsize=8, color="#555555")
+    axes.text(0.99, 0.02, note, transform=axes.transAxes, ha="right", fontsize=8, color="#555555", linespacing=1.4)
     _save(figure, path)
 
 
@@ -83,15 +85,20 @@ def _roofline(axes: Axes, points: Sequence[Point], flops: float, bandwidths: Map
     knees = [flops / bytes for bytes in bandwidths.values()]
     low = min([point.intensity for point in points] + knees) / 3
     high = max([point.intensity for point in points] + knees) * 5
-    bottom = min(point.rate for point in points) / 2
-    for name, bytes in bandwidths.items():
+    rates = [rate for point in points for rate in (point.rate, point.rival) if rate is not None]
+    bottom = min(rates) / 2
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(low, high)
+    axes.set_ylim(bottom / 1e9, max([flops, *rates]) / 1e9 * 2)
+    for number, (name, bytes) in enumerate(sorted(bandwidths.items(), key=lambda each: -each[1])):
         knee = flops / bytes
         axes.plot([low, knee], [low * bytes / 1e9, flops / 1e9], color=ROOF, linewidth=1.2)
-        # Where the line enters the picture, from the left or from below.
-        start = max(low, bottom / bytes)
+        start = max(low, bottom / bytes)  # where the line enters the picture, from the left or from below
         axes.annotate(
-            f"{name}: {bytes / 1e9:.3g} GB/s", (start, start * bytes / 1e9), xytext=(6, 12), textcoords="offset points",
-            fontsize=8, color=ROOF, rotation=38, rotation_mode="anchor",
+            f"{name}: {bytes / 1e9:.3g} GB/s", (start, start * bytes / 1e9), xytext=(8, 12) if number == 0 else (14, 1),
+            textcoords="offset points", fontsize=8, color=ROOF, rotation=45, rotation_mode="anchor", transform_rotates_text=True,
+            va="bottom" if number == 0 else "top",
         )  # fmt: skip
     axes.plot([min(knees), high], [flops / 1e9] * 2, color=ROOF, linewidth=1.2)
     axes.annotate(
@@ -99,20 +106,18 @@ def _roofline(axes: Axes, points: Sequence[Point], flops: float, bandwidths: Map
         ha="right", fontsize=8, color=ROOF,
     )  # fmt: skip
     for point in sorted(points, key=lambda point: point.ours):
-        face = OURS if point.ours else "white"
-        axes.plot(
-            point.intensity, point.rate / 1e9, "o", markersize=6 if point.ours else 5, markerfacecolor=face,
-            markeredgecolor=OURS if point.ours else OTHERS,
-        )  # fmt: skip
+        if point.rival is not None:
+            between = [point.rival / 1e9, point.rate / 1e9]
+            axes.plot([point.intensity] * 2, between, "-", color=OTHERS, linewidth=0.6, zorder=1)
+            axes.plot(point.intensity, between[0], "o", markersize=5, markerfacecolor="white", markeredgecolor=OTHERS)
+        face, edge = (OURS, OURS) if point.ours else ("white", OTHERS)
+        size = 6 if point.ours else 5
+        axes.plot(point.intensity, point.rate / 1e9, "o", markersize=size, markerfacecolor=face, markeredgecolor=edge)
         if point.label:
             axes.annotate(
-                point.label, (point.intensity, point.rate / 1e9), xytext=(-7, -3), textcoords="offset points",
-                fontsize=7, ha="right",
+                point.label, (point.intensity, point.rate / 1e9), xytext=(-6, -3), textcoords="offset points",
+                fontsize=8, ha="right",
             )  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlim(low, high)
-    axes.set_ylim(bottom / 1e9, max([flops, *(point.rate for point in points)]) / 1e9 * 2)
     axes.set_xlabel("operations a byte of arguments and results")
     axes.set_ylabel("Gflop/s")
     axes.spines[["top", "right"]].set_visible(False)

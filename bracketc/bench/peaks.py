@@ -28,6 +28,8 @@ _REALS = {"float32": "float", "float64": "double"}
 _FLOPS = 2e8
 """Of one call of the probe, roughly: long enough that starting a team of threads does not count."""
 _BYTES = 4_000_000
+_LEAST = 1 << 14
+"""Bytes that are read at least: they lie in the first cache, and less would measure how a loop starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,13 @@ class Rates:
 
 
 def probes(dtype: str, threads: int, footprint: int, options: Options) -> dict[str, Probe]:
-    """The two probes: ``footprint`` is how many bytes are read again and again."""
+    """The two probes: ``footprint`` is how many bytes are read again and again, at least what a first cache holds."""
     library = _library(dtype, threads, options)
     lanes, chains, streams = (int(getattr(library, f"peak_{name}")()) for name in ("lanes", "chains", "streams"))
     rounds = max(1, round(_FLOPS / (2 * chains * lanes)))
     width = lanes * np.dtype(dtype).itemsize
     unit = streams * threads
-    vectors = max(1, footprint // (width * unit)) * unit
+    vectors = max(1, max(footprint, _LEAST) // (width * unit)) * unit
     # Zeros that were never written would all be the same page of memory.
     space = np.ones(vectors * width + width, np.uint8)
     start = -space.ctypes.data % width
