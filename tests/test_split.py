@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,31 @@ z[i] = (x_i - m) / s
     assert schedule.split is not None and schedule.split.stages == 3
     assert dict(schedule.split.outputs) == {"z": "staged"}
     agree(planned(source).schedule("evaluate"), schedule, {"x": np.arange(5.0)}, {"N": 5})
+
+
+SHARED = """
+dim N ~ 10000, D ~ 40, K ~ 8
+input X : N, D
+input y : N
+param W : D, K
+param b : K
+Z = tanh(X @ W + 𝟏 b)
+J = sum[n]((y_n - Z_nk b_k)**2)
+gradient J wrt W, b
+"""
+
+
+def test_an_epilogue_that_waits_for_a_sum_does_not_hold_up_its_product() -> None:
+    """The gradient by b is a product over the batch plus what another record sums up: one pass over the batch, not two."""
+    for entry in ("value_and_grad", "backward"):
+        schedule = split_plan(planned(SHARED), SplitOptions(always=True, label="N")).schedule(entry)
+        assert len(blocks_of(schedule)) == 1 and schedule.split is not None and schedule.split.stages == 1
+    rng = np.random.default_rng(0)
+    given = {"X": rng.normal(size=(7, 3)), "y": rng.normal(size=7), "W": rng.normal(size=(3, 2)), "b": rng.normal(size=2)}
+    sizes = {"N": 7, "D": 3, "K": 2}
+    for options in CUTS:
+        whole = planned(SHARED).schedule("value_and_grad")
+        agree(whole, split_plan(planned(SHARED), replace(options, label="N")).schedule("value_and_grad"), given, sizes)
 
 
 def test_large_layers_are_not_split() -> None:

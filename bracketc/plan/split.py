@@ -159,10 +159,7 @@ class _Stages:
                 self.cuts.append(blocks)
                 self.gain += gain
             else:
-                # In order: what the records of the region were, for the reads of what follows.
-                whole = {id(step) for step in region.rest}
-                self.steps += [step for step in region.order if id(step) not in whole]
-                region.rest = [step for step in region.order if id(step) in whole]
+                self.steps += region.left_whole()
             rest = region.rest
 
     def saving(self, blocks: Blocks, region: _Region) -> float:
@@ -255,6 +252,11 @@ def _all_made(step: Step) -> Iterable[Buffer]:
             yield from _all_made(inner_step)
 
 
+def _multiplied(step: Contract) -> Iterable[Buffer]:
+    """The factors of the products of a record."""
+    return (access.buffer for product in step.products for access in (product.left, product.right))
+
+
 # ------------------------------------------------------------------------------------------------ one stage
 @dataclass
 class _Region:
@@ -278,8 +280,12 @@ class _Region:
             needs = set(reads(step))
             waits = any(buffer in late or buffer in self.partial for buffer in needs)
             label = None
-            if not waits and isinstance(step, Map | Contract) and id(step) not in self.made:
-                label = self.cut(step)
+            if isinstance(step, Map | Contract) and id(step) not in self.made:
+                if not waits:
+                    label = self.cut(step)
+                elif isinstance(step, Contract) and not any(b in late or b in self.partial for b in _multiplied(step)):
+                    label = self.cut(step)  # its epilogue alone waits: it may stand behind blocks that add up the product
+                    label = None if label in step.output else label
             if label is not None and isinstance(step, Map | Contract):
                 late.update(self.take(step, label))
             elif waits or any(buffer in self.carried for buffer in needs):
@@ -287,6 +293,20 @@ class _Region:
                 late.update(writes(step))
             else:
                 self.before.append(step)
+
+    def left_whole(self) -> list[Step]:
+        """The records that need none of the rest, as they were, when no blocks are made; what needs it joins the rest."""
+        waiting = {id(step) for step in self.rest}
+        done: list[Step] = []
+        self.rest = []
+        late: set[Buffer] = set()
+        for step in self.order:
+            if id(step) in waiting or not late.isdisjoint(reads(step)):
+                self.rest.append(step)
+                late.update(writes(step))
+            else:
+                done.append(step)
+        return done
 
     def cut(self, step: Map | Contract) -> int | None:
         """The label of ``step`` that blocks cut; ``None`` where it has none or needs the whole batch."""
