@@ -147,9 +147,13 @@ def signals(made: ModuleType, given: Mapping[str, Array], calls: int = 200) -> i
     return calls
 
 
-CALLS = """
-import sys, time
+HEARS = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a shell ignores it
 sys.path.insert(0, "tests")
+"""
+
+CALLS = HEARS + """
 import statechecks
 made, given = statechecks.module(), statechecks.arguments()
 wanted = statechecks.bits(made.value_and_grad(**given))
@@ -162,9 +166,7 @@ except KeyboardInterrupt:
     print("same" if same else "other", flush=True)
 """
 
-BUILD = """
-import sys
-sys.path.insert(0, "tests")
+BUILD = HEARS + """
 import statechecks
 given = statechecks.arguments(7)
 print("ready", flush=True)
@@ -195,7 +197,7 @@ def _run(text: str, cache_folder: str | None, delay: float | None) -> tuple[str,
             os.killpg(child.pid, signal.SIGINT)
         rest, errors = child.stdout.read(), child.stderr.read()
         end.cancel()
-    assert child.returncode != -signal.SIGKILL, f"the process hung for {PATIENCE:g} s"
+    assert child.returncode != -signal.SIGKILL, f"the process hung for {PATIENCE:g} s; {errors}"
     assert first == "ready\n", errors
     return rest.strip(), errors
 
