@@ -159,13 +159,13 @@ def write_texts(folder: Path) -> None:
             bc.build(bc.load(path), folder, dtype=dtype, threads=threads, name=f"{path.stem}_{dtype}", compile=False)
 
 
-def warned(folder: Path, jobs: int, only: str) -> int:
-    """Prints what the compilers that are here say; gives how many had something to say."""
+def warned(folder: Path, jobs: int, only: str) -> tuple[int, int]:
+    """Prints what the compilers that are here say; how many were asked, and how many had something to say."""
     levels = (GENERIC128, *(level for level in X86_LEVELS if level in portable_levels(os.uname().machine)))
     chosen = [(f"warnings: {c}, {level.name}", c, level) for c in ("gcc", "clang") if shutil.which(c) for level in levels]
     chosen = [job for job in chosen if only in job[0]]
     if not chosen:
-        return 0
+        return 0, 0
     folder.mkdir()
     write_texts(folder)
     failures = 0
@@ -173,7 +173,7 @@ def warned(folder: Path, jobs: int, only: str) -> int:
         for (name, _, _), (count, said) in zip(chosen, pool.map(lambda job: warnings(job[1], job[2], folder), chosen), strict=True):
             print(f"{name}: {said or f'none in {count}'}", flush=True)
             failures += bool(said)
-    return failures
+    return len(chosen), failures
 
 
 def main() -> int:
@@ -194,13 +194,16 @@ def main() -> int:
         for kind in FLAGS:
             prove(kind, compiler, around[kind], folder)
         chosen = [job for job in jobs(folder, arguments.most, arguments.levels == "all") if arguments.only in str(job)]
-        failures += warned(folder / "texts", arguments.jobs, arguments.only)
         calls = 0
         with ThreadPoolExecutor(arguments.jobs) as pool:
             for job, said, wrong in pool.map(lambda job: run(job, around[job.kind]), chosen):
                 print(f"{job}: {wrong or said}", flush=True)
                 failures += bool(wrong)
                 calls += 0 if wrong else int(said.split()[0])
+        asked, spoke = warned(folder / "texts", arguments.jobs, arguments.only)
+        failures += spoke
+    if not chosen and not asked:
+        parser.error(f"nothing has {arguments.only!r} in its name")
     minutes = (time.monotonic() - start) / 60
     print(f"{len(chosen)} programs, {calls} calls, {failures} with mistakes, {minutes:.1f} minutes")
     return 1 if failures else 0
