@@ -75,6 +75,11 @@ void run_bias(int form, const int64_t *q, const {real} *a, const {real} *b, {rea
         contract_{s}(&t, 0, t.m, 0, t.n, add_bias, &e, workspace);
 }}
 
+void fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
+{{
+    brk_fill_table(table, rank, extent, stride);
+}}
+
 /* Labels m = (m0, m1), n = (n0, n1), k = (k0, k1) with one stride each, by tables. */
 void run_grouped(int form, const int64_t *extent, const int64_t *stride, const {real} *a, const {real} *b, {real} *c,
     int64_t *tables, void *workspace)
@@ -260,6 +265,17 @@ def test_result_does_not_depend_on_how_rows_and_columns_are_divided(kernels: Ker
             cuts = tuple((r0, r1, s0, s1) for r0, r1 in ((0, i), (i, m)) for s0, s1 in ((0, j), (j, n)) if r0 < r1)
             kernels.contract(form, a, b, parts, alpha=0.3, accumulate=accumulate, ranges=cuts)
             assert whole.tobytes(order) == parts.tobytes(order)
+
+
+@pytest.mark.parametrize("extent", [(0, 3), (3, 0), (2, 0, 3), (0,), (2, 3)])
+def test_a_table_of_no_positions_is_not_written(kernels: Kernels, extent: tuple[int, ...]) -> None:
+    table = np.full(8, -1, np.int64)
+    strides = np.arange(10, 10 + len(extent), dtype=np.int64)
+    kernels.library.fill_table(
+        kernels.pointer(table), len(extent), kernels.pointer(np.array(extent, np.int64)), kernels.pointer(strides)
+    )
+    positions = [sum(k * stride for k, stride in zip(place, strides, strict=True)) for place in np.ndindex(*extent)]
+    assert table.tolist() == positions + [-1] * (8 - len(positions))
 
 
 @pytest.mark.parametrize("form", [0, 2], ids=["packed", "chosen"])

@@ -76,6 +76,9 @@ BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows +
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
 {
     int64_t length = 1;
+    for (int r = 0; r < rank; ++r)
+        if (extent[r] < 1)
+            return; /* no position, and no room for one */
     table[0] = 0;
     for (int r = rank - 1; r >= 0; --r) {
         /* What is filled so far repeats for each position of label r; copies go to the end first. */

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from functools import cache
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from random_programs import Source, parse, random_program
@@ -68,7 +69,8 @@ def compiled(joined: Joined, seed: int, options: Mapping[str, Any]) -> int:
     free = [spec.name for spec in program.sizes if spec.value is None]
     known = free if seed % 2 else ["T", *hidden(program)]
     sizes = {name: joined.sizes[name] for name in known if name in free}
-    module = bc.compile(program, backend="c", sizes=sizes, **options)
+    with TemporaryDirectory() as folder:  # nobody asks for these modules again
+        module = bc.compile(program, backend="c", sizes=sizes, cache_dir=folder, **options)
     count = 0
     for entry in entries(program):
         if entry.name not in joined.wanted:

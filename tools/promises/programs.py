@@ -132,7 +132,7 @@ def hidden(program: Program) -> list[str]:
 
 
 # ------------------------------------------------------------------------------------------------- several as one
-_NAME = re.compile(r"(?<!\w)(d?)([A-Za-z])(\d+)(?![A-Za-wyz\d])")
+_NAME = re.compile(r"(?<![A-Za-z\d])(d?)([A-Za-z])(\d+)(?![A-Za-wyz\d])")
 
 
 def renamed(text: str, number: int) -> str:
