@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bracketc.emit import expressions as ex
@@ -10,6 +10,7 @@ from bracketc.emit.layout import WIDTH, definition, wrapped
 from bracketc.emit.names import Scope
 from bracketc.emit.numpy_linalg import linalg_expression
 from bracketc.emit.numpy_record import record_lines
+from bracketc.emit.numpy_strips import Strips, in_strips, reads_of, strips_block, writes_of
 from bracketc.emit.numpy_values import Surroundings, Target
 from bracketc.emit.views import BlockView, KernelView, LoopView, VariantView
 from bracketc.ir.dims import Dim
@@ -28,7 +29,7 @@ from bracketc.plan.schedule import (
     Step,
     Take,
 )
-from bracketc.plan.steps import reads, writes
+from bracketc.plan.steps import writes
 
 RESERVED = (
     *("np", "range", "reversed", "len", "float", "int", "True", "False", "None"),
@@ -54,6 +55,13 @@ class _Function:
         for name in dim.names:
             self.used_sizes.setdefault(name)
         return ex.size(dim, self.sizes).text
+
+    def size_with(self, dim: Dim, names: Mapping[str, str]) -> str:
+        """A size some of whose parts have names of their own."""
+        for name in dim.names:
+            if name not in names:
+                self.used_sizes.setdefault(name)
+        return ex.size(dim, {**self.sizes, **names}).text
 
     def variable(self, buffer: Buffer) -> str:
         self.read.setdefault(buffer)
@@ -103,7 +111,7 @@ def numpy_kernel(
     variants = []
     for variant in schedule.variants:
         function.variables = dict(base)
-        blocks = _blocks(variant.steps, function, kept)
+        blocks = _blocks(in_strips(schedule, variant.steps), function, kept)
         guard = " and ".join(f"{function.size(dim)} >= {least}" for dim, least in variant.guard)
         variants.append(VariantView(guard, blocks))
     returns = ""
@@ -128,15 +136,15 @@ def numpy_kernel(
 
 
 # ------------------------------------------------------------------------------------------------- blocks of steps
-def _blocks(steps: Sequence[Step], function: _Function, kept: Iterable[Buffer]) -> tuple[BlockView, ...]:
+def _blocks(steps: Sequence[Step | Strips], function: _Function, kept: Iterable[Buffer]) -> tuple[BlockView, ...]:
     """Statements of a sequence of steps; the memory of a buffer made here may be reused after its last use."""
     protected = set(kept)
     last_use: dict[Buffer, int] = {}
     made: dict[Buffer, None] = {}
     for k, step in enumerate(steps):
-        for buffer in reads(step):
+        for buffer in reads_of(step):
             last_use[buffer] = k
-        for buffer in writes(step):
+        for buffer in writes_of(step):
             made.setdefault(buffer)
     views = []
     for k, step in enumerate(steps):
@@ -144,7 +152,9 @@ def _blocks(steps: Sequence[Step], function: _Function, kept: Iterable[Buffer]) 
         def dies(buffer: Buffer, k: int = k) -> bool:
             return buffer in made and buffer not in protected and last_use.get(buffer) == k
 
-        if isinstance(step, Loop):
+        if isinstance(step, Strips):
+            views.append(strips_block(step, _around(function, dies), function.size_with, _comment(step.bracket)))
+        elif isinstance(step, Loop):
             views.append(_loop_block(step, function))
         else:
             lines = _lines(step, function, dies)
@@ -159,11 +169,13 @@ def _comment(bracket: str) -> tuple[str, ...]:
 
 
 # ------------------------------------------------------------------------------------------------- single steps
-def _lines(step: Step, function: _Function, dies: object) -> list[str]:
-    assert callable(dies)
+def _around(function: _Function, dies: Callable[[Buffer], bool]) -> Surroundings:
+    return Surroundings(function.variable, function.target, dies, function.scope, function.size, function.helpers)
+
+
+def _lines(step: Step, function: _Function, dies: Callable[[Buffer], bool]) -> list[str]:
     if isinstance(step, Map | Contract):
-        around = Surroundings(function.variable, function.target, dies, function.scope, function.size, function.helpers)
-        return record_lines(step, around)
+        return record_lines(step, _around(function, dies))
     if isinstance(step, Take):
         return _take(step, function)
     if isinstance(step, Place):

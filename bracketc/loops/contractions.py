@@ -13,7 +13,7 @@ from bracketc.loops.memory import ZERO, Memory, row_major
 from bracketc.loops.nests import nest, renamed
 from bracketc.loops.products import ProductShape
 from bracketc.plan import schedule as plan
-from bracketc.plan.making import rows_first
+from bracketc.plan.making import apart, rows_first
 from bracketc.plan.schedule import Instruction, Product
 
 
@@ -54,7 +54,7 @@ def contract(memory: Memory, step: plan.Contract, made: plan.Map | None = None) 
             yield replace(found, form="symmetric", making=making)
         else:
             counts = finished is not None and any(i.operation in ("index", "delta") for i in finished.program)
-            half = step.symmetric and not adds and found.form == "tiles" and not counts
+            half = step.symmetric and apart(step) and not adds and found.form == "tiles" and not counts
             half = half and (plain or (finished is not None and not finished.sums))
             yield replace(found, form="symmetric") if half else found
     if finish is not None:

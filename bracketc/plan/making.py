@@ -15,6 +15,15 @@ from bracketc.plan.schedule import Buffer, Contract, Map, Step
 from bracketc.plan.steps import reads
 
 
+def apart(step: Contract) -> bool:
+    """Whether one factor of a product carries the first half of the output, and the other one the second half."""
+    if len(step.products) != 1:
+        return False
+    (product,), half = step.products, len(step.output) // 2
+    sides = [tuple(x for x in step.output if x in access.labels) for access in (product.left, product.right)]
+    return sorted(sides) == sorted([step.output[:half], step.output[half:]])
+
+
 def factors_made(steps: Sequence[Step], keep: Container[Buffer]) -> dict[int, Map]:
     """The Maps right before symmetric products that make a factor for them alone, by the number of the product."""
     counts: dict[Buffer, int] = {}
@@ -33,7 +42,7 @@ def factors_made(steps: Sequence[Step], keep: Container[Buffer]) -> dict[int, Ma
 
 def _makes(before: Map, step: Contract) -> bool:
     """Whether ``before`` makes nothing but one factor of a symmetric product, whose axes are a label of the sum and a row."""
-    if not step.symmetric or len(step.products) != 1 or len(step.program) != 1 or len(before.stores) != 1:
+    if not step.symmetric or not apart(step) or len(step.program) != 1 or len(before.stores) != 1:
         return False
     (store,), (product,) = before.stores, step.products
     sides = [side for side in (product.left, product.right) if side.buffer is store.target]

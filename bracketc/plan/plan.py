@@ -226,11 +226,8 @@ def _symmetric(steps: tuple[Step, ...], outputs: Sequence[Buffer], entry: Entry)
 def _makes_half(step: Contract, marked: Sequence[Buffer]) -> bool:
     if len(step.products) != 1 or len(step.stores) != 1 or step.stores[0].target not in marked:
         return False
-    (product,), (store,) = step.products, step.stores
-    half = len(step.output) // 2
-    sides = [tuple(x for x in step.output if x in access.labels) for access in (product.left, product.right)]
-    apart = sorted(sides) == sorted([step.output[:half], step.output[half:]])
-    return store.mode == "store" and store.labels == step.output and apart
+    (store,) = step.stores
+    return store.mode == "store" and store.labels == step.output
 
 
 def _gain_notes(better: Reassociated, origins: Origins) -> tuple[str, ...]:

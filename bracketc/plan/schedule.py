@@ -114,8 +114,8 @@ class Contract:
     labels of ``output``, so that a bias gradient falls out of the pass that makes its operand. Without an epilogue
     the program is the one instruction ``accumulator``.
 
-    ``symmetric``: what is stored stays as it is when the first half of ``output``, which only one factor carries, is exchanged
-    with the second, which only the other one carries. A backend may compute half of it.
+    ``symmetric``: what is stored stays as it is when the first half of ``output`` is exchanged with the second. A backend may
+    compute half of it; :func:`bracketc.plan.making.apart` tells whether that is half of a matrix.
     """
 
     products: tuple[Product, ...]

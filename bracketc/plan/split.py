@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from bracketc.ir.dims import Dim
 from bracketc.plan.cost import WIDTHS, entries, moved
 from bracketc.plan.hints import Hints
-from bracketc.plan.making import factors_made
+from bracketc.plan.making import apart, factors_made
 from bracketc.plan.names import distinct
 from bracketc.plan.notation import with_brackets
 from bracketc.plan.ranges import with_ranges
@@ -318,7 +318,7 @@ class _Region:
 
     def valid(self, step: Map | Contract, label: int) -> bool:
         """Whether a block can do its part of ``step`` alone."""
-        if isinstance(step, Contract) and step.symmetric:
+        if isinstance(step, Contract) and step.symmetric and apart(step):
             return False  # half of the whole is less than all of its parts
         for access in accesses(step):
             places = [axis for axis, other in enumerate(access.labels) if other == label]
