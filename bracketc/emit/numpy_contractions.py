@@ -48,7 +48,7 @@ class Computation:
 
 def contraction(left: Operand, right: Operand, output: Labels, extents: Shape, size: SizeText) -> Computation:
     """``left · right`` summed over every label outside ``output``, axes as ``output``."""
-    for rule in (_outer, _full, _matrix_product, _interleaved):
+    for rule in (_outer, _full, _matrix_product, _interleaved, _rearranged):
         found = rule(left, right, output, extents, size)
         if found is not None:
             return found
@@ -131,7 +131,7 @@ def _groups(left: Operand, right: Operand, output: Labels) -> _Groups | None:
 
 
 def _matrix_product(
-    left: Operand, right: Operand, output: Labels, extents: Shape, size: SizeText
+    left: Operand, right: Operand, output: Labels, extents: Shape, size: SizeText, copies: bool = False
 ) -> Computation | None:
     groups = _groups(left, right, output)
     if groups is None or not groups.summed or not (groups.rows or groups.columns):
@@ -144,8 +144,8 @@ def _matrix_product(
         return None
     if batch and not (groups.rows and groups.columns):
         return None
-    first = _matrix(left, batch, groups.rows, summed, extents, size)
-    second = _matrix(right, batch, summed, groups.columns, extents, size)
+    first = _matrix(left, batch, groups.rows, summed, extents, size, copies)
+    second = _matrix(right, batch, summed, groups.columns, extents, size, copies)
     if first is None or second is None:
         return None
     product = binary("@", first, second)
@@ -172,13 +172,28 @@ def _interleaved(left: Operand, right: Operand, output: Labels, extents: Shape, 
     return Computation(transpose(found.expression, [order.index(label) for label in output]))
 
 
+def _rearranged(left: Operand, right: Operand, output: Labels, extents: Shape, size: SizeText) -> Computation | None:
+    """A matrix product of copies that have rows, sums and columns side by side: loops over entries would take longer."""
+    groups = _groups(left, right, output)
+    if groups is None or not (groups.rows and groups.columns):
+        return None
+    rows = tuple(label for label in left.labels if label in groups.rows)
+    columns = tuple(label for label in right.labels if label in groups.columns)
+    order = (*groups.batch, *rows, *columns)
+    found = _matrix_product(left, right, order, extents, size, copies=True)
+    return None if found is None else Computation(transpose(found.expression, [order.index(label) for label in output]))
+
+
 def _matrix(
-    operand: Operand, batch: Labels, rows: Labels, columns: Labels, extents: Shape, size: SizeText
+    operand: Operand, batch: Labels, rows: Labels, columns: Labels, extents: Shape, size: SizeText, copies: bool = False
 ) -> Expression | None:
-    """The operand as a view ``batch × rows × columns``, an empty group no axis; ``None`` where that needs a copy."""
+    """The operand as a view ``batch × rows × columns``, an empty group no axis; where that needs a copy, ``None`` without
+    ``copies``."""
     if len(rows) <= 1 and len(columns) <= 1:
         wanted = batch + rows + columns
         return transpose(operand.expression, [operand.labels.index(label) for label in wanted])
+    if copies and operand.labels not in (batch + rows + columns, batch + columns + rows):
+        operand = arrange(operand, batch + rows + columns)
     if operand.labels[: len(batch)] != batch:
         return None
     rest = operand.labels[len(batch) :]

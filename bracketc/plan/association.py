@@ -18,6 +18,7 @@ from bracketc.ir.nodes import Body, Delta, Einsum, Labels, Node, Number, Recurre
 from bracketc.ir.rewrite import Roots, map_nodes, topological, use_counts
 from bracketc.plan.hints import Hints
 from bracketc.plan.paths import EXACT_FACTORS, path, path_cost
+from bracketc.plan.reuse import Known, reused
 
 WORTHWHILE = 0.01
 """A chain stays as written unless this part of its cost is saved: shared names and passes are worth more than that."""
@@ -48,6 +49,7 @@ def reassociate(roots: Roots, hints: Hints, fixed: Container[Node] = ()) -> Reas
     flat: dict[Node, Einsum] = {}
     gains: list[tuple[Node, int, int]] = []
     known: dict[Node, tuple[int, int]] = {}
+    kept = _Products(order, counts, fixed)
     for node in reversed(order):
         if not isinstance(node, Einsum) or node in inner or node in fixed:
             continue
@@ -55,7 +57,7 @@ def reassociate(roots: Roots, hints: Hints, fixed: Container[Node] = ()) -> Reas
             absorbed = _chain(node, counts, fixed, limit)
             if not absorbed:
                 break
-            product = flattened(node, absorbed)
+            product = kept.used_in(flattened(node, absorbed), node, hints)
             for part in (node, *absorbed):
                 if part not in known:
                     known[part] = _einsum_cost(part, hints)
@@ -86,6 +88,30 @@ def reassociate(roots: Roots, hints: Hints, fixed: Container[Node] = ()) -> Reas
     else:
         new = map_nodes(roots, visit, {node: node for node in order if node in fixed})[0]
     return Reassociated(new, tuple(reversed(gains)))
+
+
+class _Products:
+    """Products with several uses, which stay, by the first of the factors that they are made of."""
+
+    def __init__(self, order: list[Node], counts: Mapping[Node, int], fixed: Container[Node]) -> None:
+        self.place = {node: place for place, node in enumerate(order)}
+        self.holding: dict[Node, list[Known]] = {}
+        for node in order:
+            if isinstance(node, Einsum) and counts[node] > 1 and node not in fixed and len(node.factors) > 1:
+                known = Known(node, flattened(node, _chain(node, counts, fixed, MAX_FACTORS)))
+                if known.product.factors:
+                    self.holding.setdefault(known.product.factors[0][0], []).append(known)
+
+    def used_in(self, product: Einsum, node: Einsum, hints: Hints) -> Einsum:
+        """``product``, which is to replace ``node``, with the known ones in it that make it cheaper."""
+        held = [known for factor in dict.fromkeys(product.operands) for known in self.holding.get(factor, ())]
+        for known in sorted(held, key=lambda known: -len(known.product.factors)):
+            # Only what is below or beside: whatever stands later in the order may itself need the node.
+            if self.place[known.node] < self.place[node]:
+                other = reused(product, known)
+                if other is not None and _einsum_cost(other, hints) < _einsum_cost(product, hints):
+                    product = other
+        return product
 
 
 def _rewrite(roots: Roots, flat: Mapping[Node, Einsum], memo: dict[Node, Node], visit: object) -> Roots:
