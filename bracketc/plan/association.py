@@ -41,7 +41,8 @@ class Reassociated:
 def reassociate(roots: Roots, hints: Hints, fixed: Container[Node] = ()) -> Reassociated:
     """``roots`` with chains of contractions in a cheaper order; what is below ``fixed`` nodes stays untouched.
 
-    Never more flops than before: a chain is rewritten only when that saves some.
+    Never more flops than before: a chain is rewritten only when that saves some. A product that is there anyway is read by
+    the chains that hold it (:mod:`bracketc.plan.reuse`).
     """
     counts = use_counts(roots.nodes)
     order = topological(roots.nodes)
@@ -91,7 +92,7 @@ def reassociate(roots: Roots, hints: Hints, fixed: Container[Node] = ()) -> Reas
 
 
 class _Products:
-    """Products with several uses, which stay, by the first of the factors that they are made of."""
+    """Products with several uses, which stay, by that of the factors that they are made of which is used least."""
 
     def __init__(self, order: list[Node], counts: Mapping[Node, int], fixed: Container[Node]) -> None:
         self.place = {node: place for place, node in enumerate(order)}
@@ -100,7 +101,8 @@ class _Products:
             if isinstance(node, Einsum) and counts[node] > 1 and node not in fixed and len(node.factors) > 1:
                 known = Known(node, flattened(node, _chain(node, counts, fixed, MAX_FACTORS)))
                 if known.product.factors:
-                    self.holding.setdefault(known.product.factors[0][0], []).append(known)
+                    rarest = min(known.product.operands, key=lambda factor: counts[factor])
+                    self.holding.setdefault(rarest, []).append(known)
 
     def used_in(self, product: Einsum, node: Einsum, hints: Hints) -> Einsum:
         """``product``, which is to replace ``node``, with the known ones in it that make it cheaper."""
