@@ -103,7 +103,20 @@ def arrays(n: int = 5) -> dict[str, Array]:
     }
 
 
-@pytest.mark.parametrize("text", SOLVED)
+INVERTED = (
+    "F = (inv(A) ⊙ B) @ solve(A^T, y) + solve(A, x)",
+    "F = exp(inv(A^T)) @ solve(A, R)",
+    "F = (exp(inv^1(P))_zij (inv^1(P)_zkl q_zl | zk)_zj | zi)",
+)
+"""Solutions with a matrix whose inverse is needed whole."""
+
+
+@pytest.mark.parametrize("text", INVERTED)
+def test_numpy_solves_with_an_inverse_that_is_there(text: str) -> None:
+    assert operations(planned(text, "numpy")["evaluate"]) == Counter(["inv"])
+
+
+@pytest.mark.parametrize("text", [*SOLVED, *INVERTED])
 def test_factors_leave_the_answer_as_it_is(text: str) -> None:
     program = bc.parse(HEAD + text)
     done = stages(program, make_options({"backend": "c"}))
@@ -130,6 +143,13 @@ def test_numpy_has_no_lu_factors_but_those_of_cholesky() -> None:
     text = "J = logdet(A) + (x · solve(A, y)) + logdet(K)\ngradient J wrt A, K"
     found = operations(planned(text, "numpy")["value_and_grad"])
     assert found["cholesky"] == 1 and not any(name.startswith("lu") for name in found)
+
+
+@pytest.mark.parametrize("backend, once", [("numpy", ["inv"]), ("c", ["lu", "lu_inv", "lu_solve"])])
+def test_the_jacobian_of_a_solution_factorises_its_matrix_once(backend: str, once: list[str]) -> None:
+    made = planned("z = solve(A, y)\njacobian z wrt A\njacobian z wrt y", backend)
+    assert operations(made["jacobian_z_A"]) == Counter(once)
+    assert operations(made["evaluate"]) == Counter(["solve"])
 
 
 def test_traces_of_products_are_not_formed() -> None:

@@ -260,6 +260,33 @@ def _shared(roots: Roots, hints: Hints, lu: bool) -> Roots:
     return map_nodes(roots, visit)[0]
 
 
+def through_inverses(roots: Roots) -> Roots:
+    """Solutions with a matrix whose inverse is computed anyway become products with that, where no factor can be shared.
+
+    solve(A, b), inv(A^T)  ->  (A⁻¹_ij b_j | i), A⁻¹_ji
+    """
+    inverted = {_matrix(n).node for n in topological(roots.nodes) if isinstance(n, Linalg) and n.operator == "inv"}
+    if not inverted:
+        return roots
+
+    def visit(node: Node, operands: tuple[Node, ...]) -> Node:
+        new = node if operands == node.operands else node.rebuild(operands)
+        if not isinstance(node, Linalg) or node.operator not in ("inv", "solve") or _matrix(node).node not in inverted:
+            return new
+        assert isinstance(new, Linalg)
+        matrix = _matrix(new)
+        inverse: Node = Linalg("inv", (matrix.node,))
+        if new.operator == "inv":
+            return swapped(inverse) if matrix.swapped else inverse
+        right = new.args[1]
+        *lead, gone = range(matrix.node.rank - 1)
+        kept, rest = right.rank, range(matrix.node.rank - 1, right.rank)
+        sides = (gone, kept) if matrix.swapped else (kept, gone)
+        return build.einsum(1, [(inverse, (*lead, *sides)), (right, (*lead, gone, *rest))], (*lead, kept, *rest))
+
+    return map_nodes(roots, visit)[0]
+
+
 def triangular(matrix: Node) -> str:
     """``"lower"`` or ``"upper"`` where a matrix is a triangle by construction or declaration, else ``""``."""
     if isinstance(matrix, Linalg) and matrix.operator == "cholesky":

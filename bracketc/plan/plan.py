@@ -20,7 +20,7 @@ from bracketc.ir.program import Entry, SizeSpec
 from bracketc.ir.rewrite import Origin, Roots, topological
 from bracketc.plan.association import Reassociated, reassociate
 from bracketc.plan.cost import flops, moved
-from bracketc.plan.factors import factorise
+from bracketc.plan.factors import factorise, through_inverses
 from bracketc.plan.fusion import fuse, without_dead
 from bracketc.plan.hints import Hints, choose_hints
 from bracketc.plan.lower import Lowering, log_parts, source_name, split_log
@@ -182,6 +182,8 @@ def _task(entry: Entry, residuals: Residuals, names: Sequence[str]) -> _Task:
 
 def _schedule(task: _Task, origins: Origins, hints: Hints, options: PlanOptions) -> Schedule:
     roots = Roots(task.wanted, origins)
+    if options.factors == "triangular" and task.entry.name not in ("forward", "backward"):  # these agree on what they share
+        roots = through_inverses(roots)
     if len(topological(task.wanted)) > options.max_nodes:
         raise LimitError(
             f"{task.entry.name} has more than {options.max_nodes:,} nodes; the option max_nodes raises the limit"
