@@ -101,7 +101,7 @@ class _Products:
             if isinstance(node, Einsum) and counts[node] > 1 and node not in fixed and len(node.factors) > 1:
                 known = Known(node, flattened(node, _chain(node, counts, fixed, MAX_FACTORS)))
                 if known.product.factors:
-                    rarest = min(known.product.operands, key=lambda factor: counts[factor])
+                    rarest = min(known.product.operands, key=lambda factor: counts.get(factor, len(order)))
                     self.holding.setdefault(rarest, []).append(known)
 
     def used_in(self, product: Einsum, node: Einsum, hints: Hints) -> Einsum:
