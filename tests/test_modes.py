@@ -67,6 +67,13 @@ def test_a_chain_costs_no_more_than_the_cheaper_mode(seed: int) -> None:
         forward = sum(2 * widths[k] * widths[k + 1] * widths[0] for k in range(1, len(widths) - 1))
         reverse = sum(2 * widths[k] * widths[k - 1] * widths[-1] for k in range(1, len(widths) - 1))
         assert schedule.flops.evaluate(done.plan.hints) <= min(forward, reverse)
+    else:  # the chain itself, slopes of a few operations an entry, and each product with its slopes
+        once = done.plan.schedule("evaluate").flops.evaluate(done.plan.hints) + 8 * sum(widths)
+        pairs = list(pairwise(widths))
+        forward = sum((2 * before * after * (k > 0) + after) * widths[0] for k, (before, after) in enumerate(pairs))
+        reverse = sum((2 * before * after * (k < len(pairs) - 1) + after) * widths[-1] for k, (before, after) in enumerate(pairs))
+        slopes = widths[0] * widths[1] + widths[-1] * widths[-2]
+        assert schedule.flops.evaluate(done.plan.hints) <= min(forward, reverse) + once + slopes
     if seed % 10 == 0:
         _check_values(program, done, schedule)
 

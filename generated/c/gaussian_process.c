@@ -2371,7 +2371,7 @@ size_t GAUSSIAN_PROCESS_NAME(backward_workspace)(const gaussian_process_dims *di
    reads    X, y, l, s, e, bar_J
    writes   grad_l, grad_s, grad_e
    reads    residuals: saved, saved_2, saved_3, chol_K, solve_K
-   flops    4 D N + 4 D N N + D + N + 6 N N + N N N + 4 */
+   flops    4 D N + 4 D N N + N + 6 N N + N N N + 4 */
 int GAUSSIAN_PROCESS_NAME(backward)(
     const gaussian_process_dims *dims, const gaussian_process_args *args, gaussian_process_results *results, void *residuals,
     void *workspace)
@@ -2513,38 +2513,48 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         }
     }
 
-    /* t6_d = sum(X_nd (t4_dn - t5_dn)) */
+    /* t6_d = sum((t4_dn - t5_dn) Z_dn) */
     for (int64_t i = 0; i < D; ++i) {
-        double sum = 0.0f;
-        for (int64_t j = 0; j < N; ++j) {
-            const float v0 = t5[i * N + j];
-            const float v1 = t4[i * N + j];
-            const float v2 = v1 - v0;
-            const float v3 = X[j * D + i];
-            const float v4 = v3 * v2;
+        float *const t5_row = t5 + i * N;
+        float *const t4_row = t4 + i * N;
+        float *const Z_row = Z + i * N;
+        vec_f32 sum = splat_f32(0.0f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t5_row + j);
+            const vec_f32 v1 = load_f32(t4_row + j);
+            const vec_f32 v2 = v1 - v0;
+            const vec_f32 v3 = load_f32(Z_row + j);
+            const vec_f32 v4 = v2 * v3;
             sum = sum + v4;
         }
-        t6[i] = (float)sum;
+        if (j < N) {
+            const int64_t rest = N - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t5_row + j, tail);
+            const vec_f32 v1 = load_masked_f32(t4_row + j, tail);
+            const vec_f32 v2 = v1 - v0;
+            const vec_f32 v3 = load_masked_f32(Z_row + j, tail);
+            const vec_f32 v4 = v2 * v3;
+            sum = sum + keep_first_f32(v4, rest, 0.0f);
+        }
+        t6[i] = sum_lanes_f32(sum);
     }
 
-    /* d_l_d = -t6_d saved_2_d */
+    /* d_l_d = -t6_d */
     {
         int64_t i = 0;
         for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
             const vec_f32 v0 = load_f32(t6 + i);
-            const vec_f32 v1 = load_f32(saved_2 + i);
-            const vec_f32 v2 = v0 * v1;
-            const vec_f32 v3 = -v2;
-            store_f32(d_l + i, v3);
+            const vec_f32 v1 = -v0;
+            store_f32(d_l + i, v1);
         }
         if (i < D) {
             const int64_t rest = D - i;
             const mask_f32 tail = mask_first_f32(rest);
             const vec_f32 v0 = load_masked_f32(t6 + i, tail);
-            const vec_f32 v1 = load_masked_f32(saved_2 + i, tail);
-            const vec_f32 v2 = v0 * v1;
-            const vec_f32 v3 = -v2;
-            store_masked_f32(d_l + i, tail, v3);
+            const vec_f32 v1 = -v0;
+            store_masked_f32(d_l + i, tail, v1);
         }
     }
 
@@ -2558,15 +2568,15 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         t7[0] = (float)sum;
     }
 
-    /* d_s = 2 t3; d_e = bar_J t7 saved */
+    /* d_s = 2 t3; d_e = bar_J saved t7 */
     {
         const float v0 = 2.0f;
         const float v1 = t3[0];
         const float v2 = v0 * v1;
-        const float v3 = bar_J[0];
-        const float v4 = t7[0];
+        const float v3 = t7[0];
+        const float v4 = bar_J[0];
         const float v5 = saved_[0];
-        const float v6 = v3 * v4 * v5;
+        const float v6 = v4 * v5 * v3;
         d_s[0] = v2;
         d_e[0] = v6;
     }
@@ -2611,21 +2621,19 @@ static int64_t value_and_grad_layout(const gaussian_process_dims *dims, int64_t 
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[14] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[15] = end;
-    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, matrix_bytes_f32(N));
     scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)));
     scratch = brk_max(scratch, matrix_bytes_f32(N) + N * N * (int64_t)sizeof(float));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, N, 1, 1, 1, 1), BRK_CACHE_LINE));
-    slot[16] = end;
+    slot[15] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t GAUSSIAN_PROCESS_NAME(value_and_grad_workspace)(const gaussian_process_dims *dims)
 {
-    int64_t slot[17];
+    int64_t slot[16];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2634,7 +2642,7 @@ size_t GAUSSIAN_PROCESS_NAME(value_and_grad_workspace)(const gaussian_process_di
 /* J and its gradients by l, s, e, in one pass.
    reads    X, y, l, s, e
    writes   J, grad_l, grad_s, grad_e
-   flops    4 D N + 7 D N N + 2 D + 6 N + 13 N N + 2 N N N + 11 */
+   flops    4 D N + 7 D N N + D + 6 N + 13 N N + 2 N N N + 11 */
 int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     const gaussian_process_dims *dims, const gaussian_process_args *args, gaussian_process_results *results, void *residuals,
     void *workspace)
@@ -2646,7 +2654,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     const int64_t D = dims->D;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[17];
+    int64_t slot[16];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const y = args->y;
@@ -2679,8 +2687,8 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     float *const t12 = (float *)(arena + slot[12]);
     float *const t14 = (float *)(arena + slot[14]);
     float *const t13 = (float *)(arena + slot[13]);
-    float *const t15 = (float *)(arena + slot[15]);
-    char *const scratch = arena + slot[16];
+    float *const t15 = (float *)(arena + slot[1]);
+    char *const scratch = arena + slot[15];
 
     /* t1 = exp(2 e) */
     {
@@ -2943,7 +2951,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         t12[0] = (float)sum;
     }
 
-    /* J = (1/2) (ln(6.283185307179586) N + t8 + 2 t7); d_s = 2 t11; d_e = t12 t1 */
+    /* J = (1/2) (ln(6.283185307179586) N + t8 + 2 t7); d_s = 2 t11; d_e = t1 t12 */
     {
         const float v0 = t7[0];
         const float v1 = 2.0f;
@@ -2960,7 +2968,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         const float v12 = v1 * v11;
         const float v13 = t12[0];
         const float v14 = t1[0];
-        const float v15 = v13 * v14;
+        const float v15 = v14 * v13;
         J[0] = v10;
         d_s[0] = v12;
         d_e[0] = v15;
@@ -3005,39 +3013,34 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         }
     }
 
-    for (int64_t i = 0; i < D; ++i)
-        t15[i] = 0.0f;
-
-    /* t15_d = sum(X_nd (t13_nd - t14_dn)) */
-    for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < D; ++j) {
-            const float v0 = t14[j * N + i];
-            const float v1 = t13[i * D + j];
+    /* t15_d = sum((t13_nd - t14_dn) Z_dn) */
+    for (int64_t i = 0; i < D; ++i) {
+        double sum = 0.0f;
+        for (int64_t j = 0; j < N; ++j) {
+            const float v0 = t14[i * N + j];
+            const float v1 = t13[j * D + i];
             const float v2 = v1 - v0;
-            const float v3 = X[i * D + j];
-            const float v4 = v3 * v2;
-            t15[j] = t15[j] + v4;
+            const float v3 = Z[i * N + j];
+            const float v4 = v2 * v3;
+            sum = sum + v4;
         }
+        t15[i] = (float)sum;
     }
 
-    /* d_l_d = -t15_d t2_d */
+    /* d_l_d = -t15_d */
     {
         int64_t i = 0;
         for (; i + WIDTH_f32 <= D; i += WIDTH_f32) {
             const vec_f32 v0 = load_f32(t15 + i);
-            const vec_f32 v1 = load_f32(t2 + i);
-            const vec_f32 v2 = v0 * v1;
-            const vec_f32 v3 = -v2;
-            store_f32(d_l + i, v3);
+            const vec_f32 v1 = -v0;
+            store_f32(d_l + i, v1);
         }
         if (i < D) {
             const int64_t rest = D - i;
             const mask_f32 tail = mask_first_f32(rest);
             const vec_f32 v0 = load_masked_f32(t15 + i, tail);
-            const vec_f32 v1 = load_masked_f32(t2 + i, tail);
-            const vec_f32 v2 = v0 * v1;
-            const vec_f32 v3 = -v2;
-            store_masked_f32(d_l + i, tail, v3);
+            const vec_f32 v1 = -v0;
+            store_masked_f32(d_l + i, tail, v1);
         }
     }
 

@@ -122,7 +122,7 @@ size_t gaussian_process_forward_workspace(const gaussian_process_dims *dims);
    reads    X, y, l, s, e, bar_J
    writes   grad_l, grad_s, grad_e
    reads    residuals: saved, saved_2, saved_3, chol_K, solve_K
-   flops    4 D N + 4 D N N + D + N + 6 N N + N N N + 4 */
+   flops    4 D N + 4 D N N + N + 6 N N + N N N + 4 */
 int gaussian_process_backward(const gaussian_process_dims *dims, const gaussian_process_args *args,
     gaussian_process_results *results, void *residuals, void *workspace);
 
@@ -132,7 +132,7 @@ size_t gaussian_process_backward_workspace(const gaussian_process_dims *dims);
 /* J and its gradients by l, s, e, in one pass.
    reads    X, y, l, s, e
    writes   J, grad_l, grad_s, grad_e
-   flops    4 D N + 7 D N N + 2 D + 6 N + 13 N N + 2 N N N + 11 */
+   flops    4 D N + 7 D N N + D + 6 N + 13 N N + 2 N N N + 11 */
 int gaussian_process_value_and_grad(const gaussian_process_dims *dims, const gaussian_process_args *args,
     gaussian_process_results *results, void *residuals, void *workspace);
 

@@ -851,12 +851,12 @@ _COUNTS = {
         12 * D * N + 12 * D + 32 * N + 32 * N * N + 36,
     )),
     "backward": (("D", "N"), lambda D, N: (
-        4 * D * N + 4 * D * N * N + D + N + 6 * N * N + N * N * N + 4,
-        32 * D * N + 20 * D + 4 * N + 32 * N * N + 36,
+        4 * D * N + 4 * D * N * N + N + 6 * N * N + N * N * N + 4,
+        32 * D * N + 16 * D + 4 * N + 32 * N * N + 36,
     )),
     "value_and_grad": (("D", "N"), lambda D, N: (
-        4 * D * N + 7 * D * N * N + 2 * D + 6 * N + 13 * N * N + 2 * N * N * N + 11,
-        36 * D * N + 28 * D + 36 * N + 64 * N * N + 64,
+        4 * D * N + 7 * D * N * N + D + 6 * N + 13 * N * N + 2 * N * N * N + 11,
+        36 * D * N + 24 * D + 36 * N + 64 * N * N + 64,
     )),
 }
 
@@ -963,8 +963,8 @@ SIGNATURE = {
                 "s": {"shape": (), "dtype": "float32"},
                 "e": {"shape": (), "dtype": "float32"},
             },
-            "flops": "4 * D * N + 4 * D * N * N + D + N + 6 * N * N + N * N * N + 4",
-            "bytes": "32 * D * N + 20 * D + 4 * N + 32 * N * N + 36",
+            "flops": "4 * D * N + 4 * D * N * N + N + 6 * N * N + N * N * N + 4",
+            "bytes": "32 * D * N + 16 * D + 4 * N + 32 * N * N + 36",
             "split": None,
         },
         "value_and_grad": {
@@ -975,8 +975,8 @@ SIGNATURE = {
                 "s": {"shape": (), "dtype": "float32"},
                 "e": {"shape": (), "dtype": "float32"},
             },
-            "flops": "4 * D * N + 7 * D * N * N + 2 * D + 6 * N + 13 * N * N + 2 * N * N * N + 11",
-            "bytes": "36 * D * N + 28 * D + 36 * N + 64 * N * N + 64",
+            "flops": "4 * D * N + 7 * D * N * N + D + 6 * N + 13 * N * N + 2 * N * N * N + 11",
+            "bytes": "36 * D * N + 24 * D + 36 * N + 64 * N * N + 64",
             "split": None,
         },
     },

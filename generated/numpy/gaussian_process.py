@@ -276,16 +276,15 @@ def _backward_kernel(X, bar_J, saved, saved_2, saved_3, chol_K, solve_K, d_l, d_
     np.negative(negative, out=negative)
     t4 = np.array(negative.sum(axis=2).T, order="C")
     t5 = negative.sum(axis=0)
-    # t6_d = sum(X_nd (t4_dn - t5_dn))
-    t6 = np.einsum("ji,ji->i", X, t4.T - t5.T)
-    # d_l_d = -t6_d saved_2_d
-    t6 *= saved_2
+    # t6_d = sum((t4_dn - t5_dn) Z_dn)
+    t6 = np.einsum("ji,ji->i", t4.T - t5.T, Z.T)
+    # d_l_d = -t6_d
     np.negative(t6, out=d_l)
     # t7 = sum(t1_nn)
     t7 = t1.diagonal().sum()
-    # d_s = 2 t3; d_e = bar_J t7 saved
+    # d_s = 2 t3; d_e = bar_J saved t7
     d_s[()] = 2 * t3
-    d_e[()] = bar_J * t7 * saved
+    d_e[()] = bar_J * saved * t7
 
 
 @np.errstate(all="ignore")
@@ -329,19 +328,18 @@ def _value_and_grad_kernel(N, X, y, l, s, e, J, d_l, d_s, d_e):
     t11 = t10.sum()
     # t12 = sum(t9_nn)
     t12 = t9.diagonal().sum()
-    # J = (1/2) (ln(6.283185307179586) N + t8 + 2 t7); d_s = 2 t11; d_e = t12 t1
+    # J = (1/2) (ln(6.283185307179586) N + t8 + 2 t7); d_s = 2 t11; d_e = t1 t12
     J[()] = 0.5 * (np.log(_REAL(6.283185307179586)) * N + t8 + 2 * t7)
     d_s[()] = 2 * t11
-    d_e[()] = t12 * t1
+    d_e[()] = t1 * t12
     # t13_nd = sum(-t10_ni t3_ndi); t14_di = sum(-t10_ni t3_ndi)
     t3 *= t10[:, None, :]
     negative = np.negative(t3, out=t3)
     t13 = negative.sum(axis=2)
     t14 = negative.sum(axis=0)
-    # t15_d = sum(X_nd (t13_nd - t14_dn))
-    t15 = np.einsum("ji,ji->i", X, t13 - t14.T)
-    # d_l_d = -t15_d t2_d
-    t15 *= t2
+    # t15_d = sum((t13_nd - t14_dn) Z_dn)
+    t15 = np.einsum("ji,ji->i", t13 - t14.T, Z.T)
+    # d_l_d = -t15_d
     np.negative(t15, out=d_l)
 
 
@@ -864,12 +862,12 @@ _COUNTS = {
         12 * D * N + 12 * D + 32 * N + 32 * N * N + 36,
     )),
     "backward": (("D", "N"), lambda D, N: (
-        4 * D * N + 4 * D * N * N + D + N + 6 * N * N + N * N * N + 4,
-        32 * D * N + 20 * D + 4 * N + 32 * N * N + 36,
+        4 * D * N + 4 * D * N * N + N + 6 * N * N + N * N * N + 4,
+        32 * D * N + 16 * D + 4 * N + 32 * N * N + 36,
     )),
     "value_and_grad": (("D", "N"), lambda D, N: (
-        4 * D * N + 6 * D * N * N + 2 * D + 6 * N + 13 * N * N + 2 * N * N * N + 11,
-        32 * D * N + 8 * D * N * N + 28 * D + 36 * N + 64 * N * N + 64,
+        4 * D * N + 6 * D * N * N + D + 6 * N + 13 * N * N + 2 * N * N * N + 11,
+        32 * D * N + 8 * D * N * N + 24 * D + 36 * N + 64 * N * N + 64,
     )),
 }
 
@@ -976,8 +974,8 @@ SIGNATURE = {
                 "s": {"shape": (), "dtype": "float32"},
                 "e": {"shape": (), "dtype": "float32"},
             },
-            "flops": "4 * D * N + 4 * D * N * N + D + N + 6 * N * N + N * N * N + 4",
-            "bytes": "32 * D * N + 20 * D + 4 * N + 32 * N * N + 36",
+            "flops": "4 * D * N + 4 * D * N * N + N + 6 * N * N + N * N * N + 4",
+            "bytes": "32 * D * N + 16 * D + 4 * N + 32 * N * N + 36",
             "split": None,
         },
         "value_and_grad": {
@@ -988,8 +986,8 @@ SIGNATURE = {
                 "s": {"shape": (), "dtype": "float32"},
                 "e": {"shape": (), "dtype": "float32"},
             },
-            "flops": "4 * D * N + 6 * D * N * N + 2 * D + 6 * N + 13 * N * N + 2 * N * N * N + 11",
-            "bytes": "32 * D * N + 8 * D * N * N + 28 * D + 36 * N + 64 * N * N + 64",
+            "flops": "4 * D * N + 6 * D * N * N + D + 6 * N + 13 * N * N + 2 * N * N * N + 11",
+            "bytes": "32 * D * N + 8 * D * N * N + 24 * D + 36 * N + 64 * N * N + 64",
             "split": None,
         },
     },

@@ -76,9 +76,10 @@ class Residuals:
 
 
 def _sigmoid(x, out=None):
-    """1 / (1 + exp(-x)) without overflow."""
-    small = np.exp(-np.abs(x))
-    return np.divide(np.where(x >= 0, 1, small), 1 + small, out=out)
+    """1 / (1 + exp(-x)); where exp(-x) overflows it is 0, as it should be."""
+    value = np.exp(-x)
+    value += 1
+    return np.divide(1, value, out=out)
 
 
 def _softplus(x, out=None):

@@ -102,9 +102,10 @@ def _check_range(first, last, extent, count, name, axis):
 
 
 def _sigmoid(x, out=None):
-    """1 / (1 + exp(-x)) without overflow."""
-    small = np.exp(-np.abs(x))
-    return np.divide(np.where(x >= 0, 1, small), 1 + small, out=out)
+    """1 / (1 + exp(-x)); where exp(-x) overflows it is 0, as it should be."""
+    value = np.exp(-x)
+    value += 1
+    return np.divide(1, value, out=out)
 
 
 @np.errstate(all="ignore")
