@@ -19,6 +19,7 @@ from cmodules import CModule, compiled, together
 from modelcases import MODELS, stages_of
 
 import bracketc as bc
+from bracketc.emit.c_module import c_module
 from bracketc.ir.dims import Dim
 from bracketc.plan.schedule import Blocks, Schedule
 from bracketc.plan.split import SplitOptions, split_plan
@@ -286,6 +287,13 @@ def test_signature_and_header_say_which_functions_take_ranges(tmp_path: Path) ->
     text = {path.name: path.read_text() for path in built.files}
     assert "int logistic_value_and_grad_part(" in text["logistic.h"] and "logistic_evaluate_part" not in text["logistic.h"]
     assert "'ranges': True" in text["logistic.py"]
+
+
+def test_a_portable_build_has_the_ranges_of_the_level_it_chooses() -> None:
+    plan = split_plan(stages_of(bc.load(str(MODELS["logistic"]))).plan)
+    dispatch = c_module("m", plan, dtype="float32", portable=True).dispatch or ""
+    for ending in ("part", "combine", "cut", "sums"):
+        assert dispatch.count(f"chosen->value_and_grad_{ending}(") == 1 and f"evaluate_{ending}" not in dispatch
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
