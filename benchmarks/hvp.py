@@ -2,8 +2,9 @@
 
     python benchmarks/hvp.py [--only lstm,gru] [--rounds 41] [--markdown]
 
-`hvp J wrt P` by the first parameter P of the model, beside `value_and_grad`, both bound, at the sizes of its benchmark. The product is
-first compared with differences of gradients along the same direction. The ratio of planned operations stands beside that of the medians.
+`hvp J wrt P` by the first parameter P of the model, beside `value_and_grad`, both bound, at the smallest and the largest sizes of
+its benchmark. The product is first compared with differences of gradients along the same direction. The ratio of planned operations
+stands beside that of the medians.
 """
 
 from __future__ import annotations
@@ -102,8 +103,8 @@ def rows(model: str, rounds: int) -> Iterator[Row]:
             function: getattr(module, function).bind(**arrays, **{f"d_{name}": direction}),
         }
         timings = interleave(calls, rounds=rounds, seconds=0.01)
-        count = module.SIGNATURE["count"]
-        flops = [count(each, **{key: size for key, size in at.items() if key in module.SIGNATURE["dims"]})["flops"] for each in calls]
+        named = {key: size for key, size in at.items() if key in module.SIGNATURE["dims"]}
+        flops = [module.SIGNATURE["count"](each, **named)["flops"] for each in calls]
         medians = [timings[each].median for each in calls]
         yield Row(model, name, dict(every[sizes]), (medians[0], medians[1]), (flops[0], flops[1]))
 

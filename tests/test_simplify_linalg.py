@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from modelcases import BACKENDS
 
 import bracketc as bc
 from bracketc.compiler import derive
@@ -91,3 +94,53 @@ def test_a_gradient_has_no_determinant_left() -> None:
     nodes = topological(node for _, node in entry.results)
     assert not any(isinstance(node, Linalg) and node.operator == "det" for node in nodes)
     assert not any(isinstance(node, Pointwise) for node in nodes)
+
+
+BATCHED = """
+dim k, n, m
+param P : k, n, n
+param A : n, n
+input b : n
+input c : m
+input g : k
+"""
+
+SPREAD = {
+    "what has no row stands outside": (
+        "F = solve(A, (b_i c_j | ij))", "n 1", lambda A, b, c, g: np.outer(np.linalg.solve(A, b), c)
+    ),
+    "identities are inverses": ("F = solve(A, 3 eye(n))", "n n", lambda A, b, c, g: 3 * np.linalg.inv(A)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "shape", "closed"), SPREAD.values(), ids=SPREAD)
+def test_only_what_has_the_row_is_solved_for(text: str, shape: str, closed: Any) -> None:
+    program = bc.parse(BATCHED + text)
+    root = derive(program, make_options({})).entries[0].results[0][1]
+    (solution,) = (node for node in topological([root]) if isinstance(node, Linalg))
+    assert " ".join(map(str, solution.shape)) == shape
+    rng = np.random.default_rng(0)
+    given = {"b": rng.normal(size=3), "c": rng.normal(size=2), "g": rng.normal(size=4)}
+    given["A"] = np.eye(3) * 2 + 0.3 * rng.normal(size=(3, 3))
+    arguments = {argument: given[argument.name] for argument in program.arguments if argument.name in given}
+    np.testing.assert_allclose(interpret([root], arguments)[0], closed(**given), atol=1e-12)
+
+
+@pytest.mark.parametrize("model", ["sum(solve^1(P, b))", "norm2(solve^1(P, b))", "sum(tanh(solve^1(P, b)))"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_second_derivatives_of_batched_solutions_stay_apart(model: str, backend: str) -> None:
+    """A block for each matrix: nothing grows with the square of their number."""
+    module = bc.compile(f"{BATCHED}J = {model}\ngradient J wrt P\nhessian J wrt P as H\nhvp J wrt P as V", backend=backend)
+    (told,) = module.SIGNATURE["functions"]["H"]["results"].values()
+    assert told["structure"] and set(told["structure"]) == {"block diagonal"}
+    costs = [module.SIGNATURE["count"]("H", k=k, n=3, m=1)["flops"] for k in (100, 200)]
+    assert costs[1] < 2.1 * costs[0]
+    rng = np.random.default_rng(0)
+    arrays = {"P": np.eye(3) * 2 + 0.3 * rng.normal(size=(2, 3, 3)), "A": np.eye(3), "b": rng.normal(size=3), "c": np.ones(1),
+              "g": np.ones(2)}  # fmt: skip
+    way, step = rng.normal(size=(2, 3, 3)), 1e-4
+    ends = [module.value_and_grad(**arrays | {"P": arrays["P"] + shift * way}).gradients.P for shift in (step, -step)]
+    found = module.H(**arrays)
+    np.testing.assert_allclose(found @ way, (ends[0] - ends[1]) / (2 * step), atol=1e-6)
+    np.testing.assert_allclose(found @ way, module.V(**arrays, d_P=way), atol=1e-11)
+    np.testing.assert_allclose(found.dense(), np.transpose(found.dense(), (3, 4, 5, 0, 1, 2)), atol=1e-11)
