@@ -35,7 +35,7 @@ def _softplus(x: Array) -> Array:
 
 
 def _digamma(x: float) -> float:
-    """Recurrence up to 8, then the asymptotic series; reflection for x < 0 (Abramowitz and Stegun 6.3.6, 6.3.7, 6.3.18)."""
+    """Recurrence up to 12, then the asymptotic series; reflection for x < 0 (Abramowitz and Stegun 6.3.6, 6.3.7, 6.3.18)."""
     if math.isnan(x) or x == -math.inf:
         return math.nan
     if x == math.inf:
@@ -43,33 +43,35 @@ def _digamma(x: float) -> float:
     if x <= 0:
         if x == math.floor(x):
             return math.nan
-        return _digamma(1 - x) - math.pi / math.tan(math.pi * x)
+        return _digamma(1 - x) - math.pi / math.tan(math.pi * (x - round(x)))  # of period 1, exact
     total = 0.0
-    while x < 8:
+    while x < 12:
         total -= 1 / x
         x += 1
     inverse = 1 / (x * x)
     series = inverse * (
-        1 / 12 - inverse * (1 / 120 - inverse * (1 / 252 - inverse * (1 / 240 - inverse * (1 / 132 - inverse * 691 / 32760))))
+        1 / 12
+        - inverse
+        * (1 / 120 - inverse * (1 / 252 - inverse * (1 / 240 - inverse * (1 / 132 - inverse * (691 / 32760 - inverse / 12)))))
     )
     return total + math.log(x) - 0.5 / x - series
 
 
 def _trigamma(x: float) -> float:
-    """Recurrence up to 8, then the asymptotic series; reflection for x < 0 (Abramowitz and Stegun 6.4.6, .7, .12)."""
+    """Recurrence up to 12, then the asymptotic series; reflection for x < 0 (Abramowitz and Stegun 6.4.6, .7, .12)."""
     if math.isnan(x) or x == -math.inf:
         return math.nan
     if x <= 0:
         if x == math.floor(x):
             return math.inf
-        return (math.pi / math.sin(math.pi * x)) ** 2 - _trigamma(1 - x)
+        return (math.pi / math.sin(math.pi * (x - round(x)))) ** 2 - _trigamma(1 - x)
     total = 0.0
-    while x < 8:
+    while x < 12:
         total += 1 / (x * x)
         x += 1
     inverse = 1 / (x * x)
     series = 0.0
-    for coefficient in (691 / 2730, 5 / 66, 1 / 30, 1 / 42, 1 / 30, 1 / 6):
+    for coefficient in (7 / 6, 691 / 2730, 5 / 66, 1 / 30, 1 / 42, 1 / 30, 1 / 6):
         series = inverse * (coefficient - series)
     return total + (1 + 0.5 / x + series) / x
 
