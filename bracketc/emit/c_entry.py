@@ -26,9 +26,11 @@ from bracketc.emit.c_views import (
     FillView,
     LayoutView,
     LeaveView,
+    LoopView,
     PartialView,
     PointerView,
     RangesView,
+    RowsView,
     SlotView,
     StepsView,
 )
@@ -48,6 +50,7 @@ from bracketc.loops.kernel import (
     Fill,
     Kernel,
     Nest,
+    Rows,
     Statement,
     Steps,
     Storage,
@@ -290,6 +293,8 @@ def _statements(body: Iterable[Statement], c: CFunction, epilogues: Epilogues) -
                 yield _combine(statement, c)
             case Collect():
                 yield _collect(statement, c)
+            case Rows():
+                yield _rows(statement, c)
             case Alone():
                 yield AloneView("c/alone.c.j2", tuple(_statements(statement.body, c, epilogues)))
             case Barrier():
@@ -350,6 +355,17 @@ def _blocks(statement: Blocks, c: CFunction, epilogues: Epilogues) -> BlocksView
             tuple(pointers),
             body,
         )
+
+
+def _rows(statement: Rows, c: CFunction) -> RowsView:
+    with c.block():
+        extent = c.dim(statement.axis.extent)
+        share = c.share(extent) if statement.divided else None
+        c.new_labels((statement.axis.label,))
+        loop = LoopView(c.label(statement.axis.label), extent)
+        if share is not None:
+            loop = replace(loop, first=f"{share.name}.first", extent=f"{share.name}.last")
+        return RowsView("c/rows.c.j2", loop, share, tuple(nest_view(nest, c) for nest in statement.body))
 
 
 def _collect(statement: Collect, c: CFunction) -> CollectView:
@@ -462,7 +478,7 @@ def mentioned(statement: Statement) -> Iterable[Storage]:
                 for operand in (*statement.epilogue.operands, *(o for o, _ in statement.epilogue.stores)):
                     yield operand.reference.storage
                 yield from (summed.target.reference.storage for summed in statement.epilogue.sums)
-        case Alone() | Blocks():
+        case Alone() | Blocks() | Rows():
             for inner in statement.body:
                 yield from mentioned(inner)
         case Combine():
@@ -500,6 +516,8 @@ def named_sizes(kernel: Kernel) -> tuple[str, ...]:
                     dims += [i.dim for i in statement.epilogue.program if i.dim is not None]
                 if statement.making is not None:
                     dims += [i.dim for i in statement.making.program if i.dim is not None]
+            case Rows():
+                dims.append(statement.axis.extent)
             case Steps():
                 dims.append(statement.length)
             case Blocks():

@@ -139,6 +139,16 @@ class CopyView:
 
 
 @dataclass(frozen=True, slots=True)
+class RowsView:
+    """Nests at one row after another."""
+
+    template: str
+    loop: LoopView
+    share: ShareView | None
+    body: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AloneView:
     """Statements of the first thread."""
 

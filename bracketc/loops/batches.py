@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from bracketc.ir.dims import Dim
 from bracketc.loops.kernel import Blocks, Combine, Statement, Storage, product
 from bracketc.loops.memory import Memory, row_major
+from bracketc.loops.rows import in_rows
 from bracketc.plan import schedule as plan
 from bracketc.plan.schedule import Buffer, Mode
 
@@ -30,7 +31,7 @@ def blocks(memory: Memory, step: plan.Blocks, lower: Lower) -> Iterable[Statemen
         memory.storage[inner] = Storage(inner.name, "partial", inner.shape, inner.dtype, slot)
         partials.append((mode, memory.storage[inner]))
     memory.kind = "local"
-    body = tuple(lower(memory, step.steps, ()))
+    body = in_rows(lower(memory, step.steps, ()))
     memory.kind = "arena"
     yield Blocks(
         step.extent,

@@ -32,6 +32,7 @@ from bracketc.loops.kernel import (
     Kernel,
     Nest,
     Reference,
+    Rows,
     Statement,
     Steps,
     Storage,
@@ -134,6 +135,7 @@ class _Machine:
         self.local = local or []
         self.index = index
         self.count = count
+        self.outer: dict[int, Array] = {}
 
     def number(self, dim: Dim) -> int:
         return dim.evaluate(self.sizes)
@@ -163,6 +165,11 @@ class _Machine:
                         yield from self.run(statement.body)
                 case Nest():
                     self.nest(statement)
+                case Rows():
+                    for row in self.share(self.number(statement.axis.extent), statement.divided):
+                        self.outer = {statement.axis.label: np.asarray(row)}
+                        yield from self.run(statement.body)
+                    self.outer = {}
                 case Fill():
                     flat, first = self.block(statement.target)
                     share = self.share(self.number(statement.target.size), statement.divided)
@@ -256,7 +263,7 @@ class _Machine:
     # ------------------------------------------------------------------------------------------- addresses
     def grids(self, axes: Sequence[Axis], divided: int = -1) -> tuple[tuple[int, ...], dict[int, Array]]:
         lines = [self.share(self.number(axis.extent), axis.label == divided) for axis in axes]
-        return tuple(map(len, lines)), {
+        return tuple(map(len, lines)), self.outer | {
             axis.label: np.asarray(line, np.int64).reshape([-1 if k == place else 1 for k in range(len(axes))])
             for place, (axis, line) in enumerate(zip(axes, lines, strict=True))
         }

@@ -149,6 +149,16 @@ class Nest:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """All nests of ``body`` at one position of ``axis``, then all at the next: see :mod:`bracketc.loops.rows`. Their addresses and
+    programs may name its label. Threads divide the positions."""
+
+    axis: Axis
+    body: tuple[Nest, ...]
+    divided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Fill:
     """``value`` in every element of a storage."""
 
@@ -339,7 +349,7 @@ class Barrier:
     """No thread goes on before all are here."""
 
 
-Statement = Nest | Fill | Contraction | Copy | Factorise | Steps | Blocks | Combine | Collect | Alone | Barrier
+Statement = Nest | Rows | Fill | Contraction | Copy | Factorise | Steps | Blocks | Combine | Collect | Alone | Barrier
 
 
 @dataclass(frozen=True, slots=True)

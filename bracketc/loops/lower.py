@@ -13,6 +13,7 @@ from bracketc.loops.memory import Memory
 from bracketc.loops.nests import elementwise
 from bracketc.loops.rearrangements import gather, join, place, scatter, take
 from bracketc.loops.recurrences import loop
+from bracketc.loops.rows import in_rows
 from bracketc.plan import schedule as plan
 from bracketc.plan.making import factors_made
 from bracketc.plan.schedule import Buffer, Schedule
@@ -28,7 +29,7 @@ def lower(schedule: Schedule) -> Kernel:
     if forward:
         # A residual that is also a result is computed into the result and copied, so that neither aliases the other.
         assert not {b for _, b in schedule.results} & set(schedule.residuals)
-    body = tuple(lower_steps(memory, schedule.steps, ()))
+    body = in_rows(lower_steps(memory, schedule.steps, ()))
     return Kernel(
         schedule.entry,
         arguments,

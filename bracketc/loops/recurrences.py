@@ -8,6 +8,7 @@ from bracketc.loops.batches import Lower
 from bracketc.loops.buffers import targets
 from bracketc.loops.kernel import Copy, Statement, Steps, Storage, product
 from bracketc.loops.memory import Memory
+from bracketc.loops.rows import in_rows
 from bracketc.plan import schedule as plan
 from bracketc.plan.schedule import Buffer
 
@@ -54,7 +55,7 @@ def loop(memory: Memory, step: plan.Loop, lower: Lower) -> Iterable[Statement]:
     keep = {carry.after for carry in step.carries} | {inner for inner, _ in step.stacks} | befores
     # Everything that the surrounding schedule still holds was taken before, so slots freed inside are free in
     # each step.
-    body = list(lower(memory, step.steps, keep))
+    body = list(in_rows(lower(memory, step.steps, keep)))
     body += [Copy(place, memory.storage[inner]) for place, inner in late]
     finals = tuple(
         Copy(memory.storage[carry.final], memory.storage[carry.before]) for carry in step.carries if carry.final is not None

@@ -29,6 +29,7 @@ from bracketc.loops.kernel import (
     Kernel,
     Nest,
     Reference,
+    Rows,
     Statement,
     Steps,
     Storage,
@@ -77,7 +78,7 @@ def reads(statement: Statement) -> Iterator[Storage]:
             yield from (storage.base for storage, _ in statement.carried if storage.base is not None)
             for inner in (*statement.body, *statement.finals):
                 yield from reads(inner)
-        case Alone() | Blocks():
+        case Alone() | Blocks() | Rows():
             for inner in statement.body:
                 yield from reads(inner)
         case Fill() | Barrier():
@@ -103,7 +104,7 @@ def writes(statement: Statement) -> Iterator[Storage]:
             yield from (partial for _, partial in statement.partials)
             for inner in statement.body:
                 yield from writes(inner)
-        case Alone():
+        case Alone() | Rows():
             for inner in statement.body:
                 yield from writes(inner)
         case Barrier():
@@ -201,7 +202,7 @@ def divided(statement: Statement) -> Statement | None:
             return None if label is None else replace(statement, divided=label)
         case Collect() if not statement.target.rank:
             return None  # one number
-        case Contraction() | Copy() | Fill() | Blocks() | Combine() | Collect():
+        case Contraction() | Copy() | Fill() | Blocks() | Combine() | Collect() | Rows():
             return replace(statement, divided=True)
         case Steps():
             return statement
@@ -230,7 +231,7 @@ def statements_of(body: Iterable[Statement]) -> Iterator[Statement]:
     """All statements, those inside of loops after the loop."""
     for statement in body:
         yield statement
-        if isinstance(statement, Steps | Alone | Blocks):
+        if isinstance(statement, Steps | Alone | Blocks | Rows):
             yield from statements_of(statement.body)
 
 

@@ -24,6 +24,7 @@ from bracketc.loops.kernel import (
     Kernel,
     Nest,
     Reference,
+    Rows,
     Statement,
     Steps,
     Storage,
@@ -51,6 +52,12 @@ def _statements(body: Sequence[Statement], kernel: Kernel, known: set[Storage]) 
         match statement:
             case Nest():
                 _nest(statement, kernel, known)
+            case Rows():
+                for nest in statement.body:
+                    _nest(nest, kernel, known, (statement.axis.label,))
+                    for write in nest.writes:
+                        own = write.target.address.stride(statement.axis.label).constant != 0
+                        _require(own, "an element of more than one row", nest)
             case Fill():
                 _writable(statement.target, kernel, known, statement)
             case Copy():
@@ -127,17 +134,18 @@ def _address(reference: Reference, labels: Iterable[int], statement: object) -> 
         _address(indirect.index, reach, statement)
 
 
-def _nest(nest: Nest, kernel: Kernel, known: set[Storage]) -> None:
+def _nest(nest: Nest, kernel: Kernel, known: set[Storage], rows: tuple[int, ...] = ()) -> None:
     labels = [axis.label for axis in nest.axes]
-    _require(len(set(labels)) == len(labels), "a label twice", nest)
-    _program(nest.program, len(nest.loads), labels, nest)
+    reach = [*rows, *labels]
+    _require(len(set(reach)) == len(reach), "a label twice", nest)
+    _program(nest.program, len(nest.loads), reach, nest)
     for reference in nest.loads:
         _readable(reference.storage, kernel, known, nest)
-        _address(reference, labels, nest)
+        _address(reference, reach, nest)
     for write in nest.writes:
         _require(0 <= write.value < len(nest.program), "a write of nothing", nest)
         _writable(write.target.storage, kernel, known, nest)
-        _address(write.target, labels, nest)
+        _address(write.target, reach, nest)
         if write.fresh:
             reduced = [write.target.address.stride(label).constant == 0 for label in labels]
             _require(write.mode in NEUTRAL, f"{write.mode} reduces nothing", nest)
