@@ -297,6 +297,26 @@ def softmax_rows() -> Schedule:
     )
 
 
+def softmax() -> Schedule:
+    """Maximum, exponentials, their sum, a root of it and the division, all by rows."""
+    x, m, e, s, q, p = (
+        Buffer("X", (N, D)), Buffer("m", (N,)), Buffer("E", (N, D)), Buffer("s", (N,)), Buffer("q", (N,)), Buffer("P", (N, D)),
+    )  # fmt: skip
+    minus, times = Instruction("subtract", (0, 1)), Instruction("multiply", (0, 1))
+    exponential = (LOAD, LOAD1, minus, Instruction("call", (2,), function="exp"))
+    return schedule(
+        [x],
+        [p, q],
+        Map((0, 1), (Access(x, (0, 1)),), (LOAD,), (Store(m, (0,), 0, "max"),), (N, D)),
+        Map(
+            (0, 1), (Access(x, (0, 1)), Access(m, (0,))), exponential,
+            (Store(e, (0, 1), 3), Store(s, (0,), 3, "sum")), (N, D),
+        ),
+        Map((0,), (Access(s, (0,)),), (LOAD, Instruction("power", (0,), number=-0.5)), (Store(q, (0,), 1),), (N,)),
+        Map((0, 1), (Access(e, (0, 1)), Access(q, (0,))), (LOAD, LOAD1, times), (Store(p, (0, 1), 2),), (N, D)),
+    )  # fmt: skip
+
+
 def functions() -> Schedule:
     """Every scalar operation of the schedule IR."""
     x, y = Buffer("X", (N, D)), Buffer("Y", (D, N))
@@ -414,6 +434,7 @@ HAND_BUILT: dict[str, Schedule] = {
     "reduced_nh": reductions((0, 2)),
     "reduced_ndh": reductions((0, 1, 2)),
     "softmax_rows": softmax_rows(),
+    "softmax": softmax(),
     "functions": functions(),
     "windows": windows(),
     "rows_by_label": rows_by_label(),

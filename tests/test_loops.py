@@ -17,7 +17,7 @@ from bracketc.ir.interpret import interpret as tensor_interpret
 from bracketc.ir.rewrite import tensors
 from bracketc.loops.arena import Arena
 from bracketc.loops.interpret import interpret
-from bracketc.loops.kernel import Collect, Contraction, Nest, Steps
+from bracketc.loops.kernel import Collect, Contraction, Nest, Rows, Steps
 from bracketc.loops.lower import lower
 from bracketc.loops.printer import show
 from bracketc.loops.products import group_of
@@ -273,3 +273,41 @@ def test_sums_and_labels_of_an_epilogue_take_no_pass_of_their_own(name: str) -> 
         wanted = run_plan(alone, given, sizes).results
         for result, array in interpret(kernel, given, sizes)[0].items():
             np.testing.assert_allclose(array, wanted[result], rtol=1e-9, atol=1e-9, err_msg=f"{result} {sizes}")
+
+
+def test_a_softmax_runs_on_some_rows_at_a_time() -> None:
+    backend = importlib.import_module("test_c_backend")
+    alone = backend.HAND_BUILT["softmax"]
+    kernel = lower(alone)
+    verify(kernel)
+    assert any(isinstance(statement, Rows) and len(statement.body) == 4 for statement in kernel.body)
+    for sizes in backend.EXTENTS:
+        given = backend.example(alone, sizes, "float64")
+        wanted = run_plan(alone, given, sizes).results
+        for result, array in interpret(kernel, given, sizes)[0].items():
+            np.testing.assert_allclose(array, wanted[result], rtol=1e-9, atol=1e-9, err_msg=f"{result} {sizes}")
+
+
+ROW_BY_ROW = {
+    "of the same rows": ((0, 1), (0,), True),
+    "of other rows": ((1, 0), (0,), False),
+    "over all rows": ((0, 1), (1,), False),
+}
+
+
+@pytest.mark.parametrize(("read", "kept", "joined"), ROW_BY_ROW.values(), ids=ROW_BY_ROW)
+def test_nests_join_where_they_stay_within_their_rows(read: tuple[int, int], kept: tuple[int], joined: bool) -> None:
+    """Y = X + x_0 by rows, then a sum of its entries in some order: Y must be whole where other rows of it are read."""
+    x, v, y, r = Buffer("X", (N, N)), Buffer("v", (N,)), Buffer("Y", (N, N)), Buffer("r", (N,))
+    load, other = Instruction("load", operand=0), Instruction("load", operand=1)
+    shifted = (load, other, Instruction("add", (0, 1)))
+    first = Map((0, 1), (Access(x, (0, 1)), Access(v, (0,))), shifted, (Store(y, (0, 1), 2),), (N, N))
+    second = Map((0, 1), (Access(y, read), Access(v, (0,))), shifted, (Store(r, kept, 2, "sum"),), (N, N))
+    alone = Schedule("evaluate", (x, v), (), (("Y", y), ("r", r)), (Variant((), (first, second)),), Dim.of(0), Dim.of(0))
+    kernel = lower(alone)
+    verify(kernel)
+    assert any(isinstance(statement, Rows) for statement in kernel.body) is joined
+    given = {"X": np.arange(25.0).reshape(5, 5), "v": np.arange(5.0)}
+    wanted = run_plan(alone, given).results
+    for result, array in interpret(kernel, given, {"N": 5})[0].items():
+        np.testing.assert_allclose(array, wanted[result])

@@ -26,7 +26,6 @@ from bracketc.emit.c_views import (
     FillView,
     LayoutView,
     LeaveView,
-    LoopView,
     PartialView,
     PointerView,
     RangesView,
@@ -359,13 +358,14 @@ def _blocks(statement: Blocks, c: CFunction, epilogues: Epilogues) -> BlocksView
 
 def _rows(statement: Rows, c: CFunction) -> RowsView:
     with c.block():
-        extent = c.dim(statement.axis.extent)
-        share = c.share(extent) if statement.divided else None
-        c.new_labels((statement.axis.label,))
-        loop = LoopView(c.label(statement.axis.label), extent)
-        if share is not None:
-            loop = replace(loop, first=f"{share.name}.first", extent=f"{share.name}.last")
-        return RowsView("c/rows.c.j2", loop, share, tuple(nest_view(nest, c) for nest in statement.body))
+        extent, name = c.dim(statement.extent), c.scope.fresh("rows")
+        step = f"brk_rows({c.factor(statement.entries)} * (int64_t)sizeof({c.ctype.real}))"
+        first, last, share = "0", extent, None
+        if statement.divided:
+            share = c.share(extent, f"WIDTH_{c.s}")
+            first, last = f"{share.name}.first", f"{share.name}.last"
+        c.rows |= {nest.axes[0].label: name for nest in statement.body}
+        return RowsView("c/rows.c.j2", name, first, last, step, share, tuple(nest_view(nest, c) for nest in statement.body))
 
 
 def _collect(statement: Collect, c: CFunction) -> CollectView:
@@ -517,7 +517,7 @@ def named_sizes(kernel: Kernel) -> tuple[str, ...]:
                 if statement.making is not None:
                     dims += [i.dim for i in statement.making.program if i.dim is not None]
             case Rows():
-                dims.append(statement.axis.extent)
+                dims += [statement.extent, statement.entries]
             case Steps():
                 dims.append(statement.length)
             case Blocks():

@@ -52,6 +52,8 @@ class CFunction:
     reports: bool = False
     lapack: bool = False
     factorises: bool = False
+    rows: dict[int, str] = field(default_factory=dict)
+    """The range of rows that a loop over a label runs over, where it is not all of them."""
     cuts: dict[str, CutView] = field(default_factory=dict)
     """How batches are cut, by the name of the size of a block."""
     steps: dict[Storage, str] = field(default_factory=dict)

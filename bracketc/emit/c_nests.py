@@ -60,9 +60,10 @@ class _Loops:
         self.results.setdefault(depth, []).append(result)
 
     def views(self, extra: LoopView | None, share: ShareView | None, divided: int) -> tuple[LoopView, ...]:
+        ranges = {**self.c.rows, **({divided: share.name} if share is not None else {})}
         found = [
-            LoopView(self.c.label(a.label), f"{share.name}.last", f"{share.name}.first")
-            if share is not None and a.label == divided
+            LoopView(self.c.label(a.label), f"{ranges[a.label]}.last", f"{ranges[a.label]}.first")
+            if a.label in ranges
             else LoopView(self.c.label(a.label), self.c.dim(a.extent))
             for a in self.axes
         ]
@@ -120,6 +121,8 @@ class _VectorNest:
         share = self.share(inner)
         if share is not None and nest.divided == inner.label:
             first, end = f"{share.name}.first", f"{share.name}.last"
+        if inner.label in c.rows:
+            first, end = f"{c.rows[inner.label]}.first", f"{c.rows[inner.label]}.last"
         views = loops.views(chunk, share, nest.divided)
         return VectorNestView(
             "c/nest_vector.c.j2",

@@ -140,10 +140,13 @@ class CopyView:
 
 @dataclass(frozen=True, slots=True)
 class RowsView:
-    """Nests at one row after another."""
+    """Nests for some rows at a time, of which the range ``name`` says the first and the last."""
 
     template: str
-    loop: LoopView
+    name: str
+    first: str
+    last: str
+    step: str
     share: ShareView | None
     body: tuple[object, ...]
 

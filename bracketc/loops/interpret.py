@@ -135,7 +135,7 @@ class _Machine:
         self.local = local or []
         self.index = index
         self.count = count
-        self.outer: dict[int, Array] = {}
+        self.rows: dict[int, range] = {}
 
     def number(self, dim: Dim) -> int:
         return dim.evaluate(self.sizes)
@@ -166,10 +166,10 @@ class _Machine:
                 case Nest():
                     self.nest(statement)
                 case Rows():
-                    for row in self.share(self.number(statement.axis.extent), statement.divided):
-                        self.outer = {statement.axis.label: np.asarray(row)}
+                    for row in self.share(self.number(statement.extent), statement.divided):
+                        self.rows = {nest.axes[0].label: range(row, row + 1) for nest in statement.body}
                         yield from self.run(statement.body)
-                    self.outer = {}
+                    self.rows = {}
                 case Fill():
                     flat, first = self.block(statement.target)
                     share = self.share(self.number(statement.target.size), statement.divided)
@@ -262,8 +262,9 @@ class _Machine:
 
     # ------------------------------------------------------------------------------------------- addresses
     def grids(self, axes: Sequence[Axis], divided: int = -1) -> tuple[tuple[int, ...], dict[int, Array]]:
-        lines = [self.share(self.number(axis.extent), axis.label == divided) for axis in axes]
-        return tuple(map(len, lines)), self.outer | {
+        whole = [self.share(self.number(axis.extent), axis.label == divided) for axis in axes]
+        lines = [self.rows.get(axis.label, line) for axis, line in zip(axes, whole, strict=True)]
+        return tuple(map(len, lines)), {
             axis.label: np.asarray(line, np.int64).reshape([-1 if k == place else 1 for k in range(len(axes))])
             for place, (axis, line) in enumerate(zip(axes, lines, strict=True))
         }

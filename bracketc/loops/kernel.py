@@ -150,10 +150,11 @@ class Nest:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """All nests of ``body`` at one position of ``axis``, then all at the next: see :mod:`bracketc.loops.rows`. Their addresses and
-    programs may name its label. Threads divide the positions."""
+    """All nests of ``body`` for some of ``extent`` rows, their outermost label, then for the next: see :mod:`bracketc.loops.rows`.
+    They touch ``entries`` numbers a row. Threads divide the rows."""
 
-    axis: Axis
+    extent: Dim
+    entries: Dim
     body: tuple[Nest, ...]
     divided: bool = False
 

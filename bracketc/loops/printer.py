@@ -87,7 +87,7 @@ def _statements(body: Sequence[Statement]) -> Iterator[str]:
                     yield from (f"  {_operand(o)} = v{value}" for o, value in statement.epilogue.stores)
                     yield from (f"  {_operand(s.target)} = sum {s.over} v{s.value}" for s in statement.epilogue.sums)
             case Rows():
-                yield f"rows i{statement.axis.label} < {statement.axis.extent}{' (divided)' if statement.divided else ''}:"
+                yield f"some of {statement.extent} rows at a time{' (divided)' if statement.divided else ''}:"
                 yield from (f"  {line}" for line in _statements(statement.body))
             case Alone():
                 yield "alone:"

@@ -1,31 +1,30 @@
-"""Nests over the same rows run row by row: a maximum, exponentials and their sum, the division by it.
+"""Nests over the same rows run a few rows at a time: a maximum, exponentials and their sum, the division by it.
 
-    for n: m[n] = max_d X[n, d]                     for n:
-    for n: E[n, d] = exp(X[n, d] - m[n])               m[n] = max_d X[n, d]
-           s[n] = sum_d E[n, d]                ->      E[n, d] = exp(X[n, d] - m[n]); s[n] = sum_d E[n, d]
-    for n: P[n, d] = E[n, d] / s[n]                    P[n, d] = E[n, d] / s[n]
+    for n: m[n] = max_d X[n, d]                     for some rows at a time:
+    for n: E[n, d] = exp(X[n, d] - m[n])               for n of these: m[n] = max_d X[n, d]
+           s[n] = sum_d E[n, d]                ->      for n of these: E[n, d] = exp(X[n, d] - m[n]); s[n] = sum_d E[n, d]
+    for n: P[n, d] = E[n, d] / s[n]                    for n of these: P[n, d] = E[n, d] / s[n]
 
-What a nest leaves of a row the next one finds in the first cache, instead of passing over memory again. It is right where all that
-one of the nests writes is touched by the others at the same row alone: the addresses say so. Slots of the arena count as memory,
-whatever lies in them.
+What a nest leaves of the rows the next one finds in the first cache, instead of passing over memory again. There are enough rows
+at a time for a core to work on several at once, which one after another would not allow: a maximum waits for all of its row, a sum
+for all exponentials. It is right where all that one of the nests writes is touched by the others at the same row alone: the
+addresses say so. Slots of the arena count as memory, whatever lies in them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from bracketc.ir.dims import Dim
 from bracketc.loops.kernel import Address, Axis, Nest, Reference, Rows, Statement, Storage
-from bracketc.plan.scalars import is_costly
-from bracketc.plan.schedule import Instruction
 
 Place = Storage | tuple[str, int]
 """Memory: what the caller gives, or a slot."""
 
 
 def in_rows(body: Iterable[Statement]) -> tuple[Statement, ...]:
-    """``body`` with neighbouring nests over the same rows as one loop over them."""
+    """``body`` with neighbouring nests over the same rows as one loop over some of these at a time."""
     found: list[Statement] = []
     group: list[Nest] = []
     for statement in body:
@@ -41,12 +40,10 @@ def in_rows(body: Iterable[Statement]) -> tuple[Statement, ...]:
 
 
 def _joins(group: Sequence[Nest], nest: Nest) -> bool:
-    """Whether ``nest`` may run row by row with ``group``, and gains by it."""
+    """Whether ``nest`` may run on some rows after ``group`` has, and finds something of theirs."""
     if not group or not nest.axes or nest.axes[0].extent is not group[0].axes[0].extent:
         return False
-    if len(nest.axes) == 1 and any(is_costly(i) and i.operation == "call" for i in nest.program):
-        return False  # a function of one number takes as long as that of a vector
-    touched = _Touched({})
+    touched = _Touched()
     for member in group:
         touched.add(member)
     known = set(touched.places)
@@ -56,16 +53,20 @@ def _joins(group: Sequence[Nest], nest: Nest) -> bool:
 
 
 def _closed(group: Sequence[Nest]) -> Iterator[Statement]:
-    """The statement for ``group``, and those that gain nothing by it as they are."""
+    """The statement for ``group``; those of one axis at its end, and a nest alone, gain nothing."""
     count = len(group)
     while count and len(group[count - 1].axes) == 1:
         count -= 1
-    deep = sum(len(nest.axes) > 1 for nest in group[:count])
-    if deep < 2:
+    if sum(len(nest.axes) > 1 for nest in group[:count]) < 2:
         yield from group
         return
-    row = group[0].axes[0]
-    yield Rows(row, tuple(_at_row(nest, row) for nest in group[:count]))
+    sizes: dict[Place | None, Dim] = {}
+    for nest in group[:count]:
+        for reference, _ in _references(nest):
+            stride = reference.address.stride(nest.axes[0].label)
+            sizes.setdefault(_place(reference.storage), stride)
+    entries = sum(sizes.values(), Dim.of(0))
+    yield Rows(group[0].axes[0].extent, entries, tuple(group[:count]))
     yield from group[count:]
 
 
@@ -128,28 +129,3 @@ def _within_row(address: Address, axes: Sequence[Axis]) -> bool:
             reach = reach + stride * (extents[label] - 1)
     spare = address.stride(axes[0].label) - reach
     return all(factor >= 0 for _, factor in spare.terms)
-
-
-# ------------------------------------------------------------------------------------------------ one loop over rows
-def _at_row(nest: Nest, row: Axis) -> Nest:
-    """``nest`` without its outermost loop, whose label is that of ``row``."""
-    names = {nest.axes[0].label: row.label}
-    axes = nest.axes[1:]
-    writes = tuple(replace(write, target=_renamed(write.target, names)) for write in nest.writes)
-    loads = tuple(_renamed(reference, names) for reference in nest.loads)
-    program = tuple(_counted(instruction, names) for instruction in nest.program)
-    return replace(nest, axes=axes, loads=loads, program=program, writes=writes, vector=nest.vector and bool(axes))
-
-
-def _renamed(reference: Reference, names: Mapping[int, int]) -> Reference:
-    address = reference.address
-    indirect = tuple(replace(i, index=_renamed(i.index, names)) for i in address.indirect)
-    terms = tuple((names.get(label, label), stride) for label, stride in address.terms)
-    return replace(reference, address=replace(address, terms=terms, indirect=indirect))
-
-
-def _counted(instruction: Instruction, names: Mapping[int, int]) -> Instruction:
-    if instruction.label < 0:
-        return instruction
-    label, second = names.get(instruction.label, instruction.label), names.get(instruction.label2, instruction.label2)
-    return replace(instruction, label=label, label2=second)

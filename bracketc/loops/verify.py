@@ -54,9 +54,10 @@ def _statements(body: Sequence[Statement], kernel: Kernel, known: set[Storage]) 
                 _nest(statement, kernel, known)
             case Rows():
                 for nest in statement.body:
-                    _nest(nest, kernel, known, (statement.axis.label,))
+                    _nest(nest, kernel, known)
+                    _require(bool(nest.axes) and nest.axes[0].extent is statement.extent, "other rows", nest)
                     for write in nest.writes:
-                        own = write.target.address.stride(statement.axis.label).constant != 0
+                        own = write.target.address.stride(nest.axes[0].label).constant != 0
                         _require(own, "an element of more than one row", nest)
             case Fill():
                 _writable(statement.target, kernel, known, statement)
@@ -134,18 +135,17 @@ def _address(reference: Reference, labels: Iterable[int], statement: object) -> 
         _address(indirect.index, reach, statement)
 
 
-def _nest(nest: Nest, kernel: Kernel, known: set[Storage], rows: tuple[int, ...] = ()) -> None:
+def _nest(nest: Nest, kernel: Kernel, known: set[Storage]) -> None:
     labels = [axis.label for axis in nest.axes]
-    reach = [*rows, *labels]
-    _require(len(set(reach)) == len(reach), "a label twice", nest)
-    _program(nest.program, len(nest.loads), reach, nest)
+    _require(len(set(labels)) == len(labels), "a label twice", nest)
+    _program(nest.program, len(nest.loads), labels, nest)
     for reference in nest.loads:
         _readable(reference.storage, kernel, known, nest)
-        _address(reference, reach, nest)
+        _address(reference, labels, nest)
     for write in nest.writes:
         _require(0 <= write.value < len(nest.program), "a write of nothing", nest)
         _writable(write.target.storage, kernel, known, nest)
-        _address(write.target, reach, nest)
+        _address(write.target, labels, nest)
         if write.fresh:
             reduced = [write.target.address.stride(label).constant == 0 for label in labels]
             _require(write.mode in NEUTRAL, f"{write.mode} reduces nothing", nest)
