@@ -14,7 +14,7 @@ from bracketc.compiler import stages
 from bracketc.options import make_options
 from bracketc.plan.interpret import run
 from bracketc.plan.plan import PlanOptions, plan
-from bracketc.plan.schedule import Factorise, Schedule
+from bracketc.plan.schedule import Factorise, Map, Schedule
 
 Array = np.ndarray[Any, Any]
 
@@ -241,3 +241,10 @@ def test_a_kernel_matrix_is_positive_definite_by_construction(kernel: str) -> No
 def test_what_need_not_be_positive_definite_has_no_cholesky_factor(kernel: str) -> None:
     text = f"input S : n, m\ninput s : m\ninput c : scalar\nF = logdet({kernel})"
     assert "cholesky" not in operations(planned(text)["evaluate"])
+
+
+def test_the_inverse_of_a_definite_matrix_is_read_along_memory() -> None:
+    schedule = planned("F = (inv(K)_ji B_ij | ij)")["evaluate"]
+    (inverse,) = [step.target for step in schedule.steps if isinstance(step, Factorise) and step.operator == "cholesky_inv"]
+    readers = [step for step in schedule.steps if isinstance(step, Map)]
+    assert [a.labels for step in readers for a in step.operands if a.buffer is inverse] == [step.labels for step in readers]

@@ -244,6 +244,8 @@ def _shared(roots: Roots, hints: Hints, lu: bool) -> Roots:
             if results != new.body.results:
                 body = Body(new.body.parameters, results)
                 new = Recurrence(body, new.length, new.carries, new.xs, new.consts, new.reverse)
+        if isinstance(new, Einsum):
+            return _straight(new)
         if not isinstance(node, Linalg) or node.operator not in CONSUMERS:
             return new
         assert isinstance(new, Linalg)
@@ -285,6 +287,23 @@ def through_inverses(roots: Roots) -> Roots:
         return build.einsum(1, [(inverse, (*lead, *sides)), (right, (*lead, gone, *rest))], (*lead, kept, *rest))
 
     return map_nodes(roots, visit)[0]
+
+
+def _straight(node: Einsum) -> Node:
+    """``node`` with inverses of positive definite matrices, which are symmetric, read along memory.
+
+    (K⁻¹_ji | ij)  ->  K⁻¹
+    """
+    place = {label: axis for axis, label in enumerate(node.output)}
+    factors = []
+    for factor, labels in node.factors:
+        own = labels
+        if isinstance(factor, Linalg) and factor.operator == "cholesky_inv" and labels[-1] in place and labels[-2] in place:
+            own = (*labels[:-2], *sorted(labels[-2:], key=place.__getitem__))
+        factors.append((factor, own))
+    if tuple(factors) == node.factors:
+        return node
+    return build.einsum(node.coefficient, factors, node.output, dict(enumerate(node.extents)))
 
 
 def triangular(matrix: Node) -> str:

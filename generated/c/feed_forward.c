@@ -19,6 +19,7 @@
 #define BRK_INLINE static inline __attribute__((always_inline, unused))
 #define BRK_NOINLINE static __attribute__((noinline, unused))
 #define BRK_CACHE_LINE 64
+#define BRK_ROWS_BYTES 24576 /* of the first cache that rows may take which several loops run over */
 #define BRK_SUM_BLOCK 1024 /* longest chain of additions into one result */
 
 /* Lanes of two vectors by number; indices is the integer vector type of the same shape, for compilers before GCC 12. */
@@ -34,6 +35,10 @@ typedef struct {
     int64_t stride;
     const int64_t *table;
 } brk_axis;
+
+typedef struct {
+    int64_t first, last;
+} brk_range;
 
 BRK_INLINE int64_t brk_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -71,6 +76,9 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
 BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
 
 BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
+/* Rows at a time that loops run over one after another: as many as the first cache holds, 16 and more. */
+BRK_INLINE int64_t brk_rows(int64_t row_bytes) { return brk_max(16, BRK_ROWS_BYTES / brk_max(1, row_bytes) / 16 * 16); }
 
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
@@ -1907,102 +1915,108 @@ static int evaluate_run(
                 const int64_t N_block = brk_min(N_blocks.rows, last - first);
                 const float *const X_block = X + first * D;
                 const float *const Y_block = Y + first * D;
-                /* t1_block_n = sum(X_block_nd) */
-                for (int64_t i = 0; i < N_block; ++i) {
-                    const float *const X_block_row = X_block + i * D;
-                    vec_f32 sum = splat_f32(0.0f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(X_block_row + j);
-                        sum = sum + v0;
-                    }
-                    if (j < D) {
-                        const int64_t rest = D - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(X_block_row + j, tail);
-                        sum = sum + keep_first_f32(v0, rest, 0.0f);
-                    }
-                    t1_block[i] = sum_lanes_f32(sum);
-                }
-
-                /* t2_block_nd = X_block_nd - (1 / D) t1_block_n; t3_block_n = sum(t2_block_nd²) */
-                for (int64_t i = 0; i < N_block; ++i) {
-                    float *const t1_block_row = t1_block + i;
-                    const float *const X_block_row = X_block + i * D;
-                    float *const t2_block_row = t2_block + i * D;
-                    const vec_f32 v0 = splat_f32(t1_block_row[0]);
-                    const vec_f32 v1 = splat_f32((float)D);
-                    const vec_f32 v2 = 1 / v1;
-                    const vec_f32 v3 = v2 * v0;
-                    vec_f32 sum = splat_f32(0.0f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                        const vec_f32 v4 = load_f32(X_block_row + j);
-                        const vec_f32 v5 = v4 - v3;
-                        const vec_f32 v6 = v5 * v5;
-                        sum = sum + v6;
-                        store_f32(t2_block_row + j, v5);
-                    }
-                    if (j < D) {
-                        const int64_t rest = D - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v4 = load_masked_f32(X_block_row + j, tail);
-                        const vec_f32 v5 = v4 - v3;
-                        const vec_f32 v6 = v5 * v5;
-                        sum = sum + keep_first_f32(v6, rest, 0.0f);
-                        store_masked_f32(t2_block_row + j, tail, v5);
-                    }
-                    t3_block[i] = sum_lanes_f32(sum);
-                }
-
-                /* t4_block_n = ((1 / D) t3_block_n + 1/100000)**-1/2 */
                 {
-                    const vec_f32 v1 = splat_f32((float)D);
-                    const vec_f32 v2 = 1 / v1;
-                    const vec_f32 v4 = splat_f32(1e-05f);
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= N_block; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(t3_block + i);
-                        const vec_f32 v3 = v2 * v0;
-                        const vec_f32 v5 = v3 + v4;
-                        const vec_f32 v6 = 1 / vsqrt_f32(v5);
-                        store_f32(t4_block + i, v6);
-                    }
-                    if (i < N_block) {
-                        const int64_t rest = N_block - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(t3_block + i, tail);
-                        const vec_f32 v3 = v2 * v0;
-                        const vec_f32 v5 = v3 + v4;
-                        const vec_f32 v6 = 1 / vsqrt_f32(v5);
-                        store_masked_f32(t4_block + i, tail, v6);
-                    }
-                }
+                    const int64_t step = brk_rows((3 * D + 2) * (int64_t)sizeof(float));
+                    for (brk_range rows = {0, 0}; rows.first < N_block; rows.first = rows.last) {
+                        rows.last = brk_min(N_block, rows.first + step);
+                        /* t1_block_n = sum(X_block_nd) */
+                        for (int64_t i = rows.first; i < rows.last; ++i) {
+                            const float *const X_block_row = X_block + i * D;
+                            vec_f32 sum = splat_f32(0.0f);
+                            int64_t j = 0;
+                            for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                                const vec_f32 v0 = load_f32(X_block_row + j);
+                                sum = sum + v0;
+                            }
+                            if (j < D) {
+                                const int64_t rest = D - j;
+                                const mask_f32 tail = mask_first_f32(rest);
+                                const vec_f32 v0 = load_masked_f32(X_block_row + j, tail);
+                                sum = sum + keep_first_f32(v0, rest, 0.0f);
+                            }
+                            t1_block[i] = sum_lanes_f32(sum);
+                        }
 
-                /* t5_block_nd = g_d t4_block_n t2_block_nd + s_d */
-                for (int64_t i = 0; i < N_block; ++i) {
-                    float *const t4_block_row = t4_block + i;
-                    float *const t2_block_row = t2_block + i * D;
-                    float *const t5_block_row = t5_block + i * D;
-                    const vec_f32 v1 = splat_f32(t4_block_row[0]);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(g + j);
-                        const vec_f32 v2 = load_f32(t2_block_row + j);
-                        const vec_f32 v3 = v0 * v1 * v2;
-                        const vec_f32 v4 = load_f32(s + j);
-                        const vec_f32 v5 = v3 + v4;
-                        store_f32(t5_block_row + j, v5);
-                    }
-                    if (j < D) {
-                        const int64_t rest = D - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(g + j, tail);
-                        const vec_f32 v2 = load_masked_f32(t2_block_row + j, tail);
-                        const vec_f32 v3 = v0 * v1 * v2;
-                        const vec_f32 v4 = load_masked_f32(s + j, tail);
-                        const vec_f32 v5 = v3 + v4;
-                        store_masked_f32(t5_block_row + j, tail, v5);
+                        /* t2_block_nd = X_block_nd - (1 / D) t1_block_n; t3_block_n = sum(t2_block_nd²) */
+                        for (int64_t i = rows.first; i < rows.last; ++i) {
+                            float *const t1_block_row = t1_block + i;
+                            const float *const X_block_row = X_block + i * D;
+                            float *const t2_block_row = t2_block + i * D;
+                            const vec_f32 v0 = splat_f32(t1_block_row[0]);
+                            const vec_f32 v1 = splat_f32((float)D);
+                            const vec_f32 v2 = 1 / v1;
+                            const vec_f32 v3 = v2 * v0;
+                            vec_f32 sum = splat_f32(0.0f);
+                            int64_t j = 0;
+                            for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                                const vec_f32 v4 = load_f32(X_block_row + j);
+                                const vec_f32 v5 = v4 - v3;
+                                const vec_f32 v6 = v5 * v5;
+                                sum = sum + v6;
+                                store_f32(t2_block_row + j, v5);
+                            }
+                            if (j < D) {
+                                const int64_t rest = D - j;
+                                const mask_f32 tail = mask_first_f32(rest);
+                                const vec_f32 v4 = load_masked_f32(X_block_row + j, tail);
+                                const vec_f32 v5 = v4 - v3;
+                                const vec_f32 v6 = v5 * v5;
+                                sum = sum + keep_first_f32(v6, rest, 0.0f);
+                                store_masked_f32(t2_block_row + j, tail, v5);
+                            }
+                            t3_block[i] = sum_lanes_f32(sum);
+                        }
+
+                        /* t4_block_n = ((1 / D) t3_block_n + 1/100000)**-1/2 */
+                        {
+                            const vec_f32 v1 = splat_f32((float)D);
+                            const vec_f32 v2 = 1 / v1;
+                            const vec_f32 v4 = splat_f32(1e-05f);
+                            int64_t i = rows.first;
+                            for (; i + WIDTH_f32 <= rows.last; i += WIDTH_f32) {
+                                const vec_f32 v0 = load_f32(t3_block + i);
+                                const vec_f32 v3 = v2 * v0;
+                                const vec_f32 v5 = v3 + v4;
+                                const vec_f32 v6 = 1 / vsqrt_f32(v5);
+                                store_f32(t4_block + i, v6);
+                            }
+                            if (i < rows.last) {
+                                const int64_t rest = rows.last - i;
+                                const mask_f32 tail = mask_first_f32(rest);
+                                const vec_f32 v0 = load_masked_f32(t3_block + i, tail);
+                                const vec_f32 v3 = v2 * v0;
+                                const vec_f32 v5 = v3 + v4;
+                                const vec_f32 v6 = 1 / vsqrt_f32(v5);
+                                store_masked_f32(t4_block + i, tail, v6);
+                            }
+                        }
+
+                        /* t5_block_nd = g_d t4_block_n t2_block_nd + s_d */
+                        for (int64_t i = rows.first; i < rows.last; ++i) {
+                            float *const t4_block_row = t4_block + i;
+                            float *const t2_block_row = t2_block + i * D;
+                            float *const t5_block_row = t5_block + i * D;
+                            const vec_f32 v1 = splat_f32(t4_block_row[0]);
+                            int64_t j = 0;
+                            for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                                const vec_f32 v0 = load_f32(g + j);
+                                const vec_f32 v2 = load_f32(t2_block_row + j);
+                                const vec_f32 v3 = v0 * v1 * v2;
+                                const vec_f32 v4 = load_f32(s + j);
+                                const vec_f32 v5 = v3 + v4;
+                                store_f32(t5_block_row + j, v5);
+                            }
+                            if (j < D) {
+                                const int64_t rest = D - j;
+                                const mask_f32 tail = mask_first_f32(rest);
+                                const vec_f32 v0 = load_masked_f32(g + j, tail);
+                                const vec_f32 v2 = load_masked_f32(t2_block_row + j, tail);
+                                const vec_f32 v3 = v0 * v1 * v2;
+                                const vec_f32 v4 = load_masked_f32(s + j, tail);
+                                const vec_f32 v5 = v3 + v4;
+                                store_masked_f32(t5_block_row + j, tail, v5);
+                            }
+                        }
                     }
                 }
 
@@ -2279,102 +2293,108 @@ static int forward_run(
                 float *const saved_3_block = saved_3 + first * H;
                 float *const saved_4_block = saved_4 + first * H;
                 float *const saved_5_block = saved_5 + first * D;
-                /* saved_block_n = sum(X_block_nd) */
-                for (int64_t i = 0; i < N_block; ++i) {
-                    const float *const X_block_row = X_block + i * D;
-                    vec_f32 sum = splat_f32(0.0f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(X_block_row + j);
-                        sum = sum + v0;
-                    }
-                    if (j < D) {
-                        const int64_t rest = D - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(X_block_row + j, tail);
-                        sum = sum + keep_first_f32(v0, rest, 0.0f);
-                    }
-                    saved_block[i] = sum_lanes_f32(sum);
-                }
-
-                /* t1_block_nd = X_block_nd - (1 / D) saved_block_n; t2_block_n = sum(t1_block_nd²) */
-                for (int64_t i = 0; i < N_block; ++i) {
-                    float *const saved_block_row = saved_block + i;
-                    const float *const X_block_row = X_block + i * D;
-                    float *const t1_block_row = t1_block + i * D;
-                    const vec_f32 v0 = splat_f32(saved_block_row[0]);
-                    const vec_f32 v1 = splat_f32((float)D);
-                    const vec_f32 v2 = 1 / v1;
-                    const vec_f32 v3 = v2 * v0;
-                    vec_f32 sum = splat_f32(0.0f);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                        const vec_f32 v4 = load_f32(X_block_row + j);
-                        const vec_f32 v5 = v4 - v3;
-                        const vec_f32 v6 = v5 * v5;
-                        sum = sum + v6;
-                        store_f32(t1_block_row + j, v5);
-                    }
-                    if (j < D) {
-                        const int64_t rest = D - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v4 = load_masked_f32(X_block_row + j, tail);
-                        const vec_f32 v5 = v4 - v3;
-                        const vec_f32 v6 = v5 * v5;
-                        sum = sum + keep_first_f32(v6, rest, 0.0f);
-                        store_masked_f32(t1_block_row + j, tail, v5);
-                    }
-                    t2_block[i] = sum_lanes_f32(sum);
-                }
-
-                /* saved_2_block_n = ((1 / D) t2_block_n + 1/100000)**-1/2 */
                 {
-                    const vec_f32 v1 = splat_f32((float)D);
-                    const vec_f32 v2 = 1 / v1;
-                    const vec_f32 v4 = splat_f32(1e-05f);
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= N_block; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(t2_block + i);
-                        const vec_f32 v3 = v2 * v0;
-                        const vec_f32 v5 = v3 + v4;
-                        const vec_f32 v6 = 1 / vsqrt_f32(v5);
-                        store_f32(saved_2_block + i, v6);
-                    }
-                    if (i < N_block) {
-                        const int64_t rest = N_block - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(t2_block + i, tail);
-                        const vec_f32 v3 = v2 * v0;
-                        const vec_f32 v5 = v3 + v4;
-                        const vec_f32 v6 = 1 / vsqrt_f32(v5);
-                        store_masked_f32(saved_2_block + i, tail, v6);
-                    }
-                }
+                    const int64_t step = brk_rows((3 * D + 3) * (int64_t)sizeof(float));
+                    for (brk_range rows = {0, 0}; rows.first < N_block; rows.first = rows.last) {
+                        rows.last = brk_min(N_block, rows.first + step);
+                        /* saved_block_n = sum(X_block_nd) */
+                        for (int64_t i = rows.first; i < rows.last; ++i) {
+                            const float *const X_block_row = X_block + i * D;
+                            vec_f32 sum = splat_f32(0.0f);
+                            int64_t j = 0;
+                            for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                                const vec_f32 v0 = load_f32(X_block_row + j);
+                                sum = sum + v0;
+                            }
+                            if (j < D) {
+                                const int64_t rest = D - j;
+                                const mask_f32 tail = mask_first_f32(rest);
+                                const vec_f32 v0 = load_masked_f32(X_block_row + j, tail);
+                                sum = sum + keep_first_f32(v0, rest, 0.0f);
+                            }
+                            saved_block[i] = sum_lanes_f32(sum);
+                        }
 
-                /* t3_block_nd = g_d saved_2_block_n t1_block_nd + s_d */
-                for (int64_t i = 0; i < N_block; ++i) {
-                    float *const saved_2_block_row = saved_2_block + i;
-                    float *const t1_block_row = t1_block + i * D;
-                    float *const t3_block_row = t3_block + i * D;
-                    const vec_f32 v1 = splat_f32(saved_2_block_row[0]);
-                    int64_t j = 0;
-                    for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(g + j);
-                        const vec_f32 v2 = load_f32(t1_block_row + j);
-                        const vec_f32 v3 = v0 * v1 * v2;
-                        const vec_f32 v4 = load_f32(s + j);
-                        const vec_f32 v5 = v3 + v4;
-                        store_f32(t3_block_row + j, v5);
-                    }
-                    if (j < D) {
-                        const int64_t rest = D - j;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(g + j, tail);
-                        const vec_f32 v2 = load_masked_f32(t1_block_row + j, tail);
-                        const vec_f32 v3 = v0 * v1 * v2;
-                        const vec_f32 v4 = load_masked_f32(s + j, tail);
-                        const vec_f32 v5 = v3 + v4;
-                        store_masked_f32(t3_block_row + j, tail, v5);
+                        /* t1_block_nd = X_block_nd - (1 / D) saved_block_n; t2_block_n = sum(t1_block_nd²) */
+                        for (int64_t i = rows.first; i < rows.last; ++i) {
+                            float *const saved_block_row = saved_block + i;
+                            const float *const X_block_row = X_block + i * D;
+                            float *const t1_block_row = t1_block + i * D;
+                            const vec_f32 v0 = splat_f32(saved_block_row[0]);
+                            const vec_f32 v1 = splat_f32((float)D);
+                            const vec_f32 v2 = 1 / v1;
+                            const vec_f32 v3 = v2 * v0;
+                            vec_f32 sum = splat_f32(0.0f);
+                            int64_t j = 0;
+                            for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                                const vec_f32 v4 = load_f32(X_block_row + j);
+                                const vec_f32 v5 = v4 - v3;
+                                const vec_f32 v6 = v5 * v5;
+                                sum = sum + v6;
+                                store_f32(t1_block_row + j, v5);
+                            }
+                            if (j < D) {
+                                const int64_t rest = D - j;
+                                const mask_f32 tail = mask_first_f32(rest);
+                                const vec_f32 v4 = load_masked_f32(X_block_row + j, tail);
+                                const vec_f32 v5 = v4 - v3;
+                                const vec_f32 v6 = v5 * v5;
+                                sum = sum + keep_first_f32(v6, rest, 0.0f);
+                                store_masked_f32(t1_block_row + j, tail, v5);
+                            }
+                            t2_block[i] = sum_lanes_f32(sum);
+                        }
+
+                        /* saved_2_block_n = ((1 / D) t2_block_n + 1/100000)**-1/2 */
+                        {
+                            const vec_f32 v1 = splat_f32((float)D);
+                            const vec_f32 v2 = 1 / v1;
+                            const vec_f32 v4 = splat_f32(1e-05f);
+                            int64_t i = rows.first;
+                            for (; i + WIDTH_f32 <= rows.last; i += WIDTH_f32) {
+                                const vec_f32 v0 = load_f32(t2_block + i);
+                                const vec_f32 v3 = v2 * v0;
+                                const vec_f32 v5 = v3 + v4;
+                                const vec_f32 v6 = 1 / vsqrt_f32(v5);
+                                store_f32(saved_2_block + i, v6);
+                            }
+                            if (i < rows.last) {
+                                const int64_t rest = rows.last - i;
+                                const mask_f32 tail = mask_first_f32(rest);
+                                const vec_f32 v0 = load_masked_f32(t2_block + i, tail);
+                                const vec_f32 v3 = v2 * v0;
+                                const vec_f32 v5 = v3 + v4;
+                                const vec_f32 v6 = 1 / vsqrt_f32(v5);
+                                store_masked_f32(saved_2_block + i, tail, v6);
+                            }
+                        }
+
+                        /* t3_block_nd = g_d saved_2_block_n t1_block_nd + s_d */
+                        for (int64_t i = rows.first; i < rows.last; ++i) {
+                            float *const saved_2_block_row = saved_2_block + i;
+                            float *const t1_block_row = t1_block + i * D;
+                            float *const t3_block_row = t3_block + i * D;
+                            const vec_f32 v1 = splat_f32(saved_2_block_row[0]);
+                            int64_t j = 0;
+                            for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                                const vec_f32 v0 = load_f32(g + j);
+                                const vec_f32 v2 = load_f32(t1_block_row + j);
+                                const vec_f32 v3 = v0 * v1 * v2;
+                                const vec_f32 v4 = load_f32(s + j);
+                                const vec_f32 v5 = v3 + v4;
+                                store_f32(t3_block_row + j, v5);
+                            }
+                            if (j < D) {
+                                const int64_t rest = D - j;
+                                const mask_f32 tail = mask_first_f32(rest);
+                                const vec_f32 v0 = load_masked_f32(g + j, tail);
+                                const vec_f32 v2 = load_masked_f32(t1_block_row + j, tail);
+                                const vec_f32 v3 = v0 * v1 * v2;
+                                const vec_f32 v4 = load_masked_f32(s + j, tail);
+                                const vec_f32 v5 = v3 + v4;
+                                store_masked_f32(t3_block_row + j, tail, v5);
+                            }
+                        }
                     }
                 }
 
@@ -3077,102 +3097,108 @@ int FEED_FORWARD_NAME(value_and_grad)(
     float *const t15 = (float *)(arena + slot[10]);
     char *const scratch = arena + slot[17];
 
-    /* t1_n = sum(X_nd) */
-    for (int64_t i = 0; i < N; ++i) {
-        const float *const X_row = X + i * D;
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(X_row + j);
-            sum = sum + v0;
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(X_row + j, tail);
-            sum = sum + keep_first_f32(v0, rest, 0.0f);
-        }
-        t1[i] = sum_lanes_f32(sum);
-    }
-
-    /* t2_nd = X_nd - (1 / D) t1_n; t3_n = sum(t2_nd²) */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t1_row = t1 + i;
-        const float *const X_row = X + i * D;
-        float *const t2_row = t2 + i * D;
-        const vec_f32 v0 = splat_f32(t1_row[0]);
-        const vec_f32 v1 = splat_f32((float)D);
-        const vec_f32 v2 = 1 / v1;
-        const vec_f32 v3 = v2 * v0;
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v4 = load_f32(X_row + j);
-            const vec_f32 v5 = v4 - v3;
-            const vec_f32 v6 = v5 * v5;
-            sum = sum + v6;
-            store_f32(t2_row + j, v5);
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v4 = load_masked_f32(X_row + j, tail);
-            const vec_f32 v5 = v4 - v3;
-            const vec_f32 v6 = v5 * v5;
-            sum = sum + keep_first_f32(v6, rest, 0.0f);
-            store_masked_f32(t2_row + j, tail, v5);
-        }
-        t3[i] = sum_lanes_f32(sum);
-    }
-
-    /* t4_n = ((1 / D) t3_n + 1/100000)**-1/2 */
     {
-        const vec_f32 v1 = splat_f32((float)D);
-        const vec_f32 v2 = 1 / v1;
-        const vec_f32 v4 = splat_f32(1e-05f);
-        int64_t i = 0;
-        for (; i + WIDTH_f32 <= N; i += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t3 + i);
-            const vec_f32 v3 = v2 * v0;
-            const vec_f32 v5 = v3 + v4;
-            const vec_f32 v6 = 1 / vsqrt_f32(v5);
-            store_f32(t4 + i, v6);
-        }
-        if (i < N) {
-            const int64_t rest = N - i;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t3 + i, tail);
-            const vec_f32 v3 = v2 * v0;
-            const vec_f32 v5 = v3 + v4;
-            const vec_f32 v6 = 1 / vsqrt_f32(v5);
-            store_masked_f32(t4 + i, tail, v6);
-        }
-    }
+        const int64_t step = brk_rows((3 * D + 2) * (int64_t)sizeof(float));
+        for (brk_range rows = {0, 0}; rows.first < N; rows.first = rows.last) {
+            rows.last = brk_min(N, rows.first + step);
+            /* t1_n = sum(X_nd) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                const float *const X_row = X + i * D;
+                vec_f32 sum = splat_f32(0.0f);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                    const vec_f32 v0 = load_f32(X_row + j);
+                    sum = sum + v0;
+                }
+                if (j < D) {
+                    const int64_t rest = D - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v0 = load_masked_f32(X_row + j, tail);
+                    sum = sum + keep_first_f32(v0, rest, 0.0f);
+                }
+                t1[i] = sum_lanes_f32(sum);
+            }
 
-    /* t5_nd = g_d t4_n t2_nd + s_d */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t4_row = t4 + i;
-        float *const t2_row = t2 + i * D;
-        float *const t5_row = t5 + i * D;
-        const vec_f32 v1 = splat_f32(t4_row[0]);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(g + j);
-            const vec_f32 v2 = load_f32(t2_row + j);
-            const vec_f32 v3 = v0 * v1 * v2;
-            const vec_f32 v4 = load_f32(s + j);
-            const vec_f32 v5 = v3 + v4;
-            store_f32(t5_row + j, v5);
-        }
-        if (j < D) {
-            const int64_t rest = D - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(g + j, tail);
-            const vec_f32 v2 = load_masked_f32(t2_row + j, tail);
-            const vec_f32 v3 = v0 * v1 * v2;
-            const vec_f32 v4 = load_masked_f32(s + j, tail);
-            const vec_f32 v5 = v3 + v4;
-            store_masked_f32(t5_row + j, tail, v5);
+            /* t2_nd = X_nd - (1 / D) t1_n; t3_n = sum(t2_nd²) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const t1_row = t1 + i;
+                const float *const X_row = X + i * D;
+                float *const t2_row = t2 + i * D;
+                const vec_f32 v0 = splat_f32(t1_row[0]);
+                const vec_f32 v1 = splat_f32((float)D);
+                const vec_f32 v2 = 1 / v1;
+                const vec_f32 v3 = v2 * v0;
+                vec_f32 sum = splat_f32(0.0f);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                    const vec_f32 v4 = load_f32(X_row + j);
+                    const vec_f32 v5 = v4 - v3;
+                    const vec_f32 v6 = v5 * v5;
+                    sum = sum + v6;
+                    store_f32(t2_row + j, v5);
+                }
+                if (j < D) {
+                    const int64_t rest = D - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v4 = load_masked_f32(X_row + j, tail);
+                    const vec_f32 v5 = v4 - v3;
+                    const vec_f32 v6 = v5 * v5;
+                    sum = sum + keep_first_f32(v6, rest, 0.0f);
+                    store_masked_f32(t2_row + j, tail, v5);
+                }
+                t3[i] = sum_lanes_f32(sum);
+            }
+
+            /* t4_n = ((1 / D) t3_n + 1/100000)**-1/2 */
+            {
+                const vec_f32 v1 = splat_f32((float)D);
+                const vec_f32 v2 = 1 / v1;
+                const vec_f32 v4 = splat_f32(1e-05f);
+                int64_t i = rows.first;
+                for (; i + WIDTH_f32 <= rows.last; i += WIDTH_f32) {
+                    const vec_f32 v0 = load_f32(t3 + i);
+                    const vec_f32 v3 = v2 * v0;
+                    const vec_f32 v5 = v3 + v4;
+                    const vec_f32 v6 = 1 / vsqrt_f32(v5);
+                    store_f32(t4 + i, v6);
+                }
+                if (i < rows.last) {
+                    const int64_t rest = rows.last - i;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v0 = load_masked_f32(t3 + i, tail);
+                    const vec_f32 v3 = v2 * v0;
+                    const vec_f32 v5 = v3 + v4;
+                    const vec_f32 v6 = 1 / vsqrt_f32(v5);
+                    store_masked_f32(t4 + i, tail, v6);
+                }
+            }
+
+            /* t5_nd = g_d t4_n t2_nd + s_d */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const t4_row = t4 + i;
+                float *const t2_row = t2 + i * D;
+                float *const t5_row = t5 + i * D;
+                const vec_f32 v1 = splat_f32(t4_row[0]);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                    const vec_f32 v0 = load_f32(g + j);
+                    const vec_f32 v2 = load_f32(t2_row + j);
+                    const vec_f32 v3 = v0 * v1 * v2;
+                    const vec_f32 v4 = load_f32(s + j);
+                    const vec_f32 v5 = v3 + v4;
+                    store_f32(t5_row + j, v5);
+                }
+                if (j < D) {
+                    const int64_t rest = D - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v0 = load_masked_f32(g + j, tail);
+                    const vec_f32 v2 = load_masked_f32(t2_row + j, tail);
+                    const vec_f32 v3 = v0 * v1 * v2;
+                    const vec_f32 v4 = load_masked_f32(s + j, tail);
+                    const vec_f32 v5 = v3 + v4;
+                    store_masked_f32(t5_row + j, tail, v5);
+                }
+            }
         }
     }
 

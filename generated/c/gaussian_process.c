@@ -21,6 +21,7 @@ typedef gaussian_process_lapack brk_lapack;
 #define BRK_INLINE static inline __attribute__((always_inline, unused))
 #define BRK_NOINLINE static __attribute__((noinline, unused))
 #define BRK_CACHE_LINE 64
+#define BRK_ROWS_BYTES 24576 /* of the first cache that rows may take which several loops run over */
 #define BRK_SUM_BLOCK 1024 /* longest chain of additions into one result */
 
 /* Lanes of two vectors by number; indices is the integer vector type of the same shape, for compilers before GCC 12. */
@@ -36,6 +37,10 @@ typedef struct {
     int64_t stride;
     const int64_t *table;
 } brk_axis;
+
+typedef struct {
+    int64_t first, last;
+} brk_range;
 
 BRK_INLINE int64_t brk_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -73,6 +78,9 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
 BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
 
 BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
+/* Rows at a time that loops run over one after another: as many as the first cache holds, 16 and more. */
+BRK_INLINE int64_t brk_rows(int64_t row_bytes) { return brk_max(16, BRK_ROWS_BYTES / brk_max(1, row_bytes) / 16 * 16); }
 
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
@@ -256,15 +264,6 @@ BRK_INLINE float sum_lanes_f32(vec_f32 x)
         for (int i = 0; i < half; ++i)
             lane[i] += lane[i + half];
     return lane[0];
-}
-
-/* The first `count` lanes from places `stride` elements apart, zeros behind them. */
-BRK_INLINE vec_f32 load_strided_f32(const float *p, int64_t stride, int64_t count)
-{
-    vec_f32 x = {0};
-    for (int64_t lane = 0; lane < count; ++lane)
-        x[lane] = p[lane * stride];
-    return x;
 }
 
 /* 2^n for normal results. */
@@ -1601,7 +1600,7 @@ size_t GAUSSIAN_PROCESS_NAME(residuals)(const gaussian_process_dims *dims)
 
 typedef struct {
     const float *x0;
-    int64_t x0_row, x0_column;
+    int64_t x0_row;
     const float *x1;
     int64_t x1_row;
     const float *x2;
@@ -1613,7 +1612,7 @@ typedef struct {
     int64_t group_rows;
 } tile_1_operands;
 
-/* t1_ni = inv_K_in + (-1 solve_K_nj solve_K_ij | ni); t2_ni = (1/2) bar_J t1_ni saved_3_ni; t3 = sum(t2_ni) */
+/* t1_ni = inv_K_ni + (-1 solve_K_nj solve_K_ij | ni); t2_ni = (1/2) bar_J t1_ni saved_3_ni; t3 = sum(t2_ni) */
 static void tile_1(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1628,14 +1627,14 @@ static void tile_1(
             vec_f32 sum_4 = place > 0 ? load_f32(x4 + j) : splat_f32(0);
             for (int64_t r = first; r < last; ++r) {
                 float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0 * o->x0_column;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
                 const float *const x2 = o->x2 + (i0 + r) * o->x2_row;
                 float *const x3 = o->x3 + (i0 + r) * o->x3_row + j0;
                 const vec_f32 v4 = splat_f32(0.5f);
                 const vec_f32 v5 = splat_f32(x2[0]);
                 const vec_f32 v0 = load_f32(row + j);
-                const vec_f32 v1 = load_strided_f32(x0 + j * o->x0_column, o->x0_column, WIDTH_f32);
+                const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v1 + v0;
                 const vec_f32 v3 = load_f32(x1 + j);
                 const vec_f32 v6 = v4 * v5 * v2 * v3;
@@ -1651,14 +1650,14 @@ static void tile_1(
             vec_f32 sum_4 = place > 0 ? load_masked_f32(x4 + j, tail) : splat_f32(0);
             for (int64_t r = first; r < last; ++r) {
                 float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0 * o->x0_column;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
                 const float *const x2 = o->x2 + (i0 + r) * o->x2_row;
                 float *const x3 = o->x3 + (i0 + r) * o->x3_row + j0;
                 const vec_f32 v4 = splat_f32(0.5f);
                 const vec_f32 v5 = splat_f32(x2[0]);
                 const vec_f32 v0 = load_masked_f32(row + j, tail);
-                const vec_f32 v1 = load_strided_f32(x0 + j * o->x0_column, o->x0_column, rest);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
                 const vec_f32 v2 = v1 + v0;
                 const vec_f32 v3 = load_masked_f32(x1 + j, tail);
                 const vec_f32 v6 = v4 * v5 * v2 * v3;
@@ -1673,7 +1672,7 @@ static void tile_1(
 
 typedef struct {
     const float *x0;
-    int64_t x0_row, x0_column;
+    int64_t x0_row;
     const float *x1;
     int64_t x1_row;
     float *x2;
@@ -1683,7 +1682,7 @@ typedef struct {
     int64_t group_rows;
 } tile_2_operands;
 
-/* t9_ni = inv_K_in + (-1 solve_K_nj solve_K_ij | ni); t10_ni = (1/2) t9_ni t5_ni; t11 = sum(t10_ni) */
+/* t9_ni = inv_K_ni + (-1 solve_K_nj solve_K_ij | ni); t10_ni = (1/2) t9_ni t5_ni; t11 = sum(t10_ni) */
 static void tile_2(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1698,12 +1697,12 @@ static void tile_2(
             vec_f32 sum_3 = place > 0 ? load_f32(x3 + j) : splat_f32(0);
             for (int64_t r = first; r < last; ++r) {
                 float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0 * o->x0_column;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
                 float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
                 const vec_f32 v4 = splat_f32(0.5f);
                 const vec_f32 v0 = load_f32(row + j);
-                const vec_f32 v1 = load_strided_f32(x0 + j * o->x0_column, o->x0_column, WIDTH_f32);
+                const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v1 + v0;
                 const vec_f32 v3 = load_f32(x1 + j);
                 const vec_f32 v5 = v4 * v2 * v3;
@@ -1719,12 +1718,12 @@ static void tile_2(
             vec_f32 sum_3 = place > 0 ? load_masked_f32(x3 + j, tail) : splat_f32(0);
             for (int64_t r = first; r < last; ++r) {
                 float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0 * o->x0_column;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
                 float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
                 const vec_f32 v4 = splat_f32(0.5f);
                 const vec_f32 v0 = load_masked_f32(row + j, tail);
-                const vec_f32 v1 = load_strided_f32(x0 + j * o->x0_column, o->x0_column, rest);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
                 const vec_f32 v2 = v1 + v0;
                 const vec_f32 v3 = load_masked_f32(x1 + j, tail);
                 const vec_f32 v5 = v4 * v2 * v3;
@@ -1855,64 +1854,70 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
     for (int64_t i = 0; i < N * N; ++i)
         t3[i] = 0.0f;
 
-    /* t3_ni = sum((Z_dn - Z_di)²) */
-    for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < D; ++j) {
-            float *const Z_row = Z + j * N;
-            float *const Z_row_2 = Z + j * N + i;
-            float *const t3_row = t3 + i * N;
-            const vec_f32 v1 = splat_f32(Z_row_2[0]);
-            int64_t k = 0;
-            for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(Z_row + k);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = v2 * v2;
-                const vec_f32 held = load_f32(t3_row + k);
-                store_f32(t3_row + k, held + v3);
+    {
+        const int64_t step = brk_rows(2 * N * (int64_t)sizeof(float));
+        for (brk_range rows = {0, 0}; rows.first < N; rows.first = rows.last) {
+            rows.last = brk_min(N, rows.first + step);
+            /* t3_ni = sum((Z_dn - Z_di)²) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                for (int64_t j = 0; j < D; ++j) {
+                    float *const Z_row = Z + j * N;
+                    float *const Z_row_2 = Z + j * N + i;
+                    float *const t3_row = t3 + i * N;
+                    const vec_f32 v1 = splat_f32(Z_row_2[0]);
+                    int64_t k = 0;
+                    for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(Z_row + k);
+                        const vec_f32 v2 = v1 - v0;
+                        const vec_f32 v3 = v2 * v2;
+                        const vec_f32 held = load_f32(t3_row + k);
+                        store_f32(t3_row + k, held + v3);
+                    }
+                    if (k < N) {
+                        const int64_t rest = N - k;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
+                        const vec_f32 v2 = v1 - v0;
+                        const vec_f32 v3 = v2 * v2;
+                        const vec_f32 held = load_masked_f32(t3_row + k, tail);
+                        store_masked_f32(t3_row + k, tail, held + v3);
+                    }
+                }
             }
-            if (k < N) {
-                const int64_t rest = N - k;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = v2 * v2;
-                const vec_f32 held = load_masked_f32(t3_row + k, tail);
-                store_masked_f32(t3_row + k, tail, held + v3);
-            }
-        }
-    }
 
-    /* K_ni = t1 δ_ni + exp(2 s - (1/2) t3_ni) */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t3_row = t3 + i * N;
-        float *const K_row = K + i * N;
-        const vec_f32 v1 = splat_f32(t1[0]);
-        const vec_f32 v3 = splat_f32(2.0f);
-        const vec_f32 v4 = splat_f32(s[0]);
-        const vec_f32 v5 = v3 * v4;
-        const vec_f32 v7 = splat_f32(0.5f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
-            const vec_f32 v0 = delta_f32(j, i);
-            const vec_f32 v2 = v1 * v0;
-            const vec_f32 v6 = load_f32(t3_row + j);
-            const vec_f32 v8 = v7 * v6;
-            const vec_f32 v9 = v5 - v8;
-            const vec_f32 v10 = vexp_f32(v9);
-            const vec_f32 v11 = v2 + v10;
-            store_f32(K_row + j, v11);
-        }
-        if (j < N) {
-            const int64_t rest = N - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = delta_f32(j, i);
-            const vec_f32 v2 = v1 * v0;
-            const vec_f32 v6 = load_masked_f32(t3_row + j, tail);
-            const vec_f32 v8 = v7 * v6;
-            const vec_f32 v9 = v5 - v8;
-            const vec_f32 v10 = vexp_f32(v9);
-            const vec_f32 v11 = v2 + v10;
-            store_masked_f32(K_row + j, tail, v11);
+            /* K_ni = t1 δ_ni + exp(2 s - (1/2) t3_ni) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const t3_row = t3 + i * N;
+                float *const K_row = K + i * N;
+                const vec_f32 v1 = splat_f32(t1[0]);
+                const vec_f32 v3 = splat_f32(2.0f);
+                const vec_f32 v4 = splat_f32(s[0]);
+                const vec_f32 v5 = v3 * v4;
+                const vec_f32 v7 = splat_f32(0.5f);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
+                    const vec_f32 v0 = delta_f32(j, i);
+                    const vec_f32 v2 = v1 * v0;
+                    const vec_f32 v6 = load_f32(t3_row + j);
+                    const vec_f32 v8 = v7 * v6;
+                    const vec_f32 v9 = v5 - v8;
+                    const vec_f32 v10 = vexp_f32(v9);
+                    const vec_f32 v11 = v2 + v10;
+                    store_f32(K_row + j, v11);
+                }
+                if (j < N) {
+                    const int64_t rest = N - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v0 = delta_f32(j, i);
+                    const vec_f32 v2 = v1 * v0;
+                    const vec_f32 v6 = load_masked_f32(t3_row + j, tail);
+                    const vec_f32 v8 = v7 * v6;
+                    const vec_f32 v9 = v5 - v8;
+                    const vec_f32 v10 = vexp_f32(v9);
+                    const vec_f32 v11 = v2 + v10;
+                    store_masked_f32(K_row + j, tail, v11);
+                }
+            }
         }
     }
 
@@ -2147,67 +2152,73 @@ int GAUSSIAN_PROCESS_NAME(forward)(
     for (int64_t i = 0; i < N * N; ++i)
         t1[i] = 0.0f;
 
-    /* t1_ni = sum((Z_dn - Z_di)²) */
-    for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < D; ++j) {
-            float *const Z_row = Z + j * N;
-            float *const Z_row_2 = Z + j * N + i;
-            float *const t1_row = t1 + i * N;
-            const vec_f32 v1 = splat_f32(Z_row_2[0]);
-            int64_t k = 0;
-            for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(Z_row + k);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = v2 * v2;
-                const vec_f32 held = load_f32(t1_row + k);
-                store_f32(t1_row + k, held + v3);
+    {
+        const int64_t step = brk_rows(3 * N * (int64_t)sizeof(float));
+        for (brk_range rows = {0, 0}; rows.first < N; rows.first = rows.last) {
+            rows.last = brk_min(N, rows.first + step);
+            /* t1_ni = sum((Z_dn - Z_di)²) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                for (int64_t j = 0; j < D; ++j) {
+                    float *const Z_row = Z + j * N;
+                    float *const Z_row_2 = Z + j * N + i;
+                    float *const t1_row = t1 + i * N;
+                    const vec_f32 v1 = splat_f32(Z_row_2[0]);
+                    int64_t k = 0;
+                    for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(Z_row + k);
+                        const vec_f32 v2 = v1 - v0;
+                        const vec_f32 v3 = v2 * v2;
+                        const vec_f32 held = load_f32(t1_row + k);
+                        store_f32(t1_row + k, held + v3);
+                    }
+                    if (k < N) {
+                        const int64_t rest = N - k;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
+                        const vec_f32 v2 = v1 - v0;
+                        const vec_f32 v3 = v2 * v2;
+                        const vec_f32 held = load_masked_f32(t1_row + k, tail);
+                        store_masked_f32(t1_row + k, tail, held + v3);
+                    }
+                }
             }
-            if (k < N) {
-                const int64_t rest = N - k;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = v2 * v2;
-                const vec_f32 held = load_masked_f32(t1_row + k, tail);
-                store_masked_f32(t1_row + k, tail, held + v3);
-            }
-        }
-    }
 
-    /* saved_3_ni = exp(2 s - (1/2) t1_ni); K_ni = saved δ_ni + saved_3_ni */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t1_row = t1 + i * N;
-        float *const saved_3_row = saved_3 + i * N;
-        float *const K_row = K + i * N;
-        const vec_f32 v0 = splat_f32(2.0f);
-        const vec_f32 v1 = splat_f32(s[0]);
-        const vec_f32 v2 = v0 * v1;
-        const vec_f32 v4 = splat_f32(0.5f);
-        const vec_f32 v9 = splat_f32(saved_[0]);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
-            const vec_f32 v3 = load_f32(t1_row + j);
-            const vec_f32 v5 = v4 * v3;
-            const vec_f32 v6 = v2 - v5;
-            const vec_f32 v7 = vexp_f32(v6);
-            const vec_f32 v8 = delta_f32(j, i);
-            const vec_f32 v10 = v9 * v8;
-            const vec_f32 v11 = v10 + v7;
-            store_f32(saved_3_row + j, v7);
-            store_f32(K_row + j, v11);
-        }
-        if (j < N) {
-            const int64_t rest = N - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v3 = load_masked_f32(t1_row + j, tail);
-            const vec_f32 v5 = v4 * v3;
-            const vec_f32 v6 = v2 - v5;
-            const vec_f32 v7 = vexp_f32(v6);
-            const vec_f32 v8 = delta_f32(j, i);
-            const vec_f32 v10 = v9 * v8;
-            const vec_f32 v11 = v10 + v7;
-            store_masked_f32(saved_3_row + j, tail, v7);
-            store_masked_f32(K_row + j, tail, v11);
+            /* saved_3_ni = exp(2 s - (1/2) t1_ni); K_ni = saved δ_ni + saved_3_ni */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const t1_row = t1 + i * N;
+                float *const saved_3_row = saved_3 + i * N;
+                float *const K_row = K + i * N;
+                const vec_f32 v0 = splat_f32(2.0f);
+                const vec_f32 v1 = splat_f32(s[0]);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v4 = splat_f32(0.5f);
+                const vec_f32 v9 = splat_f32(saved_[0]);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
+                    const vec_f32 v3 = load_f32(t1_row + j);
+                    const vec_f32 v5 = v4 * v3;
+                    const vec_f32 v6 = v2 - v5;
+                    const vec_f32 v7 = vexp_f32(v6);
+                    const vec_f32 v8 = delta_f32(j, i);
+                    const vec_f32 v10 = v9 * v8;
+                    const vec_f32 v11 = v10 + v7;
+                    store_f32(saved_3_row + j, v7);
+                    store_f32(K_row + j, v11);
+                }
+                if (j < N) {
+                    const int64_t rest = N - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v3 = load_masked_f32(t1_row + j, tail);
+                    const vec_f32 v5 = v4 * v3;
+                    const vec_f32 v6 = v2 - v5;
+                    const vec_f32 v7 = vexp_f32(v6);
+                    const vec_f32 v8 = delta_f32(j, i);
+                    const vec_f32 v10 = v9 * v8;
+                    const vec_f32 v11 = v10 + v7;
+                    store_masked_f32(saved_3_row + j, tail, v7);
+                    store_masked_f32(K_row + j, tail, v11);
+                }
+            }
         }
     }
 
@@ -2430,7 +2441,7 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         }
     }
 
-    /* t1_ni = inv_K_in + (-1 solve_K_nj solve_K_ij | ni); t2_ni = (1/2) bar_J t1_ni saved_3_ni; t3 = sum(t2_ni) */
+    /* t1_ni = inv_K_ni + (-1 solve_K_nj solve_K_ij | ni); t2_ni = (1/2) bar_J t1_ni saved_3_ni; t3 = sum(t2_ni) */
     {
         const contraction_f32 product = {
             .m = N,
@@ -2450,8 +2461,7 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         };
         const tile_1_operands operands = {
             .x0 = inv_K,
-            .x0_row = 1,
-            .x0_column = N,
+            .x0_row = N,
             .x1 = saved_3,
             .x1_row = N,
             .x2 = bar_J,
@@ -2731,67 +2741,73 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     for (int64_t i = 0; i < N * N; ++i)
         t4[i] = 0.0f;
 
-    /* t4_ni = sum((Z_dn - Z_di)²) */
-    for (int64_t i = 0; i < N; ++i) {
-        for (int64_t j = 0; j < D; ++j) {
-            float *const Z_row = Z + j * N;
-            float *const Z_row_2 = Z + j * N + i;
-            float *const t4_row = t4 + i * N;
-            const vec_f32 v1 = splat_f32(Z_row_2[0]);
-            int64_t k = 0;
-            for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
-                const vec_f32 v0 = load_f32(Z_row + k);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = v2 * v2;
-                const vec_f32 held = load_f32(t4_row + k);
-                store_f32(t4_row + k, held + v3);
+    {
+        const int64_t step = brk_rows(3 * N * (int64_t)sizeof(float));
+        for (brk_range rows = {0, 0}; rows.first < N; rows.first = rows.last) {
+            rows.last = brk_min(N, rows.first + step);
+            /* t4_ni = sum((Z_dn - Z_di)²) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                for (int64_t j = 0; j < D; ++j) {
+                    float *const Z_row = Z + j * N;
+                    float *const Z_row_2 = Z + j * N + i;
+                    float *const t4_row = t4 + i * N;
+                    const vec_f32 v1 = splat_f32(Z_row_2[0]);
+                    int64_t k = 0;
+                    for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(Z_row + k);
+                        const vec_f32 v2 = v1 - v0;
+                        const vec_f32 v3 = v2 * v2;
+                        const vec_f32 held = load_f32(t4_row + k);
+                        store_f32(t4_row + k, held + v3);
+                    }
+                    if (k < N) {
+                        const int64_t rest = N - k;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
+                        const vec_f32 v2 = v1 - v0;
+                        const vec_f32 v3 = v2 * v2;
+                        const vec_f32 held = load_masked_f32(t4_row + k, tail);
+                        store_masked_f32(t4_row + k, tail, held + v3);
+                    }
+                }
             }
-            if (k < N) {
-                const int64_t rest = N - k;
-                const mask_f32 tail = mask_first_f32(rest);
-                const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
-                const vec_f32 v2 = v1 - v0;
-                const vec_f32 v3 = v2 * v2;
-                const vec_f32 held = load_masked_f32(t4_row + k, tail);
-                store_masked_f32(t4_row + k, tail, held + v3);
-            }
-        }
-    }
 
-    /* t5_ni = exp(2 s - (1/2) t4_ni); K_ni = t1 δ_ni + t5_ni */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t4_row = t4 + i * N;
-        float *const t5_row = t5 + i * N;
-        float *const K_row = K + i * N;
-        const vec_f32 v0 = splat_f32(2.0f);
-        const vec_f32 v1 = splat_f32(s[0]);
-        const vec_f32 v2 = v0 * v1;
-        const vec_f32 v4 = splat_f32(0.5f);
-        const vec_f32 v9 = splat_f32(t1[0]);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
-            const vec_f32 v3 = load_f32(t4_row + j);
-            const vec_f32 v5 = v4 * v3;
-            const vec_f32 v6 = v2 - v5;
-            const vec_f32 v7 = vexp_f32(v6);
-            const vec_f32 v8 = delta_f32(j, i);
-            const vec_f32 v10 = v9 * v8;
-            const vec_f32 v11 = v10 + v7;
-            store_f32(t5_row + j, v7);
-            store_f32(K_row + j, v11);
-        }
-        if (j < N) {
-            const int64_t rest = N - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v3 = load_masked_f32(t4_row + j, tail);
-            const vec_f32 v5 = v4 * v3;
-            const vec_f32 v6 = v2 - v5;
-            const vec_f32 v7 = vexp_f32(v6);
-            const vec_f32 v8 = delta_f32(j, i);
-            const vec_f32 v10 = v9 * v8;
-            const vec_f32 v11 = v10 + v7;
-            store_masked_f32(t5_row + j, tail, v7);
-            store_masked_f32(K_row + j, tail, v11);
+            /* t5_ni = exp(2 s - (1/2) t4_ni); K_ni = t1 δ_ni + t5_ni */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const t4_row = t4 + i * N;
+                float *const t5_row = t5 + i * N;
+                float *const K_row = K + i * N;
+                const vec_f32 v0 = splat_f32(2.0f);
+                const vec_f32 v1 = splat_f32(s[0]);
+                const vec_f32 v2 = v0 * v1;
+                const vec_f32 v4 = splat_f32(0.5f);
+                const vec_f32 v9 = splat_f32(t1[0]);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= N; j += WIDTH_f32) {
+                    const vec_f32 v3 = load_f32(t4_row + j);
+                    const vec_f32 v5 = v4 * v3;
+                    const vec_f32 v6 = v2 - v5;
+                    const vec_f32 v7 = vexp_f32(v6);
+                    const vec_f32 v8 = delta_f32(j, i);
+                    const vec_f32 v10 = v9 * v8;
+                    const vec_f32 v11 = v10 + v7;
+                    store_f32(t5_row + j, v7);
+                    store_f32(K_row + j, v11);
+                }
+                if (j < N) {
+                    const int64_t rest = N - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v3 = load_masked_f32(t4_row + j, tail);
+                    const vec_f32 v5 = v4 * v3;
+                    const vec_f32 v6 = v2 - v5;
+                    const vec_f32 v7 = vexp_f32(v6);
+                    const vec_f32 v8 = delta_f32(j, i);
+                    const vec_f32 v10 = v9 * v8;
+                    const vec_f32 v11 = v10 + v7;
+                    store_masked_f32(t5_row + j, tail, v7);
+                    store_masked_f32(K_row + j, tail, v11);
+                }
+            }
         }
     }
 
@@ -2899,7 +2915,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         }
     }
 
-    /* t9_ni = inv_K_in + (-1 solve_K_nj solve_K_ij | ni); t10_ni = (1/2) t9_ni t5_ni; t11 = sum(t10_ni) */
+    /* t9_ni = inv_K_ni + (-1 solve_K_nj solve_K_ij | ni); t10_ni = (1/2) t9_ni t5_ni; t11 = sum(t10_ni) */
     {
         const contraction_f32 product = {
             .m = N,
@@ -2919,8 +2935,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         };
         const tile_2_operands operands = {
             .x0 = inv_K,
-            .x0_row = 1,
-            .x0_column = N,
+            .x0_row = N,
             .x1 = t5,
             .x1_row = N,
             .x2 = t10,

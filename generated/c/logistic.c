@@ -19,6 +19,7 @@
 #define BRK_INLINE static inline __attribute__((always_inline, unused))
 #define BRK_NOINLINE static __attribute__((noinline, unused))
 #define BRK_CACHE_LINE 64
+#define BRK_ROWS_BYTES 24576 /* of the first cache that rows may take which several loops run over */
 #define BRK_SUM_BLOCK 1024 /* longest chain of additions into one result */
 
 /* Lanes of two vectors by number; indices is the integer vector type of the same shape, for compilers before GCC 12. */
@@ -34,6 +35,10 @@ typedef struct {
     int64_t stride;
     const int64_t *table;
 } brk_axis;
+
+typedef struct {
+    int64_t first, last;
+} brk_range;
 
 BRK_INLINE int64_t brk_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -71,6 +76,9 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
 BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
 
 BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
+/* Rows at a time that loops run over one after another: as many as the first cache holds, 16 and more. */
+BRK_INLINE int64_t brk_rows(int64_t row_bytes) { return brk_max(16, BRK_ROWS_BYTES / brk_max(1, row_bytes) / 16 * 16); }
 
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)

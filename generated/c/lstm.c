@@ -19,6 +19,7 @@
 #define BRK_INLINE static inline __attribute__((always_inline, unused))
 #define BRK_NOINLINE static __attribute__((noinline, unused))
 #define BRK_CACHE_LINE 64
+#define BRK_ROWS_BYTES 24576 /* of the first cache that rows may take which several loops run over */
 #define BRK_SUM_BLOCK 1024 /* longest chain of additions into one result */
 
 /* Lanes of two vectors by number; indices is the integer vector type of the same shape, for compilers before GCC 12. */
@@ -34,6 +35,10 @@ typedef struct {
     int64_t stride;
     const int64_t *table;
 } brk_axis;
+
+typedef struct {
+    int64_t first, last;
+} brk_range;
 
 BRK_INLINE int64_t brk_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -71,6 +76,9 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
 BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
 
 BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
+/* Rows at a time that loops run over one after another: as many as the first cache holds, 16 and more. */
+BRK_INLINE int64_t brk_rows(int64_t row_bytes) { return brk_max(16, BRK_ROWS_BYTES / brk_max(1, row_bytes) / 16 * 16); }
 
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
@@ -1568,71 +1576,77 @@ int LSTM_NAME(evaluate)(
                 contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
             }
 
-            /* t_part = t2[:, 2 H + l1] */
-            for (int64_t i = 0; i < N; ++i) {
-                float *const t2_row = t2 + i * 4 * H + 2 * H;
-                float *const t_part_row = t_part + i * H;
-                int64_t j = 0;
-                for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
-                    const vec_f32 v0 = load_f32(t2_row + j);
-                    store_f32(t_part_row + j, v0);
-                }
-                if (j < H) {
-                    const int64_t rest = H - j;
-                    const mask_f32 tail = mask_first_f32(rest);
-                    const vec_f32 v0 = load_masked_f32(t2_row + j, tail);
-                    store_masked_f32(t_part_row + j, tail, v0);
-                }
-            }
+            {
+                const int64_t step = brk_rows(8 * H * (int64_t)sizeof(float));
+                for (brk_range rows = {0, 0}; rows.first < N; rows.first = rows.last) {
+                    rows.last = brk_min(N, rows.first + step);
+                    /* t_part = t2[:, 2 H + l1] */
+                    for (int64_t i = rows.first; i < rows.last; ++i) {
+                        float *const t2_row = t2 + i * 4 * H + 2 * H;
+                        float *const t_part_row = t_part + i * H;
+                        int64_t j = 0;
+                        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(t2_row + j);
+                            store_f32(t_part_row + j, v0);
+                        }
+                        if (j < H) {
+                            const int64_t rest = H - j;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(t2_row + j, tail);
+                            store_masked_f32(t_part_row + j, tail, v0);
+                        }
+                    }
 
-            /* t_part_2 = t2[:, H + l1] */
-            for (int64_t i = 0; i < N; ++i) {
-                float *const t2_row = t2 + i * 4 * H + H;
-                float *const t_part_2_row = t_part_2 + i * H;
-                int64_t j = 0;
-                for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
-                    const vec_f32 v0 = load_f32(t2_row + j);
-                    store_f32(t_part_2_row + j, v0);
-                }
-                if (j < H) {
-                    const int64_t rest = H - j;
-                    const mask_f32 tail = mask_first_f32(rest);
-                    const vec_f32 v0 = load_masked_f32(t2_row + j, tail);
-                    store_masked_f32(t_part_2_row + j, tail, v0);
-                }
-            }
+                    /* t_part_2 = t2[:, H + l1] */
+                    for (int64_t i = rows.first; i < rows.last; ++i) {
+                        float *const t2_row = t2 + i * 4 * H + H;
+                        float *const t_part_2_row = t_part_2 + i * H;
+                        int64_t j = 0;
+                        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(t2_row + j);
+                            store_f32(t_part_2_row + j, v0);
+                        }
+                        if (j < H) {
+                            const int64_t rest = H - j;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(t2_row + j, tail);
+                            store_masked_f32(t_part_2_row + j, tail, v0);
+                        }
+                    }
 
-            /* t_part_3 = t2[:, l1] */
-            for (int64_t i = 0; i < N; ++i) {
-                float *const t2_row = t2 + i * 4 * H;
-                float *const t_part_3_row = t_part_3 + i * H;
-                int64_t j = 0;
-                for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
-                    const vec_f32 v0 = load_f32(t2_row + j);
-                    store_f32(t_part_3_row + j, v0);
-                }
-                if (j < H) {
-                    const int64_t rest = H - j;
-                    const mask_f32 tail = mask_first_f32(rest);
-                    const vec_f32 v0 = load_masked_f32(t2_row + j, tail);
-                    store_masked_f32(t_part_3_row + j, tail, v0);
-                }
-            }
+                    /* t_part_3 = t2[:, l1] */
+                    for (int64_t i = rows.first; i < rows.last; ++i) {
+                        float *const t2_row = t2 + i * 4 * H;
+                        float *const t_part_3_row = t_part_3 + i * H;
+                        int64_t j = 0;
+                        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(t2_row + j);
+                            store_f32(t_part_3_row + j, v0);
+                        }
+                        if (j < H) {
+                            const int64_t rest = H - j;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(t2_row + j, tail);
+                            store_masked_f32(t_part_3_row + j, tail, v0);
+                        }
+                    }
 
-            /* t_part_4 = t2[:, 3 H + l1] */
-            for (int64_t i = 0; i < N; ++i) {
-                float *const t2_row = t2 + i * 4 * H + 3 * H;
-                float *const t_part_4_row = t_part_4 + i * H;
-                int64_t j = 0;
-                for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
-                    const vec_f32 v0 = load_f32(t2_row + j);
-                    store_f32(t_part_4_row + j, v0);
-                }
-                if (j < H) {
-                    const int64_t rest = H - j;
-                    const mask_f32 tail = mask_first_f32(rest);
-                    const vec_f32 v0 = load_masked_f32(t2_row + j, tail);
-                    store_masked_f32(t_part_4_row + j, tail, v0);
+                    /* t_part_4 = t2[:, 3 H + l1] */
+                    for (int64_t i = rows.first; i < rows.last; ++i) {
+                        float *const t2_row = t2 + i * 4 * H + 3 * H;
+                        float *const t_part_4_row = t_part_4 + i * H;
+                        int64_t j = 0;
+                        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(t2_row + j);
+                            store_f32(t_part_4_row + j, v0);
+                        }
+                        if (j < H) {
+                            const int64_t rest = H - j;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(t2_row + j, tail);
+                            store_masked_f32(t_part_4_row + j, tail, v0);
+                        }
+                    }
                 }
             }
 
@@ -1729,47 +1743,53 @@ int LSTM_NAME(evaluate)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
-    /* max_t_n = max(t5_nk) */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t5_row = t5 + i * K;
-        vec_f32 top = splat_f32(-INFINITY);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t5_row + j);
-            top = vmax_f32(top, v0);
-        }
-        if (j < K) {
-            const int64_t rest = K - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t5_row + j, tail);
-            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
-        }
-        max_t_[i] = max_lanes_f32(top);
-    }
+    {
+        const int64_t step = brk_rows((K + 2) * (int64_t)sizeof(float));
+        for (brk_range rows = {0, 0}; rows.first < N; rows.first = rows.last) {
+            rows.last = brk_min(N, rows.first + step);
+            /* max_t_n = max(t5_nk) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const t5_row = t5 + i * K;
+                vec_f32 top = splat_f32(-INFINITY);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+                    const vec_f32 v0 = load_f32(t5_row + j);
+                    top = vmax_f32(top, v0);
+                }
+                if (j < K) {
+                    const int64_t rest = K - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v0 = load_masked_f32(t5_row + j, tail);
+                    top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
+                }
+                max_t_[i] = max_lanes_f32(top);
+            }
 
-    /* sum_exp_t_n = sum(exp(t5_nk - finite_or_zero(max_t_n))) */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const max_t_row = max_t_ + i;
-        float *const t5_row = t5 + i * K;
-        const vec_f32 v0 = splat_f32(max_t_row[0]);
-        const vec_f32 v1 = vfinite_or_zero_f32(v0);
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-            const vec_f32 v2 = load_f32(t5_row + j);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            sum = sum + v4;
+            /* sum_exp_t_n = sum(exp(t5_nk - finite_or_zero(max_t_n))) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const max_t_row = max_t_ + i;
+                float *const t5_row = t5 + i * K;
+                const vec_f32 v0 = splat_f32(max_t_row[0]);
+                const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                vec_f32 sum = splat_f32(0.0f);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+                    const vec_f32 v2 = load_f32(t5_row + j);
+                    const vec_f32 v3 = v2 - v1;
+                    const vec_f32 v4 = vexp_f32(v3);
+                    sum = sum + v4;
+                }
+                if (j < K) {
+                    const int64_t rest = K - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v2 = load_masked_f32(t5_row + j, tail);
+                    const vec_f32 v3 = v2 - v1;
+                    const vec_f32 v4 = vexp_f32(v3);
+                    sum = sum + keep_first_f32(v4, rest, 0.0f);
+                }
+                sum_exp_t_[i] = sum_lanes_f32(sum);
+            }
         }
-        if (j < K) {
-            const int64_t rest = K - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v2 = load_masked_f32(t5_row + j, tail);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            sum = sum + keep_first_f32(v4, rest, 0.0f);
-        }
-        sum_exp_t_[i] = sum_lanes_f32(sum);
     }
 
     /* log_sum_exp_t_n = ln(sum_exp_t_n) */
@@ -2225,47 +2245,53 @@ int LSTM_NAME(forward)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
-    /* max_t_n = max(t10_nk) */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t10_row = t10 + i * K;
-        vec_f32 top = splat_f32(-INFINITY);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t10_row + j);
-            top = vmax_f32(top, v0);
-        }
-        if (j < K) {
-            const int64_t rest = K - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t10_row + j, tail);
-            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
-        }
-        max_t_[i] = max_lanes_f32(top);
-    }
+    {
+        const int64_t step = brk_rows((K + 2) * (int64_t)sizeof(float));
+        for (brk_range rows = {0, 0}; rows.first < N; rows.first = rows.last) {
+            rows.last = brk_min(N, rows.first + step);
+            /* max_t_n = max(t10_nk) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const t10_row = t10 + i * K;
+                vec_f32 top = splat_f32(-INFINITY);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+                    const vec_f32 v0 = load_f32(t10_row + j);
+                    top = vmax_f32(top, v0);
+                }
+                if (j < K) {
+                    const int64_t rest = K - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v0 = load_masked_f32(t10_row + j, tail);
+                    top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
+                }
+                max_t_[i] = max_lanes_f32(top);
+            }
 
-    /* sum_exp_t_n = sum(exp(t10_nk - finite_or_zero(max_t_n))) */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const max_t_row = max_t_ + i;
-        float *const t10_row = t10 + i * K;
-        const vec_f32 v0 = splat_f32(max_t_row[0]);
-        const vec_f32 v1 = vfinite_or_zero_f32(v0);
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-            const vec_f32 v2 = load_f32(t10_row + j);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            sum = sum + v4;
+            /* sum_exp_t_n = sum(exp(t10_nk - finite_or_zero(max_t_n))) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const max_t_row = max_t_ + i;
+                float *const t10_row = t10 + i * K;
+                const vec_f32 v0 = splat_f32(max_t_row[0]);
+                const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                vec_f32 sum = splat_f32(0.0f);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+                    const vec_f32 v2 = load_f32(t10_row + j);
+                    const vec_f32 v3 = v2 - v1;
+                    const vec_f32 v4 = vexp_f32(v3);
+                    sum = sum + v4;
+                }
+                if (j < K) {
+                    const int64_t rest = K - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v2 = load_masked_f32(t10_row + j, tail);
+                    const vec_f32 v3 = v2 - v1;
+                    const vec_f32 v4 = vexp_f32(v3);
+                    sum = sum + keep_first_f32(v4, rest, 0.0f);
+                }
+                sum_exp_t_[i] = sum_lanes_f32(sum);
+            }
         }
-        if (j < K) {
-            const int64_t rest = K - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v2 = load_masked_f32(t10_row + j, tail);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            sum = sum + keep_first_f32(v4, rest, 0.0f);
-        }
-        sum_exp_t_[i] = sum_lanes_f32(sum);
     }
 
     /* log_sum_exp_t_n = ln(sum_exp_t_n) */
@@ -3359,50 +3385,56 @@ int LSTM_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
-    /* max_t_n = max(t16_nk) */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const t16_row = t16 + i * K;
-        vec_f32 top = splat_f32(-INFINITY);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(t16_row + j);
-            top = vmax_f32(top, v0);
-        }
-        if (j < K) {
-            const int64_t rest = K - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(t16_row + j, tail);
-            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
-        }
-        max_t_[i] = max_lanes_f32(top);
-    }
+    {
+        const int64_t step = brk_rows((2 * K + 2) * (int64_t)sizeof(float));
+        for (brk_range rows = {0, 0}; rows.first < N; rows.first = rows.last) {
+            rows.last = brk_min(N, rows.first + step);
+            /* max_t_n = max(t16_nk) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const t16_row = t16 + i * K;
+                vec_f32 top = splat_f32(-INFINITY);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+                    const vec_f32 v0 = load_f32(t16_row + j);
+                    top = vmax_f32(top, v0);
+                }
+                if (j < K) {
+                    const int64_t rest = K - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v0 = load_masked_f32(t16_row + j, tail);
+                    top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
+                }
+                max_t_[i] = max_lanes_f32(top);
+            }
 
-    /* exp_t_nk = exp(t16_nk - finite_or_zero(max_t_n)); sum_exp_t_n = sum(exp_t_nk) */
-    for (int64_t i = 0; i < N; ++i) {
-        float *const max_t_row = max_t_ + i;
-        float *const t16_row = t16 + i * K;
-        float *const exp_t_row = exp_t_ + i * K;
-        const vec_f32 v0 = splat_f32(max_t_row[0]);
-        const vec_f32 v1 = vfinite_or_zero_f32(v0);
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-            const vec_f32 v2 = load_f32(t16_row + j);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            sum = sum + v4;
-            store_f32(exp_t_row + j, v4);
+            /* exp_t_nk = exp(t16_nk - finite_or_zero(max_t_n)); sum_exp_t_n = sum(exp_t_nk) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const max_t_row = max_t_ + i;
+                float *const t16_row = t16 + i * K;
+                float *const exp_t_row = exp_t_ + i * K;
+                const vec_f32 v0 = splat_f32(max_t_row[0]);
+                const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                vec_f32 sum = splat_f32(0.0f);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+                    const vec_f32 v2 = load_f32(t16_row + j);
+                    const vec_f32 v3 = v2 - v1;
+                    const vec_f32 v4 = vexp_f32(v3);
+                    sum = sum + v4;
+                    store_f32(exp_t_row + j, v4);
+                }
+                if (j < K) {
+                    const int64_t rest = K - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v2 = load_masked_f32(t16_row + j, tail);
+                    const vec_f32 v3 = v2 - v1;
+                    const vec_f32 v4 = vexp_f32(v3);
+                    sum = sum + keep_first_f32(v4, rest, 0.0f);
+                    store_masked_f32(exp_t_row + j, tail, v4);
+                }
+                sum_exp_t_[i] = sum_lanes_f32(sum);
+            }
         }
-        if (j < K) {
-            const int64_t rest = K - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v2 = load_masked_f32(t16_row + j, tail);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            sum = sum + keep_first_f32(v4, rest, 0.0f);
-            store_masked_f32(exp_t_row + j, tail, v4);
-        }
-        sum_exp_t_[i] = sum_lanes_f32(sum);
     }
 
     /* log_sum_exp_t_n = ln(sum_exp_t_n) */

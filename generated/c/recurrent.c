@@ -19,6 +19,7 @@
 #define BRK_INLINE static inline __attribute__((always_inline, unused))
 #define BRK_NOINLINE static __attribute__((noinline, unused))
 #define BRK_CACHE_LINE 64
+#define BRK_ROWS_BYTES 24576 /* of the first cache that rows may take which several loops run over */
 #define BRK_SUM_BLOCK 1024 /* longest chain of additions into one result */
 
 /* Lanes of two vectors by number; indices is the integer vector type of the same shape, for compilers before GCC 12. */
@@ -34,6 +35,10 @@ typedef struct {
     int64_t stride;
     const int64_t *table;
 } brk_axis;
+
+typedef struct {
+    int64_t first, last;
+} brk_range;
 
 BRK_INLINE int64_t brk_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -71,6 +76,9 @@ BRK_INLINE int64_t brk_part(int64_t size, int64_t limit, int64_t unit)
 BRK_INLINE int64_t brk_group_rows(int64_t rows, int64_t unit) { return brk_round_up(brk_max(64, (rows + 63) / 64), unit); }
 
 BRK_INLINE int64_t brk_groups(int64_t rows, int64_t group_rows) { return (rows + group_rows - 1) / group_rows; }
+
+/* Rows at a time that loops run over one after another: as many as the first cache holds, 16 and more. */
+BRK_INLINE int64_t brk_rows(int64_t row_bytes) { return brk_max(16, BRK_ROWS_BYTES / brk_max(1, row_bytes) / 16 * 16); }
 
 /* Offsets of the product of `rank` labels, the last one fastest. */
 BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent, const int64_t *stride)
@@ -1589,47 +1597,53 @@ int RECURRENT_NAME(evaluate)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
-    /* max_O_tn = max(O_tnk) */
-    for (int64_t i = 0; i < N * T; ++i) {
-        float *const O_row = O + i * K;
-        vec_f32 top = splat_f32(-INFINITY);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(O_row + j);
-            top = vmax_f32(top, v0);
-        }
-        if (j < K) {
-            const int64_t rest = K - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(O_row + j, tail);
-            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
-        }
-        max_O[i] = max_lanes_f32(top);
-    }
+    {
+        const int64_t step = brk_rows((K + 2) * (int64_t)sizeof(float));
+        for (brk_range rows = {0, 0}; rows.first < N * T; rows.first = rows.last) {
+            rows.last = brk_min(N * T, rows.first + step);
+            /* max_O_tn = max(O_tnk) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const O_row = O + i * K;
+                vec_f32 top = splat_f32(-INFINITY);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+                    const vec_f32 v0 = load_f32(O_row + j);
+                    top = vmax_f32(top, v0);
+                }
+                if (j < K) {
+                    const int64_t rest = K - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v0 = load_masked_f32(O_row + j, tail);
+                    top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
+                }
+                max_O[i] = max_lanes_f32(top);
+            }
 
-    /* sum_exp_O_tn = sum(exp(O_tnk - finite_or_zero(max_O_tn))) */
-    for (int64_t i = 0; i < N * T; ++i) {
-        float *const max_O_row = max_O + i;
-        float *const O_row = O + i * K;
-        const vec_f32 v0 = splat_f32(max_O_row[0]);
-        const vec_f32 v1 = vfinite_or_zero_f32(v0);
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-            const vec_f32 v2 = load_f32(O_row + j);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            sum = sum + v4;
+            /* sum_exp_O_tn = sum(exp(O_tnk - finite_or_zero(max_O_tn))) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const max_O_row = max_O + i;
+                float *const O_row = O + i * K;
+                const vec_f32 v0 = splat_f32(max_O_row[0]);
+                const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                vec_f32 sum = splat_f32(0.0f);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+                    const vec_f32 v2 = load_f32(O_row + j);
+                    const vec_f32 v3 = v2 - v1;
+                    const vec_f32 v4 = vexp_f32(v3);
+                    sum = sum + v4;
+                }
+                if (j < K) {
+                    const int64_t rest = K - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v2 = load_masked_f32(O_row + j, tail);
+                    const vec_f32 v3 = v2 - v1;
+                    const vec_f32 v4 = vexp_f32(v3);
+                    sum = sum + keep_first_f32(v4, rest, 0.0f);
+                }
+                sum_exp_O[i] = sum_lanes_f32(sum);
+            }
         }
-        if (j < K) {
-            const int64_t rest = K - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v2 = load_masked_f32(O_row + j, tail);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            sum = sum + keep_first_f32(v4, rest, 0.0f);
-        }
-        sum_exp_O[i] = sum_lanes_f32(sum);
     }
 
     /* log_sum_exp_O_tn = ln(sum_exp_O_tn) */
@@ -1869,47 +1883,53 @@ int RECURRENT_NAME(forward)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
-    /* max_O_tn = max(O_tnk) */
-    for (int64_t i = 0; i < N * T; ++i) {
-        float *const O_row = O + i * K;
-        vec_f32 top = splat_f32(-INFINITY);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(O_row + j);
-            top = vmax_f32(top, v0);
-        }
-        if (j < K) {
-            const int64_t rest = K - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(O_row + j, tail);
-            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
-        }
-        max_O[i] = max_lanes_f32(top);
-    }
+    {
+        const int64_t step = brk_rows((K + 2) * (int64_t)sizeof(float));
+        for (brk_range rows = {0, 0}; rows.first < N * T; rows.first = rows.last) {
+            rows.last = brk_min(N * T, rows.first + step);
+            /* max_O_tn = max(O_tnk) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const O_row = O + i * K;
+                vec_f32 top = splat_f32(-INFINITY);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+                    const vec_f32 v0 = load_f32(O_row + j);
+                    top = vmax_f32(top, v0);
+                }
+                if (j < K) {
+                    const int64_t rest = K - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v0 = load_masked_f32(O_row + j, tail);
+                    top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
+                }
+                max_O[i] = max_lanes_f32(top);
+            }
 
-    /* sum_exp_O_tn = sum(exp(O_tnk - finite_or_zero(max_O_tn))) */
-    for (int64_t i = 0; i < N * T; ++i) {
-        float *const max_O_row = max_O + i;
-        float *const O_row = O + i * K;
-        const vec_f32 v0 = splat_f32(max_O_row[0]);
-        const vec_f32 v1 = vfinite_or_zero_f32(v0);
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-            const vec_f32 v2 = load_f32(O_row + j);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            sum = sum + v4;
+            /* sum_exp_O_tn = sum(exp(O_tnk - finite_or_zero(max_O_tn))) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const max_O_row = max_O + i;
+                float *const O_row = O + i * K;
+                const vec_f32 v0 = splat_f32(max_O_row[0]);
+                const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                vec_f32 sum = splat_f32(0.0f);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+                    const vec_f32 v2 = load_f32(O_row + j);
+                    const vec_f32 v3 = v2 - v1;
+                    const vec_f32 v4 = vexp_f32(v3);
+                    sum = sum + v4;
+                }
+                if (j < K) {
+                    const int64_t rest = K - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v2 = load_masked_f32(O_row + j, tail);
+                    const vec_f32 v3 = v2 - v1;
+                    const vec_f32 v4 = vexp_f32(v3);
+                    sum = sum + keep_first_f32(v4, rest, 0.0f);
+                }
+                sum_exp_O[i] = sum_lanes_f32(sum);
+            }
         }
-        if (j < K) {
-            const int64_t rest = K - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v2 = load_masked_f32(O_row + j, tail);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            sum = sum + keep_first_f32(v4, rest, 0.0f);
-        }
-        sum_exp_O[i] = sum_lanes_f32(sum);
     }
 
     /* log_sum_exp_O_tn = ln(sum_exp_O_tn) */
@@ -2526,50 +2546,56 @@ int RECURRENT_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
-    /* max_O_tn = max(O_tnk) */
-    for (int64_t i = 0; i < N * T; ++i) {
-        float *const O_row = O + i * K;
-        vec_f32 top = splat_f32(-INFINITY);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(O_row + j);
-            top = vmax_f32(top, v0);
-        }
-        if (j < K) {
-            const int64_t rest = K - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(O_row + j, tail);
-            top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
-        }
-        max_O[i] = max_lanes_f32(top);
-    }
+    {
+        const int64_t step = brk_rows((2 * K + 2) * (int64_t)sizeof(float));
+        for (brk_range rows = {0, 0}; rows.first < N * T; rows.first = rows.last) {
+            rows.last = brk_min(N * T, rows.first + step);
+            /* max_O_tn = max(O_tnk) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const O_row = O + i * K;
+                vec_f32 top = splat_f32(-INFINITY);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+                    const vec_f32 v0 = load_f32(O_row + j);
+                    top = vmax_f32(top, v0);
+                }
+                if (j < K) {
+                    const int64_t rest = K - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v0 = load_masked_f32(O_row + j, tail);
+                    top = vmax_f32(top, keep_first_f32(v0, rest, -INFINITY));
+                }
+                max_O[i] = max_lanes_f32(top);
+            }
 
-    /* exp_O_tnk = exp(O_tnk - finite_or_zero(max_O_tn)); sum_exp_O_tn = sum(exp_O_tnk) */
-    for (int64_t i = 0; i < N * T; ++i) {
-        float *const max_O_row = max_O + i;
-        float *const O_row = O + i * K;
-        float *const exp_O_row = exp_O + i * K;
-        const vec_f32 v0 = splat_f32(max_O_row[0]);
-        const vec_f32 v1 = vfinite_or_zero_f32(v0);
-        vec_f32 sum = splat_f32(0.0f);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-            const vec_f32 v2 = load_f32(O_row + j);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            sum = sum + v4;
-            store_f32(exp_O_row + j, v4);
+            /* exp_O_tnk = exp(O_tnk - finite_or_zero(max_O_tn)); sum_exp_O_tn = sum(exp_O_tnk) */
+            for (int64_t i = rows.first; i < rows.last; ++i) {
+                float *const max_O_row = max_O + i;
+                float *const O_row = O + i * K;
+                float *const exp_O_row = exp_O + i * K;
+                const vec_f32 v0 = splat_f32(max_O_row[0]);
+                const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                vec_f32 sum = splat_f32(0.0f);
+                int64_t j = 0;
+                for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
+                    const vec_f32 v2 = load_f32(O_row + j);
+                    const vec_f32 v3 = v2 - v1;
+                    const vec_f32 v4 = vexp_f32(v3);
+                    sum = sum + v4;
+                    store_f32(exp_O_row + j, v4);
+                }
+                if (j < K) {
+                    const int64_t rest = K - j;
+                    const mask_f32 tail = mask_first_f32(rest);
+                    const vec_f32 v2 = load_masked_f32(O_row + j, tail);
+                    const vec_f32 v3 = v2 - v1;
+                    const vec_f32 v4 = vexp_f32(v3);
+                    sum = sum + keep_first_f32(v4, rest, 0.0f);
+                    store_masked_f32(exp_O_row + j, tail, v4);
+                }
+                sum_exp_O[i] = sum_lanes_f32(sum);
+            }
         }
-        if (j < K) {
-            const int64_t rest = K - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v2 = load_masked_f32(O_row + j, tail);
-            const vec_f32 v3 = v2 - v1;
-            const vec_f32 v4 = vexp_f32(v3);
-            sum = sum + keep_first_f32(v4, rest, 0.0f);
-            store_masked_f32(exp_O_row + j, tail, v4);
-        }
-        sum_exp_O[i] = sum_lanes_f32(sum);
     }
 
     /* log_sum_exp_O_tn = ln(sum_exp_O_tn) */

@@ -261,11 +261,11 @@ def _backward_kernel(X, bar_J, saved, saved_2, saved_3, chol_K, solve_K, d_l, d_
     Z = saved_2[:, None] * X.T
     # inv_K = cholesky_inv(chol_K)
     inv_K = _cholesky_inv("inv(K)", chol_K)
-    # t1_ni = inv_K_in + (-1 solve_K_nj solve_K_ij | ni)
+    # t1_ni = inv_K_ni + (-1 solve_K_nj solve_K_ij | ni)
     # t2_ni = (1/2) bar_J t1_ni saved_3_ni
     # t3 = sum(t2_ni)
     t1 = solve_K @ solve_K.T
-    np.subtract(inv_K.T, t1, out=t1)
+    np.subtract(inv_K, t1, out=t1)
     t2 = bar_J * t1
     t2 *= saved_3
     t2 *= 0.5
@@ -320,9 +320,9 @@ def _value_and_grad_kernel(N, X, y, l, s, e, J, d_l, d_s, d_e):
     t8 = y @ w
     # inv_K = cholesky_inv(chol_K)
     inv_K = _cholesky_inv("inv(K)", chol_K)
-    # t9_ni = inv_K_in + (-1 solve_K_nj solve_K_ij | ni); t10_ni = (1/2) t9_ni t5_ni; t11 = sum(t10_ni)
+    # t9_ni = inv_K_ni + (-1 solve_K_nj solve_K_ij | ni); t10_ni = (1/2) t9_ni t5_ni; t11 = sum(t10_ni)
     t9 = solve_K @ solve_K.T
-    np.subtract(inv_K.T, t9, out=t9)
+    np.subtract(inv_K, t9, out=t9)
     t5 *= t9
     t10 = np.multiply(t5, 0.5, out=t5)
     t11 = t10.sum()
