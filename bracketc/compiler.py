@@ -123,7 +123,8 @@ def _stages(program: Program, options: Options) -> Stages:
         real_bytes=_REAL_BYTES[options.dtype], factors=factors, max_nodes=options.limits.max_nodes
     )
     planned = plan(derived.entries, derived.origins, derived.program.sizes, wanted)
-    _check_limits(planned, options.limits, {function.twin for function in derived.entries})
+    bound = [spec.name for spec in derived.program.sizes if spec.value is not None]
+    _check_limits(planned, options.limits, {function.twin for function in derived.entries}, bound)
     _check_memory(derived.entries, options)
     return Stages(replace(derived.program, origins=derived.origins), derived.entries, planned)
 
@@ -191,8 +192,9 @@ def _known_sizes(program: Program, options: Options) -> Mapping[str, int]:
     return options.size_map()
 
 
-def _check_limits(planned: Plan, limits: Limits, twins: Collection[str | None]) -> None:
-    """Planned cost at the hints against the limits; ``twins`` cost only those who ask for a dense array."""
+def _check_limits(planned: Plan, limits: Limits, twins: Collection[str | None], bound: Collection[str]) -> None:
+    """Planned cost at the hints against the limits; ``twins`` cost only those who ask for a dense array. ``bound`` sizes are no
+    hints."""
     for schedule in planned.schedules:
         if schedule.entry in twins:
             continue
@@ -204,9 +206,11 @@ def _check_limits(planned: Plan, limits: Limits, twins: Collection[str | None]) 
             if cost > most:
                 at = ", ".join(f"{name} = {planned.hints[name]}" for name in dim.names)
                 at = f" ({at})" if at else ""
+                free = [name for name in dim.names if name not in bound]
+                smaller = f", `dim {free[0]} ~ 10` plans for a smaller {free[0]}" if free else ""
                 raise LimitError(
                     f"{schedule.entry} would take {_figure(cost)} {what}{at}, more than {_figure(most)};"
-                    f" the option max_{what} raises the limit"
+                    f" the option max_{what} raises the limit{smaller}"
                 )
 
 
