@@ -126,3 +126,45 @@ def test_a_stored_condition_is_read_beside_a_product(dtype: str, tolerance: floa
             got = found.value if name == "J" else getattr(found.gradients, name)
             scale = max(1.0, float(np.abs(array).max()))
             np.testing.assert_allclose(got, array, rtol=0, atol=tolerance * scale, err_msg=f"{name} {size}")
+
+
+RUNS = """
+input X : 3, 5, 4, 6
+input Y : 6, 2, 4, 65
+P = (X_arib Y_bsjc | arsijc)
+"""
+
+LINES = """
+dim N
+input A : N, 4, 3
+input B : N, 3, 8
+P = (A_nik B_nkj | nij)
+Q = 2 (A_nik B_nkj | nij)
+"""
+
+
+def test_columns_in_long_runs_are_taken_apart_where_sums_are_short() -> None:
+    program = bc.parse(RUNS)
+    kernel = lower(stages(program, Options(verify=True)).plan.schedule("evaluate"))
+    verify(kernel)
+    (found,) = [statement for statement in kernel.body if isinstance(statement, Contraction)]
+    assert [axis.extent.constant for axis in found.batch] == [2]
+    assert found.n.extent.constant == 4 * 65
+    arrays = arrays_of(program, {})
+    values, _ = interpret(kernel, arrays, {})
+    np.testing.assert_allclose(next(iter(values.values())), np.einsum("arib,bsjc->arsijc", *arrays.values()), atol=1e-12)
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_runs_and_lines_agree_with_numpy(dtype: str) -> None:
+    program = bc.parse(RUNS)
+    arrays = {name: array.astype(dtype) for name, array in arrays_of(program, {}).items()}
+    want = np.einsum("arib,bsjc->arsijc", *(array.astype(float) for array in arrays.values()))
+    np.testing.assert_allclose(bc.compile(program, backend="c", dtype=dtype).evaluate(**arrays).P, want, rtol=1e-4, atol=1e-4)
+    program = bc.parse(LINES)
+    arrays = {name: array.astype(dtype) for name, array in arrays_of(program, {"N": 7}).items()}
+    want = np.einsum("nik,nkj->nij", *(array.astype(float) for array in arrays.values()))
+    found = bc.compile(program, backend="c", dtype=dtype).evaluate(**arrays)
+    np.testing.assert_allclose(found.P, want, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.Q, 2 * want, rtol=1e-4, atol=1e-4)

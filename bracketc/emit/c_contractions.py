@@ -157,7 +157,13 @@ def _unrolled(statement: Contraction, c: CFunction) -> UnrolledView:
         c.ctype.real,
         c.s,
         share,
+        _in_lines(statement.n),
     )
+
+
+def _in_lines(columns: Group) -> bool:
+    """Whether the columns of a small product are vectors of the compiler: a power of two of them, adjacent everywhere."""
+    return columns.extent.constant in (2, 4, 8, 16) and all(stride.constant == 1 for stride in columns.strides[0])
 
 
 def _step(group: Group, operand: int, c: CFunction) -> str:
@@ -177,6 +183,11 @@ def _axes(group: Group, c: CFunction, tables: list[TableView]) -> tuple[str, str
     extents, count = ", ".join(c.dim(extent) for extent in group.extents), c.dim(group.extent)
     found = []
     for operand in range(2):
+        steps = [both[operand] for both in group.strides]
+        inner = zip(steps[1:], group.extents[1:], strict=True)
+        if all(outer is step * extent for outer, (step, extent) in zip(steps, inner, strict=False)):
+            found.append(f"{{{c.dim(steps[-1])}, NULL}}")  # this operand walks all labels as one
+            continue
         strides = ", ".join(c.dim(both[operand]) for both in group.strides)
         name = c.scope.fresh("table")
         tables.append(TableView(name, len(group.extents), extents, strides, count))

@@ -218,7 +218,8 @@ class ContractionView:
 
 @dataclass(frozen=True, slots=True)
 class UnrolledView:
-    """A product of known, small numbers of rows, columns and sums; ``alpha`` ends with the operator, or is empty."""
+    """A product of known, small numbers of rows, columns and sums; ``alpha`` ends with the operator, or is empty. A row of the
+    result is one vector of the compiler when ``line``."""
 
     template: str
     bracket: str
@@ -240,6 +241,7 @@ class UnrolledView:
     real: str
     s: str
     share: ProductShareView | None
+    line: bool
 
 
 @dataclass(frozen=True, slots=True)

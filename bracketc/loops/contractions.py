@@ -11,7 +11,7 @@ from bracketc.loops.kernel import Address, Reference, Statement, Storage, Write,
 from bracketc.loops.making import made_factor
 from bracketc.loops.memory import ZERO, Memory, row_major
 from bracketc.loops.nests import nest, renamed
-from bracketc.loops.products import ProductShape
+from bracketc.loops.products import ProductShape, runs_apart
 from bracketc.plan import schedule as plan
 from bracketc.plan.making import apart, rows_first
 from bracketc.plan.schedule import Instruction, Product
@@ -56,7 +56,7 @@ def contract(memory: Memory, step: plan.Contract, made: plan.Map | None = None) 
             counts = finished is not None and any(i.operation in ("index", "delta") for i in finished.program)
             half = step.symmetric and apart(step) and not adds and found.form == "tiles" and not counts
             half = half and (plain or (finished is not None and not finished.sums))
-            yield replace(found, form="symmetric") if half else found
+            yield replace(found, form="symmetric") if half else runs_apart(found, memory.fresh)
     if finish is not None:
         yield from finish.behind
         for slot in finish.held:

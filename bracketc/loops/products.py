@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -28,6 +28,12 @@ LEAST_LANES = 4
 
 MOST_UNROLLED = 256
 """Multiplications of a product that is written out rather than called: about as long as a call takes."""
+
+LEAST_RUN = 64
+"""Adjacent columns that are worth a product of their own, where the others do not continue them."""
+
+MOST_TERMS = 64
+"""Terms of a sum so short that storing the results costs more than the sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,34 @@ class ProductShape:
         row = address.stride(self.m[-1]) if self.m else ZERO
         column = address.stride(self.n[-1]) if self.n else ZERO
         return EpilogueOperand(Reference(reference.storage, only(address, self.batch)), row, column)
+
+
+def runs_apart(found: Contraction, fresh: Callable[[int], tuple[int, ...]]) -> Contraction:
+    """The same with columns that do not merge taken apart: the outer ones become batch labels.
+
+    Short sums cost less than storing their results: these are then written run by run, without tables. Sizes must be known.
+    """
+    n = found.n
+    if found.form != "tiles" or found.epilogue is not None or len(n.extents) < 2 or n.strides[-1][1] is not ONE:
+        return found
+    run, terms = n.extents[-1].constant, found.k.extent.constant
+    if run is None or run < LEAST_RUN or terms is None or terms > MOST_TERMS:
+        return found
+    labels = fresh(len(n.extents) - 1)
+
+    def along(reference: Reference, operand: int) -> Reference:
+        terms = zip(labels, (both[operand] for both in n.strides[:-1]), strict=True)
+        address = reference.address
+        return replace(reference, address=replace(address, terms=(*address.terms, *terms)))
+
+    batch = tuple(Axis(label, extent) for label, extent in zip(labels, n.extents[:-1], strict=True))
+    return replace(
+        found,
+        batch=(*found.batch, *batch),
+        b=along(found.b, 0),
+        c=along(found.c, 1),
+        n=Group(n.extents[-1:], n.strides[-1:]),
+    )
 
 
 def only(address: Address, labels: tuple[int, ...]) -> Address:

@@ -511,20 +511,49 @@ BRK_INLINE void pack_panel_f32(
                 dst[p * width + i] = 0;
 }
 
+/* Panels of positions that lie side by side: all of them for one position along the sum, then for the next, so that lines of memory
+   are read whole. */
+BRK_INLINE void pack_adjacent_f32(
+    const int width, const float *restrict src, int64_t count, const brk_axis *along, int64_t p0, int64_t kc, float *restrict dst)
+{
+    const int64_t whole = count / width * width;
+    for (int64_t p = 0; p < kc; ++p) {
+        const float *row = src + brk_at(along, p0 + p);
+        for (int64_t i = 0; i < whole; i += width)
+            memcpy(dst + i * kc + p * width, row + i, sizeof(float) * width);
+        if (whole < count) {
+            float *last = dst + whole * kc + p * width;
+            copy_run_f32(last, row + whole, count - whole);
+            for (int64_t i = count - whole; i < width; ++i)
+                last[i] = 0;
+        }
+    }
+}
+
+BRK_INLINE void pack_panels_f32(
+    const int width, const float *src, const brk_axis *across, int64_t first, int64_t count,
+    const brk_axis *along, int64_t p0, int64_t kc, float *dst)
+{
+    if (across->stride == 1 && !across->table) {
+        pack_adjacent_f32(width, src + first, count, along, p0, kc, dst);
+        return;
+    }
+    for (int64_t i = 0; i < count; i += width, dst += width * kc)
+        pack_panel_f32(width, src, across, first + i, brk_min(count - i, width), along, p0, kc, dst);
+}
+
 BRK_NOINLINE void pack_rows_f32(
     const float *src, const brk_axis *across, int64_t first, int64_t count,
     const brk_axis *along, int64_t p0, int64_t kc, float *dst)
 {
-    for (int64_t i = 0; i < count; i += MR_f32, dst += MR_f32 * kc)
-        pack_panel_f32(MR_f32, src, across, first + i, brk_min(count - i, MR_f32), along, p0, kc, dst);
+    pack_panels_f32(MR_f32, src, across, first, count, along, p0, kc, dst);
 }
 
 BRK_NOINLINE void pack_columns_f32(
     const float *src, const brk_axis *across, int64_t first, int64_t count,
     const brk_axis *along, int64_t p0, int64_t kc, float *dst)
 {
-    for (int64_t j = 0; j < count; j += NR_f32, dst += NR_f32 * kc)
-        pack_panel_f32(NR_f32, src, across, first + j, brk_min(count - j, NR_f32), along, p0, kc, dst);
+    pack_panels_f32(NR_f32, src, across, first, count, along, p0, kc, dst);
 }
 
 /* out(r,j) (+)= alpha * sum_p a[p * MR + r] b[p * NR + j] for the first rows and vectors of a register tile; rows of out lie
@@ -602,12 +631,19 @@ BRK_INLINE int64_t packed_room_f32(int64_t rows, int64_t columns, int64_t kc)
     return brk_round_up(rows * kc * size, BRK_CACHE_LINE) + columns * kc * size;
 }
 
-/* Bytes of workspace that a packed contraction of these sizes needs, for a workspace aligned to a cache line; one panel of columns
-   is enough where one block holds all rows. */
+/* Columns that are packed together: panels of 64 KiB. */
+BRK_INLINE int64_t packed_together_f32(int64_t kc)
+{
+    return brk_max((1 << 16) / (brk_max(kc, 1) * NR_f32 * (int64_t)sizeof(float)), 1) * NR_f32;
+}
+
+/* Bytes of workspace that a packed contraction of these sizes needs, for a workspace aligned to a cache line; the columns that are
+   packed together are enough where one block holds all rows. */
 BRK_INLINE int64_t contract_packed_bytes_f32(int64_t m, int64_t n, int64_t k)
 {
-    const int64_t rows = brk_part(m, MC_f32, MR_f32);
-    return packed_room_f32(rows, m > rows ? brk_part(n, NC_f32, NR_f32) : NR_f32, brk_part(k, KC_f32, 4));
+    const int64_t kc = brk_part(k, KC_f32, 4), rows = brk_part(m, MC_f32, MR_f32);
+    const int64_t columns = brk_part(n, NC_f32, NR_f32);
+    return packed_room_f32(rows, m > rows ? columns : brk_min(columns, packed_together_f32(kc)), kc);
 }
 
 /* The same for contractions of at most these sizes: parts are no larger than the limit, rounded up. */
@@ -958,6 +994,46 @@ BRK_NOINLINE void vector_by_columns_f32(
     }
 }
 
+/* The same for sums of at most NARROW vectors: x stays in registers, and b is read from its first to its last number. */
+BRK_INLINE void vector_short_run_f32(
+    const int vectors, int64_t k, int64_t first, int64_t cols, const float *restrict x, const float *restrict b,
+    const brk_axis *b_n, float *restrict sum)
+{
+    const mask_f32 last = mask_first_f32(k - (vectors - 1) * WIDTH_f32);
+    vec_f32 xs[NARROW_f32];
+#pragma GCC unroll 4
+    for (int q = 0; q < vectors - 1; ++q)
+        xs[q] = load_f32(x + q * WIDTH_f32);
+    xs[vectors - 1] = load_masked_f32(x + (vectors - 1) * WIDTH_f32, last);
+    for (int64_t j = 0; j < cols; j += WIDTH_f32) {
+        vec_f32 lanes[WIDTH_f32];
+#pragma GCC unroll 16
+        for (int r = 0; r < WIDTH_f32; ++r) {
+            /* Columns beyond the last are read as the last one; their sums are dropped. */
+            const float *column = b + brk_at(b_n, first + brk_min(j + r, cols - 1));
+            lanes[r] = xs[vectors - 1] * load_masked_f32(column + (vectors - 1) * WIDTH_f32, last);
+#pragma GCC unroll 4
+            for (int q = 0; q < vectors - 1; ++q)
+                lanes[r] += xs[q] * load_f32(column + q * WIDTH_f32);
+        }
+        store_f32(sum + j, sums_of_lanes_f32(lanes));
+    }
+}
+
+BRK_NOINLINE void vector_short_f32(
+    int64_t k, int64_t first, int64_t cols, const float *restrict x, const float *restrict b, const brk_axis *b_n,
+    float *restrict sum)
+{
+    switch ((k + WIDTH_f32 - 1) / WIDTH_f32) {
+    case 1: vector_short_run_f32(1, k, first, cols, x, b, b_n, sum); break;
+    case 2: vector_short_run_f32(2, k, first, cols, x, b, b_n, sum); break;
+    case 3: vector_short_run_f32(3, k, first, cols, x, b, b_n, sum); break;
+#if NARROW_f32 >= 4
+    case 4: vector_short_run_f32(4, k, first, cols, x, b, b_n, sum); break;
+#endif
+    }
+}
+
 /* sum(j) = sum_p x(p) b(p,j), any strides. */
 BRK_NOINLINE void vector_by_elements_f32(
     int64_t k, int64_t first, int64_t cols, const float *x, const brk_axis *x_k,
@@ -1032,6 +1108,7 @@ BRK_NOINLINE void contract_packed_f32(
     const int64_t k_part = brk_part(t->k, KC_f32, 4);
     const int64_t m_part = brk_part(t->m, MC_f32, MR_f32);
     const int64_t n_part = brk_part(t->n, NC_f32, NR_f32);
+    const int64_t together = packed_together_f32(k_part);
     const int stays = t->m > m_part;
     float *a_block = workspace;
     float *b_block = (float *)((char *)workspace + brk_round_up(m_part * k_part * (int64_t)sizeof(float), BRK_CACHE_LINE));
@@ -1049,9 +1126,9 @@ BRK_NOINLINE void contract_packed_f32(
                     const int64_t nr = brk_min(NR_f32, columns - j);
                     const int64_t vectors = (nr + WIDTH_f32 - 1) / WIDTH_f32;
                     const int direct = !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
-                    float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = stays ? b_block + j * kc : b_block;
-                    if (i0 == i_first)
-                        pack_columns_f32(t->b, &t->b_n, j0 + j, nr, &t->b_k, p0, kc, b);
+                    float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = b_block + (stays ? j : j % together) * kc;
+                    if (i0 == i_first && j % together == 0)
+                        pack_columns_f32(t->b, &t->b_n, j0 + j, brk_min(together, columns - j), &t->b_k, p0, kc, b);
                     for (int64_t i = 0; i < rows; i += MR_f32) {
                         const int64_t mr = brk_min(MR_f32, rows - i);
                         const int whole = mr == MR_f32 && vectors == VECTORS_f32;
@@ -1095,7 +1172,7 @@ BRK_NOINLINE void contract_small_f32(
     const int64_t row_part = brk_max(brk_part(i_last - i_first, rows_max, 1), 1), row_bytes = brk_max(t->k, 1) * (int64_t)sizeof(float);
     const int64_t columns_kept = small_columns_f32(t->k);
     const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
-    const int beside = t->k <= k_part && t->n >= 4 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table && !epilogue;
+    const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table && !epilogue;
     const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
     const int across = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
     const int64_t rows_kept = across ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
@@ -1193,6 +1270,8 @@ BRK_NOINLINE void contract_vector_f32(
             vector_narrow_f32(t->k, cols, x, &t->a_k, t->b + j0, &t->b_k, row);
         } else if (by_rows) {
             vector_by_rows_f32(t->k, cols, x, &t->a_k, t->b + j0, &t->b_k, row);
+        } else if (by_columns && t->k > 0 && t->k <= NARROW_f32 * WIDTH_f32) {
+            vector_short_f32(t->k, j0, cols, x_packed, t->b, &t->b_n, row);
         } else if (by_columns) {
             vector_by_columns_f32(t->k, j0, cols, x_packed, t->b, &t->b_n, row);
         } else {
