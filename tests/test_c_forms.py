@@ -140,6 +140,7 @@ input A : N, 4, 3
 input B : N, 3, 8
 P = (A_nik B_nkj | nij)
 Q = 2 (A_nik B_nkj | nij)
+output P, Q
 """
 
 
