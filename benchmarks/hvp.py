@@ -76,7 +76,7 @@ def checked(module: Any, arrays: Arrays, name: str, direction: np.ndarray, funct
 
     around = [slope(k * STEP) for k in (-2, -1, 1, 2)]
     expected = (around[0] - 8 * around[1] + 8 * around[2] - around[3]) / (12 * STEP)
-    error = np.linalg.norm(found - expected) / max(np.linalg.norm(expected), 1e-300)
+    error = float(np.linalg.norm(found - expected)) / max(float(np.linalg.norm(expected)), 1e-300)
     if not error < TOLERANCE:
         raise SystemExit(f"{target}: the product differs from differences of gradients by {error:.1e}; nothing is timed")
 

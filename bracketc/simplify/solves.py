@@ -40,7 +40,8 @@ def _narrowed(node: Linalg, right: Einsum) -> Node | None:
     constant = constant_axes(matrix) & set(range(last - 1))
     batch = [right.output[axis] for axis in range(last - 1) if axis not in constant]
     outside = [factor for factor in right.factors if row not in factor[1]]
-    same = dict(pair for factor, own in outside if isinstance(factor, Delta) for pair in (own, own[::-1]))
+    deltas = [own for factor, own in outside if isinstance(factor, Delta)]
+    same = {first: second for own in deltas for first, second in (own, own[::-1])}
     tied = {label: other for label, other in same.items() if label not in batch and other in batch}
     inside = [(factor, tuple(tied.get(label, label) for label in own)) for factor, own in right.factors if row in own]
     held = {label for _, own in inside for label in own}
