@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bracketc.errors import BracketError, Diagnostic
+from bracketc.errors import BracketError, Diagnostic, printable
 
 PATIENCE = 1.0
 """Seconds before work shows that it goes on."""
@@ -42,6 +43,7 @@ class Terminal:
         """A line of what was asked for: coloured on a terminal, plain text elsewhere."""
         if self.json:
             return
+        text = _shown(text)
         if self.out.is_terminal:
             self.out.print(text, soft_wrap=True)
         else:
@@ -50,15 +52,15 @@ class Terminal:
     def say(self, text: str | Text, style: str | None = None) -> None:
         """A line of a report; ``-q`` and ``--json`` leave it out."""
         if self.verbosity >= 0 and not self.json:
-            self.out.print(text, style=style, soft_wrap=True)
+            self.out.print(_shown(text), style=style, soft_wrap=True)
 
     def detail(self, text: str, level: int = 1) -> None:
         """A line that ``-v`` (or ``-vv``) shows."""
         if self.verbosity >= level:
-            self.err.print(text, style="dim", soft_wrap=True)
+            self.err.print(_shown(text), style="dim", soft_wrap=True)
 
     def warn(self, message: str) -> None:
-        self.err.print(Text.assemble(("warning", "bold yellow"), f": {message}"), soft_wrap=True)
+        self.err.print(Text.assemble(("warning", "bold yellow"), f": {_shown(message)}"), soft_wrap=True)
 
     def notes(self, notes: Sequence[Diagnostic]) -> None:
         """What may not be meant; ``-q`` and ``--json`` leave it out."""
@@ -112,6 +114,20 @@ def make_terminal(verbosity: int = 0, as_json: bool = False) -> Terminal:
         return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
 
     return Terminal(console(sys.stdout), console(sys.stderr), verbosity, as_json)
+
+
+_Said = TypeVar("_Said", str, Text, str | Text)
+
+
+def _shown(text: _Said) -> _Said:
+    """``text`` without what a terminal would obey: names of files may hold anything."""
+    if isinstance(text, Text):
+        plain = _shown(text.plain)
+        if plain != text.plain:
+            text = text.copy()
+            text.plain = plain
+        return text
+    return re.sub(r"[^\n\t]+", lambda found: printable(found[0]), text)
 
 
 def aligned(*columns: str, right: Sequence[str] = ()) -> Table:

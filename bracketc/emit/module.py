@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import PurePath
@@ -112,11 +113,13 @@ def flat_declarations(code: CText) -> list[str]:
 
 
 def _build_command(program: Program, dtype: str, code: CText) -> str:
-    """The command that builds the module, without the folder."""
+    """The command that builds the module, without the folder, for an f-string: a name may hold braces, and what a shell obeys."""
     source = _file_name(program.source.filename)
+    source = shlex.quote(source) if source.endswith(".brk") else "FILE.brk"
+    source = source.replace('"', '\\"').replace("{", "{{").replace("}", "}}")
     march = " --march portable" if code.dispatch is not None else ""
     threads = f" --threads {code.threads}" if code.threads > 1 else ""
-    return f"bracketc build {source if source.endswith('.brk') else 'FILE.brk'} --backend c --dtype {dtype}{march}{threads}"
+    return f"bracketc build {source} --backend c --dtype {dtype}{march}{threads}"
 
 
 def _native_kernel(schedule: Schedule, code: CText) -> Kernel:
