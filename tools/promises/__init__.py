@@ -12,11 +12,24 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tests"))
 
-from promises import answers, bad_input, cache, exhaust, gradients, injection, kernels, mutants, numerics, passes, reproducible
+from promises import (
+    answers,
+    bad_input,
+    cache,
+    exhaust,
+    gradients,
+    injection,
+    kernels,
+    mutants,
+    numerics,
+    passes,
+    reproducible,
+    state,
+)
 from promises.promise import ROOT, Breach, Promise, Skip
 
 __all__ = ["PROMISES", "ROOT", "SUBJECTS", "Breach", "Promise", "Skip"]
 
-SUBJECTS = (answers, passes, gradients, kernels, bad_input, exhaust, injection, cache, reproducible, numerics, mutants)
+SUBJECTS = (answers, passes, gradients, kernels, bad_input, exhaust, injection, cache, reproducible, numerics, state, mutants)
 
 PROMISES: tuple[Promise, ...] = tuple(promise for subject in SUBJECTS for promise in subject.PROMISES)
