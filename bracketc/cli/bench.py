@@ -25,7 +25,7 @@ from bracketc.bench.report import human
 from bracketc.bench.timing import Timing, interleave
 from bracketc.cli.differences import disagreement
 from bracketc.cli.figures import bytes_text, flops_text
-from bracketc.cli.sources import file_argument, options, positive, settings, size_options
+from bracketc.cli.sources import file_argument, march_option, options, positive, seed_option, settings, size_options
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.errors import BracketError, SourceError, ToolchainError
 from bracketc.ir.program import Entry, Program
@@ -48,7 +48,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--backend", choices=BACKENDS, help="time this backend only")
     command.add_argument("--dtype", choices=DTYPES, help="type of real numbers (default: float64)")
     command.add_argument("--threads", type=positive, metavar="K", help="time C with K threads, too; peers get as many")
-    command.add_argument("--march", metavar="LEVEL", help="native, portable or a level (default: native)")
+    march_option(command)
     command.add_argument(
         "--against", metavar="LIST", type=peers, default=(), help="numpy, torch, torch.compile, jax: those that are installed"
     )
@@ -58,7 +58,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--rounds", type=positive, default=15, help="how often each contender has its turn (default: 15)"
     )
-    command.add_argument("--seed", type=int, default=0, help="of the random arguments (default: 0)")
+    seed_option(command)
     command.add_argument("--plot", metavar="OUT.svg", help="draw medians and a roofline (.svg, .png or .pdf)")
 
 
