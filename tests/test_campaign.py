@@ -29,7 +29,8 @@ from bracketc.ir.interpret import interpret
 from bracketc.ir.rewrite import Roots
 
 SLOW = frozenset((
-    "same-c", "splits", "kernels", "valgrind", "mutants", "cache", "killed", "injection", "reproducible", "numerics", "state",
+    "same-c", "splits", "kernels", "valgrind", "long", "mutants", "cache", "killed", "injection", "reproducible", "numerics",
+    "state",
 ))  # fmt: skip
 """Promises whose seeds take seconds: other tests try one of each."""
 

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tests"))
 
 from promises import (
     answers,
+    arrays,
     bad_input,
     cache,
     exhaust,
@@ -30,6 +31,7 @@ from promises.promise import ROOT, Breach, Promise, Skip
 
 __all__ = ["PROMISES", "ROOT", "SUBJECTS", "Breach", "Promise", "Skip"]
 
-SUBJECTS = (answers, passes, gradients, kernels, bad_input, exhaust, injection, cache, reproducible, numerics, state, mutants)
+_MEANING = (answers, passes, gradients, kernels, arrays)
+SUBJECTS = (*_MEANING, bad_input, exhaust, injection, cache, reproducible, numerics, state, mutants)
 
 PROMISES: tuple[Promise, ...] = tuple(promise for subject in SUBJECTS for promise in subject.PROMISES)
