@@ -179,9 +179,9 @@ def test_the_number_of_threads_is_chosen_for_later_calls() -> None:
     for count, former in ((1, 3), (2, 1), (7, 2), (3, 7)):
         assert module.threads(count) == former and module.threads() == count
         assert module.value_and_grad(*draws())[1][0].tobytes() == wanted
-    for count in (0, -1, True, 1.5, "2"):
+    for wrong in (0, -1, True, 1.5, "2"):
         with pytest.raises(bc.ArgumentError, match="a number from 1 on"):
-            module.threads(count)
+            module.threads(wrong)
     assert "threads" in module.__all__ and not hasattr(bc.compile(SOURCE), "threads")
 
 

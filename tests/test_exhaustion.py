@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,9 +54,11 @@ SOURCES = {
 @pytest.mark.parametrize("option", SOURCES)
 def test_each_limit_is_raised_by_its_option(option: str) -> None:
     text, enough, little, message = SOURCES[option]
-    bc.compile(text, backend="numpy", **{option: enough})
+    given: dict[str, Any] = {option: enough}
+    bc.compile(text, backend="numpy", **given)
+    given[option] = little
     with pytest.raises(bc.LimitError) as caught:
-        bc.compile(text, backend="numpy", **{option: little})
+        bc.compile(text, backend="numpy", **given)
     assert message in str(caught.value) and f"by the option {option}" in str(caught.value)
 
 
