@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bracketc import compiler
-from bracketc.bench.figure import draw_comparison, draw_medians
+from bracketc.bench.figure import check_place, draw_comparison, draw_medians
 from bracketc.bench.peaks import Probe, Rates, probes, rates
 from bracketc.bench.pinning import restart_pinned
 from bracketc.bench.report import human
@@ -111,6 +111,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     threads = arguments.threads or 1
     if getattr(arguments, "alone", False):
         restart_pinned(threads)
+    if arguments.plot:
+        check_place(arguments.plot)
     with tempfile.TemporaryDirectory() as cold:
         found = _measure(arguments, threads, Path(cold), terminal)
     _print(arguments.file, found, terminal)
