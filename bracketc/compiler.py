@@ -89,8 +89,14 @@ class Derived:
 @_collector_paused()
 def derive(program: Program, options: Options) -> Derived:
     """The stages before planning, whose formulas people read."""
-    with metered(options.limits, len(topological(node for _, node in (*program.definitions, *program.results)))):
+    with metered(options.limits, _expressions(program)):
         return _derive(program, options)
+
+
+def _expressions(program: Program) -> int:
+    """Expressions of a program, once for each of its requests: each of them goes through all."""
+    count = len(topological(node for _, node in (*program.definitions, *program.results)))
+    return count * max(1, len(program.requests))
 
 
 def _derive(program: Program, options: Options) -> Derived:
@@ -109,7 +115,7 @@ def stages(program: Program, options: Options) -> Stages:
     sizes bound → stable forms recognised → derivatives expanded into entry points → simplified → of derivatives with a structure,
     what is stored → planned
     """
-    with metered(options.limits, len(topological(node for _, node in (*program.definitions, *program.results)))):
+    with metered(options.limits, _expressions(program)):
         return _stages(program, options)
 
 
