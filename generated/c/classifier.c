@@ -775,7 +775,7 @@ BRK_INLINE int small_copies_f32(const contraction_f32 *t)
 
 /* Bytes of B that stay in the second cache while all rows of A pass, of A while these columns of B do, and of B where
    one row of tiles after the other is computed: in place, and in panels. */
-enum { SMALL_B_f32 = 1 << 18, SMALL_A_f32 = 1 << 17, SMALL_ACROSS_f32 = 3 << 13, SMALL_PANELS_f32 = 1 << 17 };
+enum { SMALL_B_f32 = 1 << 18, SMALL_A_f32 = 1 << 17, SMALL_ACROSS_f32 = 1 << 15, SMALL_PANELS_f32 = 1 << 17 };
 
 /* Columns of B that go together. */
 BRK_INLINE int64_t small_columns_f32(int64_t k)
