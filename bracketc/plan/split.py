@@ -57,7 +57,9 @@ LARGER = 4
 """A split must pay at a batch that is so many times its hint: a single block costs little where it does not."""
 
 DEEP = 128
-"""Positions that a block must hold where its partial sums are matrices: the sums are read and written once a block."""
+"""Positions that a block must hold where its partial sums are matrices: the sums are read and written once a block; …"""
+NEAR = 1 << 15
+"""… a quarter of that suffices where it is known that they take no more bytes than this, and stay in the first-level cache."""
 
 LEAST_GAIN = 0.1
 """A split that saves less than this share of the time of all arithmetic is not worth its partial sums."""
@@ -198,7 +200,9 @@ class _Stages:
         name = str(self.extent)
         matrices = any(outer.rank > 1 for _, outer, _ in blocks.sums)
         fitting = blocks.budget // max(1, hints.of(blocks.row_bytes))
-        if matrices and fitting < DEEP:
+        lengths = (blocks.row_bytes, *(length for _, outer, _ in blocks.sums for length in outer.shape))
+        near = partial <= NEAR and all(length.constant is not None for length in lengths)
+        if matrices and fitting < (DEEP // 4 if near else DEEP):
             self.reasons.append(
                 f"not split by {name}: only {fitting} positions fit a block, too few to add up into matrices at full speed"
             )
