@@ -13,7 +13,7 @@ from bracketc.cli.pages import annotated_page
 from bracketc.emit.annotate import cut, shared
 from bracketc.options import read_options
 from bracketc.plan.explain import explain
-from bracketc.plan.split import split_plan
+from bracketc.plan.native import native_plan
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,7 +25,7 @@ def test_every_step_has_its_code(model: str, backend: str) -> None:
     done = compiler.stages(compiler.load(ROOT / "models" / f"{model}.brk"), options)
     files = compiler.emit(done, "model", options).files
     text = files["model.py" if backend == "numpy" else "model.c"]
-    for explanation in explain(split_plan(done.plan) if backend == "c" else done.plan):
+    for explanation in explain(native_plan(done.plan) if backend == "c" else done.plan):
         brackets = [row.bracket for row in explanation.rows]
         cuts = cut(text, explanation.entry, brackets)
         assert [bracket for bracket, part in zip(brackets, cuts, strict=True) if not part.code] == []
@@ -45,7 +45,7 @@ def test_the_finished_tile_is_shown_with_its_contraction() -> None:
     options = read_options({"backend": "c"})
     done = compiler.stages(compiler.load(ROOT / "models" / "classifier.brk"), options)
     text = compiler.emit(done, "model", options).files["model.c"]
-    rows = next(e for e in explain(split_plan(done.plan)) if e.entry == "value_and_grad").rows
+    rows = next(e for e in explain(native_plan(done.plan)) if e.entry == "value_and_grad").rows
     first = cut(text, "value_and_grad", [row.bracket for row in rows])[0]
     assert "contract_f64" in first.code and "vtanh" in first.epilogue
     assert "contract_f64" in shared(text)
@@ -54,7 +54,7 @@ def test_the_finished_tile_is_shown_with_its_contraction() -> None:
 def test_the_page_is_balanced_and_needs_nothing_from_elsewhere() -> None:
     options = read_options({"backend": "c"})
     done = compiler.stages(compiler.load(ROOT / "models" / "classifier.brk"), options)
-    explained = explain(split_plan(done.plan))
+    explained = explain(native_plan(done.plan))
     text = annotated_page(done, explained, options)
     reading = read_page(text)
     assert reading.mistakes == [] and outside(reading) == []

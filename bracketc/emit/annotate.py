@@ -57,7 +57,8 @@ def _segment(lines: list[str], entry: str) -> list[str]:
     first = next((n for n, line in enumerate(lines) if any(head.match(line) for head in heads)), None)
     if first is None:
         return []
-    other = re.compile(r"static int64_t \w+_layout\(|def |class |@|/\* Where the parts")
+    own = re.escape(entry)  # sums of ranges have a layout, too
+    other = re.compile(rf"static int64_t (?!{own}_sums_layout)\w+_layout\(|def |class |@|/\* Where the parts")
     last = next((n for n in range(first + 1, len(lines)) if other.match(lines[n])), len(lines))
     return lines[first:last]
 
