@@ -30,9 +30,9 @@ from bracketc.ir.rewrite import Roots
 
 SLOW = frozenset((
     "same-c", "splits", "kernels", "valgrind", "long", "mutants", "cache", "killed", "injection", "reproducible", "numerics",
-    "state",
+    "state", "exhaust", "bad-input",
 ))  # fmt: skip
-"""Promises whose seeds take seconds: other tests try one of each."""
+"""Promises whose seeds take seconds, or may not take longer than so many: other tests try some of each, without a clock."""
 
 QUICK = tuple(promise for promise in promises.PROMISES if promise.name not in SLOW)
 
