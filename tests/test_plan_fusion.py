@@ -27,6 +27,7 @@ from bracketc.ir.interpret import interpret
 from bracketc.ir.nodes import Linalg, Node, Range, Reduce, Tensor
 from bracketc.ir.program import Entry
 from bracketc.ir.rewrite import Origin, tensors
+from bracketc.plan.folding import FREE_INSTRUCTIONS
 from bracketc.plan.interpret import run
 from bracketc.plan.plan import PlanOptions, plan
 from bracketc.plan.schedule import Contract, Factorise, Map, Schedule, Store
@@ -36,6 +37,7 @@ SIZES = {"N": 5, "D": 4, "H": 3, "K": 2}
 N, H = Dim.named("N"), Dim.named("H")
 X, W, b = tensor("X", "N", "D"), tensor("W", "D", "H"), tensor("b", "H")
 Z, U, c = tensor("Z", "N", "K"), tensor("U", "K", "H"), tensor("c", "N")
+Z2 = tensor("Z2", "N", "H")
 PRODUCT = einsum(1, [(X, "nd"), (W, "dh")], "nh")
 BIAS = broadcast(b, (N, H), (1,))
 
@@ -184,6 +186,22 @@ def test_a_function_of_a_row_is_not_repeated_along_the_row() -> None:
     node = add([tensor("A", "N", "H"), broadcast(pointwise("exp", c), (N, H), (0,))])
     schedule = planned(pointwise("tanh", node))
     assert kinds(schedule) == ["Map", "Map"]
+
+
+def test_a_function_of_a_row_is_not_repeated_through_a_cheap_reader() -> None:
+    squares = power(pointwise("exp", c), 2)
+    for step in planned(multiply(broadcast(squares, (N, H), (0,)), PRODUCT)).steps:
+        costly = isinstance(step, Map | Contract) and any(i.operation == "call" for i in step.program)
+        assert not costly or (isinstance(step, Map) and len(step.labels) == 1)
+
+
+def test_cheap_work_on_a_row_adds_up_along_a_chain() -> None:
+    chain: Node = c
+    for _ in range(3 * FREE_INSTRUCTIONS):
+        chain = add([power(chain, 2), c])
+    schedule = planned(multiply(broadcast(chain, (N, H), (0,)), Z2))
+    widest = max((s for s in schedule.steps if isinstance(s, Map)), key=lambda s: len(s.labels))
+    assert len([i for i in widest.program if i.operation not in ("load", "constant")]) <= FREE_INSTRUCTIONS + 1
 
 
 def test_cheap_work_on_a_row_moves_into_the_pass_over_it() -> None:

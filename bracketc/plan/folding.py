@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from bracketc.ir.nodes import Labels
 from bracketc.plan.scalars import Scalars, is_costly
-from bracketc.plan.schedule import Access, Buffer, Map, Step
+from bracketc.plan.schedule import Access, Buffer, Instruction, Map, Step
 from bracketc.plan.steps import reads, writes
 
 MAX_PROGRAM = 200
@@ -39,6 +39,7 @@ def fold(steps: Sequence[Step], keep: Iterable[Buffer]) -> list[Step]:
     labels: list[Labels] = [step.labels if isinstance(step, Map) else () for step in steps]
     lengths = [len(step.program) - len(step.operands) if isinstance(step, Map) else 0 for step in steps]
     operands = [len(step.operands) if isinstance(step, Map) else 0 for step in steps]
+    moved = [0] * len(steps)
     members: dict[int, list[int]] = {}
     for place in reversed(range(len(steps))):
         step = steps[place]
@@ -46,15 +47,24 @@ def fold(steps: Sequence[Step], keep: Iterable[Buffer]) -> list[Step]:
         if reader is None or not isinstance(step, Map):
             continue
         consumer, target = steps[reader], step.stores[0].target
-        if not isinstance(consumer, Map):
-            continue
-        places = _places(step, consumer, target)
         top = root[reader]
-        loads = operands[top] + operands[place] - 1
-        if places is None or loads > MAX_OPERANDS or lengths[top] + lengths[place] + loads > MAX_PROGRAM:
+        whole = steps[top]
+        places = _places(step, consumer, target) if isinstance(consumer, Map) else None
+        if places is None or not isinstance(whole, Map):
             continue
+        carried = tuple(labels[reader][label] for label in places)
+        work = _work(step)
+        repeated = 0
+        if len(set(carried)) < len(whole.labels):  # what the reader is part of may have more labels than the reader
+            repeated = moved[reader] + len(work)
+            if repeated > FREE_INSTRUCTIONS or any(map(is_costly, work)):
+                continue
+        loads = operands[top] + operands[place] - 1
+        if loads > MAX_OPERANDS or lengths[top] + lengths[place] + loads > MAX_PROGRAM:
+            continue
+        moved[place] = repeated
         root[place] = top
-        labels[place] = tuple(labels[reader][label] for label in places)
+        labels[place] = carried
         lengths[top] += lengths[place]
         operands[top] = loads
         members.setdefault(top, []).append(place)
@@ -78,17 +88,18 @@ def _only_reader(step: Step, readers: dict[Buffer, list[int]], kept: set[Buffer]
 
 
 def _places(step: Map, consumer: Map, target: Buffer) -> Labels | None:
-    """Which label of ``consumer`` each label of ``step`` is; ``None`` when folding would compute something twice."""
+    """Which label of ``consumer`` each label of ``step`` is; ``None`` when it is read in more than one way."""
     found = {access.labels for access in consumer.operands if access.buffer is target}
     if len(found) != 1:
         return None
     (carried,) = found
-    if len(set(carried)) < len(consumer.labels):
-        work = [i for i in step.program if i.operation not in ("load", "constant", "size", "index", "delta")]
-        if len(work) > FREE_INSTRUCTIONS or any(is_costly(instruction) for instruction in work):
-            return None
     place = {label: carried[axis] for axis, label in enumerate(step.stores[0].labels)}
     return tuple(place[label] for label in step.labels)
+
+
+def _work(step: Map) -> list[Instruction]:
+    """What a record computes, beside what it loads."""
+    return [i for i in step.program if i.operation not in ("load", "constant", "size", "index", "delta")]
 
 
 def _merged(root: Map, parts: Sequence[tuple[Map, Labels]]) -> Map:

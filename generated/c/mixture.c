@@ -1405,22 +1405,24 @@ static int64_t evaluate_layout(const mixture_dims *dims, int64_t *slot)
     slot[0] = end;
     end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[3] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[3] = end;
+    end += brk_round_up(N_block_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
     end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
     end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[10] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     return end;
 }
@@ -1437,7 +1439,7 @@ static int64_t evaluate_sums_layout(const mixture_dims *dims, int64_t *slot)
 
 size_t MIXTURE_NAME(evaluate_workspace)(const mixture_dims *dims)
 {
-    int64_t slot[10];
+    int64_t slot[11];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -1453,62 +1455,70 @@ static int evaluate_run(
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[10];
+    int64_t slot[11];
     evaluate_layout(dims, slot);
     int64_t brk_sum[1];
     const int64_t brk_record = evaluate_sums_layout(dims, brk_sum);
-    const int64_t t4_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
+    const int64_t t5_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
     const float *const X = args->X;
     const float *const a = args->a;
     const float *const M = args->M;
     const float *const r = args->r;
     float *const J = results->J;
     float *const t1 = (float *)(arena + slot[0]);
-    float *const t4_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[2]);
-    float *const t4 = (float *)(arena + slot[1]);
-    float *const max_a = (float *)(arena + slot[3]);
-    float *const sum_exp_a = (float *)(arena + slot[4]);
-    float *const t2_block = (float *)(arena + slot[5]);
-    float *const max_t_block = (float *)(arena + slot[7]);
+    float *const t2 = (float *)(arena + slot[1]);
+    float *const t5_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[3]);
+    float *const t5 = (float *)(arena + slot[2]);
+    float *const max_a = (float *)(arena + slot[4]);
+    float *const sum_exp_a = (float *)(arena + slot[5]);
     float *const t3_block = (float *)(arena + slot[6]);
-    float *const sum_exp_t_block = (float *)(arena + slot[8]);
-    float *const t4_part_new = (float *)(arena + slot[9]);
+    float *const max_t_block = (float *)(arena + slot[8]);
+    float *const t4_block = (float *)(arena + slot[7]);
+    float *const sum_exp_t_block = (float *)(arena + slot[9]);
+    float *const t5_part_new = (float *)(arena + slot[10]);
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 262144, 16, 32);
 
-    /* t1_k = sum(r_kd) */
+    /* t1_k = sum(r_kd); t2_kd = exp(-r_kd) */
     for (int64_t i = 0; i < K; ++i) {
         const float *const r_row = r + i * D;
+        float *const t2_row = t2 + i * D;
         vec_f32 sum = splat_f32(0.0f);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
             const vec_f32 v0 = load_f32(r_row + j);
+            const vec_f32 v1 = -v0;
+            const vec_f32 v2 = vexp_f32(v1);
             sum = sum + v0;
+            store_f32(t2_row + j, v2);
         }
         if (j < D) {
             const int64_t rest = D - j;
             const mask_f32 tail = mask_first_f32(rest);
             const vec_f32 v0 = load_masked_f32(r_row + j, tail);
+            const vec_f32 v1 = -v0;
+            const vec_f32 v2 = vexp_f32(v1);
             sum = sum + keep_first_f32(v0, rest, 0.0f);
+            store_masked_f32(t2_row + j, tail, v2);
         }
         t1[i] = sum_lanes_f32(sum);
     }
 
-    /* for blocks of N: t4 */
+    /* for blocks of N: t5 */
     {
         for (int64_t group = stretch->first; group < brk_min(stretch->last, N_blocks.groups); ++group) {
-            float *const t4_part_group = t4_part + group * t4_part_step;
+            float *const t5_part_group = t5_part + group * t5_part_step;
             for (int64_t i = 0; i < 1; ++i)
-                t4_part_group[i] = 0.0f;
+                t5_part_group[i] = 0.0f;
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
             for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
                 const int64_t N_block = brk_min(N_blocks.rows, last - first);
                 const float *const X_block = X + first * D;
-                /* t2_block_kn = sum(exp(-r_kd)² (X_block_nd - M_kd)²) */
+                /* t3_block_kn = sum(t2_kd² (X_block_nd - M_kd)²) */
                 for (int64_t i = 0; i < N_block; ++i) {
                     for (int64_t j = 0; j < K; ++j) {
                         const float *const M_row = M + j * D;
                         const float *const X_block_row = X_block + i * D;
-                        const float *const r_row = r + j * D;
+                        float *const t2_row = t2 + j * D;
                         vec_f32 sum = splat_f32(0.0f);
                         int64_t k = 0;
                         for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
@@ -1516,12 +1526,10 @@ static int evaluate_run(
                             const vec_f32 v1 = load_f32(X_block_row + k);
                             const vec_f32 v2 = v1 - v0;
                             const vec_f32 v3 = v2 * v2;
-                            const vec_f32 v4 = load_f32(r_row + k);
-                            const vec_f32 v5 = -v4;
-                            const vec_f32 v6 = vexp_f32(v5);
-                            const vec_f32 v7 = v6 * v6;
-                            const vec_f32 v8 = v7 * v3;
-                            sum = sum + v8;
+                            const vec_f32 v4 = load_f32(t2_row + k);
+                            const vec_f32 v5 = v4 * v4;
+                            const vec_f32 v6 = v5 * v3;
+                            sum = sum + v6;
                         }
                         if (k < D) {
                             const int64_t rest = D - k;
@@ -1530,26 +1538,24 @@ static int evaluate_run(
                             const vec_f32 v1 = load_masked_f32(X_block_row + k, tail);
                             const vec_f32 v2 = v1 - v0;
                             const vec_f32 v3 = v2 * v2;
-                            const vec_f32 v4 = load_masked_f32(r_row + k, tail);
-                            const vec_f32 v5 = -v4;
-                            const vec_f32 v6 = vexp_f32(v5);
-                            const vec_f32 v7 = v6 * v6;
-                            const vec_f32 v8 = v7 * v3;
-                            sum = sum + keep_first_f32(v8, rest, 0.0f);
+                            const vec_f32 v4 = load_masked_f32(t2_row + k, tail);
+                            const vec_f32 v5 = v4 * v4;
+                            const vec_f32 v6 = v5 * v3;
+                            sum = sum + keep_first_f32(v6, rest, 0.0f);
                         }
-                        t2_block[j * N_block + i] = sum_lanes_f32(sum);
+                        t3_block[j * N_block + i] = sum_lanes_f32(sum);
                     }
                 }
 
                 for (int64_t i = 0; i < N_block; ++i)
                     max_t_block[i] = -INFINITY;
 
-                /* t3_block_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t2_block_kn; max_t_block_n = max(t3_block_kn) */
+                /* t4_block_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t3_block_kn; max_t_block_n = max(t4_block_kn) */
                 for (int64_t i = 0; i < K; ++i) {
                     float *const t1_row = t1 + i;
-                    float *const t2_block_row = t2_block + i * N_block;
-                    const float *const a_row = a + i;
                     float *const t3_block_row = t3_block + i * N_block;
+                    const float *const a_row = a + i;
+                    float *const t4_block_row = t4_block + i * N_block;
                     const vec_f32 v0 = splat_f32(t1_row[0]);
                     const vec_f32 v2 = splat_f32(a_row[0]);
                     const vec_f32 v3 = splat_f32(6.283185307179586f);
@@ -1561,21 +1567,21 @@ static int evaluate_run(
                     const vec_f32 v10 = v9 - v0;
                     int64_t j = 0;
                     for (; j + WIDTH_f32 <= N_block; j += WIDTH_f32) {
-                        const vec_f32 v1 = load_f32(t2_block_row + j);
+                        const vec_f32 v1 = load_f32(t3_block_row + j);
                         const vec_f32 v8 = v6 * v1;
                         const vec_f32 v11 = v10 - v8;
                         const vec_f32 held = load_f32(max_t_block + j);
-                        store_f32(t3_block_row + j, v11);
+                        store_f32(t4_block_row + j, v11);
                         store_f32(max_t_block + j, vmax_f32(held, v11));
                     }
                     if (j < N_block) {
                         const int64_t rest = N_block - j;
                         const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v1 = load_masked_f32(t2_block_row + j, tail);
+                        const vec_f32 v1 = load_masked_f32(t3_block_row + j, tail);
                         const vec_f32 v8 = v6 * v1;
                         const vec_f32 v11 = v10 - v8;
                         const vec_f32 held = load_masked_f32(max_t_block + j, tail);
-                        store_masked_f32(t3_block_row + j, tail, v11);
+                        store_masked_f32(t4_block_row + j, tail, v11);
                         store_masked_f32(max_t_block + j, tail, vmax_f32(held, v11));
                     }
                 }
@@ -1583,14 +1589,14 @@ static int evaluate_run(
                 for (int64_t i = 0; i < N_block; ++i)
                     sum_exp_t_block[i] = 0.0f;
 
-                /* sum_exp_t_block_n = sum(exp(t3_block_kn - finite_or_zero(max_t_block_n))) */
+                /* sum_exp_t_block_n = sum(exp(t4_block_kn - finite_or_zero(max_t_block_n))) */
                 for (int64_t i = 0; i < K; ++i) {
-                    float *const t3_block_row = t3_block + i * N_block;
+                    float *const t4_block_row = t4_block + i * N_block;
                     int64_t j = 0;
                     for (; j + WIDTH_f32 <= N_block; j += WIDTH_f32) {
                         const vec_f32 v0 = load_f32(max_t_block + j);
                         const vec_f32 v1 = vfinite_or_zero_f32(v0);
-                        const vec_f32 v2 = load_f32(t3_block_row + j);
+                        const vec_f32 v2 = load_f32(t4_block_row + j);
                         const vec_f32 v3 = v2 - v1;
                         const vec_f32 v4 = vexp_f32(v3);
                         const vec_f32 held = load_f32(sum_exp_t_block + j);
@@ -1601,7 +1607,7 @@ static int evaluate_run(
                         const mask_f32 tail = mask_first_f32(rest);
                         const vec_f32 v0 = load_masked_f32(max_t_block + j, tail);
                         const vec_f32 v1 = vfinite_or_zero_f32(v0);
-                        const vec_f32 v2 = load_masked_f32(t3_block_row + j, tail);
+                        const vec_f32 v2 = load_masked_f32(t4_block_row + j, tail);
                         const vec_f32 v3 = v2 - v1;
                         const vec_f32 v4 = vexp_f32(v3);
                         const vec_f32 held = load_masked_f32(sum_exp_t_block + j, tail);
@@ -1609,7 +1615,7 @@ static int evaluate_run(
                     }
                 }
 
-                /* t4_part = sum(finite_or_zero(max_t_block_n) + ln(sum_exp_t_block_n)) */
+                /* t5_part = sum(finite_or_zero(max_t_block_n) + ln(sum_exp_t_block_n)) */
                 {
                     vec_f32 whole_sum = splat_f32(0.0f);
                     for (int64_t i_first = 0; i_first < N_block; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
@@ -1636,12 +1642,12 @@ static int evaluate_run(
                         }
                         whole_sum = whole_sum + sum;
                     }
-                    t4_part_new[0] = sum_lanes_f32(whole_sum);
+                    t5_part_new[0] = sum_lanes_f32(whole_sum);
                 }
 
                 {
-                    const float v0 = t4_part_new[0];
-                    t4_part_group[0] = t4_part_group[0] + v0;
+                    const float v0 = t5_part_new[0];
+                    t5_part_group[0] = t5_part_group[0] + v0;
                 }
             }
         }
@@ -1652,10 +1658,10 @@ static int evaluate_run(
 
     {
         for (int64_t i = 0; i < 1; ++i)
-            t4[i] = 0.0f;
+            t5[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 1; ++i)
-                t4[i] = t4[i] + t4_part[group * t4_part_step + i];
+                t5[i] = t5[i] + t5_part[group * t5_part_step + i];
     }
 
     /* max_a = max(a_k) */
@@ -1703,14 +1709,14 @@ static int evaluate_run(
         sum_exp_a[0] = sum_lanes_f32(whole_sum);
     }
 
-    /* J = finite_or_zero(max_a) + ln(sum_exp_a) - t4 / N */
+    /* J = finite_or_zero(max_a) + ln(sum_exp_a) - t5 / N */
     {
         const float v0 = sum_exp_a[0];
         const float v1 = vlog_f32(splat_f32(v0))[0];
         const float v2 = max_a[0];
         const float v3 = vfinite_or_zero_f32(splat_f32(v2))[0];
         const float v4 = v3 + v1;
-        const float v5 = t4[0];
+        const float v5 = t5[0];
         const float v6 = (float)N;
         const float v7 = v5 / v6;
         const float v8 = v4 - v7;

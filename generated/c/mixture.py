@@ -774,7 +774,7 @@ _PRODUCTS = {}
 _COUNTS = {
     "evaluate": (("D", "K", "N"), lambda D, K, N: (
         4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9,
-        12 * D * K + 4 * D * N + 20 * K + 32,
+        16 * D * K + 4 * D * N + 20 * K + 32,
     )),
     "forward": (("D", "K", "N"), lambda D, K, N: (
         4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9,
@@ -869,7 +869,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9",
-            "bytes": "12 * D * K + 4 * D * N + 20 * K + 32",
+            "bytes": "16 * D * K + 4 * D * N + 20 * K + 32",
             "split": {'label': 'N', 'stages': 1, 'outputs': {'J': 'sum'}, 'ranges': True},
         },
         "forward": {

@@ -86,27 +86,29 @@ def _evaluate_kernel(D, N, X, a, M, r, J):
     exp_value = a - np.where(np.isfinite(max_a), max_a, 0)
     np.exp(exp_value, out=exp_value)
     sum_exp_a = exp_value.sum()
-    # t1_k = sum(r_kd)
+    # t1_k = sum(r_kd); t2_kd = exp(-r_kd)
+    t2 = -r
+    np.exp(t2, out=t2)
     t1 = r.sum(axis=1)
-    # t2_kn = sum(exp(-r_kd)² (X_nd - M_kd)²)
+    # t3_kn = sum(t2_kd² (X_nd - M_kd)²)
     product = X[:, :, None] - M.T
     np.square(product, out=product)
-    product *= np.square(np.exp(-r.T))
-    t2 = np.array(product.sum(axis=1).T, order="C")
-    # t3_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t2_kn; max_t_n = max(t3_kn)
-    t2 *= 0.5
-    t3 = np.subtract((a - 0.5 * np.log(_REAL(6.283185307179586)) * D - t1)[:, None], t2, out=t2)
-    max_t = t3.max(axis=0, initial=-np.inf)
-    # sum_exp_t_n = sum(exp(t3_kn - finite_or_zero(max_t_n)))
-    exp_value_2 = t3.T - np.where(np.isfinite(max_t), max_t, 0)[:, None]
+    product *= np.square(t2.T)
+    t3 = np.array(product.sum(axis=1).T, order="C")
+    # t4_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t3_kn; max_t_n = max(t4_kn)
+    t3 *= 0.5
+    t4 = np.subtract((a - 0.5 * np.log(_REAL(6.283185307179586)) * D - t1)[:, None], t3, out=t3)
+    max_t = t4.max(axis=0, initial=-np.inf)
+    # sum_exp_t_n = sum(exp(t4_kn - finite_or_zero(max_t_n)))
+    exp_value_2 = t4.T - np.where(np.isfinite(max_t), max_t, 0)[:, None]
     np.exp(exp_value_2, out=exp_value_2)
     sum_exp_t = exp_value_2.sum(axis=1)
-    # t4 = sum(finite_or_zero(max_t_n) + ln(sum_exp_t_n))
+    # t5 = sum(finite_or_zero(max_t_n) + ln(sum_exp_t_n))
     np.log(sum_exp_t, out=sum_exp_t)
     sum_exp_t += np.where(np.isfinite(max_t), max_t, 0)
-    t4 = sum_exp_t.sum()
-    # J = finite_or_zero(max_a) + ln(sum_exp_a) - t4 / N
-    J[()] = np.where(np.isfinite(max_a), max_a, 0) + np.log(sum_exp_a) - t4 / N
+    t5 = sum_exp_t.sum()
+    # J = finite_or_zero(max_a) + ln(sum_exp_a) - t5 / N
+    J[()] = np.where(np.isfinite(max_a), max_a, 0) + np.log(sum_exp_a) - t5 / N
 
 
 @np.errstate(all="ignore")
@@ -735,7 +737,7 @@ _PRODUCTS = {}
 _COUNTS = {
     "evaluate": (("D", "K", "N"), lambda D, K, N: (
         4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9,
-        12 * D * K + 4 * D * N + 16 * K * N + 20 * K + 20 * N + 32,
+        16 * D * K + 4 * D * N + 16 * K * N + 20 * K + 20 * N + 32,
     )),
     "forward": (("D", "K", "N"), lambda D, K, N: (
         4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9,
@@ -830,7 +832,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9",
-            "bytes": "12 * D * K + 4 * D * N + 16 * K * N + 20 * K + 20 * N + 32",
+            "bytes": "16 * D * K + 4 * D * N + 16 * K * N + 20 * K + 20 * N + 32",
             "split": None,
         },
         "forward": {
