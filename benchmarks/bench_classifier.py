@@ -22,21 +22,27 @@ def data(rng: np.random.Generator, sizes: Sizes) -> Arrays:
     }
 
 
+def cross_entropy(a: Array, Y: Array) -> tuple[Any, Array]:
+    """The mean over rows, and its gradient by ``a``, which is changed: rows of Y sum to one, so E = (softmax(A) - Y) / N."""
+    a -= a.max(1, keepdims=True)
+    e = np.exp(a)
+    total = e.sum(1, keepdims=True)
+    count = len(Y)
+    value = (np.log(total).sum() - np.vdot(Y, a)) / count
+    e /= total
+    e -= Y
+    e /= count
+    return value, e
+
+
 def by_hand(X: Array, Y: Array, W1: Array, b1: Array, W2: Array, b2: Array) -> Result:
-    """Rows of Y sum to one, so E = (softmax(A2) - Y) / N."""
+    """Backpropagation, with as few temporaries as NumPy allows."""
     z = X @ W1
     z += b1
     np.tanh(z, out=z)
     a = z @ W2
     a += b2
-    a -= a.max(1, keepdims=True)
-    e = np.exp(a)
-    total = e.sum(1, keepdims=True)
-    count = len(X)
-    value = (np.log(total).sum() - np.vdot(Y, a)) / count
-    e /= total
-    e -= Y
-    e /= count
+    value, e = cross_entropy(a, Y)
     s = e @ W2.T
     s *= 1 - z * z
     return value, (X.T @ s, s.sum(0), z.T @ e, e.sum(0))
