@@ -156,7 +156,7 @@ def test_an_epilogue_that_waits_for_a_sum_does_not_hold_up_its_product() -> None
 def test_shorter_blocks_do_where_small_sums_are_known(widths: str, split: bool) -> None:
     # The product with the Hessian holds so much for each position that fewer than 128 of them fit a block. Sums of 8 x 32 stay in
     # the first-level cache, but hints do not promise that the widths of a call are as small.
-    layers = "A = tanh(X @ W)\nB = tanh(A @ V)\nC = tanh(B @ V)\nE = C @ V - Y\nJ = 0.5 E · E"
+    layers = "A = tanh(X @ W)\nB = tanh(A @ V)\nC = tanh(B @ V)\nF = tanh(C @ V)\nG = tanh(F @ V)\nE = G @ V - Y\nJ = 0.5 E · E"
     names = f"dim N ~ 512, {widths}\ninput X : N, D\ninput Y : N, H\nparam W : D, H\nparam V : H, H"
     schedule = split_plan(planned(f"{names}\n{layers}\nhvp J wrt W")).schedule("hvp_J_W")
     assert bool(blocks_of(schedule)) == split, schedule.notes
