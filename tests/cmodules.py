@@ -71,32 +71,22 @@ class CModule:
 
 
 def compiled(
-    plan: Plan, dtype: str, folder: Path, target: Target | None = None, flags: Sequence[str] = (), threads: int = 1
-) -> CModule:
+    plan: Plan, dtype: str, folder: Path, target: Target | None = None, flags: Sequence[str] = (), threads: int = 1,
+    cc: str | None = None,
+) -> CModule:  # fmt: skip
     """The plan as a shared library in ``folder``; a warning is an error. With several threads every call uses all of
-    them."""
-    assert COMPILER is not None
+    them. The functions through which it is called are long and need no optimisation."""
+    cc = cc or COMPILER
+    assert cc is not None
     text = c_module("m", plan, dtype=dtype, threads=threads, checked=True)
     for name, content in (("m.c", text.source), ("m.h", text.header), ("_m.c", text.flat)):
         (folder / name).write_text(content, encoding="utf-8")
     level = (target or detect_host()).cflags
-    command = [
-        COMPILER,
-        *BASE_CFLAGS,
-        *level,
-        *WARNINGS,
-        *flags,
-        *(("-fopenmp", "-DBRK_WORK=0.0") if threads > 1 else ()),
-        "-fPIC",
-        "-shared",
-        "m.c",
-        "_m.c",
-        "-o",
-        "m.so",
-        "-lm",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    parallel = ("-fopenmp", "-DBRK_WORK=0.0") if threads > 1 else ()
+    common = (cc, *BASE_CFLAGS, *level, *WARNINGS, *flags, *parallel, "-fPIC")
+    for command in ((*common, "-O0", "-c", "_m.c"), (*common, "-shared", "m.c", "_m.o", "-o", "m.so", "-lm")):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+        assert done.returncode == 0, done.stderr
     return CModule(ctypes.CDLL(str(folder / "m.so")), text, plan, np.dtype(dtype))
 
 

@@ -87,6 +87,15 @@ def test_whatever_a_module_depends_on_is_in_its_key(monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as patched:
         patched.setattr(cffi, "__version__", "99.0")
         others["version of cffi"] = key(monkeypatch)
+    (tmp_path / "headers").mkdir()
+    for variable in ("CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "GCC_EXEC_PREFIX", "CCC_OVERRIDE_OPTIONS"):
+        with monkeypatch.context() as patched:
+            patched.setenv(variable, str(tmp_path / "headers"))
+            others[variable] = key(monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setenv("CPATH", str(tmp_path / "headers"))
+        os.utime(tmp_path / "headers", ns=(1, 1))  # as when a header is put there, which may hide another
+        others["a folder of headers"] = key(monkeypatch)
     real = environment().get_template
     for template, line in (("c/module.h.j2", "/* other */"), ("c/module.c.j2", "/* other */"), ("module/module.py.j2", "# other")):
         with monkeypatch.context() as patched:
@@ -98,6 +107,28 @@ def test_whatever_a_module_depends_on_is_in_its_key(monkeypatch: pytest.MonkeyPa
             others[template] = key(monkeypatch)
     same = [name for name, found in others.items() if [first, *others.values()].count(found) > 1]
     assert not same
+
+
+@needs_compiler
+@pytest.mark.parametrize("place", ["a flag", "CPATH"])
+def test_a_changed_header_misses(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "headers of mine"
+    folder.mkdir()
+    header = folder / "first.h"
+    header.write_text("", encoding="utf-8")
+    flags = ("-O0", "-include", str(header) if place == "a flag" else header.name)
+    if place == "CPATH":
+        monkeypatch.setenv("CPATH", str(folder))
+    built = []
+    for text in ("", "", "/* another */\n"):
+        if text:
+            header.write_text(text, encoding="utf-8")
+        modules.forget()
+        module = bc.compile(SOURCE, cflags=flags, cache_dir=tmp_path / "cache")
+        assert module.value_and_grad([1.0, 2.0]).value == 5
+        (found,) = (tmp_path / "cache").glob("*/complete")
+        built.append(found.stat().st_mtime_ns)
+    assert built[0] == built[1] != built[2]
 
 
 class Changed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 import time
@@ -15,10 +16,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 
 import campaign
+import fuzz
 import promises
 import random_programs
 import workers
-from promises import answers, gradients, passes, programs
+from modelcases import MODELS
+from promises import answers, arrays, bad_input, gradients, passes, programs
 from random_programs import random_program
 from workers import attempt
 
@@ -27,6 +30,9 @@ from bracketc.calculus.requests import entries
 from bracketc.ir.build import scale
 from bracketc.ir.interpret import interpret
 from bracketc.ir.rewrite import Roots
+from bracketc.loops.lower import lower
+from bracketc.plan.plan import plan
+from bracketc.plan.split import split_plan
 
 SLOW = frozenset((
     "same-c", "splits", "kernels", "valgrind", "long", "mutants", "cache", "killed", "injection", "reproducible", "numerics",
@@ -108,6 +114,65 @@ def test_a_wrong_answer_is_shrunk(capsys: pytest.CaptureFixture[str], monkeypatc
     assert campaign.main(["--promise", "same", "--seed", "8"]) == 1
     out = capsys.readouterr().out
     assert "wanted" in out and len(out.split("gradient J")[0]) < len(random_program(8).text)
+
+
+def test_every_pass_of_loops_changes_something() -> None:
+    idle = dict(passes.PARTS_OF_LOOPS)
+    for seed in range(1, 60, 2):
+        schedule = split_plan(plan([passes.entry_of(passes.graph(seed).roots)], {}, ())).schedule("evaluate")
+        usual = lower(schedule)
+        for name, part in [*idle.items()]:
+            with passes.without(part):
+                if lower(schedule) != usual:
+                    del idle[name]
+        if not idle:
+            break
+    assert not idle
+
+
+def test_all_layouts_are_drawn() -> None:
+    """Half precision, big-endian, read-only, misaligned, no axes, no entries, far apart, at both backends."""
+    seen: set[tuple[str, str]] = set()
+    ranks, extents = set(), set()
+    for seed in range(8 * len(MODELS)):
+        try:
+            found = arrays.drawn(seed, np.random.default_rng(seed))
+        except promises.Skip:
+            continue
+        seen |= {(found.backend, layout) for layout in found.layouts.values()}
+        ranks |= {array.ndim for array in found.plain.values()}
+        extents |= {extent for array in found.plain.values() for extent in array.shape}
+    assert {layout for _, layout in seen} == {*arrays.REAL, *arrays.SCALAR} and len(seen) == 2 * len({*arrays.REAL, *arrays.SCALAR})
+    assert {0, 1, 2} <= ranks and {0, 1, 8} <= extents
+
+
+def test_bad_input_draws_what_breaks_readers() -> None:
+    """Bytes that are no UTF-8, bidirectional controls, NUL, and now and then a line of a megabyte."""
+    sources = [bad_input._bad(seed) for seed in range(3, 4 * 1500, 4)]
+    assert all(isinstance(source, bytes) for source in sources)
+    joined = b"\n".join(source for source in sources if isinstance(source, bytes))
+    for piece in fuzz.BYTES:
+        assert piece in joined
+    assert len(fuzz.mutated_bytes(fuzz.corpus(), Always(0))) > fuzz.LONG
+
+
+class Always(random.Random):
+    """A chance that every rare thing happens by."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+def test_the_slowest_hundredth_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    times = [0.001] * 90 + [0.004] * 9 + [1.0]
+    known = next(promise for promise in promises.PROMISES if promise.name == "bad-input")
+    promise = replace(known, check=lambda seed: promises.Counted(2, {"of them odd": 1}, times), goal=3)
+    state = campaign.read(path)
+    campaign.campaign([promise], state, 1.0, path, 1)
+    tally = campaign.read(path)["bad-input"]
+    assert (tally.cases, tally.also, sum(tally.times.values())) == (6, {"of them odd": 3}, 300)
+    assert "6 sources; 3 of them odd; 99 % within 4.1 ms a kilobyte |" in campaign.table(state)
 
 
 def test_every_pass_changes_something() -> None:

@@ -13,6 +13,7 @@ from modelcases import ROOT
 
 import bracketc as bc
 from bracketc.cli import main
+from bracketc.cli.application import COMMANDS
 from bracketc.errors import Diagnostic, Source, Span, printable
 
 sys.path.insert(0, str(ROOT / "tools"))
@@ -23,6 +24,8 @@ CASES = [
     ("file", "\\input{pwned}<script>pwned()</script>"),
     ("file", '*/ int pwned; /*"""; pwned() #\n{{ pwned }}'),
     ("file", "\x1b]0;pwned\x07\u202e\u2028$(touch pwned)"),
+    ("file", "$\\frac{pwned$ <b> & $x_"),
+    ("data", "../pwned"),
     ("module", "../../pwned; int pwned() {}"),
     ("comment", "*/ <img src=x onerror=pwned()> {{ pwned }} \\write18{pwned} \"\"\""),
     ("remark", "</mtext><script>pwned()</script> \\input{pwned} }$"),
@@ -42,6 +45,9 @@ def test_a_payload_goes_nowhere(channel: str, text: str) -> None:
 def test_the_model_that_carries_payloads_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("model.brk").write_text(payloads.MODEL.format(**payloads.PLAIN), encoding="utf-8")
+    payloads.write_data(payloads.DATA, "w", None)
+    asked = {command[command[0] == "--json"] for _, command in payloads.commands("./model.brk", "given", "x")}
+    assert asked == {module.NAME for module in COMMANDS}
     for language, command in payloads.commands("./model.brk", "given", None):
         one = payloads.said(*command)
         assert one.status == (1 if "--check" in command else 0), (command, one.err)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from promises import PROMISES, ROOT, Promise
+from promises.promise import bin_of, quantile
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from workers import Outcome, Workers, attempt
 
@@ -32,7 +33,7 @@ KEPT = 50
 
 @dataclass
 class Tally:
-    """What was tried of a promise: the seeds below ``tried``."""
+    """What was tried of a promise: the seeds below ``tried``. ``times`` is a histogram."""
 
     tried: int = 0
     cases: int = 0
@@ -40,6 +41,8 @@ class Tally:
     failures: int = 0
     seeds: list[int] = field(default_factory=list)
     seconds: float = 0.0
+    also: dict[str, int] = field(default_factory=dict)
+    times: dict[str, int] = field(default_factory=dict)
 
 
 State = dict[str, Tally]
@@ -70,6 +73,11 @@ def count(tally: Tally, outcome: Outcome) -> None:
         tally.seeds = [*tally.seeds, outcome.seed][:KEPT]
     tally.tried = max(tally.tried, outcome.seed + 1)
     tally.seconds += outcome.seconds
+    for what, number in outcome.also.items():
+        tally.also[what] = tally.also.get(what, 0) + number
+    for seconds in outcome.times:
+        key = str(bin_of(seconds))
+        tally.times[key] = tally.times.get(key, 0) + 1
 
 
 def campaign(promises: Iterable[Promise], state: State, minutes: float, path: Path = STATE, workers: int = 1) -> None:
@@ -115,6 +123,9 @@ def table(state: State) -> str:
     for promise in PROMISES:
         tally = state.get(promise.name, Tally())
         tried = f"{tally.tried:,} of {promise.goal:,} seeds, {tally.cases:,} {promise.unit}"
+        tried += "".join(f"; {count:,} {what}" for what, count in sorted(tally.also.items()))
+        if tally.times:
+            tried += f"; 99 % within {1e3 * quantile(tally.times, 0.99):.2g} ms {promise.per}"
         tried += "".join(f"; {count:,} skipped: {why}" for why, count in sorted(tally.skipped.items()))
         failed = f"{tally.failures}" + (f" (seeds {', '.join(map(str, tally.seeds))})" if tally.seeds else "")
         command = f"`make campaign ARGS='--only {promise.name}'`"

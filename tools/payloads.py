@@ -17,10 +17,15 @@ import re
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from unittest import mock
+from xml.etree import ElementTree
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -101,7 +106,24 @@ CHANNELS: dict[str, Callable[[str], dict[str, str]]] = {
     "size": lambda text: {"size": text},
     "request": lambda text: {"request": f" as {text}"},
     "option": lambda text: {"option": text},
+    "data": lambda text: {"data": text},
 }
+
+
+DATA = "in.npz"
+SMALL = ("--size", "D=3")
+
+
+def write_data(path: str, name: str, more: str | None) -> None:
+    """Arguments of the model, and one of a name from outside; a zip archive as `numpy.savez` writes it."""
+    rng = np.random.default_rng(0)
+    arrays = {"X": rng.normal(size=(4, 3)), "y": rng.normal(size=4), name: rng.normal(size=3)}
+    if more is not None:
+        arrays[more] = rng.normal(size=2)
+    with zipfile.ZipFile(path, "w") as archive:
+        for key, array in arrays.items():
+            with archive.open(f"{key}.npy", "w") as file:
+                np.lib.format.write_array(file, array)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,31 +145,55 @@ def said(*command: str) -> Said:
 
 
 def commands(file: str, module: str | None, option: str | None) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every command that reads the model, with the language of what it prints."""
+    """Every command, with the language of what it prints."""
     name = ("--name", module) if module is not None else ()
-    yield "json", ("--json", "build", file, "-o", "numpy", "--backend", "numpy", *name)
-    yield "text", ("build", file, "-o", "numpy32", "--backend", "numpy", "--dtype", "float32", *name)
+    numpy, data = ("--backend", "numpy"), ("--data", DATA)
+    yield "json", ("--json", "build", file, "-o", "numpy", *numpy, *name)
+    yield "text", ("build", file, "-o", "numpy32", *numpy, "--dtype", "float32", *name)
     yield "c", ("build", file, "--dump", "c")
     for style, language in (("unicode", "text"), ("ascii", "text"), ("latex", "latex"), ("html", "html")):
         yield language, ("derive", file, "--format", style)
     yield "latex", ("derive", file, "--format", "latex", "--standalone", "--definitions")
+    for form in ("matrix", "index", "bracket"):
+        yield "text", ("derive", file, "--definitions", "--form", form)
     yield "text", ("derive", file, "--steps")
+    yield "text", ("derive", file, "--steps", "--program")
     yield "json", ("--json", "derive", file)
     yield "text", ("explain", file)
     yield "html", ("explain", file, "--format", "html")
+    yield "json", ("--json", "explain", file)
     yield "text", ("explain", file, "--annotate", "annotated.html")
-    for style, language in (("unicode", "text"), ("latex", "latex"), ("html", "html")):
+    for style, language in (("unicode", "text"), ("ascii", "text"), ("latex", "latex"), ("html", "html")):
         yield language, ("verify", file, "--format", style)
+    yield "json", ("--json", "verify", file)
     for stage in ("ast", "ir", "plan", "loops"):
         yield "text", ("build", file, "--dump", stage)
     yield "json", ("--json", "fmt", "--check", file)
     yield "text", ("fmt", "--ascii", file)
+    yield "text", ("check", file, *numpy)
+    yield "json", ("--json", "check", file, *numpy, *data)
+    yield "text", ("run", file, *numpy, *data, "-o", "out.npz")
+    yield "json", ("--json", "run", file, *numpy, *data, "-o", "out.npz")
+    yield "text", ("bench", file, *numpy, "--rounds", "1", *SMALL)
+    yield "json", ("--json", "bench", file, *numpy, "--rounds", "1", *SMALL)
+    yield "text", ("cache", "list")
+    yield "json", ("--json", "cache", "info")
+    yield "text", ("doctor",)
     if option is not None:
+        there = option.replace("/", "_").replace("\0", "_")
         yield "text", ("derive", file, "--of", option)
         yield "text", ("derive", file, "--of", "J", "--wrt", option)
-        yield "text", ("build", file, "-o", "numpy", "--backend", "numpy", "--size", f"{option}=3")
+        yield "text", ("build", file, "-o", "numpy", *numpy, "--size", f"{option}=3")
         yield "text", ("explain", file, "--function", option)
-        yield "text", ("init", option.replace("/", "_").replace("\0", "_"))
+        yield "text", ("bench", file, *numpy, "--rounds", "1", "--function", option)
+        yield "text", ("run", file, *numpy, "--data", f"./{there}.npz", "-o", "out.npz")
+        yield "text", ("explain", file, "--annotate", f"./{there}.html")
+        yield "text", ("init", there)
+
+
+def plots(file: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What takes longer: drawings."""
+    yield "text", ("bench", file, "--backend", "numpy", "--rounds", "1", *SMALL, "--plot", "drawn.svg")
 
 
 # ------------------------------------------------------------------------------------------------- readers
@@ -210,10 +256,22 @@ def _json(text: str) -> str | None:
     return None
 
 
+def _svg(text: str) -> str | None:
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        return f"no SVG: {error}"
+    for element in root.iter():
+        tag = element.tag.rpartition("}")[2]
+        if tag in ("script", "foreignObject", *TAGS) or any(name.startswith("on") for name in element.attrib):
+            return f"a foreign element: {tag} {element.attrib}"
+    return None
+
+
 READERS: dict[str, Callable[[str], str | None]] = {
-    "text": _text, "py": _python, "pyi": _python, "c": _c, "h": _c, "html": _html, "latex": _latex, "json": _json,
+    "text": _text, "py": _python, "pyi": _python, "c": _c, "h": _c, "html": _html, "latex": _latex, "json": _json, "svg": _svg,
 }  # fmt: skip
-KNOWN = frozenset(("numpy", "numpy32", "annotated.html", "text"))
+KNOWN = frozenset(("numpy", "numpy32", "annotated.html", "text", "drawn.svg", DATA, "out.npz"))
 
 
 def _syntax(folder: Path) -> str | None:
@@ -229,27 +287,39 @@ def _syntax(folder: Path) -> str | None:
     return None
 
 
+def _around(place: str) -> dict[str, str]:
+    return {"HOME": place, "BRACKETC_CACHE_DIR": f"{place}/cache", "MPLCONFIGDIR": _drawing().name}
+
+
+@cache
+def _drawing() -> tempfile.TemporaryDirectory[str]:
+    """Where matplotlib keeps what it knows of fonts."""
+    return tempfile.TemporaryDirectory()
+
+
 def findings(channel: str, text: str, compile: bool = False) -> list[str]:
     """What a payload breaks on its way through every command; nothing where all holds."""
     given = CHANNELS[channel](text)
     file = given.pop("file", "model").replace("/", "_").replace("\0", "_").encode("utf-8", "replace")[:200].decode("utf-8", "ignore") + ".brk"
-    module, option = given.pop("module", None), given.pop("option", None)
+    module, option, data = given.pop("module", None), given.pop("option", None), given.pop("data", None)
+    asked = {f"{option.replace('/', '_').replace(chr(0), '_')}.html"} if option is not None else set[str]()
     found: list[str] = []
     before = Path.cwd()
-    with tempfile.TemporaryDirectory() as place, mock.patch.dict(os.environ, {"HOME": place, "BRACKETC_CACHE_DIR": f"{place}/cache"}):
+    with tempfile.TemporaryDirectory() as place, mock.patch.dict(os.environ, _around(place)):
         folder = Path(place) / "deep" / "inside"
         folder.mkdir(parents=True)
         os.chdir(folder)
         try:
             source = MODEL.format(**{**PLAIN, **given})
             Path("./" + file).write_text(source, encoding="utf-8", errors="surrogatepass")
-            for language, command in commands("./" + file, module, option):
+            write_data(DATA, given.get("name", "w"), data)
+            for language, command in (*commands("./" + file, module, option), *(plots("./" + file) if compile else ())):
                 one = said(*command)
                 found += _of_command(one, language)
                 if command[0] == "fmt":
                     Path("./" + file).write_text(source, encoding="utf-8", errors="surrogatepass")
             found += _of_files(folder, file, compile)
-            strange = [path for path in Path(place).rglob("*") if path.name not in _expected(path, folder, file)]
+            strange = [path for path in Path(place).rglob("*") if path.name not in _expected(path, folder, file) | asked]
             found += [f"a file appeared: {path.relative_to(place)}" for path in strange]
         finally:
             os.chdir(before)
@@ -278,7 +348,7 @@ def _of_command(one: Said, language: str) -> list[str]:
 def _of_files(folder: Path, file: str, compile: bool) -> list[str]:
     found = []
     for path in sorted(folder.rglob("*")):
-        if path.is_dir() or path.suffix == ".brk":
+        if path.is_dir() or path.suffix in (".brk", ".npz"):
             continue
         reader = READERS.get(path.suffix[1:])
         problem = reader(path.read_text(encoding="utf-8")) if reader else f"what is {path.name!r}?"

@@ -10,13 +10,13 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from promises import Breach, Promise, Skip
+from promises import Breach, Counted, Promise, Skip
 
 LIFE = 500
 """Seeds after which a process is replaced, so that memory is given back."""
@@ -35,6 +35,8 @@ class Outcome:
     skipped: str | None = None
     problem: str | None = None
     seconds: float = 0.0
+    also: Mapping[str, int] = field(default_factory=dict)
+    times: Sequence[float] = ()
 
 
 @contextmanager
@@ -56,17 +58,18 @@ def _at_most(seconds: float) -> Iterator[None]:
 def attempt(promise: Promise, seed: int) -> Outcome:
     """Tries one seed in this process."""
     before = time.monotonic()
-    cases, skipped, problem = 0, None, None
+    found, skipped, problem = Counted(0), None, None
     try:
         with _at_most(promise.limit):
-            cases = promise.check(seed)
+            made = promise.check(seed)
+        found = made if isinstance(made, Counted) else Counted(made)
     except Skip as reason:
         skipped = str(reason)
     except Breach as breach:
         problem = str(breach)
     except Exception:
         problem = traceback.format_exc()
-    return Outcome(seed, cases, skipped, problem, time.monotonic() - before)
+    return Outcome(seed, found.cases, skipped, problem, time.monotonic() - before, found.also, found.times)
 
 
 def _serve(promise: Promise, ours: Connection, theirs: Connection) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bracketc.bench.peaks import Rates
 from bracketc.bench.report import human
-from bracketc.errors import OutputError, SourceError, ToolchainError
+from bracketc.errors import OutputError, SourceError, ToolchainError, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,9 +62,14 @@ def draw_roofline(
     figure = _figure(path, 9, 6)
     axes = figure.add_subplot()
     _roofline(axes, points, flops, bandwidths)
-    axes.set_title(title, loc="left", fontsize=11)
+    _set_title(axes, title)
     axes.text(0.99, 0.02, note, transform=axes.transAxes, ha="right", fontsize=8, color="#555555", linespacing=1.4)
     _save(figure, path)
+
+
+def _set_title(axes: Axes, title: str) -> None:
+    """A title with the name of a file: no formula between its dollars, and no control characters, which no SVG may have."""
+    axes.set_title(printable(title), loc="left", fontsize=11, parse_math=False)
 
 
 def _bars(axes: Axes, title: str, medians: Mapping[str, float]) -> None:
@@ -75,7 +80,7 @@ def _bars(axes: Axes, title: str, medians: Mapping[str, float]) -> None:
     bars = axes.barh(order, [medians[name] * 1e6 for name in order], color=colours)
     axes.bar_label(bars, [f" {human(medians[name])}" for name in order], fontsize=9)
     axes.set_xlabel("µs a call, median")
-    axes.set_title(title, loc="left", fontsize=11)
+    _set_title(axes, title)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.15)
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,6 +24,9 @@ PRIVATE = 0o700
 
 MARK = "complete"
 """A folder without this file was left behind by a build that did not finish."""
+
+HEADERS = "headers"
+"""The file of a build that says which headers of the system it read, and how they were: a line each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +71,48 @@ def fingerprint(*parts: str) -> str:
     """A key for texts, apart for every way to divide them."""
     hasher = sha256()
     for part in parts:
-        data = part.encode("utf-8")
+        data = part.encode("utf-8", "surrogatepass")
         hasher.update(b"%d:" % len(data) + data)
     return hasher.hexdigest()[:32]
 
 
+def note_headers(folder: Path, headers: Iterable[Path]) -> None:
+    """Writes down which headers the build in ``folder`` has read."""
+    text = "\n".join(f"{_identity(header)}:{header}" for header in headers)
+    (folder / HEADERS).write_bytes(os.fsencode(text))
+
+
+def _identity(path: Path) -> str:
+    """Size and time of a file; what is not there has none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return "gone"
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def _current(folder: Path) -> bool:
+    """Whether a build is finished, and its headers are what they were."""
+    try:
+        if not (folder / MARK).is_file():
+            return False
+        lines = os.fsdecode((folder / HEADERS).read_bytes()).split("\n")
+    except FileNotFoundError:
+        return True  # a build that reads none
+    noted = (line.partition(":") for line in lines if line)
+    return all(_identity(Path(header)) == identity for identity, _, header in noted)
+
+
 def cached(options: Options, key: str, name: str, make: Callable[[Path], None]) -> Path:
-    """The folder of build ``key``; ``make`` fills it the first time, one process at a time."""
+    """The folder of build ``key``; ``make`` fills it the first time, and when a header has changed, one process at a time."""
     root = cache_folder(options)
     folder = root / key
-    if (folder / MARK).is_file():
+    if _current(folder):
         return folder
     try:
         root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         with filelock.FileLock(root / f"{key}.lock"):
-            if not (folder / MARK).is_file():
+            if not _current(folder):
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
                 try:

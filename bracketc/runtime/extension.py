@@ -21,7 +21,7 @@ import cffi
 from cffi import recompiler
 
 from bracketc.options import Options
-from bracketc.runtime.cache import cached, fingerprint
+from bracketc.runtime.cache import cached, fingerprint, note_headers
 from bracketc.runtime.directory import folder_error
 from bracketc.runtime.memory import adopt_errors
 from bracketc.runtime.toolchain import (
@@ -31,7 +31,9 @@ from bracketc.runtime.toolchain import (
     compile_object,
     compile_shared,
     find_toolchain,
+    headers,
     level_flags,
+    surroundings,
     thread_flags,
 )
 from bracketc.target import Target
@@ -52,8 +54,11 @@ class Glue:
     cdef: str
 
 
-def build_extension(name: str, files: Mapping[str, str], glue: Glue, options: Options, folder: Path) -> str:
-    """Compile ``NAME.c`` of ``files`` in ``folder``, where they are written first; gives the name of the library."""
+def build_extension(
+    name: str, files: Mapping[str, str], glue: Glue, options: Options, folder: Path, noted: bool = False
+) -> str:
+    """Compile ``NAME.c`` of ``files`` in ``folder``, where they are written first; gives the name of the library. The headers that
+    were read are ``noted`` for the cache."""
     toolchain = find_toolchain(options)
     between = f"_{name}.c"
     try:
@@ -76,6 +81,8 @@ def build_extension(name: str, files: Mapping[str, str], glue: Glue, options: Op
         objects = tuple(pool.map(compile_level, levels))
     first = dispatch_file(name) if levels else f"{name}.c"
     compile_shared(toolchain, flags, (first, between, *objects), library, folder)
+    if noted:
+        note_headers(folder, headers(toolchain, flags, tuple(dict.fromkeys((f"{name}.c", first, between))), folder))
     for file in (between, *objects):
         (folder / file).unlink()
     return library
@@ -105,6 +112,7 @@ def load_extension(name: str, files: Mapping[str, str], glue: Glue, options: Opt
         *thread_flags(toolchain, options),
         *(flag for level in build_levels(options) for flag in level_flags(level, name)),
         *toolchain.command,
+        *surroundings(),
         toolchain.version,
         toolchain.file,
         library_name(name, toolchain),
@@ -113,7 +121,7 @@ def load_extension(name: str, files: Mapping[str, str], glue: Glue, options: Opt
     )
 
     def make(folder: Path) -> None:
-        build_extension(name, files, glue, options, folder)
+        build_extension(name, files, glue, options, folder, noted=True)
 
     return import_file(name, cached(options, key, name, make) / f"{name}.py")
 

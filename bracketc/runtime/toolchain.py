@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -22,6 +23,14 @@ from bracketc.runtime.directory import folder_error
 from bracketc.target import BASE_CFLAGS, Target, detect_host, find_target, portable_levels
 
 CANDIDATES = ("cc", "gcc", "clang")
+
+SEARCHED = ("CPATH", "C_INCLUDE_PATH")
+"""Variables with folders in which gcc and clang look for headers."""
+HEARD = (
+    *SEARCHED, "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "LD_RUN_PATH", "CCC_OVERRIDE_OPTIONS", "SDKROOT",
+    "MACOSX_DEPLOYMENT_TARGET",
+)  # fmt: skip
+"""Variables that change what gcc, clang and the linker make of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +143,39 @@ def _has_openmp(command: tuple[str, ...], version: str) -> bool:
         return done.returncode == 0
 
 
+def surroundings() -> tuple[str, ...]:
+    """What the compiler reads beside its command: variables, and the times of folders of headers, since a header that is put into
+    one of them may hide another."""
+    found = [f"{name}={os.environ[name]}" for name in HEARD if name in os.environ]
+    for folder in (folder for name in SEARCHED for folder in os.environ.get(name, "").split(os.pathsep) if folder):
+        try:
+            found.append(f"{folder} {os.stat(folder).st_mtime_ns}")
+        except OSError:
+            found.append(f"{folder} is not there")
+    return tuple(found)
+
+
+def headers(toolchain: Toolchain, flags: tuple[str, ...], sources: tuple[str, ...], folder: Path) -> tuple[Path, ...]:
+    """Every header beyond ``folder`` that ``sources`` in it read, as the compiler says (``-M``)."""
+    arguments = (*flags, *_python_headers(toolchain), "-M", *sources)
+    said = _compile(toolchain, arguments, sources[0], folder)
+    words = re.findall(r"(?:\\\s|[^\s])+", re.sub(r"\\\r?\n", " ", said))
+    paths = (Path(re.sub(r"\\(?=[\s#])", "", word).replace("$$", "$")) for word in words if not word.endswith(":"))
+    return tuple(sorted({path for path in paths if path.is_absolute()}))
+
+
+def _python_headers(toolchain: Toolchain) -> tuple[str, ...]:
+    return (f"-I{toolchain.python_include}",) if toolchain.python_include is not None else ()
+
+
 def compile_shared(
     toolchain: Toolchain, flags: tuple[str, ...], sources: tuple[str, ...], output: str, folder: Path
 ) -> None:
     """Compile ``sources`` in ``folder`` into one shared object; the first error of the compiler becomes the message."""
-    include = (f"-I{toolchain.python_include}",) if toolchain.python_include is not None else ()
     # On macOS an extension finds the symbols of Python when it is loaded.
     late = ("-undefined", "dynamic_lookup") if sys.platform == "darwin" else ()
-    _compile(toolchain, (*flags, *include, "-shared", "-pthread", *late, "-o", output, *sources, "-lm"), sources[0], folder)
+    arguments = (*flags, *_python_headers(toolchain), "-shared", "-pthread", *late, "-o", output, *sources, "-lm")
+    _compile(toolchain, arguments, sources[0], folder)
 
 
 def compile_object(toolchain: Toolchain, flags: tuple[str, ...], source: str, output: str, folder: Path) -> None:
@@ -149,20 +183,23 @@ def compile_object(toolchain: Toolchain, flags: tuple[str, ...], source: str, ou
     _compile(toolchain, (*flags, "-pthread", "-c", "-o", output, source), source, folder)
 
 
-def _compile(toolchain: Toolchain, arguments: tuple[str, ...], source: str, folder: Path) -> None:
+def _compile(toolchain: Toolchain, arguments: tuple[str, ...], source: str, folder: Path) -> str:
+    """What the compiler prints."""
     place = folder.resolve()
     # Nothing of a binary depends on where it was built, debugging information neither.
     command = (*toolchain.command, f"-ffile-prefix-map={place}=.", *arguments)
     try:
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=place, capture_output=True, check=False)
     except OSError as error:
         raise ToolchainError(f"cannot run the C compiler {toolchain.command[0]}: {error.strerror}") from None
     if done.returncode != 0:
-        if os.strerror(errno.ENOSPC) in done.stderr:
+        said = done.stderr.decode("utf-8", "replace")
+        if os.strerror(errno.ENOSPC) in said:
             raise folder_error(folder.parent, OSError(errno.ENOSPC, ""))
         raise ToolchainError(
-            f"{Path(toolchain.command[0]).name} could not compile {source}: {_first_line(done.stderr)}"
+            f"{Path(toolchain.command[0]).name} could not compile {source}: {_first_line(said)}"
         )
+    return os.fsdecode(done.stdout)
 
 
 def _first_line(text: str) -> str:

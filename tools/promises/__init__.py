@@ -27,9 +27,9 @@ from promises import (
     reproducible,
     state,
 )
-from promises.promise import ROOT, Breach, Promise, Skip
+from promises.promise import ROOT, Breach, Counted, Promise, Skip
 
-__all__ = ["PROMISES", "ROOT", "SUBJECTS", "Breach", "Promise", "Skip"]
+__all__ = ["PROMISES", "ROOT", "SUBJECTS", "Breach", "Counted", "Promise", "Skip"]
 
 _MEANING = (answers, passes, gradients, kernels, arrays)
 SUBJECTS = (*_MEANING, bad_input, exhaust, injection, cache, reproducible, numerics, state, mutants)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -15,12 +16,18 @@ from test_array_layouts import LAYOUTS
 import bracketc as bc
 from bracketc.calculus.requests import entries
 from bracketc.ir.program import Entry, Program
-from bracketc.proof.samples import draw
+from bracketc.proof import samples
 from promises.programs import results_of
 from promises.promise import Array, Breach, Promise, Skip, compare
 
 BACKENDS = ("numpy", "c")
 EXTENTS = (0, 1, 2, 3, 5, 8)
+
+
+def _entry(array: Array) -> Array:
+    view = np.full(3, np.nan)[1, ...]
+    view[...] = array
+    return view
 
 
 def spread(array: Array) -> Array:
@@ -34,42 +41,73 @@ def spread(array: Array) -> Array:
 
 _SPARSE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
 
+HALF = "half precision"
 MORE: dict[str, Callable[[Array], Any]] = {
     "plain": np.array,
     "every third row backwards": lambda array: np.repeat(array, 3, axis=0)[::-3][::-1] if array.ndim else array,
     "spread over the address space": lambda array: spread(array) if array.ndim == 1 and 0 < array.size <= 8 else array,
+    HALF: lambda array: array.astype(np.float16),
 }
 REAL = {**LAYOUTS, **MORE}
+SCALAR: dict[str, Callable[[Array], Any]] = {
+    **{name: REAL[name] for name in ("plain", "misaligned", "read-only", "big-endian", "longer numbers", "nested lists", HALF)},
+    "an entry of a larger array": _entry,
+}
+"""Layouts of an array without axes."""
 WHOLE = ("plain", "Fortran order", "rotated axes", "backwards", "misaligned", "read-only")
 """Layouts that say nothing about the type of the entries."""
 
 
 @cache
-def _module(model: str, backend: str) -> tuple[Program, tuple[Entry, ...], ModuleType]:
+def _program(model: str) -> tuple[Program, tuple[Entry, ...]]:
     program = bc.load(MODELS[model])
-    return program, entries(program), bc.compile(program, backend=backend)
+    return program, entries(program)
+
+
+@cache
+def _module(model: str, backend: str) -> ModuleType:
+    return bc.compile(_program(model)[0], backend=backend)
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A model and a backend, arrays for every argument, and the layout of each."""
+
+    model: str
+    backend: str
+    plain: Mapping[str, Array]
+    layouts: Mapping[str, str]
+
+
+def drawn(seed: int, rng: np.random.Generator) -> Draw:
+    """What a seed tries."""
+    model, backend = [*MODELS][seed // 2 % len(MODELS)], BACKENDS[seed % 2]
+    program, functions = _program(model)
+    sizes = {spec.name: spec.value if spec.value is not None else int(rng.choice(EXTENTS)) for spec in program.sizes}
+    tensors = dict.fromkeys(node for entry in functions for node in (*entry.arguments, *entry.extras))
+    try:
+        plain = {node.name: np.array(samples.draw(node, sizes, rng), order="C") for node in tensors}
+    except ValueError:
+        raise Skip("rows of no entries have no trait") from None
+    traits = {node.name: node.traits for node in tensors}
+    said = {}
+    for name, array in plain.items():
+        layout = str(rng.choice([*(REAL if array.ndim else SCALAR)] if array.dtype.kind == "f" else WHOLE))
+        if (layout == "nested lists" and not array.size) or (layout == HALF and traits[name]):
+            layout = "plain"  # lists of nothing do not show their shape, and rounding may lose a trait
+        said[name] = layout
+    return Draw(model, backend, plain, said)
 
 
 def arrays(seed: int) -> int:
     """One model and backend; every argument gets a layout of its own, and all of them once parts of one block of memory."""
-    model, backend = [*MODELS][seed // 2 % len(MODELS)], BACKENDS[seed % 2]
-    if backend == "c" and NO_COMPILER:
-        raise Skip(NO_COMPILER)
-    program, functions, module = _module(model, backend)
     rng = np.random.default_rng(seed)
-    sizes = {spec.name: spec.value if spec.value is not None else int(rng.choice(EXTENTS)) for spec in program.sizes}
-    tensors = dict.fromkeys(node for entry in functions for node in (*entry.arguments, *entry.extras))
-    try:
-        plain = {node.name: np.ascontiguousarray(draw(node, sizes, rng)) for node in tensors}
-    except ValueError:
-        raise Skip("rows of no entries have no trait") from None
-    changed, said = {}, {}
-    for name, array in plain.items():
-        layout = str(rng.choice([*REAL] if array.dtype.kind == "f" else WHOLE))
-        if layout == "nested lists" and not array.size:
-            layout = "plain"  # lists of nothing do not show their shape
-        said[name] = layout
-        changed[name] = REAL[layout](array)
+    draw = drawn(seed, rng)
+    if draw.backend == "c" and NO_COMPILER:
+        raise Skip(NO_COMPILER)
+    functions, module, said = _program(draw.model)[1], _module(draw.model, draw.backend), draw.layouts
+    changed = {name: (REAL if array.ndim else SCALAR)[said[name]](array) for name, array in draw.plain.items()}
+    plain = {name: np.array(changed[name], array.dtype, order="C", subok=False) for name, array in draw.plain.items()}
     count = 0
     for entry in functions:
         names = [node.name for node in (*entry.arguments, *entry.extras)]

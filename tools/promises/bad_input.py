@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import fuzz
 
-from promises.promise import ROOT, Breach, Promise
+from promises.promise import ROOT, Breach, Counted, Promise
 
 BLOCK = 100
 """Sources of one seed, so that the slowest hundredth of them is known."""
@@ -44,8 +44,8 @@ def messages(seed: int, stages: bool = False) -> str:
     return digest.hexdigest()
 
 
-def bad_input(seed: int) -> int:
-    """A block of mutated sources in the front end, every tenth block through all stages."""
+def bad_input(seed: int) -> Counted:
+    """A block of mutated sources in the front end, every tenth block through all stages; with the times of the former."""
     stages = seed % 10 == 0
     times = []
     for k in range(BLOCK):
@@ -60,7 +60,7 @@ def bad_input(seed: int) -> int:
         raise Breach(f"two of {BLOCK} sources take over {fuzz.LIMIT} s a kilobyte: {slowest[0]:.2f} s for {slowest[1][:2000]!r}")
     if seed % EVERY == EVERY - 1:
         _same_in_every_process(seed)
-    return BLOCK
+    return Counted(BLOCK, {"of them in all stages": BLOCK * stages}, () if stages else [taken for taken, _ in times])
 
 
 def _same_in_every_process(seed: int) -> None:
@@ -80,6 +80,6 @@ PROMISES = (
         "bad-input", "bad input never shows a traceback",
         f"{BLOCK} sources with characters, words, groups and bytes mutated, in the front end; every tenth {BLOCK} in all"
         f" stages; all but one of {BLOCK} within {fuzz.LIMIT} s a kilobyte; every {EVERY}th {BLOCK} again under two hash seeds",
-        bad_input, _text, 1_000_000 // BLOCK, "sources", 300.0,
+        bad_input, _text, 1_000_000 // BLOCK, "sources", 300.0, "a kilobyte",
     ),
 )  # fmt: skip

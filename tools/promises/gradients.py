@@ -11,12 +11,12 @@ from random_programs import Source, parse, random_program
 import bracketc as bc
 from bracketc.calculus.derivatives import expand_derivatives, hvp, jvp, vjp
 from bracketc.ir.interpret import interpret
-from bracketc.ir.nodes import Node, Tensor
-from bracketc.ir.program import Entry
+from bracketc.ir.nodes import Tensor
 from bracketc.ir.rewrite import Roots, tensors
 from promises.complex_steps import complex_steps
-from promises.programs import Case, settle, shrunk_source
-from promises.promise import Array, Breach, Promise, Skip, compare, finite
+from promises.programs import settle, shrunk_source
+from promises.promise import Array, Breach, Counted, Promise, Skip, compare, finite
+from promises.requested import requested
 
 
 def program(seed: int) -> Source:
@@ -24,7 +24,7 @@ def program(seed: int) -> Source:
     return random_program(seed, kinks=seed % 2 == 1)
 
 
-def check(source: Source, seed: int) -> int:
+def check(source: Source, seed: int) -> Counted:
     """First derivatives forward, in reverse and requested, against complex steps, second ones against those of the first."""
     case = settle(parse(source), seed)
     sizes = case.sizes
@@ -61,23 +61,8 @@ def check(source: Source, seed: int) -> int:
         _agree(
             f"hvp by {leaves[0].name} at {sizes}", curve, bent, lambda h: interpret(slopes[:1], _moved(around, moving, h), sizes)[0]
         )
-    count = 3
-    for entry in case.entries:
-        if entry.request is not None and entry.request.kind == "gradient" and entry.request.output == "J" and not entry.extras:
-            count += _request(entry, case, root, values, rng)
-    return count
-
-
-def _request(entry: Entry, case: Case, root: Node, values: Mapping[Tensor, Array], rng: np.random.Generator) -> int:
-    """The gradient that was asked for, along a direction of its own names."""
-    found = case.wanted[entry.name]
-    moving = {leaf: np.asarray(rng.normal(size=array.shape)) for leaf, array in values.items() if leaf.name in found}
-    if set(found) - {leaf.name for leaf in values} - {"J"}:
-        return 0  # by definitions, or by names that J does not need
-    (exact,) = complex_steps([root], values, moving, case.sizes)
-    total = sum(float((found[leaf.name] * way).sum()) for leaf, way in moving.items())
-    compare(f"{entry.name} at {case.sizes}", np.asarray(total), exact)
-    return 1
+        asked = sum(requested(case, entry, rng) for entry in case.entries)
+    return Counted(3 + asked, {"of them asked for": asked})
 
 
 def _moved(values: Mapping[Tensor, Array], moves: Mapping[Tensor, Array], step: float) -> dict[Tensor, Any]:
@@ -108,15 +93,15 @@ def _differences(what: str, derivative: Array, value: Callable[[float], Array]) 
         raise Breach(f"{what}: derivative\n{derivative}\ndifferences\n{best}")
 
 
-def gradients(seed: int) -> int:
+def gradients(seed: int) -> Counted:
     return check(program(seed), seed)
 
 
 PROMISES = (
     Promise(
         "gradients", "derivatives are right",
-        "random programs, every other one with kinks, which are kept at a distance: jvp against vjp, both and the requested"
-        " gradient against complex steps, hvp against complex steps of the gradient",
+        "random programs, every other one with kinks, which are kept at a distance: jvp against vjp and complex steps, hvp and"
+        " every derivative that is asked for, Jacobians in all layouts and Hessians among them, against complex steps",
         gradients, shrunk_source(check, program), 20_000, "derivatives",
     ),
 )  # fmt: skip

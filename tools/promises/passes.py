@@ -20,8 +20,10 @@ from bracketc.ir.nodes import Node, Tensor
 from bracketc.ir.program import Entry
 from bracketc.ir.rewrite import Roots, tensors
 from bracketc.ir.verify import verify
+from bracketc.loops import arena, batches, contractions, nests
+from bracketc.loops import lower as lowering
 from bracketc.loops.interpret import interpret as run_loops
-from bracketc.loops.lower import lower
+from bracketc.loops.kernel import Kernel
 from bracketc.loops.team import for_team
 from bracketc.loops.verify import verify as verify_kernel
 from bracketc.plan import fusion
@@ -64,19 +66,35 @@ def ways_to_plan() -> Mapping[str, PlanOptions]:
     return ways
 
 
-PARTS_OF_FUSION = {"fold": lambda steps, keep: list(steps), "arrange": list, "tidied": lambda step: step}
-"""Passes inside of fusion, and what stands for them when they are off."""
+Off = tuple[tuple[Any, str, Any], ...]
+"""Where a pass is called by which name, and what stands for it when it is off."""
+
+PARTS_OF_FUSION: dict[str, Off] = {
+    "fold": ((fusion, "fold", lambda steps, keep: list(steps)),),
+    "arrange": ((fusion, "arrange", list),),
+    "tidied": ((fusion, "tidied", lambda step: step),),
+}
+PARTS_OF_LOOPS: dict[str, Off] = {
+    "rows at a time": ((lowering, "in_rows", tuple), (batches, "in_rows", tuple)),
+    "order of loops": ((nests, "loop_order", lambda order, *_: order),),
+    "merged loops": ((nests, "merge_loops", lambda order, extents, loads, _, writes: (order, dict(extents), loads, writes)),),
+    "parts of a product": ((contractions, "runs_apart", lambda found, fresh: found),),
+    "factors made by products": ((lowering, "factors_made", lambda steps, keep: {}),),
+    "slots used again": ((arena.Arena, "give_back", lambda self, slot: None),),
+}
 
 
 @contextmanager
-def without(part: str) -> Iterator[None]:
-    """Fusion without one of its passes."""
-    honest = getattr(fusion, part)
-    setattr(fusion, part, PARTS_OF_FUSION[part])
+def without(part: Off) -> Iterator[None]:
+    """Meanwhile one pass is off."""
+    honest = [getattr(place, name) for place, name, _ in part]
+    for place, name, instead in part:
+        setattr(place, name, instead)
     try:
         yield
     finally:
-        setattr(fusion, part, honest)
+        for (place, name, _), was in zip(part, honest, strict=True):
+            setattr(place, name, was)
 
 
 WAYS_TO_SPLIT = {
@@ -136,11 +154,38 @@ def plans(seed: int) -> int:
     given, count = graph(seed), 0
     for turn, (way, options) in enumerate(ways_to_plan().items()):
         count += _planned(given, way, plan([entry_of(given.roots)], {}, (), options), seed + turn)
-    for turn, part in enumerate(PARTS_OF_FUSION):
+    for turn, (name, part) in enumerate(PARTS_OF_FUSION.items()):
         with without(part):
             planned = plan([entry_of(given.roots)], {}, ())
-        count += _planned(given, f"not {part}", planned, seed + turn)
+        count += _planned(given, f"not {name}", planned, seed + turn)
+    return count + _loops(given, plan([entry_of(given.roots)], {}, ()), seed)
+
+
+def _loops(given: Graph, whole: Plan, turn: int) -> int:
+    """The loops with each pass off that they differ by, of the whole plan or of one that is split."""
+    options = [*WAYS_TO_SPLIT.values()][turn % len(WAYS_TO_SPLIT)]
+    schedule = (whole if options is None else split_plan(whole, options)).schedule("evaluate")
+    usual, count = lowering.lower(schedule), 0
+    for name, part in PARTS_OF_LOOPS.items():
+        with without(part):
+            kernel = lowering.lower(schedule)
+        if kernel != usual:
+            _run(given, f"not {name}", kernel)
+            count += 2
     return count
+
+
+def _run(given: Graph, what: str, kernel: Kernel) -> None:
+    """Loops of one thread and of three."""
+    verify_kernel(kernel)
+    named = {node.name: value for node, value in given.values.items()}
+    ran: dict[str, Mapping[str, Any]] = {
+        "loops": run_loops(kernel, named, given.sizes)[0],
+        "loops of three threads": run_loops(for_team(kernel), named, given.sizes, (2, 0, 1))[0],
+    }
+    for level, results in ran.items():
+        for (name, found), array in zip(results.items(), given.wanted, strict=True):
+            compare(f"{name} of {level}, {what}", found, array)
 
 
 def entry_of(roots: tuple[Node, ...]) -> Entry:
@@ -158,16 +203,9 @@ def _planned(given: Graph, way: str, whole: Plan, turn: int) -> int:
             continue
         seen.append(schedule)
         verify_schedule(schedule)
-        kernel = lower(schedule)
-        verify_kernel(kernel)
-        ran: dict[str, Mapping[str, Any]] = {
-            "plan": run(schedule, named, given.sizes).results,
-            "loops": run_loops(kernel, named, given.sizes)[0],
-            "loops of three threads": run_loops(for_team(kernel), named, given.sizes, (2, 0, 1))[0],
-        }
-        for level, results in ran.items():
-            for (name, found), array in zip(results.items(), given.wanted, strict=True):
-                compare(f"{name} of {level}, {way}, {cut}", found, array)
+        for (name, found), array in zip(run(schedule, named, given.sizes).results.items(), given.wanted, strict=True):
+            compare(f"{name} of the plan, {way}, {cut}", found, array)
+        _run(given, f"{way}, {cut}", lowering.lower(schedule))
     return 3 * len(seen)
 
 
@@ -180,8 +218,8 @@ PROMISES = (
     ),
     Promise(
         "plans", "every pass of plan/ and loops/ keeps the meaning",
-        "the same graphs planned with each pass switched off alone and with all, whole and split; schedules and loops verified and"
-        " interpreted, one thread and three",
+        "the same graphs planned with each pass switched off alone and with all, whole and split, and lowered with each pass of"
+        " loops/ off; schedules and loops verified and interpreted, one thread and three",
         plans, graph_text, 20_000, "schedules and loops",
     ),
 )  # fmt: skip

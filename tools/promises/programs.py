@@ -148,7 +148,8 @@ def _renamed_argument(name: str, number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Random programs as one: the results are J0, J1, … and the gradients the functions grad0, grad1, …"""
+    """Random programs as one: the results are J0, J1, … and the gradients the functions grad0, grad1, …, but that of the first
+    program with one, which has no name, so that there are value_and_grad, forward and backward."""
 
     text: str
     sizes: Sizes
@@ -156,40 +157,48 @@ class Joined:
     wanted: Mapping[str, Mapping[str, Array]]
 
 
-def join(seeds: Iterable[int], sizes: Sizes) -> Joined:
+def join(seeds: Iterable[int], sizes: Sizes, make: Callable[[int], Source] = random_program) -> Joined:
     """Programs that have finite answers at ``sizes``, with distinct names."""
     lines, ends, outputs = [*HEADER], [], []
     arrays: dict[str, Array] = {}
     wanted: dict[str, dict[str, Array]] = {"evaluate": {}}
+    unnamed: int | None = None
     for number, seed in enumerate(seeds):
-        source = random_program(seed)
+        source = make(seed)
         try:
             case = settle(parse(source), seed, sizes)
         except Skip:
             continue
         if "evaluate" not in case.wanted:
             continue
+        if unnamed is None and source.wrt:
+            unnamed = number
         body = [s.text for s in source.statements[len(HEADER) :] if not s.head.startswith("output ")]
         lines.append(renamed("\n".join(body), number))
         outputs += [renamed(name, number) for name, _ in case.program.results]
         arrays |= {_renamed_argument(name, number): array for name, array in case.arrays.items()}
         names = {"evaluate": "evaluate", "value_and_grad": f"grad{number}"}
+        if unnamed == number:
+            names |= {"value_and_grad": "value_and_grad", "backward": "backward"}
         names |= {request.name: renamed(request.name, number) for request in case.program.requests if request.name}
         for name, found in case.wanted.items():
             if name in names:
                 results = {renamed(key, number): array for key, array in found.items()}
                 wanted.setdefault(names[name], {}).update(results)
         if source.wrt:
-            ends.append(renamed(f"gradient J wrt {', '.join(source.wrt)}", number) + f" as grad{number}")
+            name = "" if unnamed == number else f" as grad{number}"
+            ends.append(renamed(f"gradient J wrt {', '.join(source.wrt)}", number) + name)
         ends += [renamed(request, number) for request in source.requests]
     if not outputs:
         raise Skip("no finite answer")
+    wanted["forward"] = wanted["evaluate"]
+    arrays = {f"bar_{name}": np.zeros_like(array) for name, array in wanted["evaluate"].items()} | arrays
     text = "\n".join([*lines, f"output {', '.join(outputs)}", *ends]) + "\n"
     return Joined(text, sizes, arrays, wanted)
 
 
 # ------------------------------------------------------------------------------------------------- made small
-def shrunk_source(check: Callable[[Source, int], int], make: Callable[[int], Source]) -> Callable[[int], str]:
+def shrunk_source(check: Callable[[Source, int], object], make: Callable[[int], Source]) -> Callable[[int], str]:
     """The smallest program of a seed that still breaks the promise; the program as it is where it holds."""
 
     def fails(source: Source, seed: int) -> bool:
