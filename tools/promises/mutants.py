@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import random
+import ast
+import hashlib
+import json
 import subprocess
 import sys
-import tempfile
-import xml.etree.ElementTree as ElementTree
-from collections import defaultdict
-from dataclasses import dataclass
+import time
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 
-from filelock import FileLock
+from lines_of_tests import FOLDER, LinesOfTests, environment, lines_of_tests, sources
 from mutations import Mutation, mutations
+from under_mutation import Answer, Request
 
 from promises.promise import ROOT, Breach, Promise, Skip
 
-PACKAGES = ("calculus", "simplify", "proof")
-MAP = ROOT / "build" / "mutants"
-BUDGET = 60.0
+BUDGET = 30.0
 """Seconds of tests for one change, by what they take without it: quick ones first, from each file in turn."""
-PATIENCE = 10
-"""A change that takes this many times longer than its tests is noticed, too: it may never end."""
+LOG = FOLDER / "log"
+"""What came of each change, a line of JSON each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,12 @@ class Mutant:
 
     path: Path
     change: Mutation
+    key: str
+    """Says the change without the number of its line, which every edit moves."""
+
+    @property
+    def source(self) -> str:
+        return str(self.path.relative_to(ROOT))
 
     @property
     def module(self) -> str:
@@ -40,73 +45,65 @@ class Mutant:
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
     def __str__(self) -> str:
-        change = self.change
-        return f"{self.path.relative_to(ROOT)}:{change.line}, {change.function}: {change.before}  ->  {change.after}"
+        return f"{self.source}:{self.change.line}, {self.change.function}: {self.change.before}  ->  {self.change.after}"
 
 
 @cache
 def mutants() -> list[Mutant]:
-    """All of them, in an order that mixes the files and is always the same."""
-    files = [path for package in PACKAGES for path in sorted((ROOT / "bracketc" / package).glob("*.py"))]
-    found = [Mutant(path, change) for path in files for change in mutations(path.read_text(encoding="utf-8"))]
-    random.Random(0).shuffle(found)
-    return found
+    """All of them, in an order that mixes the files and stays when one of them is edited."""
+    found = []
+    for path in sources():
+        text = path.read_text(encoding="utf-8")
+        lines = [line.strip() for line in text.splitlines()]
+        times: Counter[str] = Counter()
+        for change in mutations(text):
+            place = f"{path.relative_to(ROOT / 'bracketc')} {change.function}: {lines[change.line - 1]}"
+            key = f"{place}: {change.before} -> {change.after}"
+            times[key] += 1
+            found.append(Mutant(path, change, key if times[key] == 1 else f"{key} ({times[key]})"))
+    return sorted(found, key=lambda mutant: hashlib.sha256(mutant.key.encode()).digest())
 
 
 # ------------------------------------------------------------------------------------------------- which tests
-@dataclass(frozen=True, slots=True)
-class Covered:
-    """The tests that run each line of each file, and the seconds that a test takes."""
-
-    lines: dict[Path, dict[int, list[str]]]
-    seconds: dict[str, float]
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Without a C compiler, whose tests are slow and see the same trees; with a build cache of its own."""
-    tools = str(Path(sys.executable).parent)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BRACKETC_", "COV_", "PYTEST_"))}
-    return kept | {"PATH": tools, "BRACKETC_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
+@cache
+def covered() -> LinesOfTests:
+    return lines_of_tests()
 
 
 @cache
-def covered() -> Covered:
-    """Made once by a run of all tests, kept beside the state of the campaign; delete the folder to make it again."""
-    from coverage import CoverageData  # only those who try mutants need it
-
-    MAP.mkdir(parents=True, exist_ok=True)
-    data, times = MAP / "coverage", MAP / "times.xml"
-    with FileLock(MAP / "lock"):
-        if not times.exists():
-            sources = [f"--cov={ROOT / 'bracketc' / package}" for package in PACKAGES]
-            command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *sources]
-            command += ["--cov-context=test", "--cov-report=", f"--junitxml={times}.new"]
-            ran = subprocess.run(
-                command, cwd=ROOT, env=_environment(MAP) | {"COVERAGE_FILE": str(data)}, capture_output=True, text=True, check=False
-            )
-            if ran.returncode:
-                raise RuntimeError(f"the tests fail without any change:\n{ran.stdout[-2000:]}")
-            Path(f"{times}.new").replace(times)
-    seconds = {}
-    for case in ElementTree.parse(times).iter("testcase"):
-        seconds[f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"] = float(case.get("time", 0))
-    recorded = CoverageData(str(data))
-    recorded.read()
-    lines: dict[Path, dict[int, list[str]]] = {}
-    for file in recorded.measured_files():
-        contexts = recorded.contexts_by_lineno(file)
-        lines[Path(file)] = {line: sorted({c.rsplit("|", 1)[0] for c in found if c}) for line, found in contexts.items()}
-    return Covered(lines, seconds)
+def _lines_run() -> Counter[str]:
+    """How many lines a test runs."""
+    return Counter(name for lines in covered().lines.values() for names in lines.values() for name in names)
 
 
-def tests_of(mutant: Mutant) -> list[str]:
-    """Tests that run the changed line (for a line of a table: any line of the file), as many as `BUDGET` allows."""
+@cache
+def _statements(path: Path) -> dict[int, range]:
+    """The lines of the statement that a line belongs to; of one that holds others, its head."""
+    found: dict[int, range] = {}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None) or getattr(node, "cases", None)
+            first = (body[0].pattern if isinstance(body[0], ast.match_case) else body[0]).lineno if body else None
+            last = first - 1 if first is not None else node.end_lineno or node.lineno
+            found |= {line: range(node.lineno, last + 1) for line in range(node.lineno, last + 1)}
+    return found
+
+
+def tests_of(mutant: Mutant, first: Counter[str] | None = None) -> list[str]:
+    """Tests that run the changed line (or a line of its statement; for what runs at import, any line of the file): those that
+    noticed most changes, then those that are quick and run few lines, from each file in turn, as many as `BUDGET` allows."""
     known = covered()
-    lines = known.lines.get(mutant.path, {})
-    names = lines.get(mutant.change.line) or sorted({name for found in lines.values() for name in found})
+    lines = known.lines.get(mutant.source, {})
+    line = mutant.change.line
+    near = {name for other in _statements(mutant.path).get(line, ()) for name in lines.get(other, ())}
+    names = set(lines.get(line, ())) or near
+    if mutant.change.function == "module":
+        names |= {name for found in lines.values() for name in found}
+    noticed = first if first is not None else Counter()
     by_file: dict[str, list[str]] = defaultdict(list)
-    for name in sorted((name for name in names if name in known.seconds), key=lambda name: (known.seconds[name], name)):
-        by_file[name.split("::")[0]].append(name)
+    size = _lines_run()
+    for name in sorted(names, key=lambda name: (-noticed[name], size[name] * known.seconds[name], name)):
+        by_file[name.split("::")[0]].append(name)  # the files in the order of their first
     chosen, spent = [], 0.0
     for row in zip_longest(*by_file.values()):
         for name in filter(None, row):
@@ -117,16 +114,43 @@ def tests_of(mutant: Mutant) -> list[str]:
 
 
 # ------------------------------------------------------------------------------------------------- the check
+@cache
 def explained() -> dict[str, str]:
-    """Changes that no test can notice, with the reason: `place: before -> after`, a tab, the reason."""
+    """Changes that no test can notice, with the reason: `Mutant.key`, a tab, the reason."""
     text = (ROOT / "tools" / "equivalent_mutants.txt").read_text(encoding="utf-8")
     return dict(line.split("\t", 1) for line in text.splitlines() if line and not line.startswith("#"))
 
 
-def _key(mutant: Mutant) -> str:
-    """Without the line number, which every edit moves."""
-    change = mutant.change
-    return f"{mutant.path.relative_to(ROOT / 'bracketc')} {change.function}: {change.before} -> {change.after}"
+class _Collected:
+    """A process that has collected the tests; those that noticed a change are tried first on the next."""
+
+    def __init__(self) -> None:
+        files = sorted({name.split("::")[0] for name in _lines_run()})
+        command = [sys.executable, str(ROOT / "tools" / "under_mutation.py"), *files]
+        with (FOLDER / "session").open("w") as log:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment(FOLDER), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+            )
+        self._noticed: dict[str, Counter[str]] = defaultdict(Counter)
+
+    def tried(self, mutant: Mutant) -> Answer:
+        names = tests_of(mutant, self._noticed[mutant.source])
+        if not names:
+            return Answer("")
+        request = Request(mutant.module, mutant.change.text, names, [covered().seconds[name] for name in names])
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(asdict(request)) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the tests cannot be run, see {FOLDER / 'session'}")
+        answer = Answer(**json.loads(line))
+        if answer.by in covered().seconds:
+            self._noticed[mutant.source][answer.by] += 1
+        return answer
+
+
+_collected = cache(_Collected)
 
 
 def mutant(seed: int) -> int:
@@ -134,28 +158,15 @@ def mutant(seed: int) -> int:
     if seed >= len(mutants()):
         raise Skip("no more changes")
     this = mutants()[seed]
-    if _key(this) in explained():
+    if this.key in explained():
         raise Skip("explained: no test can notice it")
-    names = tests_of(this)
-    if not names:
-        raise Breach(f"no test runs {this}")
-    expected = sum(covered().seconds[name] for name in names)
-    with tempfile.TemporaryDirectory() as folder:
-        text, tests = Path(folder, "text.py"), Path(folder, "tests")
-        text.write_text(this.change.text, encoding="utf-8")
-        tests.write_text("\n".join(names), encoding="utf-8")
-        command = [sys.executable, str(ROOT / "tools" / "under_mutation.py"), this.module, str(text), str(tests)]
-        try:
-            ran = subprocess.run(
-                command, cwd=ROOT, env=_environment(Path(folder)), capture_output=True, text=True, check=False,
-                timeout=60 + PATIENCE * expected,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return 1
-    if ran.returncode == 4 and "while loading conftest" not in ran.stderr:
-        raise RuntimeError(f"the tests cannot be run:\n{ran.stderr[-2000:]}")
-    if ran.returncode == 0:
-        raise Breach(f"{len(names)} tests do not notice {this}")
+    begun = time.monotonic()
+    answer = _collected().tried(this)
+    with LOG.open("a", encoding="utf-8") as log:
+        found = {"seed": seed, "key": this.key, "change": str(this), "seconds": round(time.monotonic() - begun, 2)}
+        log.write(json.dumps(found | asdict(answer)) + "\n")
+    if not answer.by:
+        raise Breach(f"{answer.ran} tests do not notice {this}" if answer.ran else f"no test runs {this}")
     return 1
 
 
