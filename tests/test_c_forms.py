@@ -97,6 +97,18 @@ def test_every_form_agrees_with_numpy_around_its_edges(source: str, dtype: str, 
             np.testing.assert_allclose(getattr(found, name), array, rtol=0, atol=tolerance * scale, err_msg=f"{name} {sizes}")
 
 
+@needs_compiler
+@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-12), ("float32", 1e-5)])
+def test_lanes_in_several_parts(dtype: str, tolerance: float) -> None:
+    """More columns, or a longer sum, than are copied at a time."""
+    module = bc.compile("dim M, N, K, L\ninput A : M, K, L\ninput B : K, N, L\nP = (A_mkl B_knl | mnl)", backend="c", dtype=dtype)
+    rng = np.random.default_rng(4)
+    for m, n, k, lanes in ((9, 300, 40, 35), (6, 7, 1100, 3), (5, 9, 700, 70), (2, 40, 9, 130), (30, 3, 9, 130)):
+        a, b = rng.normal(size=(m, k, lanes)), rng.normal(size=(k, n, lanes))
+        found = module.evaluate(a.astype(dtype), b.astype(dtype)).P
+        scale = np.einsum("mkl,knl->mnl", np.abs(a), np.abs(b)).max()
+        np.testing.assert_allclose(found, np.einsum("mkl,knl->mnl", a, b), rtol=0, atol=tolerance * scale, err_msg=f"{m, n, k, lanes}")
+
 
 CONDITIONS = """
 dim N

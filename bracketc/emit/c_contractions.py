@@ -74,8 +74,10 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
         bytes = f"contract_bytes_{c.s}({m}, {n}, {k}, {a_step}, {b_step}, {column})"
         if statement.making is not None:
             bytes = f"{call}_bytes_{c.s}({m}, {n}, {k}, {b_step}, {column})"
+        if statement.form == "lanes":
+            bytes = f"contract_lanes_bytes_{c.s}({n}, {k})"
         need = f"brk_round_up({bytes}, BRK_CACHE_LINE)"
-        most = f"brk_round_up(contract_most_bytes_{c.s}({m}, {n}, {k}), BRK_CACHE_LINE)" if varying else need
+        most = f"brk_round_up(contract_most_bytes_{c.s}({m}, {n}, {k}), BRK_CACHE_LINE)" if varying and statement.form != "lanes" else need
         c.scratch[" + ".join([most, *(f"{as_factor(t.count)} * (int64_t)sizeof(int64_t)" for t in tables)])] = None
         name, fields = "", tuple[FieldView, ...]()
         if statement.epilogue is not None:
