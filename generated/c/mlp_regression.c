@@ -615,10 +615,13 @@ BRK_INLINE int64_t packed_most_bytes_f32(int64_t m, int64_t n, int64_t k)
         brk_round_up(brk_min(k, KC_f32), 4));
 }
 
+enum { LINE_f32 = BRK_CACHE_LINE / sizeof(float) };
+
 /* Where small tiles read and write: rows of A and of the result by pointers, column p of A at p * a_k.  Each of several tiles, one
    below or beside the other, lies a_step, b_step and out_step further. */
 typedef struct {
     int64_t tiles, a_step, b_step, out_step;
+    int64_t ahead, ahead_near, ahead_far; /* bytes to what is wanted of A next, to the next line of that, and to the next LINE lines */
     int64_t k, a_k, b_k;
     const float *a[SMALL_ROWS_f32];
     const float *b;
@@ -648,9 +651,12 @@ BRK_INLINE void small_tile_run_f32(const small_tile_f32 *t, const int rows, cons
         const mask_f32 read = t->read;
 #endif
         const float alpha = t->alpha;
+        const uintptr_t ahead = (uintptr_t)a[0] + (uintptr_t)t->ahead, ahead_near = (uintptr_t)t->ahead_near, ahead_far = (uintptr_t)t->ahead_far;
 #pragma GCC unroll 1
         for (int64_t p = 0, at = 0; p < k; ++p, at += a_k, b += b_k) {
             vec_f32 column[VECTORS_f32];
+            if (vectors == VECTORS_f32)
+                __builtin_prefetch((const void *)(ahead + (uintptr_t)p % LINE_f32 * ahead_near + (uintptr_t)p / LINE_f32 * ahead_far));
 #pragma GCC unroll 8
             for (int q = 0; q < vectors; ++q)
 #if BRK_MASKING == BRK_SINGLE_LANES /* the driver packs partial vectors */
@@ -743,7 +749,7 @@ BRK_INLINE int small_copies_f32(const contraction_f32 *t)
 
 /* Bytes of B that stay in the second cache while all rows of A pass, of A while these columns of B do, and of B where
    one row of tiles after the other is computed: in place, and in panels. */
-enum { SMALL_B_f32 = 1 << 18, SMALL_A_f32 = 1 << 17, SMALL_ACROSS_f32 = 1 << 15, SMALL_PANELS_f32 = 1 << 17 };
+enum { SMALL_B_f32 = 1 << 18, SMALL_A_f32 = 1 << 17, SMALL_ACROSS_f32 = 1 << 15, SMALL_PANELS_f32 = 1 << 17, SMALL_AHEAD_f32 = 1 << 14 };
 
 /* Columns of B that go together. */
 BRK_INLINE int64_t small_columns_f32(int64_t k)
@@ -1139,6 +1145,13 @@ BRK_NOINLINE void contract_small_f32(
     const int64_t rows_kept = across ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;
     small_tile_f32 tile = {.a_k = t->a_k.stride, .alpha = t->alpha};
+    if (!t->a_m.table && rows_max * row_bytes <= SMALL_AHEAD_f32) {
+        /* The rows of the next tile, line by line: along them, or, where rows lie side by side, along the sum. */
+        const int64_t size = sizeof(float), along_rows = t->a_k.stride == 1;
+        tile.ahead = row_part * t->a_m.stride * size;
+        tile.ahead_near = (along_rows ? t->a_m.stride : t->a_k.stride) * size;
+        tile.ahead_far = along_rows ? BRK_CACHE_LINE : LINE_f32 * tile.ahead_near;
+    }
     float buffer[rows_max * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
     for (int64_t j_block = j_first; j_block < j_last; j_block += columns_kept)
         for (int64_t i_block = i_first; i_block < i_last; i_block += rows_kept)
