@@ -45,7 +45,7 @@ from bracketc.ir.verify import verify
 from bracketc.simplify import simplify, stabilise
 from bracketc.simplify.canonical import canonicalise
 from bracketc.simplify.deltas import eliminate_deltas
-from bracketc.simplify.flatten import inline_brackets, pull_outer
+from bracketc.simplify.flatten import inline_brackets, join_sums, pull_outer
 from bracketc.simplify.sums import pull_outer_terms
 
 N, K, M, J = (Dim.named(name) for name in ("N", "K", "M", "J"))
@@ -434,3 +434,10 @@ def test_a_sum_loses_a_label_with_what_its_terms_share() -> None:
     assert one(add([first, second]), pull_outer_terms) is einsum(1, [(A, "nk"), (inner, "nj")], "knj")
     same = add([einsum(1, [(A, "nk"), (X, "nk")], "nk"), einsum(1, [(A, "nk"), (Y, "nk")], "nk")])
     assert one(same, pull_outer_terms) is same
+
+
+def test_a_sum_over_a_contraction_joins_it_unless_it_repeats_for_further_labels() -> None:
+    product = einsum(1, [(A, "nk"), (B, "km")], "nm")
+    assert one(einsum(1, [(product, "nm")], "m"), join_sums) is einsum(1, [(A, "nk"), (B, "km")], "m")
+    repeated = einsum(1, [(product, "nm")], "mj", {"j": J})
+    assert one(repeated, join_sums) is repeated

@@ -254,6 +254,8 @@ def join_sums(roots: Roots) -> Roots:
     """Make a sum over a contraction that is used once one contraction.
 
     ((A_tki B_tkj | tij)_tij | ij)  ->  (A_tki B_tkj | ij)
+
+    One that repeats its sum for further labels stays: the contraction is computed once.
     """
     counts = use_counts(roots.nodes)
 
@@ -263,7 +265,7 @@ def join_sums(roots: Roots) -> Roots:
             return new
         assert isinstance(new, Einsum)
         ((core, labels),) = new.factors
-        if counts[node.operands[0]] != 1 or len(set(labels)) < len(labels):
+        if counts[node.operands[0]] != 1 or len(set(labels)) < len(labels) or not set(new.output) <= set(labels):
             return new
         if not isinstance(core, Einsum) or not is_contraction(core):
             return new
