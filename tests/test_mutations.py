@@ -38,7 +38,14 @@ def test_what_is_changed(source: str, changes: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ['"""Text + 1."""', "def f(a: int | None) -> list[int]: ...", "@g(1)\ndef f(): ...", 'x = f"{a + 1}" + "b"']
+    "source",
+    [
+        '"""Text + 1."""',
+        "def f(a: int | None) -> list[int]: ...",
+        "@g(1)\ndef f(): ...",
+        "c = zip(a, b, strict=True)",
+        'x = f"{a + 1}" + "b"',
+    ],
 )
 def test_what_is_left_alone(source: str) -> None:
     assert mutations(source) == []

@@ -2,7 +2,7 @@
 
 After R. DeMillo, R. Lipton and F. Sayward, "Hints on test data selection" (Computer 11, 1978). Changed are comparisons, arithmetic,
 conditions, filters, numbers, truth values, order (`reversed`, `sorted`), jumps, and calls made for their effect; not strings,
-annotations, decorators and docstrings.
+annotations, decorators, docstrings and `strict=` of zip.
 
     >>> [m.after for m in mutations("def f(a):\\n    return a + 1\\n")]
     ['a - 1', '2']
@@ -69,6 +69,8 @@ def _changes(tree: ast.Module) -> Iterator[Change]:
                 path = f"{path}.{node.name}".lstrip(".")
             case ast.JoinedStr():
                 continue  # the nodes within have no places of their own
+            case ast.keyword(arg="strict"):
+                continue  # zip(strict=True) asserts: what it says holds in every right program
             case ast.comprehension(ifs=tests):
                 yield from ((name, test, "True") for test in tests)
             case ast.If(test=test) | ast.While(test=test) if not isinstance(test, PLAIN):

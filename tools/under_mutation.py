@@ -157,7 +157,10 @@ def _imported_again(request: Request, tests: set[Path]) -> Answer:
 
 
 # ------------------------------------------------------------------------------------------------- the session
-OPTIONS = ("-s", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=unshrunk")
+OPTIONS = (
+    *("-s", "-q", "--tb=native", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"),
+    "--hypothesis-profile=unshrunk",
+)
 settings.register_profile(
     "unshrunk", deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow],

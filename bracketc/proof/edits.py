@@ -70,8 +70,7 @@ def _local(node: Any, names: Sequence[str], parent: Any) -> Iterator[_Local]:
     if isinstance(parent, syntax.Fusion | syntax.FormalProduct) and isinstance(node, syntax.Portion | syntax.Name | syntax.Ones):
         yield "bar", syntax.Bar(node, node.span), node.span, f"a bar on {_text(node)} is missing"
     if isinstance(parent, syntax.MatrixProduct) and not isinstance(node, syntax.Transpose):
-        turned = node if isinstance(node, syntax.Name | syntax.Paren | syntax.Index) else syntax.Paren(node, node.span)
-        yield "transposition", syntax.Transpose(turned, node.span), node.span, f"transpose {_text(node)}"
+        yield "transposition", syntax.Transpose(node, node.span), node.span, f"transpose {_text(node)}"
 
 
 def _text(node: Any) -> str:
@@ -79,12 +78,8 @@ def _text(node: Any) -> str:
 
 
 def _sum(node: syntax.Sum) -> Iterator[_Local]:
-    if node.negated:
-        first = node.operands[0]
-        yield "sign", replace(node, negated=False), first.span, f"the sign of {_text(first)} is wrong"
-    elif len(node.operands) > 1:
-        first = node.operands[0]
-        yield "sign", replace(node, negated=True), first.span, f"the sign of {_text(first)} is wrong"
+    first = node.operands[0]
+    yield "sign", replace(node, negated=not node.negated), first.span, f"the sign of {_text(first)} is wrong"
     for place, (sign, operand) in enumerate(zip(node.operators, node.operands[1:], strict=True)):
         other = {"+": "-", "-": "+", "⊖": "⊕", "⊕": "⊖"}[sign]
         operators = (*node.operators[:place], other, *node.operators[place + 1 :])

@@ -32,7 +32,7 @@ def worded(node: Node, depth: int = DEEPEST) -> str:
     if isinstance(node, Add):
         return f"({' + '.join(worded(term, depth - 1) for term in node.terms)})".replace("+ -", "- ")
     if isinstance(node, Pointwise):
-        if node.function == "power" and node.exponent is not None:
+        if node.exponent is not None:
             return _power(worded(node.args[0], depth - 1), node.exponent)
         return f"{node.function}({', '.join(worded(argument, depth - 1) for argument in node.args)})"
     if isinstance(node, Linalg | Reduce):
