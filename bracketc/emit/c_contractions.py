@@ -85,13 +85,14 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
         if statement.making is not None:
             name, fields = _epilogue(statement.making, statement.bracket.split("; ")[0], c, epilogues)
         loops = [LoopView(c.label(axis.label), c.dim(axis.extent)) for axis in statement.batch]
-        share, area = None, "0, product.m, 0, product.n"
+        share, area, rows = None, "0, product.m, 0, product.n", ("0", "product.m")
         if statement.divided:
             units = _units(statement.epilogue, m, n, c.s)
             share = ProductShareView(c.scope.fresh("share"), loops[0].extent if loops else "1", m, n, *units)
             own = share.name
             loops[:1] = [replace(loop, first=f"{own}.first", extent=f"{own}.last") for loop in loops[:1]]
             area = f"{own}.i_first, {own}.i_last, {own}.j_first, {own}.j_last"
+            rows = f"{own}.i_first", f"{own}.i_last"
         return ContractionView(
             "c/contraction.c.j2",
             bracket_text(statement.bracket),
@@ -106,6 +107,7 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
             area,
             lanes,
             call,
+            *rows,
             _empty(statement.epilogue, c),
         )
 

@@ -212,6 +212,8 @@ class ContractionView:
     """How many products lie side by side: ``1``, or the extent of the vector label."""
     call: str
     """The function for those that do not."""
+    first_row: str = "0"
+    last_row: str = "product.m"
     empty: tuple[AssignmentView, ...] = ()
     """Sums over no columns: where they go, for row i."""
 

@@ -169,13 +169,24 @@ def long(seed: int) -> int:
     memory = np.frombuffer(mmap.mmap(-1, 4 * LONG, flags=_SPARSE), np.float32)
     for k, place in enumerate(PLACES):
         memory[place] = k + 1
+    squares(bc.compile(SQUARES, backend=backend, dtype="float32"), memory)
+    return 2
+
+
+SQUARES = "dim N, M\ninput x : N\ninput X : N, M\nJ = x · x\nv = X^T @ x\noutput J, v"
+
+
+def squares(module: ModuleType, memory: Array) -> None:
+    """Memory that is 1, 2, 3, … at `PLACES`, or as many entries, and 0 elsewhere."""
     wanted = float(sum((k + 1) ** 2 for k in range(len(PLACES))))
-    source = "dim N, M\ninput x : N\ninput X : N, M\nJ = x · x\nv = X^T @ x\noutput J, v"
-    module = bc.compile(source, backend=backend, dtype="float32")
     found = module.evaluate(x=memory, X=memory.reshape(-1, 1))
     compare("the sum of squares", found.J, wanted, 1e-5)
     compare("the product", found.v, np.array([wanted]), 1e-5)
-    return 2
+
+
+def far(backend: str) -> None:
+    """The same sums of few entries, 2^31 and more apart."""
+    squares(bc.compile(SQUARES, backend=backend, dtype="float32"), spread(np.arange(1, len(PLACES) + 1, dtype=np.float32)))
 
 
 PROMISES = (

@@ -18,7 +18,8 @@ import sanitize
 from ckernels import COMPILER
 from cmodules import CModule, compiled, together
 from modelcases import MODELS, arrays_of, sizes_of
-from random_programs import parse, random_program
+from random_batches import batch_program
+from random_programs import Source, parse, random_program
 from test_batch_ranges import Call, cut_into, entries_with_ranges
 
 import bracketc as bc
@@ -33,7 +34,7 @@ from bracketc.simplify import simplify
 from bracketc.target import BASE_CFLAGS, detect_host
 from promises.passes import entry_of
 from promises.programs import settle
-from promises.promise import Array, Breach, Promise, Skip, compare
+from promises.promise import Array, Breach, Counted, Promise, Skip, compare
 
 COUNT = 20
 """Kernels in one compilation."""
@@ -60,26 +61,30 @@ def draw_sizes(seed: int) -> dict[str, int]:
     return {name: int(rng.choice(few)) for name in "NMKH"} | {"T": int(rng.choice((1, 2, 5))), "B": 2}
 
 
-def kernels(seed: int, count: int = COUNT) -> Kernels:
+def kernels(seed: int, count: int = COUNT, split: int | None = None) -> Kernels:
     """All functions of a random program in one kernel, for so many programs; they are split in one of three ways."""
-    sizes = draw_sizes(seed)
+    numbers = range(seed * count, (seed + 1) * count)
+    options = SPLITS[seed % len(SPLITS) if split is None else split]
+    return kernels_of({f"k{number}": random_program(number) for number in numbers}, draw_sizes(seed), options)
+
+
+def kernels_of(sources: Mapping[str, Source | str], sizes: Mapping[str, int], options: SplitOptions | None = None) -> Kernels:
+    """The same of any programs by name that have finite answers at ``sizes``."""
     schedules: dict[str, Schedule] = {}
     given: dict[str, dict[str, Array]] = {}
     wanted: dict[str, dict[str, Array]] = {}
-    for number in range(seed * count, (seed + 1) * count):
+    for number, (name, source) in enumerate(sources.items()):
         try:
-            case = settle(parse(random_program(number)), number, sizes)
+            case = settle(parse(source), number, sizes)
         except Skip:
             continue
         found = {node: case.wanted[entry.name][name] for entry in case.entries for name, node in entry.results}
         roots = simplify(Roots(tuple(found))).nodes
-        name = f"k{number}"
         schedules[name] = plan([entry_of(roots)], {}, ()).schedule("evaluate")
         given[name] = {f"{name}_{leaf.name}": case.arrays[leaf.name] for leaf in tensors(roots)}
         wanted[name] = {f"r{k}": array for k, array in enumerate(found.values())}
     if not schedules:
         raise Skip("no finite answer")
-    options = SPLITS[seed % len(SPLITS)]
     whole = together(schedules)
     return Kernels(whole if options is None else split_plan(whole, options), sizes, given, wanted)
 
@@ -146,8 +151,11 @@ def sanitized(seed: int, count: int = COUNT) -> int:
     """Three of four seeds under the address and undefined-behaviour sanitizers, one under the thread sanitizer."""
     if COMPILER is None or ("gcc" not in Path(COMPILER).resolve().name and shutil.which("gcc") is None):
         raise Skip("no gcc")
-    made = kernels(seed, count)
-    kind = "races" if seed % 4 == 3 else "memory"
+    return under("races" if seed % 4 == 3 else "memory", kernels(seed, count))
+
+
+def under(kind: str, made: Kernels) -> int:
+    """Kernels in a process under a sanitizer."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         flags = sanitize.FLAGS[kind].split()
@@ -177,12 +185,28 @@ def _compile(plan: Plan, folder: Path, flags: Sequence[str], threads: int) -> CT
 
 
 # ------------------------------------------------------------------------------------------------- splits
-def splits(seed: int) -> int:
-    """Models for the first seeds, then random programs: 1, 2, 3 and 7 threads; 1, 2, 3, 7 and N ranges of the batch."""
+BATCHES = (1, 2, 7, 13, 33, 64, 150)
+
+
+def batched(seed: int, count: int = COUNT) -> Kernels:
+    """Programs over the rows of a batch, which is cut."""
+    rng = np.random.default_rng([seed, 3])
+    sizes = {"N": int(rng.choice(BATCHES))} | {name: int(rng.choice(EXTENTS)) for name in "MKH"}
+    options = SplitOptions(budget=1 << 10, unit=int(rng.choice((1, 4, 16))), groups=5, always=True, label="N")
+    return kernels_of({f"k{number}": batch_program(number) for number in range(seed * count, (seed + 1) * count)}, sizes, options)
+
+
+def splits(seed: int) -> Counted:
+    """Models for the first seeds, then programs over a batch and random programs in turn."""
     if COMPILER is None:
         raise Skip("no C compiler")
     names = [*MODELS]
-    made = _model(names[seed]) if seed < len(names) else kernels(seed)
+    made = _model(names[seed]) if seed < len(names) else kernels(seed, split=1 + seed // 2 % 2) if seed % 2 else batched(seed)
+    return agree(made, np.random.default_rng(seed))
+
+
+def agree(made: Kernels, rng: np.random.Generator) -> Counted:
+    """1, 2, 3 and 7 threads; 1, 2, 3, 7 and N ranges of the batch: the same bits."""
     with TemporaryDirectory() as folder:
         module = compiled(made.plan, "float64", Path(folder), flags=("-O1",), threads=7)
     count = 0
@@ -199,10 +223,11 @@ def splits(seed: int) -> int:
             whole = bits
             count += 1
     module.library.m_call_threads(ctypes.c_int64(1))
-    rng = np.random.default_rng(seed)
-    for schedule, extent in entries_with_ranges(module):
+    apart = entries_with_ranges(module)
+    for schedule, extent in apart:
         count += _ranges(module, made, schedule, extent.evaluate(made.sizes), rng)
-    return count
+    blocks = sum(schedule.split is not None for schedule in made.plan.schedules)
+    return Counted(count, {"kernels in blocks": blocks, "kernels cut in ranges": len(apart)})
 
 
 def _ranges(module: CModule, made: Kernels, schedule: Schedule, batch: int, rng: np.random.Generator) -> int:
@@ -297,8 +322,8 @@ def _text(seed: int) -> str:
 PROMISES = (
     Promise(
         "splits", "threads and ranges of a batch change no bit",
-        f"{COUNT} random programs in one compilation, in blocks of few rows, and all models: 1, 2, 3 and 7 threads, and 1, 2, 3, 7"
-        " and N ranges in any order, combined",
+        f"{COUNT} random programs in one compilation, every other time over the rows of a batch, in blocks of few rows,"
+        " and all models: 1, 2, 3 and 7 threads, and 1, 2, 3, 7 and N ranges in any order, combined",
         splits, _text, 250, "calls", 900.0,
     ),
     Promise(
