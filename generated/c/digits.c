@@ -1171,10 +1171,12 @@ BRK_NOINLINE void contract_small_f32(
     const int64_t row_part = brk_max(brk_part(i_last - i_first, rows_max, 1), 1), row_bytes = brk_max(t->k, 1) * (int64_t)sizeof(float);
     const int64_t columns_kept = small_columns_f32(t->k);
     const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
-    const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table && !epilogue;
+    const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table;
     const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
-    const int across = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
-    const int64_t rows_kept = across ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
+    /* One row of tiles after the other, so that results, and what an epilogue reads, pass in the order of memory. */
+    const int by_rows = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
+    const int across = by_rows && !epilogue;
+    const int64_t rows_kept = by_rows ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;
     small_tile_f32 tile = {.a_k = t->a_k.stride, .alpha = t->alpha};
     if (!t->a_m.table && rows_max * row_bytes <= SMALL_AHEAD_f32) {
