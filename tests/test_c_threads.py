@@ -164,6 +164,37 @@ def _again(arguments: tuple[str, bytes]) -> bool:
 
 
 @needs_openmp
+def test_tiles_that_are_finished_row_by_row_keep_their_sums() -> None:
+    """An epilogue that reads more than a cache walks along its rows; every number of threads finds them so."""
+    text = """
+        dim N, P, K
+        input R : N, P
+        input M : N, P
+        input u : N
+        param U : N, K
+        param V : P, K
+        E = M ⊙ (R - U @ V^T)
+        J = 0.5 norm2(E) + u · (E_np | n)
+        gradient J wrt U, V
+    """
+    rng = np.random.default_rng(3)
+    n, p, k = 263, 257, 7
+    shapes = {"R": (n, p), "M": (n, p), "u": (n,), "U": (n, k), "V": (p, k)}
+    given = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+    value, wanted = bc.compile(text, backend="numpy").value_and_grad(**given)
+    module = bc.compile(text, backend="c", threads=3)
+    found = []
+    for threads in (1, 2, 3):
+        module.threads(threads)
+        got, gradients = module.value_and_grad(**given)
+        found.append((got.tobytes(), *(array.tobytes() for array in gradients)))
+        assert np.allclose(got, value, rtol=1e-12)
+        for ours, want in zip(gradients, wanted, strict=True):
+            assert np.allclose(ours, want, rtol=1e-11, atol=1e-11 * np.abs(want).max())
+    assert found[0] == found[1] == found[2]
+
+
+@needs_openmp
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_child_of_fork_computes_alone() -> None:
     wanted = bc.compile(SOURCE, threads=2).value_and_grad(*draws())[1][0].tobytes()

@@ -216,11 +216,14 @@ def _epilogue(
             fields.append(FieldView(f"x{number}_column", c.dim(operand.column)))
     if any(summed.over == "down" for summed in sums):
         fields.append(FieldView("group_rows", group_rows("product.m", c.s)))
+    ahead = tuple(_streams(operand, ways[k]) for k, operand in enumerate(epilogue.operands))
+    if any(ahead):
+        fields.append(FieldView("ahead", f"epilogue_ahead_{c.s}(product.k)"))
     stored = (epilogue.value, *(v for _, v in epilogue.stores))
-    key = (epilogue.program, stored, tuple((s.value, s.over) for s in sums), ways, len(epilogue.operands))
+    key = (epilogue.program, stored, tuple((s.value, s.over) for s in sums), ways, ahead)
     if key not in epilogues.known:
         name = f"tile_{len(epilogues.known) + 1}"
-        epilogues.known[key] = _tile_function(name, epilogue, bracket, ways, used, c)
+        epilogues.known[key] = _tile_function(name, epilogue, bracket, ways, ahead, used, c)
     return epilogues.known[key].name, tuple(fields)
 
 
@@ -258,8 +261,19 @@ def _way(operand: EpilogueOperand) -> str:
     )
 
 
+def _streams(operand: EpilogueOperand, way: str) -> bool:
+    """Whether an operand has a row for each row of the tile that is read along memory."""
+    return way == "adjacent" and operand.row.constant != 0
+
+
 def _tile_function(
-    name: str, epilogue: Epilogue, bracket: str, ways: tuple[str, ...], used: tuple[str, ...], c: CFunction
+    name: str,
+    epilogue: Epilogue,
+    bracket: str,
+    ways: tuple[str, ...],
+    ahead: tuple[bool, ...],
+    used: tuple[str, ...],
+    c: CFunction,
 ) -> EpilogueView:
     s, count, stored = c.s, len(epilogue.operands), len(epilogue.operands) + len(epilogue.stores)
     sums = sorted(epilogue.sums, key=lambda summed: summed.over != "down")
@@ -325,6 +339,7 @@ def _tile_function(
         tuple(stores[1]),
         tuple(views[:down]),
         tuple(views[down:]),
+        tuple(f"x{k}" for k, streams in enumerate(ahead) if streams),
     )
 
 

@@ -332,6 +332,8 @@ class EpilogueView:
     """Sums over rows: a register for some columns at a time."""
     rows: tuple[SumView, ...]
     """Sums over columns: a register for a row at a time."""
+    ahead: tuple[str, ...]
+    """Pointers that are read along memory, so that what the next tiles read can be fetched meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

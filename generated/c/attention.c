@@ -383,6 +383,12 @@ typedef struct {
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
+/* How many columns ahead an epilogue fetches what it reads: as long before as memory takes to answer, a few tiles of short sums. */
+BRK_INLINE int64_t epilogue_ahead_f32(int64_t k)
+{
+    return brk_min(4, 1 + 32 / brk_max(k, 1)) * NR_f32;
+}
+
 /* The same product read the other way round: c'(j,i) = sum_p b'(j,p) a'(p,i). */
 BRK_INLINE contraction_f32 contraction_swapped_f32(const contraction_f32 *t)
 {
@@ -1180,8 +1186,9 @@ BRK_NOINLINE void contract_small_f32(
     const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
     const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table;
     const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
-    /* One row of tiles after the other, so that results, and what an epilogue reads, pass in the order of memory. */
-    const int by_rows = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
+    /* One row of tiles after the other: results, and what an epilogue reads of more than a cache, pass in the order of memory. */
+    const int by_rows = beside && (!epilogue || t->m * t->n * (int64_t)sizeof(float) > SMALL_B_f32)
+        && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
     const int across = by_rows && !epilogue;
     const int64_t rows_kept = by_rows ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;
@@ -1471,6 +1478,7 @@ typedef struct {
     float *x2;
     int64_t x2_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_2_operands;
 
 /* t11_part = sum(((t10_block_bthe WO_hed | btd) + X_block_btd - Y_block_btd)²) */
@@ -1490,6 +1498,8 @@ static void tile_2(
                 float *const row = tile + r * stride;
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                __builtin_prefetch(x0 + j + o->ahead);
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = load_f32(x1 + j);
@@ -1531,6 +1541,7 @@ typedef struct {
     float *x2;
     int64_t x2_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_3_operands;
 
 /* saved_6_block_btd = (t5_block_bthe WO_hed | btd) + X_block_btd - Y_block_btd
@@ -1551,6 +1562,8 @@ static void tile_3(
                 float *const row = tile + r * stride;
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                __builtin_prefetch(x0 + j + o->ahead);
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = load_f32(x1 + j);
@@ -1593,6 +1606,7 @@ typedef struct {
     int64_t x1_row;
     float *x2;
     int64_t x2_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_4_operands;
 
 /* t6_bhti = bar_J (1 / B) (1 / T) (t3_bthe saved_5_bihe | bhti) A_bhti; t7_bht = sum(t6_bhti) */
@@ -1614,6 +1628,7 @@ static void tile_4(
         vec_f32 sum_2 = splat_f32(0);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v7 = v2 * v4 * v6 * v0 * v1;
@@ -1681,6 +1696,7 @@ typedef struct {
     int64_t x5_row;
     float *x6;
     int64_t x6_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_6_operands;
 
 /* d_g_d = sum(t1_btd (saved_2_bt (bar_J (1 / B) (1 / T) t5_dbt + t10_dbt + E**-1/2 (WQ_dhe t11_bthe | dbt))))
@@ -1710,6 +1726,8 @@ static void tile_6(
         vec_f32 sum_6 = splat_f32(0);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
+            __builtin_prefetch(x2 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v3 = v2 * v0;
             const vec_f32 v4 = load_f32(x0 + j);
@@ -1790,6 +1808,7 @@ typedef struct {
     int64_t x0_row;
     float *x1;
     int64_t x1_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_8_operands;
 
 /* t16_bhti = (1 / B) (1 / T) (t13_bthe t9_bihe | bhti) A_bhti; t17_bht = sum(t16_bhti) */
@@ -1809,6 +1828,7 @@ static void tile_8(
         vec_f32 sum_1 = splat_f32(0);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v6 = v3 * v5 * v0 * v1;
@@ -1844,6 +1864,7 @@ typedef struct {
     int64_t x4_row;
     float *x5;
     int64_t x5_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_9_operands;
 
 /* d_g_d = sum(t2_btd (t4_bt ((1 / B) (1 / T) t15_dbt + t20_dbt + E**-1/2 (WK_dhe t21_bthe | dbt))))
@@ -1871,6 +1892,8 @@ static void tile_9(
         vec_f32 sum_5 = splat_f32(0);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
+            __builtin_prefetch(x1 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v3 = v2 * v0;
             const vec_f32 v4 = load_f32(x0 + j);
@@ -2387,6 +2410,7 @@ static int evaluate_run(
                         .x2 = t11_part_lines,
                         .x2_row = D,
                         .group_rows = brk_group_rows(product.m, MR_f32),
+                        .ahead = epilogue_ahead_f32(product.k),
                     };
                     contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
                 }
@@ -2956,6 +2980,7 @@ static int forward_run(
                         .x2 = t6_part_lines,
                         .x2_row = D,
                         .group_rows = brk_group_rows(product.m, MR_f32),
+                        .ahead = epilogue_ahead_f32(product.k),
                     };
                     contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
                 }
@@ -3318,6 +3343,7 @@ int ATTENTION_NAME(backward)(
                     .x1_row = 0,
                     .x2 = t7 + i * H * T + j * T,
                     .x2_row = 1,
+                    .ahead = epilogue_ahead_f32(product.k),
                 };
                 contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
                 for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
@@ -3481,6 +3507,7 @@ int ATTENTION_NAME(backward)(
             .x5_row = 1,
             .x6 = d_s,
             .x6_row = 1,
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
         for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
@@ -4079,6 +4106,7 @@ int ATTENTION_NAME(value_and_grad)(
             .x2 = t12_lines,
             .x2_row = D,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
@@ -4198,6 +4226,7 @@ int ATTENTION_NAME(value_and_grad)(
                     .x0_row = T,
                     .x1 = t17 + i * H * T + j * T,
                     .x1_row = 1,
+                    .ahead = epilogue_ahead_f32(product.k),
                 };
                 contract_f32(&product, 0, product.m, 0, product.n, tile_8, &operands, scratch);
                 for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
@@ -4359,6 +4388,7 @@ int ATTENTION_NAME(value_and_grad)(
             .x4_row = 1,
             .x5 = d_s,
             .x5_row = 1,
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_9, &operands, scratch);
         for (int64_t i = 0; i < product.m && product.n == 0; ++i) {

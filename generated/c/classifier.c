@@ -376,6 +376,12 @@ typedef struct {
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
+/* How many columns ahead an epilogue fetches what it reads: as long before as memory takes to answer, a few tiles of short sums. */
+BRK_INLINE int64_t epilogue_ahead_f32(int64_t k)
+{
+    return brk_min(4, 1 + 32 / brk_max(k, 1)) * NR_f32;
+}
+
 /* The same product read the other way round: c'(j,i) = sum_p b'(j,p) a'(p,i). */
 BRK_INLINE contraction_f32 contraction_swapped_f32(const contraction_f32 *t)
 {
@@ -1173,8 +1179,9 @@ BRK_NOINLINE void contract_small_f32(
     const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
     const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table;
     const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
-    /* One row of tiles after the other, so that results, and what an epilogue reads, pass in the order of memory. */
-    const int by_rows = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
+    /* One row of tiles after the other: results, and what an epilogue reads of more than a cache, pass in the order of memory. */
+    const int by_rows = beside && (!epilogue || t->m * t->n * (int64_t)sizeof(float) > SMALL_B_f32)
+        && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
     const int across = by_rows && !epilogue;
     const int64_t rows_kept = by_rows ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;
@@ -1465,6 +1472,7 @@ typedef struct {
     float *x2;
     int64_t x2_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_3_operands;
 
 /* t3_nh = bar_J (1 / N) (1 - Z1_nh²) (t1_nk W2_hk | nh); d_b1_h = sum(t3_nh) */
@@ -1488,6 +1496,7 @@ static void tile_3(
                 const vec_f32 v5 = splat_f32(x1[0]);
                 const vec_f32 v6 = splat_f32((float)(o->size_0));
                 const vec_f32 v7 = 1 / v6;
+                __builtin_prefetch(x0 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v1 * v1;
@@ -1564,6 +1573,7 @@ typedef struct {
     float *x1;
     int64_t x1_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_5_operands;
 
 /* t4_nh = (1 / N) (1 - Z1_nh²) (t2_nk W2_hk | nh); d_b1_h = sum(t4_nh) */
@@ -1585,6 +1595,7 @@ static void tile_5(
                 const vec_f32 v3 = splat_f32(1.0f);
                 const vec_f32 v5 = splat_f32((float)(o->size_0));
                 const vec_f32 v6 = 1 / v5;
+                __builtin_prefetch(x0 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v1 * v1;
@@ -2273,6 +2284,7 @@ int CLASSIFIER_NAME(backward)(
             .x2 = d_b1_lines,
             .x2_row = H,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
@@ -2661,6 +2673,7 @@ int CLASSIFIER_NAME(value_and_grad)(
             .x1 = d_b1_lines,
             .x1_row = H,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }

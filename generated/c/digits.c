@@ -376,6 +376,12 @@ typedef struct {
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
+/* How many columns ahead an epilogue fetches what it reads: as long before as memory takes to answer, a few tiles of short sums. */
+BRK_INLINE int64_t epilogue_ahead_f32(int64_t k)
+{
+    return brk_min(4, 1 + 32 / brk_max(k, 1)) * NR_f32;
+}
+
 /* The same product read the other way round: c'(j,i) = sum_p b'(j,p) a'(p,i). */
 BRK_INLINE contraction_f32 contraction_swapped_f32(const contraction_f32 *t)
 {
@@ -1173,8 +1179,9 @@ BRK_NOINLINE void contract_small_f32(
     const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
     const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table;
     const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
-    /* One row of tiles after the other, so that results, and what an epilogue reads, pass in the order of memory. */
-    const int by_rows = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
+    /* One row of tiles after the other: results, and what an epilogue reads of more than a cache, pass in the order of memory. */
+    const int by_rows = beside && (!epilogue || t->m * t->n * (int64_t)sizeof(float) > SMALL_B_f32)
+        && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
     const int across = by_rows && !epilogue;
     const int64_t rows_kept = by_rows ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;
@@ -1460,6 +1467,7 @@ typedef struct {
     float *x1;
     int64_t x1_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_3_operands;
 
 /* t2_ni = (1 - Z1_ni²) (t1_nj W2_ij | ni); d_b1_i = sum(t2_ni) */
@@ -1479,6 +1487,7 @@ static void tile_3(
                 float *const row = tile + r * stride;
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const vec_f32 v3 = splat_f32(1.0f);
+                __builtin_prefetch(x0 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v1 * v1;
@@ -1515,6 +1524,7 @@ typedef struct {
     int64_t x0_row;
     const float *x1;
     int64_t x1_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_4_operands;
 
 /* d_W1_ij = (1/1000) bar_J W1_ij + (X_ni t2_nj | ij) */
@@ -1531,6 +1541,7 @@ static void tile_4(
         const vec_f32 v3 = splat_f32(x1[0]);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v4 = v2 * v3 * v1;
@@ -1554,6 +1565,7 @@ typedef struct {
     int64_t x0_row;
     const float *x1;
     int64_t x1_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_5_operands;
 
 /* d_W2_ij = (Z1_ni t1_nj | ij) + (1/1000) bar_J W2_ij */
@@ -1570,6 +1582,7 @@ static void tile_5(
         const vec_f32 v3 = splat_f32(x1[0]);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v4 = v2 * v3 * v1;
@@ -1595,6 +1608,7 @@ typedef struct {
     float *x1;
     int64_t x1_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_6_operands;
 
 /* t6_ni = (1 / N) (1 - Z1_ni²) (t4_nj W2_ij | ni); d_b1_i = sum(t6_ni) */
@@ -1616,6 +1630,7 @@ static void tile_6(
                 const vec_f32 v3 = splat_f32(1.0f);
                 const vec_f32 v5 = splat_f32((float)(o->size_0));
                 const vec_f32 v6 = 1 / v5;
+                __builtin_prefetch(x0 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v1 * v1;
@@ -1652,6 +1667,7 @@ static void tile_6(
 typedef struct {
     const float *x0;
     int64_t x0_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_7_operands;
 
 /* d_W1_ij = (X_ni t6_nj | ij) + (1/1000) W1_ij */
@@ -1666,6 +1682,7 @@ static void tile_7(
         const vec_f32 v2 = splat_f32(0.001f);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v3 = v2 * v1;
@@ -1688,6 +1705,7 @@ typedef struct {
     int64_t size_0; /* N */
     const float *x0;
     int64_t x0_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_8_operands;
 
 /* d_W2_ij = (1 / N) (Z1_ni t4_nj | ij) + (1/1000) W2_ij */
@@ -1704,6 +1722,7 @@ static void tile_8(
         const vec_f32 v5 = splat_f32(0.001f);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v3 = v2 * v0;
             const vec_f32 v4 = load_f32(x0 + j);
@@ -2413,6 +2432,7 @@ int DIGITS_NAME(backward)(
             .x1 = d_b1_lines,
             .x1_row = 64,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
@@ -2451,6 +2471,7 @@ int DIGITS_NAME(backward)(
             .x0_row = 64,
             .x1 = bar_J,
             .x1_row = 0,
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
@@ -2478,6 +2499,7 @@ int DIGITS_NAME(backward)(
             .x0_row = 10,
             .x1 = bar_J,
             .x1_row = 0,
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
@@ -2848,6 +2870,7 @@ int DIGITS_NAME(value_and_grad)(
             .x1 = d_b1_lines,
             .x1_row = 64,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
     }
@@ -2884,6 +2907,7 @@ int DIGITS_NAME(value_and_grad)(
         const tile_7_operands operands = {
             .x0 = W1,
             .x0_row = 64,
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
     }
@@ -2910,6 +2934,7 @@ int DIGITS_NAME(value_and_grad)(
             .size_0 = N,
             .x0 = W2,
             .x0_row = 10,
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_8, &operands, scratch);
     }

@@ -269,6 +269,12 @@ typedef struct {
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
+/* How many columns ahead an epilogue fetches what it reads: as long before as memory takes to answer, a few tiles of short sums. */
+BRK_INLINE int64_t epilogue_ahead_f32(int64_t k)
+{
+    return brk_min(4, 1 + 32 / brk_max(k, 1)) * NR_f32;
+}
+
 /* The same product read the other way round: c'(j,i) = sum_p b'(j,p) a'(p,i). */
 BRK_INLINE contraction_f32 contraction_swapped_f32(const contraction_f32 *t)
 {
@@ -1066,8 +1072,9 @@ BRK_NOINLINE void contract_small_f32(
     const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
     const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table;
     const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
-    /* One row of tiles after the other, so that results, and what an epilogue reads, pass in the order of memory. */
-    const int by_rows = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
+    /* One row of tiles after the other: results, and what an epilogue reads of more than a cache, pass in the order of memory. */
+    const int by_rows = beside && (!epilogue || t->m * t->n * (int64_t)sizeof(float) > SMALL_B_f32)
+        && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
     const int across = by_rows && !epilogue;
     const int64_t rows_kept = by_rows ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;
@@ -1286,6 +1293,7 @@ typedef struct {
     float *x2;
     int64_t x2_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_1_operands;
 
 /* t3 = sum((M_np (R_np + (-1 U_nk V_pk | np)))²) */
@@ -1305,6 +1313,8 @@ static void tile_1(
                 float *const row = tile + r * stride;
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                __builtin_prefetch(x0 + j + o->ahead);
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v1 + v0;
@@ -1346,6 +1356,7 @@ typedef struct {
     float *x2;
     int64_t x2_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_2_operands;
 
 /* saved_np = M_np (R_np + (-1 U_nk V_pk | np)); t3 = sum(saved_np²) */
@@ -1365,6 +1376,8 @@ static void tile_2(
                 float *const row = tile + r * stride;
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                __builtin_prefetch(x0 + j + o->ahead);
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v1 + v0;
@@ -1403,6 +1416,7 @@ typedef struct {
     int64_t x0_row;
     const float *x1;
     int64_t x1_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_3_operands;
 
 /* d_U_nk = (1/10) bar_J U_nk + (-1 t1_np V_pk | nk) */
@@ -1419,6 +1433,7 @@ static void tile_3(
         const vec_f32 v3 = splat_f32(x1[0]);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v4 = v2 * v3 * v1;
@@ -1445,6 +1460,7 @@ typedef struct {
     float *x2;
     int64_t x2_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_4_operands;
 
 /* t3 = sum((M_np (R_np + (-1 U_nk V_pk | np)))²); t4_np = M_np (M_np (R_np + (-1 U_nk V_pk | np))) */
@@ -1464,6 +1480,8 @@ static void tile_4(
                 float *const row = tile + r * stride;
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                __builtin_prefetch(x0 + j + o->ahead);
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v1 + v0;
@@ -1502,6 +1520,7 @@ static void tile_4(
 typedef struct {
     const float *x0;
     int64_t x0_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_5_operands;
 
 /* d_U_nk = (1/10) U_nk + (-1 t4_np V_pk | nk) */
@@ -1516,6 +1535,7 @@ static void tile_5(
         const vec_f32 v2 = splat_f32(0.1f);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v3 = v2 * v1;
@@ -1671,6 +1691,7 @@ int FACTORISATION_NAME(evaluate)(
             .x2 = t3_lines,
             .x2_row = P,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
@@ -1839,6 +1860,7 @@ int FACTORISATION_NAME(forward)(
             .x2 = t3_lines,
             .x2_row = P,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
     }
@@ -1969,6 +1991,7 @@ int FACTORISATION_NAME(backward)(
             .x0_row = K,
             .x1 = bar_J,
             .x1_row = 0,
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
@@ -1996,6 +2019,7 @@ int FACTORISATION_NAME(backward)(
             .x0_row = K,
             .x1 = bar_J,
             .x1_row = 0,
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
@@ -2144,6 +2168,7 @@ int FACTORISATION_NAME(value_and_grad)(
             .x2 = t3_lines,
             .x2_row = P,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
@@ -2192,6 +2217,7 @@ int FACTORISATION_NAME(value_and_grad)(
         const tile_5_operands operands = {
             .x0 = U,
             .x0_row = K,
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
@@ -2217,6 +2243,7 @@ int FACTORISATION_NAME(value_and_grad)(
         const tile_5_operands operands = {
             .x0 = V,
             .x0_row = K,
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }

@@ -374,6 +374,12 @@ typedef struct {
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
+/* How many columns ahead an epilogue fetches what it reads: as long before as memory takes to answer, a few tiles of short sums. */
+BRK_INLINE int64_t epilogue_ahead_f32(int64_t k)
+{
+    return brk_min(4, 1 + 32 / brk_max(k, 1)) * NR_f32;
+}
+
 /* The same product read the other way round: c'(j,i) = sum_p b'(j,p) a'(p,i). */
 BRK_INLINE contraction_f32 contraction_swapped_f32(const contraction_f32 *t)
 {
@@ -1171,8 +1177,9 @@ BRK_NOINLINE void contract_small_f32(
     const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
     const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table;
     const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
-    /* One row of tiles after the other, so that results, and what an epilogue reads, pass in the order of memory. */
-    const int by_rows = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
+    /* One row of tiles after the other: results, and what an epilogue reads of more than a cache, pass in the order of memory. */
+    const int by_rows = beside && (!epilogue || t->m * t->n * (int64_t)sizeof(float) > SMALL_B_f32)
+        && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
     const int across = by_rows && !epilogue;
     const int64_t rows_kept = by_rows ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;
@@ -1452,6 +1459,7 @@ typedef struct {
     float *x3;
     int64_t x3_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_2_operands;
 
 /* t7_part = sum(((t6_block_nh W2_hd | nd) + X_block_nd + b2_d - Y_block_nd)²) */
@@ -1472,6 +1480,8 @@ static void tile_2(
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
                 const float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
+                __builtin_prefetch(x0 + j + o->ahead);
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = load_f32(x1 + j);
@@ -1573,6 +1583,7 @@ typedef struct {
     float *x3;
     int64_t x3_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_4_operands;
 
 /* saved_5_block_nd = (t4_block_nh W2_hd | nd) + X_block_nd + b2_d - Y_block_nd; t5_part = sum(saved_5_block_nd²) */
@@ -1593,6 +1604,8 @@ static void tile_4(
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
                 const float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
+                __builtin_prefetch(x0 + j + o->ahead);
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = load_f32(x1 + j);
@@ -1637,6 +1650,7 @@ typedef struct {
     float *x2;
     int64_t x2_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_5_operands;
 
 /* t5_nh = 0.3989422804014327 saved_3_nh (saved_5_nd W2_hd | nh) exp((-0.5000000000000001) saved_3_nh²) + (1/2) saved_4_nh (saved_5…
@@ -1660,6 +1674,8 @@ static void tile_5(
                 const vec_f32 v3 = splat_f32(-0.5000000000000001f);
                 const vec_f32 v6 = splat_f32(0.3989422804014327f);
                 const vec_f32 v9 = splat_f32(0.5f);
+                __builtin_prefetch(x0 + j + o->ahead);
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v1 * v1;
@@ -1712,6 +1728,7 @@ typedef struct {
     float *x3;
     int64_t x3_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_6_operands;
 
 /* t7_d = sum(t1_nd (saved_2_n (W1_dh t5_nh | nd))); t8_d = sum((W1_dh t5_nh | nd)) */
@@ -1734,6 +1751,7 @@ static void tile_6(
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
                 const vec_f32 v1 = splat_f32(x0[0]);
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v2 = v1 * v0;
                 const vec_f32 v3 = load_f32(x1 + j);
@@ -1815,6 +1833,7 @@ typedef struct {
     float *x4;
     int64_t x4_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_8_operands;
 
 /* t9_nd = (t8_nh W2_hd | nd) + X_nd + b2_d - Y_nd; t10 = sum(t9_nd²); t11_d = sum(t9_nd) */
@@ -1837,6 +1856,8 @@ static void tile_8(
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
                 const float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
+                __builtin_prefetch(x0 + j + o->ahead);
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = load_f32(x1 + j);
@@ -2167,6 +2188,7 @@ static int evaluate_run(
                         .x3 = t7_part_lines,
                         .x3_row = D,
                         .group_rows = brk_group_rows(product.m, MR_f32),
+                        .ahead = epilogue_ahead_f32(product.k),
                     };
                     contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
                 }
@@ -2551,6 +2573,7 @@ static int forward_run(
                         .x3 = t5_part_lines,
                         .x3_row = D,
                         .group_rows = brk_group_rows(product.m, MR_f32),
+                        .ahead = epilogue_ahead_f32(product.k),
                     };
                     contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
                 }
@@ -2889,6 +2912,7 @@ int FEED_FORWARD_NAME(backward)(
             .x2 = t6_lines,
             .x2_row = H,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
@@ -2952,6 +2976,7 @@ int FEED_FORWARD_NAME(backward)(
             .x3 = t8_lines,
             .x3_row = D,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
     }
@@ -3355,6 +3380,7 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .x4 = t11_lines,
             .x4_row = D,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_8, &operands, scratch);
     }
@@ -3435,6 +3461,7 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .x2 = t13_lines,
             .x2_row = H,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
@@ -3497,6 +3524,7 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .x3 = t15_lines,
             .x3_row = D,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
     }

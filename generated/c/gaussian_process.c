@@ -345,6 +345,12 @@ typedef struct {
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
+/* How many columns ahead an epilogue fetches what it reads: as long before as memory takes to answer, a few tiles of short sums. */
+BRK_INLINE int64_t epilogue_ahead_f32(int64_t k)
+{
+    return brk_min(4, 1 + 32 / brk_max(k, 1)) * NR_f32;
+}
+
 /* The same product read the other way round: c'(j,i) = sum_p b'(j,p) a'(p,i). */
 BRK_INLINE contraction_f32 contraction_swapped_f32(const contraction_f32 *t)
 {
@@ -1142,8 +1148,9 @@ BRK_NOINLINE void contract_small_f32(
     const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
     const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table;
     const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
-    /* One row of tiles after the other, so that results, and what an epilogue reads, pass in the order of memory. */
-    const int by_rows = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
+    /* One row of tiles after the other: results, and what an epilogue reads of more than a cache, pass in the order of memory. */
+    const int by_rows = beside && (!epilogue || t->m * t->n * (int64_t)sizeof(float) > SMALL_B_f32)
+        && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
     const int across = by_rows && !epilogue;
     const int64_t rows_kept = by_rows ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;
@@ -1704,6 +1711,7 @@ typedef struct {
     float *x4;
     int64_t x4_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_1_operands;
 
 /* t1_ni = inv_K_ni + (-1 solve_K_nj solve_K_ij | ni); t2_ni = (1/2) bar_J t1_ni saved_3_ni; t3 = sum(t2_ni) */
@@ -1727,6 +1735,8 @@ static void tile_1(
                 float *const x3 = o->x3 + (i0 + r) * o->x3_row + j0;
                 const vec_f32 v4 = splat_f32(0.5f);
                 const vec_f32 v5 = splat_f32(x2[0]);
+                __builtin_prefetch(x0 + j + o->ahead);
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v1 + v0;
@@ -1774,6 +1784,7 @@ typedef struct {
     float *x3;
     int64_t x3_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_2_operands;
 
 /* t9_ni = inv_K_ni + (-1 solve_K_nj solve_K_ij | ni); t10_ni = (1/2) t9_ni t5_ni; t11 = sum(t10_ni) */
@@ -1795,6 +1806,8 @@ static void tile_2(
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
                 float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
                 const vec_f32 v4 = splat_f32(0.5f);
+                __builtin_prefetch(x0 + j + o->ahead);
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v1 + v0;
@@ -2565,6 +2578,7 @@ int GAUSSIAN_PROCESS_NAME(backward)(
             .x4 = t3_lines,
             .x4_row = N,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
@@ -3037,6 +3051,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
             .x3 = t11_lines,
             .x3_row = N,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
     }

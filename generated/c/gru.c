@@ -319,6 +319,12 @@ typedef struct {
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
+/* How many columns ahead an epilogue fetches what it reads: as long before as memory takes to answer, a few tiles of short sums. */
+BRK_INLINE int64_t epilogue_ahead_f32(int64_t k)
+{
+    return brk_min(4, 1 + 32 / brk_max(k, 1)) * NR_f32;
+}
+
 /* The same product read the other way round: c'(j,i) = sum_p b'(j,p) a'(p,i). */
 BRK_INLINE contraction_f32 contraction_swapped_f32(const contraction_f32 *t)
 {
@@ -1116,8 +1122,9 @@ BRK_NOINLINE void contract_small_f32(
     const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
     const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table;
     const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
-    /* One row of tiles after the other, so that results, and what an epilogue reads, pass in the order of memory. */
-    const int by_rows = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
+    /* One row of tiles after the other: results, and what an epilogue reads of more than a cache, pass in the order of memory. */
+    const int by_rows = beside && (!epilogue || t->m * t->n * (int64_t)sizeof(float) > SMALL_B_f32)
+        && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
     const int across = by_rows && !epilogue;
     const int64_t rows_kept = by_rows ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;
@@ -1379,6 +1386,7 @@ static void tile_1(
 typedef struct {
     const float *x0;
     int64_t x0_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_2_operands;
 
 /* t4_nh = sigmoid((state_before_ni Wz_ih | nh) + t_t_nh) */
@@ -1392,6 +1400,7 @@ static void tile_2(
         const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v2 = v0 + v1;
@@ -1421,6 +1430,7 @@ typedef struct {
     int64_t x3_row;
     const float *x4;
     int64_t x4_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_3_operands;
 
 /* t6_nh = state_before_nh t4_nh + (1 - t4_nh) tanh(t5_nh sigmoid((state_before_ni Wr_ih | nh) + t_t_2_nh) + t_t_3_nh) */
@@ -1439,6 +1449,11 @@ static void tile_3(
         const vec_f32 v4 = splat_f32(1.0f);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
+            __builtin_prefetch(x1 + j + o->ahead);
+            __builtin_prefetch(x2 + j + o->ahead);
+            __builtin_prefetch(x3 + j + o->ahead);
+            __builtin_prefetch(x4 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v2 = load_f32(x1 + j);
@@ -1487,6 +1502,7 @@ typedef struct {
     float *x2;
     int64_t x2_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_4_operands;
 
 /* t7 = sum(((Z_tnh V_hd | tnd) + c_d - Y_tnd)²) */
@@ -1506,6 +1522,7 @@ static void tile_4(
                 float *const row = tile + r * stride;
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                __builtin_prefetch(x0 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = load_f32(x1 + j);
@@ -1554,6 +1571,7 @@ typedef struct {
     int64_t x5_row;
     float *x6;
     int64_t x6_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_5_operands;
 
 /* t6_nh = sigmoid((state_before_ni Wr_ih | nh) + t_t_2_nh)
@@ -1576,6 +1594,11 @@ static void tile_5(
         const vec_f32 v12 = splat_f32(1.0f);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
+            __builtin_prefetch(x1 + j + o->ahead);
+            __builtin_prefetch(x2 + j + o->ahead);
+            __builtin_prefetch(x3 + j + o->ahead);
+            __builtin_prefetch(x4 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v2 = v0 + v1;
@@ -1628,6 +1651,7 @@ typedef struct {
     float *x2;
     int64_t x2_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_6_operands;
 
 /* saved_tnd = (Z_tnh V_hd | tnd) + c_d - Y_tnd; t9 = sum(saved_tnd²) */
@@ -1647,6 +1671,7 @@ static void tile_6(
                 float *const row = tile + r * stride;
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                __builtin_prefetch(x0 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = load_f32(x1 + j);
@@ -1719,6 +1744,7 @@ typedef struct {
     int64_t x0_row;
     const float *x1;
     int64_t x1_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_8_operands;
 
 /* The finished tile. */
@@ -1733,6 +1759,8 @@ static void tile_8(
         const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
+            __builtin_prefetch(x1 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v2 = load_f32(x1 + j);
@@ -1763,6 +1791,7 @@ typedef struct {
     float *x3;
     int64_t x3_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_9_operands;
 
 /* t14_tnd = (Z_tnh V_hd | tnd) + c_d - Y_tnd; t15 = sum(t14_tnd²); t16_d = sum(t14_tnd) */
@@ -1784,6 +1813,7 @@ static void tile_9(
                 float *const row = tile + r * stride;
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                __builtin_prefetch(x0 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = load_f32(x1 + j);
@@ -2046,6 +2076,7 @@ int GRU_NAME(evaluate)(
                 const tile_2_operands operands = {
                     .x0 = t_t_,
                     .x0_row = H,
+                    .ahead = epilogue_ahead_f32(product.k),
                 };
                 contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
             }
@@ -2100,6 +2131,7 @@ int GRU_NAME(evaluate)(
                     .x3_row = H,
                     .x4 = t_t_3,
                     .x4_row = H,
+                    .ahead = epilogue_ahead_f32(product.k),
                 };
                 contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
             }
@@ -2135,6 +2167,7 @@ int GRU_NAME(evaluate)(
             .x2 = t7_lines,
             .x2_row = D,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
@@ -2358,6 +2391,7 @@ int GRU_NAME(forward)(
                 const tile_2_operands operands = {
                     .x0 = t_t_,
                     .x0_row = H,
+                    .ahead = epilogue_ahead_f32(product.k),
                 };
                 contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
             }
@@ -2418,6 +2452,7 @@ int GRU_NAME(forward)(
                     .x5_row = H,
                     .x6 = Z_t_,
                     .x6_row = H,
+                    .ahead = epilogue_ahead_f32(product.k),
                 };
                 contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
             }
@@ -2455,6 +2490,7 @@ int GRU_NAME(forward)(
             .x2 = t9_lines,
             .x2_row = D,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
     }
@@ -2820,6 +2856,7 @@ int GRU_NAME(backward)(
                     .x0_row = H,
                     .x1 = t4,
                     .x1_row = H,
+                    .ahead = epilogue_ahead_f32(product.k),
                 };
                 contract_f32(&product, 0, product.m, 0, product.n, tile_8, &operands, scratch);
             }
@@ -3309,6 +3346,7 @@ int GRU_NAME(value_and_grad)(
                 const tile_2_operands operands = {
                     .x0 = t_t_,
                     .x0_row = H,
+                    .ahead = epilogue_ahead_f32(product.k),
                 };
                 contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
             }
@@ -3369,6 +3407,7 @@ int GRU_NAME(value_and_grad)(
                     .x5_row = H,
                     .x6 = Z_t_,
                     .x6_row = H,
+                    .ahead = epilogue_ahead_f32(product.k),
                 };
                 contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
             }
@@ -3408,6 +3447,7 @@ int GRU_NAME(value_and_grad)(
             .x3 = t16_lines,
             .x3_row = D,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_9, &operands, scratch);
     }
@@ -3640,6 +3680,7 @@ int GRU_NAME(value_and_grad)(
                     .x0_row = H,
                     .x1 = t18,
                     .x1_row = H,
+                    .ahead = epilogue_ahead_f32(product.k),
                 };
                 contract_f32(&product, 0, product.m, 0, product.n, tile_8, &operands, scratch);
             }

@@ -298,6 +298,12 @@ typedef struct {
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
+/* How many columns ahead an epilogue fetches what it reads: as long before as memory takes to answer, a few tiles of short sums. */
+BRK_INLINE int64_t epilogue_ahead_f32(int64_t k)
+{
+    return brk_min(4, 1 + 32 / brk_max(k, 1)) * NR_f32;
+}
+
 /* The same product read the other way round: c'(j,i) = sum_p b'(j,p) a'(p,i). */
 BRK_INLINE contraction_f32 contraction_swapped_f32(const contraction_f32 *t)
 {
@@ -1095,8 +1101,9 @@ BRK_NOINLINE void contract_small_f32(
     const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
     const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table;
     const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
-    /* One row of tiles after the other, so that results, and what an epilogue reads, pass in the order of memory. */
-    const int by_rows = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
+    /* One row of tiles after the other: results, and what an epilogue reads of more than a cache, pass in the order of memory. */
+    const int by_rows = beside && (!epilogue || t->m * t->n * (int64_t)sizeof(float) > SMALL_B_f32)
+        && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
     const int across = by_rows && !epilogue;
     const int64_t rows_kept = by_rows ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;

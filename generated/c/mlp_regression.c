@@ -344,6 +344,12 @@ typedef struct {
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
+/* How many columns ahead an epilogue fetches what it reads: as long before as memory takes to answer, a few tiles of short sums. */
+BRK_INLINE int64_t epilogue_ahead_f32(int64_t k)
+{
+    return brk_min(4, 1 + 32 / brk_max(k, 1)) * NR_f32;
+}
+
 /* The same product read the other way round: c'(j,i) = sum_p b'(j,p) a'(p,i). */
 BRK_INLINE contraction_f32 contraction_swapped_f32(const contraction_f32 *t)
 {
@@ -1141,8 +1147,9 @@ BRK_NOINLINE void contract_small_f32(
     const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
     const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table;
     const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
-    /* One row of tiles after the other, so that results, and what an epilogue reads, pass in the order of memory. */
-    const int by_rows = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
+    /* One row of tiles after the other: results, and what an epilogue reads of more than a cache, pass in the order of memory. */
+    const int by_rows = beside && (!epilogue || t->m * t->n * (int64_t)sizeof(float) > SMALL_B_f32)
+        && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
     const int across = by_rows && !epilogue;
     const int64_t rows_kept = by_rows ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;
@@ -1403,6 +1410,7 @@ typedef struct {
     float *x2;
     int64_t x2_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_2_operands;
 
 /* t4 = sum((tanh((Z2_nj W3_ji | ni) + b3_i) - Y_ni)²) */
@@ -1422,6 +1430,7 @@ static void tile_2(
                 float *const row = tile + r * stride;
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v0 + v1;
@@ -1465,6 +1474,7 @@ typedef struct {
     float *x2;
     int64_t x2_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_3_operands;
 
 /* Z3_ni = tanh((Z2_nj W3_ji | ni) + b3_i); t4 = sum((Z3_ni - Y_ni)²) */
@@ -1484,6 +1494,7 @@ static void tile_3(
                 float *const row = tile + r * stride;
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v0 + v1;
@@ -1525,6 +1536,7 @@ typedef struct {
     float *x1;
     int64_t x1_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_4_operands;
 
 /* t2_block_ni = (1 - Z2_block_ni²) (t1_block_jn W3_ij | ni); d_b2_part_i = sum(t2_block_ni) */
@@ -1544,6 +1556,7 @@ static void tile_4(
                 float *const row = tile + r * stride;
                 const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
                 const vec_f32 v3 = splat_f32(1.0f);
+                __builtin_prefetch(x0 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v1 * v1;
@@ -1586,6 +1599,7 @@ typedef struct {
     float *x3;
     int64_t x3_row;
     int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_5_operands;
 
 /* t4_part = sum((tanh((Z2_block_nj W3_ji | ni) + b3_i) - Y_block_ni)²)
@@ -1612,6 +1626,7 @@ static void tile_5(
                 const vec_f32 v8 = splat_f32(1.0f);
                 const vec_f32 v10 = splat_f32((float)(o->size_0));
                 const vec_f32 v11 = 1 / v10;
+                __builtin_prefetch(x1 + j + o->ahead);
                 const vec_f32 v0 = load_f32(row + j);
                 const vec_f32 v1 = load_f32(x0 + j);
                 const vec_f32 v2 = v0 + v1;
@@ -1866,6 +1881,7 @@ int MLP_REGRESSION_NAME(evaluate)(
             .x2 = t4_lines,
             .x2_row = 2,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
     }
@@ -2104,6 +2120,7 @@ int MLP_REGRESSION_NAME(forward)(
             .x2 = t4_lines,
             .x2_row = 2,
             .group_rows = brk_group_rows(product.m, MR_f32),
+            .ahead = epilogue_ahead_f32(product.k),
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
@@ -2355,6 +2372,7 @@ static int backward_run(
                         .x1 = d_b2_part_lines,
                         .x1_row = 32,
                         .group_rows = brk_group_rows(product.m, MR_f32),
+                        .ahead = epilogue_ahead_f32(product.k),
                     };
                     contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
                 }
@@ -2394,6 +2412,7 @@ static int backward_run(
                         .x1 = d_b1_part_lines,
                         .x1_row = 32,
                         .group_rows = brk_group_rows(product.m, MR_f32),
+                        .ahead = epilogue_ahead_f32(product.k),
                     };
                     contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
                 }
@@ -2933,6 +2952,7 @@ static int value_and_grad_run(
                         .x3 = d_b3_part_lines,
                         .x3_row = 2,
                         .group_rows = brk_group_rows(product.m, MR_f32),
+                        .ahead = epilogue_ahead_f32(product.k),
                     };
                     contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
                 }
@@ -2981,6 +3001,7 @@ static int value_and_grad_run(
                         .x1 = d_b2_part_lines,
                         .x1_row = 32,
                         .group_rows = brk_group_rows(product.m, MR_f32),
+                        .ahead = epilogue_ahead_f32(product.k),
                     };
                     contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
                 }
@@ -3020,6 +3041,7 @@ static int value_and_grad_run(
                         .x1 = d_b1_part_lines,
                         .x1_row = 32,
                         .group_rows = brk_group_rows(product.m, MR_f32),
+                        .ahead = epilogue_ahead_f32(product.k),
                     };
                     contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
                 }

@@ -376,6 +376,12 @@ typedef struct {
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
 
+/* How many columns ahead an epilogue fetches what it reads: as long before as memory takes to answer, a few tiles of short sums. */
+BRK_INLINE int64_t epilogue_ahead_f32(int64_t k)
+{
+    return brk_min(4, 1 + 32 / brk_max(k, 1)) * NR_f32;
+}
+
 /* The same product read the other way round: c'(j,i) = sum_p b'(j,p) a'(p,i). */
 BRK_INLINE contraction_f32 contraction_swapped_f32(const contraction_f32 *t)
 {
@@ -1173,8 +1179,9 @@ BRK_NOINLINE void contract_small_f32(
     const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
     const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table;
     const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
-    /* One row of tiles after the other, so that results, and what an epilogue reads, pass in the order of memory. */
-    const int by_rows = beside && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
+    /* One row of tiles after the other: results, and what an epilogue reads of more than a cache, pass in the order of memory. */
+    const int by_rows = beside && (!epilogue || t->m * t->n * (int64_t)sizeof(float) > SMALL_B_f32)
+        && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
     const int across = by_rows && !epilogue;
     const int64_t rows_kept = by_rows ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;
@@ -1430,6 +1437,7 @@ static void tile_1(
 typedef struct {
     const float *x0;
     int64_t x0_row;
+    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_2_operands;
 
 /* t2_nh = tanh((state_before_ni W_ih | nh) + t_t_nh) */
@@ -1443,6 +1451,7 @@ static void tile_2(
         const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            __builtin_prefetch(x0 + j + o->ahead);
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v2 = v0 + v1;
@@ -1657,6 +1666,7 @@ int RECURRENT_NAME(evaluate)(
                 const tile_2_operands operands = {
                     .x0 = t_t_,
                     .x0_row = H,
+                    .ahead = epilogue_ahead_f32(product.k),
                 };
                 contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
             }
@@ -1941,6 +1951,7 @@ int RECURRENT_NAME(forward)(
                 const tile_2_operands operands = {
                     .x0 = t_t_,
                     .x0_row = H,
+                    .ahead = epilogue_ahead_f32(product.k),
                 };
                 contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
             }
@@ -2604,6 +2615,7 @@ int RECURRENT_NAME(value_and_grad)(
                 const tile_2_operands operands = {
                     .x0 = t_t_,
                     .x0_row = H,
+                    .ahead = epilogue_ahead_f32(product.k),
                 };
                 contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
             }
