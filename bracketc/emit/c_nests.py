@@ -23,6 +23,7 @@ from bracketc.emit.c_views import (
     PointerView,
     ScalarNestView,
     ShareView,
+    TurnView,
     VectorNestView,
 )
 from bracketc.loops.kernel import NEUTRAL, Axis, Nest, Reference, Storage, Write
@@ -31,11 +32,57 @@ _ONE_CHAIN = 16_384
 """A sum over a loop that is known to be this short is one chain of additions."""
 
 
-def nest_view(nest: Nest, c: CFunction) -> VectorNestView | ScalarNestView:
+def nest_view(nest: Nest, c: CFunction) -> VectorNestView | ScalarNestView | TurnView:
     """The view of a nest."""
     with c.block():
+        if _turns(nest):
+            return _turn(nest, c)
         c.new_labels(axis.label for axis in nest.axes)
         return _VectorNest(nest, c).view() if nest.vector else _ScalarNest(nest, c).view()
+
+
+def _turns(nest: Nest) -> bool:
+    """Whether a nest does nothing but turn a matrix."""
+    if len(nest.axes) != 2 or len(nest.loads) != 1 or len(nest.writes) != 1 or [i.operation for i in nest.program] != ["load"]:
+        return False
+    (source,), (write,) = nest.loads, nest.writes
+    if write.mode != "store" or source.storage.dtype != "real" or write.target.storage.dtype != "real":
+        return False
+    if source.address.indirect or write.target.address.indirect:
+        return False
+    outer, inner = (axis.label for axis in nest.axes)
+    if nest.divided == inner:
+        return False
+    strides = [r.address.stride(label).constant for r, label in ((source, outer), (write.target, inner))]
+    others = [r.address.stride(label).constant for r, label in ((source, inner), (write.target, outer))]
+    return strides == [1, 1] and not any(other in (0, 1) for other in others)
+
+
+def _turn(nest: Nest, c: CFunction) -> TurnView:
+    rows, columns = nest.axes
+    (source,), (write,) = nest.loads, nest.writes
+    c.functions.add("turn")
+    share = c.share(c.dim(rows.extent)) if nest.divided == rows.label else None
+    first, last = ("0", c.dim(rows.extent)) if share is None else (f"{share.name}.first", f"{share.name}.last")
+    if rows.label in c.rows:
+        first, last = f"{c.rows[rows.label]}.first", f"{c.rows[rows.label]}.last"
+
+    def base(reference: Reference) -> str:
+        return c.pointer(replace(reference, address=replace(reference.address, terms=())))
+
+    return TurnView(
+        "c/turn.c.j2",
+        bracket_text(nest.bracket),
+        base(write.target),
+        c.dim(write.target.address.stride(rows.label)),
+        base(source),
+        c.dim(source.address.stride(columns.label)),
+        first,
+        last,
+        c.dim(columns.extent),
+        c.s,
+        share,
+    )
 
 
 def _plain_mode(write: Write) -> str:

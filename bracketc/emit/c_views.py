@@ -121,6 +121,23 @@ class ScalarNestView:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnView:
+    """A matrix turned: entry (i, j) is at ``i * target_row + j`` of ``target`` and at ``j * source_row + i`` of ``source``."""
+
+    template: str
+    bracket: str
+    target: str
+    target_row: str
+    source: str
+    source_row: str
+    first: str
+    last: str
+    columns: str
+    s: str
+    share: ShareView | None
+
+
+@dataclass(frozen=True, slots=True)
 class FillView:
     template: str
     target: str

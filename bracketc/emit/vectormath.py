@@ -29,6 +29,7 @@ _LANES: dict[str, tuple[str, ...]] = {
     "min_lanes": ("smaller",),
     "load_strided": (),
     "store_strided": (),
+    "turn": (),
 }
 """What works on lanes of any kind, each after what it needs."""
 

@@ -8,7 +8,7 @@ from bracketc.loops.arena import Arena
 from bracketc.loops.batches import blocks
 from bracketc.loops.buffers import reads, targets
 from bracketc.loops.contractions import contract
-from bracketc.loops.kernel import Factorise, Kernel, Statement, Storage, product
+from bracketc.loops.kernel import Factorise, Kernel, Statement
 from bracketc.loops.memory import Memory
 from bracketc.loops.nests import elementwise
 from bracketc.loops.rearrangements import gather, join, place, scatter, take
@@ -71,8 +71,7 @@ def lower_steps(memory: Memory, steps: tuple[plan.Step, ...], keep: Iterable[Buf
             continue
         for buffer in targets(step):
             if buffer not in memory.storage:
-                slot = memory.room.take(product(buffer.shape), buffer.dtype)
-                memory.storage[buffer] = Storage(buffer.name, memory.kind, buffer.shape, buffer.dtype, slot)
+                memory.made(buffer)
         if number in making and isinstance(step, plan.Contract):
             yield from contract(memory, step, making[number])
         else:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Labels, Shape
 from bracketc.loops.arena import Arena
-from bracketc.loops.kernel import Address, Check, Reference, Storage, StorageKind
-from bracketc.plan.schedule import Buffer
+from bracketc.loops.kernel import Address, Check, Reference, Storage, StorageKind, product
+from bracketc.plan.schedule import ROW_GAP, Buffer
 
 ZERO = Dim.of(0)
 ONE = Dim.of(1)
@@ -36,6 +36,17 @@ class Memory:
     """Where what is made now lives: ``local`` inside of blocks."""
     strides: dict[Buffer, tuple[Dim, ...]] = field(default_factory=dict)
     """Strides of buffers that are no dense blocks."""
+
+    def made(self, buffer: Buffer) -> None:
+        """Room for ``buffer``, which a step makes."""
+        shape = buffer.shape
+        if buffer.row:
+            cut = buffer.rank - buffer.row
+            row = product(shape[cut:]) + ROW_GAP
+            self.strides[buffer] = (*(row * stride for stride in row_major(shape[:cut])), *row_major(shape[cut:]))
+            shape = (product(shape[:cut]), row)
+        slot = self.room.take(product(shape), buffer.dtype)
+        self.storage[buffer] = Storage(buffer.name, self.kind, shape, buffer.dtype, slot)
 
     def given(self, buffer: Buffer, kind: str) -> Storage:
         """The block of the caller that ``buffer`` is."""

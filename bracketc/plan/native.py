@@ -5,8 +5,9 @@ from __future__ import annotations
 from bracketc.plan.again import again_plan
 from bracketc.plan.schedule import Plan
 from bracketc.plan.split import split_plan
+from bracketc.plan.turned import turned_plan
 
 
 def native_plan(plan: Plan) -> Plan:
     """``plan`` with cheap values computed again rather than read, in blocks of a batch."""
-    return split_plan(again_plan(plan))
+    return turned_plan(split_plan(again_plan(plan)))

@@ -20,14 +20,20 @@ from bracketc.ir.nodes import REAL, DType, Labels, Number, Shape
 Mode = OneOf["store", "sum", "max", "min", "prod"]
 
 
+ROW_GAP = 16
+"""Free entries between rows that would else fall on the same few lines of a cache, as those of a power of two do."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Buffer:
     """A tensor in memory. Identity is what counts; names are unique within a schedule and close to those of the
-    source."""
+    source. It is dense; but where ``row`` is not 0, so many last axes are a row, and :data:`ROW_GAP` entries are free before the
+    next one."""
 
     name: str
     shape: Shape
     dtype: DType = REAL
+    row: int = 0
 
     @property
     def rank(self) -> int:
