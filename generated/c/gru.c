@@ -236,6 +236,49 @@ BRK_INLINE float sum_lanes_f32(vec_f32 x)
     return lane[0];
 }
 
+typedef float square_f32 __attribute__((vector_size(16), aligned(sizeof(float)), may_alias));
+typedef int32_t isquare_f32 __attribute__((vector_size(16)));
+
+/* dst[i * dst_row + j] = src[j * src_row + i] for rows i from first to last and columns j, by squares of 4 by 4; some rows at a time,
+   so that lines of src are read whole. */
+BRK_NOINLINE void turn_f32(
+    const float *restrict src, int64_t src_row, float *restrict dst, int64_t dst_row, int64_t first, int64_t last, int64_t columns)
+{
+    const int64_t square = 4;
+    for (int64_t block = first; block < last; block += 16) {
+        const int64_t end = brk_min(block + 16, last), whole = block + (end - block) / square * square;
+        int64_t j = 0;
+        for (; j + square <= columns; j += square) {
+            for (int64_t i = block; i < whole; i += square) {
+                const float *const from = src + j * src_row + i;
+                float *const to = dst + i * dst_row + j;
+                const square_f32 q0 = *(const square_f32 *)(from + 0 * src_row);
+                const square_f32 q1 = *(const square_f32 *)(from + 1 * src_row);
+                const square_f32 q2 = *(const square_f32 *)(from + 2 * src_row);
+                const square_f32 q3 = *(const square_f32 *)(from + 3 * src_row);
+                const square_f32 u0 = BRK_SHUFFLE(isquare_f32, q0, q1, 0, 4, 1, 5);
+                const square_f32 u1 = BRK_SHUFFLE(isquare_f32, q2, q3, 0, 4, 1, 5);
+                const square_f32 u2 = BRK_SHUFFLE(isquare_f32, q0, q1, 2, 6, 3, 7);
+                const square_f32 u3 = BRK_SHUFFLE(isquare_f32, q2, q3, 2, 6, 3, 7);
+                const square_f32 t0 = BRK_SHUFFLE(isquare_f32, u0, u1, 0, 1, 4, 5);
+                const square_f32 t1 = BRK_SHUFFLE(isquare_f32, u0, u1, 2, 3, 6, 7);
+                const square_f32 t2 = BRK_SHUFFLE(isquare_f32, u2, u3, 0, 1, 4, 5);
+                const square_f32 t3 = BRK_SHUFFLE(isquare_f32, u2, u3, 2, 3, 6, 7);
+                *(square_f32 *)(to + 0 * dst_row) = t0;
+                *(square_f32 *)(to + 1 * dst_row) = t1;
+                *(square_f32 *)(to + 2 * dst_row) = t2;
+                *(square_f32 *)(to + 3 * dst_row) = t3;
+            }
+            for (int64_t i = whole; i < end; ++i)
+                for (int64_t q = j; q < j + square; ++q)
+                    dst[i * dst_row + q] = src[q * src_row + i];
+        }
+        for (; j < columns; ++j)
+            for (int64_t i = block; i < end; ++i)
+                dst[i * dst_row + j] = src[j * src_row + i];
+    }
+}
+
 BRK_INLINE vec_f32 vabs_f32(vec_f32 x) { return (vec_f32)((ivec_f32)x & ~INT32_MIN); }
 
 BRK_INLINE vec_f32 vcopysign_f32(vec_f32 x, vec_f32 sign)
@@ -1389,7 +1432,7 @@ typedef struct {
     int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_2_operands;
 
-/* t4_nh = sigmoid((state_before_ni Wz_ih | nh) + t_t_nh) */
+/* t4_nh = sigmoid((state_before_ni Wz_turned_ih | nh) + t_t_nh) */
 static void tile_2(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1433,7 +1476,7 @@ typedef struct {
     int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_3_operands;
 
-/* t6_nh = state_before_nh t4_nh + (1 - t4_nh) tanh(t5_nh sigmoid((state_before_ni Wr_ih | nh) + t_t_2_nh) + t_t_3_nh) */
+/* t6_nh = state_before_nh t4_nh + (1 - t4_nh) tanh(t5_nh sigmoid((state_before_ni Wr_turned_ih | nh) + t_t_2_nh) + t_t_3_nh) */
 static void tile_3(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1574,7 +1617,7 @@ typedef struct {
     int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_5_operands;
 
-/* t6_nh = sigmoid((state_before_ni Wr_ih | nh) + t_t_2_nh)
+/* t6_nh = sigmoid((state_before_ni Wr_turned_ih | nh) + t_t_2_nh)
    t7_nh = tanh(t5_nh t6_nh + t_t_3_nh)
    t8_nh = state_before_nh t4_nh + (1 - t4_nh) t7_nh */
 static void tile_5(
@@ -1898,29 +1941,35 @@ static int64_t evaluate_layout(const gru_dims *dims, int64_t *slot)
     slot[2] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(D * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
+    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[9] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[10] = end;
+    end += brk_round_up(D * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[11] = end;
     end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, D, H, 1, D, 1), BRK_CACHE_LINE));
-    slot[9] = end;
+    slot[12] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t GRU_NAME(evaluate_workspace)(const gru_dims *dims)
 {
-    int64_t slot[10];
+    int64_t slot[13];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -1943,7 +1992,7 @@ int GRU_NAME(evaluate)(
     const int64_t N = dims->N;
     const int64_t T = dims->T;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[10];
+    int64_t slot[13];
     evaluate_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -1963,13 +2012,16 @@ int GRU_NAME(evaluate)(
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const t3 = (float *)(arena + slot[2]);
-    float *const Z = (float *)(arena + slot[3]);
-    float *const t4 = (float *)(arena + slot[4]);
-    float *const t5 = (float *)(arena + slot[5]);
-    float *const t7_tile = (float *)(arena + slot[7]);
-    float *const t7_lines = (float *)(arena + slot[8]);
-    float *const t7 = (float *)(arena + slot[6]);
-    char *const scratch = arena + slot[9];
+    float *const Wz_turned = (float *)(arena + slot[3]);
+    float *const Wh_turned = (float *)(arena + slot[4]);
+    float *const Wr_turned = (float *)(arena + slot[5]);
+    float *const Z = (float *)(arena + slot[6]);
+    float *const t4 = (float *)(arena + slot[7]);
+    float *const t5 = (float *)(arena + slot[8]);
+    float *const t7_tile = (float *)(arena + slot[10]);
+    float *const t7_lines = (float *)(arena + slot[11]);
+    float *const t7 = (float *)(arena + slot[9]);
+    char *const scratch = arena + slot[12];
 
     /* t1_tnh = (X_tnd Uz_dh | tnh) + bz_h */
     {
@@ -2046,6 +2098,57 @@ int GRU_NAME(evaluate)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
+    /* Wz_turned_hi = Wz_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const Wz_row = Wz + i * H;
+        float *const Wz_turned_row = Wz_turned + i * (H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(Wz_row + j);
+            store_f32(Wz_turned_row + j, v0);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(Wz_row + j, tail);
+            store_masked_f32(Wz_turned_row + j, tail, v0);
+        }
+    }
+
+    /* Wh_turned_hi = Wh_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const Wh_row = Wh + i * H;
+        float *const Wh_turned_row = Wh_turned + i * (H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(Wh_row + j);
+            store_f32(Wh_turned_row + j, v0);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(Wh_row + j, tail);
+            store_masked_f32(Wh_turned_row + j, tail, v0);
+        }
+    }
+
+    /* Wr_turned_hi = Wr_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const Wr_row = Wr + i * H;
+        float *const Wr_turned_row = Wr_turned + i * (H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(Wr_row + j);
+            store_f32(Wr_turned_row + j, v0);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(Wr_row + j, tail);
+            store_masked_f32(Wr_turned_row + j, tail, v0);
+        }
+    }
+
     /* for t = 1..T: t6 */
     {
         const float *state_before = Z0;
@@ -2055,7 +2158,7 @@ int GRU_NAME(evaluate)(
             float *const t_t_2 = t2 + t * H * N;
             float *const t_t_3 = t3 + t * H * N;
             float *const Z_t_ = Z + t * H * N;
-            /* t4_nh = sigmoid((state_before_ni Wz_ih | nh) + t_t_nh) */
+            /* t4_nh = sigmoid((state_before_ni Wz_turned_ih | nh) + t_t_nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -2064,8 +2167,8 @@ int GRU_NAME(evaluate)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wz,
-                    .b_k = {H, NULL},
+                    .b = Wz_turned,
+                    .b_k = {H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = t4,
                     .c_m = {H, NULL},
@@ -2081,7 +2184,7 @@ int GRU_NAME(evaluate)(
                 contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
             }
 
-            /* t5_nh = (state_before_ni Wh_ih | nh) */
+            /* t5_nh = (state_before_ni Wh_turned_ih | nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -2090,8 +2193,8 @@ int GRU_NAME(evaluate)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wh,
-                    .b_k = {H, NULL},
+                    .b = Wh_turned,
+                    .b_k = {H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = t5,
                     .c_m = {H, NULL},
@@ -2102,7 +2205,7 @@ int GRU_NAME(evaluate)(
                 contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
             }
 
-            /* t6_nh = state_before_nh t4_nh + (1 - t4_nh) tanh(t5_nh sigmoid((state_before_ni Wr_ih | nh) + t_t_2_nh) + t_t_3_nh) */
+            /* t6_nh = state_before_nh t4_nh + (1 - t4_nh) tanh(t5_nh sigmoid((state_before_ni Wr_turned_ih | nh) + t_t_2_nh) + t_t_3_nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -2111,8 +2214,8 @@ int GRU_NAME(evaluate)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wr,
-                    .b_k = {H, NULL},
+                    .b = Wr_turned,
+                    .b_k = {H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = Z_t_,
                     .c_m = {H, NULL},
@@ -2210,21 +2313,27 @@ static int64_t forward_layout(const gru_dims *dims, int64_t *slot)
     slot[2] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[5] = end;
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[7] = end;
     end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, D, H, 1, D, 1), BRK_CACHE_LINE));
-    slot[5] = end;
+    slot[8] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t GRU_NAME(forward_workspace)(const gru_dims *dims)
 {
-    int64_t slot[6];
+    int64_t slot[9];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -2250,7 +2359,7 @@ int GRU_NAME(forward)(
     int64_t saved[7];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[6];
+    int64_t slot[9];
     forward_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2277,9 +2386,12 @@ int GRU_NAME(forward)(
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const t3 = (float *)(arena + slot[2]);
-    float *const t9_lines = (float *)(arena + slot[4]);
-    float *const t9 = (float *)(arena + slot[3]);
-    char *const scratch = arena + slot[5];
+    float *const Wz_turned = (float *)(arena + slot[3]);
+    float *const Wh_turned = (float *)(arena + slot[4]);
+    float *const Wr_turned = (float *)(arena + slot[5]);
+    float *const t9_lines = (float *)(arena + slot[7]);
+    float *const t9 = (float *)(arena + slot[6]);
+    char *const scratch = arena + slot[8];
 
     /* t1_tnh = (X_tnd Uz_dh | tnh) + bz_h */
     {
@@ -2356,6 +2468,57 @@ int GRU_NAME(forward)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
+    /* Wz_turned_hi = Wz_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const Wz_row = Wz + i * H;
+        float *const Wz_turned_row = Wz_turned + i * (H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(Wz_row + j);
+            store_f32(Wz_turned_row + j, v0);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(Wz_row + j, tail);
+            store_masked_f32(Wz_turned_row + j, tail, v0);
+        }
+    }
+
+    /* Wh_turned_hi = Wh_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const Wh_row = Wh + i * H;
+        float *const Wh_turned_row = Wh_turned + i * (H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(Wh_row + j);
+            store_f32(Wh_turned_row + j, v0);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(Wh_row + j, tail);
+            store_masked_f32(Wh_turned_row + j, tail, v0);
+        }
+    }
+
+    /* Wr_turned_hi = Wr_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const Wr_row = Wr + i * H;
+        float *const Wr_turned_row = Wr_turned + i * (H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(Wr_row + j);
+            store_f32(Wr_turned_row + j, v0);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(Wr_row + j, tail);
+            store_masked_f32(Wr_turned_row + j, tail, v0);
+        }
+    }
+
     /* for t = 1..T: t8 */
     {
         const float *state_before = Z0;
@@ -2370,7 +2533,7 @@ int GRU_NAME(forward)(
             float *const saved_4_t_ = saved_4 + t * H * N;
             float *const saved_5_t_ = saved_5 + t * H * N;
             float *const saved_6_t_ = saved_6 + t * H * N;
-            /* t4_nh = sigmoid((state_before_ni Wz_ih | nh) + t_t_nh) */
+            /* t4_nh = sigmoid((state_before_ni Wz_turned_ih | nh) + t_t_nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -2379,8 +2542,8 @@ int GRU_NAME(forward)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wz,
-                    .b_k = {H, NULL},
+                    .b = Wz_turned,
+                    .b_k = {H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = saved_2_t_,
                     .c_m = {H, NULL},
@@ -2396,7 +2559,7 @@ int GRU_NAME(forward)(
                 contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
             }
 
-            /* t5_nh = (state_before_ni Wh_ih | nh) */
+            /* t5_nh = (state_before_ni Wh_turned_ih | nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -2405,8 +2568,8 @@ int GRU_NAME(forward)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wh,
-                    .b_k = {H, NULL},
+                    .b = Wh_turned,
+                    .b_k = {H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = saved_6_t_,
                     .c_m = {H, NULL},
@@ -2417,7 +2580,7 @@ int GRU_NAME(forward)(
                 contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
             }
 
-            /* t6_nh = sigmoid((state_before_ni Wr_ih | nh) + t_t_2_nh)
+            /* t6_nh = sigmoid((state_before_ni Wr_turned_ih | nh) + t_t_2_nh)
                t7_nh = tanh(t5_nh t6_nh + t_t_3_nh)
                t8_nh = state_before_nh t4_nh + (1 - t4_nh) t7_nh */
             {
@@ -2428,8 +2591,8 @@ int GRU_NAME(forward)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wr,
-                    .b_k = {H, NULL},
+                    .b = Wr_turned,
+                    .b_k = {H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = saved_5_t_,
                     .c_m = {H, NULL},
@@ -2533,31 +2696,37 @@ static int64_t backward_layout(const gru_dims *dims, int64_t *slot)
     slot[2] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[9] = end;
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[10] = end;
+    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[11] = end;
     end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, 1, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, 1, H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N * T, D, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, H, N * T, H, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, D, N * T, H, D, 1), BRK_CACHE_LINE));
-    slot[9] = end;
+    slot[12] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t GRU_NAME(backward_workspace)(const gru_dims *dims)
 {
-    int64_t slot[10];
+    int64_t slot[13];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -2583,7 +2752,7 @@ int GRU_NAME(backward)(
     int64_t saved[7];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[10];
+    int64_t slot[13];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const Wr = args->Wr;
@@ -2612,13 +2781,16 @@ int GRU_NAME(backward)(
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const t3 = (float *)(arena + slot[2]);
-    float *const t9 = (float *)(arena + slot[7]);
-    float *const t10 = (float *)(arena + slot[3]);
-    float *const t11 = (float *)(arena + slot[4]);
-    float *const t12 = (float *)(arena + slot[5]);
-    float *const t13 = (float *)(arena + slot[6]);
-    float *const t4 = (float *)(arena + slot[8]);
-    char *const scratch = arena + slot[9];
+    float *const Wh_turned = (float *)(arena + slot[3]);
+    float *const Wr_turned = (float *)(arena + slot[4]);
+    float *const Wz_turned = (float *)(arena + slot[5]);
+    float *const t9 = (float *)(arena + slot[10]);
+    float *const t10 = (float *)(arena + slot[6]);
+    float *const t11 = (float *)(arena + slot[7]);
+    float *const t12 = (float *)(arena + slot[8]);
+    float *const t13 = (float *)(arena + slot[9]);
+    float *const t4 = (float *)(arena + slot[11]);
+    char *const scratch = arena + slot[12];
 
     /* t1_nh = 0 */
     {
@@ -2700,6 +2872,15 @@ int GRU_NAME(backward)(
         };
         contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
     }
+
+    /* Wh_turned_hi = Wh_ih */
+    turn_f32(Wh, H, Wh_turned, H + 16, 0, H, H);
+
+    /* Wr_turned_hi = Wr_ih */
+    turn_f32(Wr, H, Wr_turned, H + 16, 0, H, H);
+
+    /* Wz_turned_hi = Wz_ih */
+    turn_f32(Wz, H, Wz_turned, H + 16, 0, H, H);
 
     /* for t = T..1: t9 */
     {
@@ -2793,7 +2974,7 @@ int GRU_NAME(backward)(
                 }
             }
 
-            /* t9_nh = saved_2_t_nh t4_nh + (t6_ni Wh_hi | nh) + (t7_nj Wr_hj | nh) + (t8_nk Wz_hk | nh) */
+            /* t9_nh = saved_2_t_nh t4_nh + (t6_ni Wh_turned_ih | nh) + (t7_nj Wr_turned_jh | nh) + (t8_nk Wz_turned_kh | nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -2802,9 +2983,9 @@ int GRU_NAME(backward)(
                     .a = t13_t_,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wh,
-                    .b_k = {1, NULL},
-                    .b_n = {H, NULL},
+                    .b = Wh_turned,
+                    .b_k = {H + 16, NULL},
+                    .b_n = {1, NULL},
                     .c = t9_new,
                     .c_m = {H, NULL},
                     .c_n = {1, NULL},
@@ -2822,9 +3003,9 @@ int GRU_NAME(backward)(
                     .a = t10_t_,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wr,
-                    .b_k = {1, NULL},
-                    .b_n = {H, NULL},
+                    .b = Wr_turned,
+                    .b_k = {H + 16, NULL},
+                    .b_n = {1, NULL},
                     .c = t9_new,
                     .c_m = {H, NULL},
                     .c_n = {1, NULL},
@@ -2842,9 +3023,9 @@ int GRU_NAME(backward)(
                     .a = t11_t_,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wz,
-                    .b_k = {1, NULL},
-                    .b_n = {H, NULL},
+                    .b = Wz_turned,
+                    .b_k = {H + 16, NULL},
+                    .b_n = {1, NULL},
                     .c = t9_new,
                     .c_m = {H, NULL},
                     .c_n = {1, NULL},
@@ -3102,11 +3283,11 @@ static int64_t value_and_grad_layout(const gru_dims *dims, int64_t *slot)
     slot[3] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
@@ -3114,40 +3295,45 @@ static int64_t value_and_grad_layout(const gru_dims *dims, int64_t *slot)
     slot[9] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
-    end += brk_round_up(D * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[12] = end;
-    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[13] = end;
-    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[14] = end;
-    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[15] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[16] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[17] = end;
-    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[18] = end;
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[19] = end;
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[20] = end;
+    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[21] = end;
     end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, D, H, 1, D, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, 1, D), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, 1, H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N * T, D, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, H, N * T, H, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, D, N * T, H, D, 1), BRK_CACHE_LINE));
-    slot[19] = end;
+    slot[22] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t GRU_NAME(value_and_grad_workspace)(const gru_dims *dims)
 {
-    int64_t slot[20];
+    int64_t slot[23];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -3170,7 +3356,7 @@ int GRU_NAME(value_and_grad)(
     const int64_t N = dims->N;
     const int64_t T = dims->T;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[20];
+    int64_t slot[23];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -3202,25 +3388,31 @@ int GRU_NAME(value_and_grad)(
     float *const t2 = (float *)(arena + slot[1]);
     float *const t3 = (float *)(arena + slot[2]);
     float *const t4 = (float *)(arena + slot[3]);
-    float *const Z = (float *)(arena + slot[4]);
-    float *const t10 = (float *)(arena + slot[5]);
-    float *const state_before_2 = (float *)(arena + slot[6]);
-    float *const t11 = (float *)(arena + slot[7]);
-    float *const t12 = (float *)(arena + slot[8]);
-    float *const t13 = (float *)(arena + slot[9]);
-    float *const t14 = (float *)(arena + slot[10]);
-    float *const t15_lines = (float *)(arena + slot[13]);
-    float *const t16_lines = (float *)(arena + slot[14]);
-    float *const t15 = (float *)(arena + slot[11]);
-    float *const t16 = (float *)(arena + slot[12]);
+    float *const Wz_turned = (float *)(arena + slot[4]);
+    float *const Wh_turned = (float *)(arena + slot[5]);
+    float *const Wr_turned = (float *)(arena + slot[6]);
+    float *const Z = (float *)(arena + slot[7]);
+    float *const t10 = (float *)(arena + slot[8]);
+    float *const state_before_2 = (float *)(arena + slot[9]);
+    float *const t11 = (float *)(arena + slot[10]);
+    float *const t12 = (float *)(arena + slot[11]);
+    float *const t13 = (float *)(arena + slot[12]);
+    float *const t14 = (float *)(arena + slot[13]);
+    float *const t15_lines = (float *)(arena + slot[16]);
+    float *const t16_lines = (float *)(arena + slot[17]);
+    float *const t15 = (float *)(arena + slot[14]);
+    float *const t16 = (float *)(arena + slot[15]);
     float *const t17 = (float *)(arena + slot[1]);
-    float *const t23 = (float *)(arena + slot[17]);
+    float *const Wh_turned_2 = (float *)(arena + slot[4]);
+    float *const Wr_turned_2 = (float *)(arena + slot[5]);
+    float *const Wz_turned_2 = (float *)(arena + slot[6]);
+    float *const t23 = (float *)(arena + slot[20]);
     float *const t24 = (float *)(arena + slot[2]);
     float *const t25 = (float *)(arena + slot[3]);
-    float *const t26 = (float *)(arena + slot[15]);
-    float *const t27 = (float *)(arena + slot[16]);
-    float *const t18 = (float *)(arena + slot[18]);
-    char *const scratch = arena + slot[19];
+    float *const t26 = (float *)(arena + slot[18]);
+    float *const t27 = (float *)(arena + slot[19]);
+    float *const t18 = (float *)(arena + slot[21]);
+    char *const scratch = arena + slot[22];
 
     /* t1_nh = 0 */
     {
@@ -3311,6 +3503,57 @@ int GRU_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
+    /* Wz_turned_hi = Wz_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const Wz_row = Wz + i * H;
+        float *const Wz_turned_row = Wz_turned + i * (H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(Wz_row + j);
+            store_f32(Wz_turned_row + j, v0);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(Wz_row + j, tail);
+            store_masked_f32(Wz_turned_row + j, tail, v0);
+        }
+    }
+
+    /* Wh_turned_hi = Wh_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const Wh_row = Wh + i * H;
+        float *const Wh_turned_row = Wh_turned + i * (H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(Wh_row + j);
+            store_f32(Wh_turned_row + j, v0);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(Wh_row + j, tail);
+            store_masked_f32(Wh_turned_row + j, tail, v0);
+        }
+    }
+
+    /* Wr_turned_hi = Wr_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const Wr_row = Wr + i * H;
+        float *const Wr_turned_row = Wr_turned + i * (H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(Wr_row + j);
+            store_f32(Wr_turned_row + j, v0);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(Wr_row + j, tail);
+            store_masked_f32(Wr_turned_row + j, tail, v0);
+        }
+    }
+
     /* for t = 1..T: t9 */
     {
         const float *state_before = Z0;
@@ -3325,7 +3568,7 @@ int GRU_NAME(value_and_grad)(
             float *const t11_t_ = t11 + t * H * N;
             float *const t12_t_ = t12 + t * H * N;
             float *const t13_t_ = t13 + t * H * N;
-            /* t5_nh = sigmoid((state_before_ni Wz_ih | nh) + t_t_nh) */
+            /* t5_nh = sigmoid((state_before_ni Wz_turned_ih | nh) + t_t_nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -3334,8 +3577,8 @@ int GRU_NAME(value_and_grad)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wz,
-                    .b_k = {H, NULL},
+                    .b = Wz_turned,
+                    .b_k = {H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = t10_t_,
                     .c_m = {H, NULL},
@@ -3351,7 +3594,7 @@ int GRU_NAME(value_and_grad)(
                 contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
             }
 
-            /* t6_nh = (state_before_ni Wh_ih | nh) */
+            /* t6_nh = (state_before_ni Wh_turned_ih | nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -3360,8 +3603,8 @@ int GRU_NAME(value_and_grad)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wh,
-                    .b_k = {H, NULL},
+                    .b = Wh_turned,
+                    .b_k = {H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = t13_t_,
                     .c_m = {H, NULL},
@@ -3372,7 +3615,7 @@ int GRU_NAME(value_and_grad)(
                 contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
             }
 
-            /* t7_nh = sigmoid((state_before_ni Wr_ih | nh) + t_t_2_nh)
+            /* t7_nh = sigmoid((state_before_ni Wr_turned_ih | nh) + t_t_2_nh)
                t8_nh = tanh(t6_nh t7_nh + t_t_3_nh)
                t9_nh = state_before_nh t5_nh + (1 - t5_nh) t8_nh */
             {
@@ -3383,8 +3626,8 @@ int GRU_NAME(value_and_grad)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wr,
-                    .b_k = {H, NULL},
+                    .b = Wr_turned,
+                    .b_k = {H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = t12_t_,
                     .c_m = {H, NULL},
@@ -3525,6 +3768,15 @@ int GRU_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_10, &operands, scratch);
     }
 
+    /* Wh_turned_2_hi = Wh_ih */
+    turn_f32(Wh, H, Wh_turned_2, H + 16, 0, H, H);
+
+    /* Wr_turned_2_hi = Wr_ih */
+    turn_f32(Wr, H, Wr_turned_2, H + 16, 0, H, H);
+
+    /* Wz_turned_2_hi = Wz_ih */
+    turn_f32(Wz, H, Wz_turned_2, H + 16, 0, H, H);
+
     /* for t = T..1: t23 */
     {
         const float *state_before_3 = t1;
@@ -3617,7 +3869,7 @@ int GRU_NAME(value_and_grad)(
                 }
             }
 
-            /* t23_nh = t_t_4_nh t18_nh + (t20_ni Wh_hi | nh) + (t21_nj Wr_hj | nh) + (t22_nk Wz_hk | nh) */
+            /* t23_nh = t_t_4_nh t18_nh + (t20_ni Wh_turned_2_ih | nh) + (t21_nj Wr_turned_2_jh | nh) + (t22_nk Wz_turned_2_kh | nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -3626,9 +3878,9 @@ int GRU_NAME(value_and_grad)(
                     .a = t27_t_,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wh,
-                    .b_k = {1, NULL},
-                    .b_n = {H, NULL},
+                    .b = Wh_turned_2,
+                    .b_k = {H + 16, NULL},
+                    .b_n = {1, NULL},
                     .c = t23_new,
                     .c_m = {H, NULL},
                     .c_n = {1, NULL},
@@ -3646,9 +3898,9 @@ int GRU_NAME(value_and_grad)(
                     .a = t24_t_,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wr,
-                    .b_k = {1, NULL},
-                    .b_n = {H, NULL},
+                    .b = Wr_turned_2,
+                    .b_k = {H + 16, NULL},
+                    .b_n = {1, NULL},
                     .c = t23_new,
                     .c_m = {H, NULL},
                     .c_n = {1, NULL},
@@ -3666,9 +3918,9 @@ int GRU_NAME(value_and_grad)(
                     .a = t25_t_,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = Wz,
-                    .b_k = {1, NULL},
-                    .b_n = {H, NULL},
+                    .b = Wz_turned_2,
+                    .b_k = {H + 16, NULL},
+                    .b_n = {1, NULL},
                     .c = t23_new,
                     .c_m = {H, NULL},
                     .c_n = {1, NULL},

@@ -1117,19 +1117,19 @@ _PRODUCTS = {}
 _COUNTS = {
     "evaluate": (("D", "H", "N", "T"), lambda D, H, N, T: (
         8 * D * H * N * T + 4 * D * N * T + 14 * H * N * T + 6 * H * H * N * T + 2,
-        16 * D * N * T + 100 * H * N * T + 16 * D * H + 12 * H * H * T + 4 * D + 12 * H + 12,
+        16 * D * N * T + 100 * H * N * T + 16 * D * H + 12 * H * H * T + 4 * D + 12 * H + 24 * H * H + 12,
     )),
     "forward": (("D", "H", "N", "T"), lambda D, H, N, T: (
         8 * D * H * N * T + 4 * D * N * T + 14 * H * N * T + 6 * H * H * N * T + 2,
-        20 * D * N * T + 148 * H * N * T + 16 * D * H + 12 * H * H * T + 4 * D + 12 * H + 12,
+        20 * D * N * T + 148 * H * N * T + 16 * D * H + 12 * H * H * T + 4 * D + 12 * H + 24 * H * H + 12,
     )),
     "backward": (("D", "H", "N", "T"), lambda D, H, N, T: (
         10 * D * H * N * T + D * N * T + 22 * H * N * T + 12 * H * H * N * T + D * H + D + 6,
-        24 * D * N * T + 220 * H * N * T + 20 * D * H + 4 * H * N + 12 * H * H * T + 12 * D + 12 * H + 12 * H * H + 12,
+        24 * D * N * T + 220 * H * N * T + 20 * D * H + 4 * H * N + 12 * H * H * T + 12 * D + 12 * H + 36 * H * H + 12,
     )),
     "value_and_grad": (("D", "H", "N", "T"), lambda D, H, N, T: (
         18 * D * H * N * T + 5 * D * N * T + 36 * H * N * T + 18 * H * H * N * T + D * H + D + 5,
-        40 * D * N * T + 368 * H * N * T + 36 * D * H + 4 * H * N + 24 * H * H * T + 16 * D + 24 * H + 12 * H * H + 12,
+        40 * D * N * T + 368 * H * N * T + 36 * D * H + 4 * H * N + 24 * H * H * T + 16 * D + 24 * H + 60 * H * H + 12,
     )),
 }
 
@@ -1273,7 +1273,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "8 * D * H * N * T + 4 * D * N * T + 14 * H * N * T + 6 * H * H * N * T + 2",
-            "bytes": "16 * D * N * T + 100 * H * N * T + 16 * D * H + 12 * H * H * T + 4 * D + 12 * H + 12",
+            "bytes": "16 * D * N * T + 100 * H * N * T + 16 * D * H + 12 * H * H * T + 4 * D + 12 * H + 24 * H * H + 12",
             "split": None,
         },
         "forward": {
@@ -1282,7 +1282,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "8 * D * H * N * T + 4 * D * N * T + 14 * H * N * T + 6 * H * H * N * T + 2",
-            "bytes": "20 * D * N * T + 148 * H * N * T + 16 * D * H + 12 * H * H * T + 4 * D + 12 * H + 12",
+            "bytes": "20 * D * N * T + 148 * H * N * T + 16 * D * H + 12 * H * H * T + 4 * D + 12 * H + 24 * H * H + 12",
             "split": None,
         },
         "backward": {
@@ -1301,7 +1301,7 @@ SIGNATURE = {
                 "c": {"shape": ("D",), "dtype": "float32"},
             },
             "flops": "10 * D * H * N * T + D * N * T + 22 * H * N * T + 12 * H * H * N * T + D * H + D + 6",
-            "bytes": "24 * D * N * T + 220 * H * N * T + 20 * D * H + 4 * H * N + 12 * H * H * T + 12 * D + 12 * H + 12 * H * H + 12",
+            "bytes": "24 * D * N * T + 220 * H * N * T + 20 * D * H + 4 * H * N + 12 * H * H * T + 12 * D + 12 * H + 36 * H * H + 12",
             "split": None,
         },
         "value_and_grad": {
@@ -1321,7 +1321,7 @@ SIGNATURE = {
                 "c": {"shape": ("D",), "dtype": "float32"},
             },
             "flops": "18 * D * H * N * T + 5 * D * N * T + 36 * H * N * T + 18 * H * H * N * T + D * H + D + 5",
-            "bytes": "40 * D * N * T + 368 * H * N * T + 36 * D * H + 4 * H * N + 24 * H * H * T + 16 * D + 24 * H + 12 * H * H + 12",
+            "bytes": "40 * D * N * T + 368 * H * N * T + 36 * D * H + 4 * H * N + 24 * H * H * T + 16 * D + 24 * H + 60 * H * H + 12",
             "split": None,
         },
     },

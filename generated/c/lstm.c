@@ -265,6 +265,49 @@ BRK_INLINE float max_lanes_f32(vec_f32 x)
     return lane[0];
 }
 
+typedef float square_f32 __attribute__((vector_size(16), aligned(sizeof(float)), may_alias));
+typedef int32_t isquare_f32 __attribute__((vector_size(16)));
+
+/* dst[i * dst_row + j] = src[j * src_row + i] for rows i from first to last and columns j, by squares of 4 by 4; some rows at a time,
+   so that lines of src are read whole. */
+BRK_NOINLINE void turn_f32(
+    const float *restrict src, int64_t src_row, float *restrict dst, int64_t dst_row, int64_t first, int64_t last, int64_t columns)
+{
+    const int64_t square = 4;
+    for (int64_t block = first; block < last; block += 16) {
+        const int64_t end = brk_min(block + 16, last), whole = block + (end - block) / square * square;
+        int64_t j = 0;
+        for (; j + square <= columns; j += square) {
+            for (int64_t i = block; i < whole; i += square) {
+                const float *const from = src + j * src_row + i;
+                float *const to = dst + i * dst_row + j;
+                const square_f32 q0 = *(const square_f32 *)(from + 0 * src_row);
+                const square_f32 q1 = *(const square_f32 *)(from + 1 * src_row);
+                const square_f32 q2 = *(const square_f32 *)(from + 2 * src_row);
+                const square_f32 q3 = *(const square_f32 *)(from + 3 * src_row);
+                const square_f32 u0 = BRK_SHUFFLE(isquare_f32, q0, q1, 0, 4, 1, 5);
+                const square_f32 u1 = BRK_SHUFFLE(isquare_f32, q2, q3, 0, 4, 1, 5);
+                const square_f32 u2 = BRK_SHUFFLE(isquare_f32, q0, q1, 2, 6, 3, 7);
+                const square_f32 u3 = BRK_SHUFFLE(isquare_f32, q2, q3, 2, 6, 3, 7);
+                const square_f32 t0 = BRK_SHUFFLE(isquare_f32, u0, u1, 0, 1, 4, 5);
+                const square_f32 t1 = BRK_SHUFFLE(isquare_f32, u0, u1, 2, 3, 6, 7);
+                const square_f32 t2 = BRK_SHUFFLE(isquare_f32, u2, u3, 0, 1, 4, 5);
+                const square_f32 t3 = BRK_SHUFFLE(isquare_f32, u2, u3, 2, 3, 6, 7);
+                *(square_f32 *)(to + 0 * dst_row) = t0;
+                *(square_f32 *)(to + 1 * dst_row) = t1;
+                *(square_f32 *)(to + 2 * dst_row) = t2;
+                *(square_f32 *)(to + 3 * dst_row) = t3;
+            }
+            for (int64_t i = whole; i < end; ++i)
+                for (int64_t q = j; q < j + square; ++q)
+                    dst[i * dst_row + q] = src[q * src_row + i];
+        }
+        for (; j < columns; ++j)
+            for (int64_t i = block; i < end; ++i)
+                dst[i * dst_row + j] = src[j * src_row + i];
+    }
+}
+
 BRK_INLINE vec_f32 vabs_f32(vec_f32 x) { return (vec_f32)((ivec_f32)x & ~INT32_MIN); }
 
 BRK_INLINE vec_f32 vcopysign_f32(vec_f32 x, vec_f32 sign)
@@ -1459,7 +1502,7 @@ typedef struct {
     int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_2_operands;
 
-/* t2_nh = (state_before_ni W_ih | nh) + t_t_nh */
+/* t2_nh = (state_before_ni W_turned_ih | nh) + t_t_nh */
 static void tile_2(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1564,13 +1607,13 @@ static int64_t evaluate_layout(const lstm_dims *dims, int64_t *slot)
     slot[0] = end;
     end += brk_round_up(4 * H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + 4 * H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
     end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
@@ -1578,27 +1621,29 @@ static int64_t evaluate_layout(const lstm_dims *dims, int64_t *slot)
     slot[7] = end;
     end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
-    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[12] = end;
+    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[13] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, 4 * H, D, 1, 4 * H, 1), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 4 * H, H, 1, 4 * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 4 * H, H, 1, 4 * H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, H, 1, K, 1), BRK_CACHE_LINE));
-    slot[13] = end;
+    slot[14] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t LSTM_NAME(evaluate_workspace)(const lstm_dims *dims)
 {
-    int64_t slot[14];
+    int64_t slot[15];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -1624,7 +1669,7 @@ int LSTM_NAME(evaluate)(
     if (T - 1 < 0)
         return LSTM_WINDOW_OUT_OF_RANGE;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[14];
+    int64_t slot[15];
     evaluate_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -1637,20 +1682,21 @@ int LSTM_NAME(evaluate)(
     const float *const c = args->c;
     float *const J = results->J;
     float *const t1 = (float *)(arena + slot[0]);
-    float *const Z = (float *)(arena + slot[1]);
-    float *const t3 = (float *)(arena + slot[2]);
-    float *const t2 = (float *)(arena + slot[3]);
-    float *const t_part = (float *)(arena + slot[4]);
-    float *const t_part_2 = (float *)(arena + slot[5]);
-    float *const t_part_3 = (float *)(arena + slot[6]);
-    float *const t_part_4 = (float *)(arena + slot[7]);
-    float *const Z_part = (float *)(arena + slot[4]);
-    float *const t5 = (float *)(arena + slot[8]);
-    float *const max_t_ = (float *)(arena + slot[9]);
-    float *const sum_exp_t_ = (float *)(arena + slot[10]);
-    float *const log_sum_exp_t_ = (float *)(arena + slot[11]);
-    float *const t6 = (float *)(arena + slot[12]);
-    char *const scratch = arena + slot[13];
+    float *const W_turned = (float *)(arena + slot[1]);
+    float *const Z = (float *)(arena + slot[2]);
+    float *const t3 = (float *)(arena + slot[3]);
+    float *const t2 = (float *)(arena + slot[4]);
+    float *const t_part = (float *)(arena + slot[5]);
+    float *const t_part_2 = (float *)(arena + slot[6]);
+    float *const t_part_3 = (float *)(arena + slot[7]);
+    float *const t_part_4 = (float *)(arena + slot[8]);
+    float *const Z_part = (float *)(arena + slot[5]);
+    float *const t5 = (float *)(arena + slot[9]);
+    float *const max_t_ = (float *)(arena + slot[10]);
+    float *const sum_exp_t_ = (float *)(arena + slot[11]);
+    float *const log_sum_exp_t_ = (float *)(arena + slot[12]);
+    float *const t6 = (float *)(arena + slot[13]);
+    char *const scratch = arena + slot[14];
 
     /* t1_tnh = (X_tnd U_dh | tnh) + b_h */
     {
@@ -1677,6 +1723,23 @@ int LSTM_NAME(evaluate)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
+    /* W_turned_hi = W_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const W_row = W + i * 4 * H;
+        float *const W_turned_row = W_turned + i * (4 * H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= 4 * H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(W_row + j);
+            store_f32(W_turned_row + j, v0);
+        }
+        if (j < 4 * H) {
+            const int64_t rest = 4 * H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(W_row + j, tail);
+            store_masked_f32(W_turned_row + j, tail, v0);
+        }
+    }
+
     /* for t = 1..T: t4, t3 */
     {
         const float *state_before = Z0;
@@ -1686,7 +1749,7 @@ int LSTM_NAME(evaluate)(
             float *const t_t_ = t1 + t * 4 * H * N;
             float *const Z_t_ = Z + t * H * N;
             float *const t3_new = t3 + count % 2 * H * N;
-            /* t2_nh = (state_before_ni W_ih | nh) + t_t_nh */
+            /* t2_nh = (state_before_ni W_turned_ih | nh) + t_t_nh */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -1695,8 +1758,8 @@ int LSTM_NAME(evaluate)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = W,
-                    .b_k = {4 * H, NULL},
+                    .b = W_turned,
+                    .b_k = {4 * H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = t2,
                     .c_m = {4 * H, NULL},
@@ -2006,35 +2069,37 @@ static int64_t forward_layout(const lstm_dims *dims, int64_t *slot)
     slot[0] = end;
     end += brk_round_up(4 * H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + 4 * H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
+    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[10] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, 4 * H, D, 1, 4 * H, 1), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 4 * H, H, 1, 4 * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 4 * H, H, 1, 4 * H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, H, 1, K, 1), BRK_CACHE_LINE));
-    slot[10] = end;
+    slot[11] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t LSTM_NAME(forward_workspace)(const lstm_dims *dims)
 {
-    int64_t slot[11];
+    int64_t slot[12];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -2063,7 +2128,7 @@ int LSTM_NAME(forward)(
     int64_t saved[9];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[11];
+    int64_t slot[12];
     forward_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2085,19 +2150,20 @@ int LSTM_NAME(forward)(
     float *const saved_8 = (float *)((char *)residuals + saved[7]);
     float *const saved_9 = (float *)((char *)residuals + saved[8]);
     float *const t1 = (float *)(arena + slot[0]);
-    float *const Z = (float *)(arena + slot[1]);
-    float *const t7 = (float *)(arena + slot[2]);
-    float *const t2 = (float *)(arena + slot[3]);
-    float *const t_part = (float *)(arena + slot[4]);
-    float *const t_part_2 = (float *)(arena + slot[4]);
-    float *const t_part_3 = (float *)(arena + slot[4]);
-    float *const t_part_4 = (float *)(arena + slot[4]);
-    float *const t10 = (float *)(arena + slot[5]);
-    float *const max_t_ = (float *)(arena + slot[6]);
-    float *const sum_exp_t_ = (float *)(arena + slot[7]);
-    float *const log_sum_exp_t_ = (float *)(arena + slot[8]);
-    float *const t11 = (float *)(arena + slot[9]);
-    char *const scratch = arena + slot[10];
+    float *const W_turned = (float *)(arena + slot[1]);
+    float *const Z = (float *)(arena + slot[2]);
+    float *const t7 = (float *)(arena + slot[3]);
+    float *const t2 = (float *)(arena + slot[4]);
+    float *const t_part = (float *)(arena + slot[5]);
+    float *const t_part_2 = (float *)(arena + slot[5]);
+    float *const t_part_3 = (float *)(arena + slot[5]);
+    float *const t_part_4 = (float *)(arena + slot[5]);
+    float *const t10 = (float *)(arena + slot[6]);
+    float *const max_t_ = (float *)(arena + slot[7]);
+    float *const sum_exp_t_ = (float *)(arena + slot[8]);
+    float *const log_sum_exp_t_ = (float *)(arena + slot[9]);
+    float *const t11 = (float *)(arena + slot[10]);
+    char *const scratch = arena + slot[11];
 
     /* t1_tnh = (X_tnd U_dh | tnh) + b_h */
     {
@@ -2124,6 +2190,23 @@ int LSTM_NAME(forward)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
+    /* W_turned_hi = W_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const W_row = W + i * 4 * H;
+        float *const W_turned_row = W_turned + i * (4 * H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= 4 * H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(W_row + j);
+            store_f32(W_turned_row + j, v0);
+        }
+        if (j < 4 * H) {
+            const int64_t rest = 4 * H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(W_row + j, tail);
+            store_masked_f32(W_turned_row + j, tail, v0);
+        }
+    }
+
     /* for t = 1..T: t9, t7 */
     {
         const float *state_before = Z0;
@@ -2140,7 +2223,7 @@ int LSTM_NAME(forward)(
             float *const saved_8_t_ = saved_8 + t * H * N;
             float *const saved_9_t_ = saved_9 + t * H * N;
             float *const t7_new = t7 + count % 2 * H * N;
-            /* t2_nh = (state_before_ni W_ih | nh) + t_t_nh */
+            /* t2_nh = (state_before_ni W_turned_ih | nh) + t_t_nh */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -2149,8 +2232,8 @@ int LSTM_NAME(forward)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = W,
-                    .b_k = {4 * H, NULL},
+                    .b = W_turned,
+                    .b_k = {4 * H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = t2,
                     .c_m = {4 * H, NULL},
@@ -2522,31 +2605,33 @@ static int64_t backward_layout(const lstm_dims *dims, int64_t *slot)
     slot[5] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((64 * H + 4 * H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
     end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
     end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
+    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[12] = end;
     end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, K, 1, 1, K), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, 4 * H, 1, 1, 4 * H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, 4 * H, 1, H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, 4 * H, N * T, D, 4 * H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, 4 * H, N * T, H, 4 * H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N, H, K, 1), BRK_CACHE_LINE));
-    slot[12] = end;
+    slot[13] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t LSTM_NAME(backward_workspace)(const lstm_dims *dims)
 {
-    int64_t slot[13];
+    int64_t slot[14];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -2575,7 +2660,7 @@ int LSTM_NAME(backward)(
     int64_t saved[9];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[13];
+    int64_t slot[14];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2602,18 +2687,19 @@ int LSTM_NAME(backward)(
     float *const t4 = (float *)(arena + slot[3]);
     float *const t_placed = (float *)(arena + slot[4]);
     float *const t5 = (float *)(arena + slot[5]);
+    float *const W_turned = (float *)(arena + slot[6]);
     float *const t12 = (float *)(arena + slot[3]);
-    float *const t10 = (float *)(arena + slot[6]);
+    float *const t10 = (float *)(arena + slot[7]);
     float *const t13 = (float *)(arena + slot[4]);
-    float *const t6 = (float *)(arena + slot[7]);
-    float *const t7 = (float *)(arena + slot[8]);
-    float *const t8 = (float *)(arena + slot[9]);
-    float *const t9 = (float *)(arena + slot[10]);
-    float *const t_placed_2 = (float *)(arena + slot[11]);
-    float *const t_placed_3 = (float *)(arena + slot[7]);
-    float *const t_placed_4 = (float *)(arena + slot[8]);
-    float *const t_placed_5 = (float *)(arena + slot[9]);
-    char *const scratch = arena + slot[12];
+    float *const t6 = (float *)(arena + slot[8]);
+    float *const t7 = (float *)(arena + slot[9]);
+    float *const t8 = (float *)(arena + slot[10]);
+    float *const t9 = (float *)(arena + slot[11]);
+    float *const t_placed_2 = (float *)(arena + slot[12]);
+    float *const t_placed_3 = (float *)(arena + slot[8]);
+    float *const t_placed_4 = (float *)(arena + slot[9]);
+    float *const t_placed_5 = (float *)(arena + slot[10]);
+    char *const scratch = arena + slot[13];
 
     for (int64_t i = 0; i < K; ++i)
         t2[i] = 0.0f;
@@ -2742,6 +2828,9 @@ int LSTM_NAME(backward)(
             store_masked_f32(t5 + i, tail, v4);
         }
     }
+
+    /* W_turned_hi = W_ih */
+    turn_f32(W, 4 * H, W_turned, H + 16, 0, 4 * H, H);
 
     /* for t = T..1: t12, t10 */
     {
@@ -2944,7 +3033,7 @@ int LSTM_NAME(backward)(
                 }
             }
 
-            /* t12_nh = (t11_ni W_hi | nh) */
+            /* t12_nh = (t11_ni W_turned_ih | nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -2953,9 +3042,9 @@ int LSTM_NAME(backward)(
                     .a = t13_t_,
                     .a_m = {4 * H, NULL},
                     .a_k = {1, NULL},
-                    .b = W,
-                    .b_k = {1, NULL},
-                    .b_n = {4 * H, NULL},
+                    .b = W_turned,
+                    .b_k = {H + 16, NULL},
+                    .b_n = {1, NULL},
                     .c = t12_new,
                     .c_m = {H, NULL},
                     .c_n = {1, NULL},
@@ -3079,9 +3168,9 @@ static int64_t value_and_grad_layout(const lstm_dims *dims, int64_t *slot)
     slot[1] = end;
     end += brk_round_up(4 * H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(4 * H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((64 * H + 4 * H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(4 * H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
@@ -3095,54 +3184,56 @@ static int64_t value_and_grad_layout(const lstm_dims *dims, int64_t *slot)
     slot[9] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
-    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
-    end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[12] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[13] = end;
-    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[14] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[15] = end;
     end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[16] = end;
+    slot[15] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[16] = end;
+    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[17] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[18] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[19] = end;
-    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[20] = end;
-    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(K * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[21] = end;
-    end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[22] = end;
     end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[23] = end;
     end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[24] = end;
-    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[25] = end;
+    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[26] = end;
     end += brk_round_up(4 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, 4 * H, D, 1, 4 * H, 1), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 4 * H, H, 1, 4 * H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 4 * H, H, 1, 4 * H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, H, 1, K, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, K, 1, 1, K), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, 4 * H, 1, 1, 4 * H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, 4 * H, 1, H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, 4 * H, N * T, D, 4 * H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, 4 * H, N * T, H, 4 * H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N, H, K, 1), BRK_CACHE_LINE));
-    slot[26] = end;
+    slot[27] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t LSTM_NAME(value_and_grad_workspace)(const lstm_dims *dims)
 {
-    int64_t slot[27];
+    int64_t slot[28];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -3168,7 +3259,7 @@ int LSTM_NAME(value_and_grad)(
     if (T - 1 < 0)
         return LSTM_WINDOW_OUT_OF_RANGE;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[27];
+    int64_t slot[28];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -3187,44 +3278,46 @@ int LSTM_NAME(value_and_grad)(
     float *const d_c = results->grad_c;
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
-    float *const Z = (float *)(arena + slot[2]);
-    float *const t8 = (float *)(arena + slot[10]);
-    float *const t11 = (float *)(arena + slot[3]);
-    float *const t12 = (float *)(arena + slot[4]);
-    float *const t13 = (float *)(arena + slot[5]);
-    float *const state_before_3 = (float *)(arena + slot[6]);
-    float *const t14 = (float *)(arena + slot[7]);
-    float *const t15 = (float *)(arena + slot[8]);
-    float *const state_before_4 = (float *)(arena + slot[9]);
-    float *const t3 = (float *)(arena + slot[11]);
-    float *const t_part = (float *)(arena + slot[12]);
-    float *const t_part_2 = (float *)(arena + slot[12]);
-    float *const t_part_3 = (float *)(arena + slot[12]);
-    float *const t_part_4 = (float *)(arena + slot[12]);
-    float *const Z_part = (float *)(arena + slot[12]);
-    float *const t16 = (float *)(arena + slot[13]);
-    float *const max_t_ = (float *)(arena + slot[14]);
-    float *const exp_t_ = (float *)(arena + slot[15]);
-    float *const sum_exp_t_ = (float *)(arena + slot[16]);
-    float *const log_sum_exp_t_ = (float *)(arena + slot[17]);
-    float *const t19 = (float *)(arena + slot[20]);
-    float *const t17 = (float *)(arena + slot[18]);
-    float *const t18 = (float *)(arena + slot[19]);
-    float *const t20 = (float *)(arena + slot[10]);
-    float *const t_placed = (float *)(arena + slot[2]);
+    float *const W_turned = (float *)(arena + slot[2]);
+    float *const Z = (float *)(arena + slot[3]);
+    float *const t8 = (float *)(arena + slot[11]);
+    float *const t11 = (float *)(arena + slot[4]);
+    float *const t12 = (float *)(arena + slot[5]);
+    float *const t13 = (float *)(arena + slot[6]);
+    float *const state_before_3 = (float *)(arena + slot[7]);
+    float *const t14 = (float *)(arena + slot[8]);
+    float *const t15 = (float *)(arena + slot[9]);
+    float *const state_before_4 = (float *)(arena + slot[10]);
+    float *const t3 = (float *)(arena + slot[12]);
+    float *const t_part = (float *)(arena + slot[13]);
+    float *const t_part_2 = (float *)(arena + slot[13]);
+    float *const t_part_3 = (float *)(arena + slot[13]);
+    float *const t_part_4 = (float *)(arena + slot[13]);
+    float *const Z_part = (float *)(arena + slot[13]);
+    float *const t16 = (float *)(arena + slot[14]);
+    float *const max_t_ = (float *)(arena + slot[15]);
+    float *const exp_t_ = (float *)(arena + slot[16]);
+    float *const sum_exp_t_ = (float *)(arena + slot[17]);
+    float *const log_sum_exp_t_ = (float *)(arena + slot[18]);
+    float *const t19 = (float *)(arena + slot[21]);
+    float *const t17 = (float *)(arena + slot[19]);
+    float *const t18 = (float *)(arena + slot[20]);
+    float *const t20 = (float *)(arena + slot[11]);
+    float *const t_placed = (float *)(arena + slot[3]);
     float *const t21 = (float *)(arena + slot[1]);
-    float *const t28 = (float *)(arena + slot[10]);
-    float *const t26 = (float *)(arena + slot[11]);
-    float *const t29 = (float *)(arena + slot[2]);
-    float *const t22 = (float *)(arena + slot[21]);
-    float *const t23 = (float *)(arena + slot[22]);
-    float *const t24 = (float *)(arena + slot[23]);
-    float *const t25 = (float *)(arena + slot[24]);
-    float *const t_placed_2 = (float *)(arena + slot[25]);
-    float *const t_placed_3 = (float *)(arena + slot[21]);
-    float *const t_placed_4 = (float *)(arena + slot[22]);
-    float *const t_placed_5 = (float *)(arena + slot[23]);
-    char *const scratch = arena + slot[26];
+    float *const W_turned_2 = (float *)(arena + slot[2]);
+    float *const t28 = (float *)(arena + slot[11]);
+    float *const t26 = (float *)(arena + slot[12]);
+    float *const t29 = (float *)(arena + slot[3]);
+    float *const t22 = (float *)(arena + slot[22]);
+    float *const t23 = (float *)(arena + slot[23]);
+    float *const t24 = (float *)(arena + slot[24]);
+    float *const t25 = (float *)(arena + slot[25]);
+    float *const t_placed_2 = (float *)(arena + slot[26]);
+    float *const t_placed_3 = (float *)(arena + slot[22]);
+    float *const t_placed_4 = (float *)(arena + slot[23]);
+    float *const t_placed_5 = (float *)(arena + slot[24]);
+    char *const scratch = arena + slot[27];
 
     /* t1_nh = 0 */
     {
@@ -3265,6 +3358,23 @@ int LSTM_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
+    /* W_turned_hi = W_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const W_row = W + i * 4 * H;
+        float *const W_turned_row = W_turned + i * (4 * H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= 4 * H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(W_row + j);
+            store_f32(W_turned_row + j, v0);
+        }
+        if (j < 4 * H) {
+            const int64_t rest = 4 * H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(W_row + j, tail);
+            store_masked_f32(W_turned_row + j, tail, v0);
+        }
+    }
+
     /* for t = 1..T: t10, t8 */
     {
         const float *state_before = Z0;
@@ -3281,7 +3391,7 @@ int LSTM_NAME(value_and_grad)(
             float *const t15_t_ = t15 + t * H * N;
             float *const state_before_4_t_ = state_before_4 + t * H * N;
             float *const t8_new = t8 + count % 2 * H * N;
-            /* t3_nh = (state_before_ni W_ih | nh) + t_t_nh */
+            /* t3_nh = (state_before_ni W_turned_ih | nh) + t_t_nh */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -3290,8 +3400,8 @@ int LSTM_NAME(value_and_grad)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = W,
-                    .b_k = {4 * H, NULL},
+                    .b = W_turned,
+                    .b_k = {4 * H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = t3,
                     .c_m = {4 * H, NULL},
@@ -3740,6 +3850,9 @@ int LSTM_NAME(value_and_grad)(
         }
     }
 
+    /* W_turned_2_hi = W_ih */
+    turn_f32(W, 4 * H, W_turned_2, H + 16, 0, 4 * H, H);
+
     /* for t = T..1: t28, t26 */
     {
         const float *state_before_5 = t1;
@@ -3941,7 +4054,7 @@ int LSTM_NAME(value_and_grad)(
                 }
             }
 
-            /* t28_nh = (t27_ni W_hi | nh) */
+            /* t28_nh = (t27_ni W_turned_2_ih | nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -3950,9 +4063,9 @@ int LSTM_NAME(value_and_grad)(
                     .a = t29_t_,
                     .a_m = {4 * H, NULL},
                     .a_k = {1, NULL},
-                    .b = W,
-                    .b_k = {1, NULL},
-                    .b_n = {4 * H, NULL},
+                    .b = W_turned_2,
+                    .b_k = {H + 16, NULL},
+                    .b_n = {1, NULL},
                     .c = t28_new,
                     .c_m = {H, NULL},
                     .c_n = {1, NULL},

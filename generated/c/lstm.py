@@ -965,19 +965,19 @@ _PRODUCTS = {}
 _COUNTS = {
     "evaluate": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         8 * D * H * N * T + 2 * H * K * N + 17 * H * N * T + 8 * H * H * N * T + 9 * K * N + 3 * N + 1,
-        4 * D * N * T + 220 * H * N * T + 16 * D * H + 4 * H * K + 8 * H * N + 16 * H * H * T + 20 * K * N + 16 * H + 4 * K + 28 * N + 12,
+        4 * D * N * T + 220 * H * N * T + 16 * D * H + 4 * H * K + 8 * H * N + 16 * H * H * T + 20 * K * N + 16 * H + 32 * H * H + 4 * K + 28 * N + 12,
     )),
     "forward": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         8 * D * H * N * T + 2 * H * K * N + 17 * H * N * T + 8 * H * H * N * T + 9 * K * N + 3 * N + 1,
-        4 * D * N * T + 308 * H * N * T + 16 * D * H + 4 * H * K + 8 * H * N + 16 * H * H * T + 24 * K * N + 16 * H + 4 * K + 28 * N + 12,
+        4 * D * N * T + 308 * H * N * T + 16 * D * H + 4 * H * K + 8 * H * N + 16 * H * H * T + 24 * K * N + 16 * H + 32 * H * H + 4 * K + 28 * N + 12,
     )),
     "backward": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         8 * D * H * N * T + 4 * H * K * N + 44 * H * N * T + 16 * H * H * N * T + H * K + H * N + 3 * K * N + K + 6,
-        4 * D * N * T + 404 * H * N * T + 16 * D * H + 8 * H * K + 16 * H * N + 16 * H * H * T + 20 * K * N + 16 * H + 16 * H * H + 12 * K + 12,
+        4 * D * N * T + 404 * H * N * T + 16 * D * H + 8 * H * K + 16 * H * N + 16 * H * H * T + 20 * K * N + 16 * H + 48 * H * H + 12 * K + 12,
     )),
     "value_and_grad": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         16 * D * H * N * T + 6 * H * K * N + 61 * H * N * T + 24 * H * H * N * T + H * K + H * N + 12 * K * N + K + 4 * N + 4,
-        8 * D * N * T + 712 * H * N * T + 32 * D * H + 12 * H * K + 24 * H * N + 32 * H * H * T + 40 * K * N + 32 * H + 16 * H * H + 16 * K + 32 * N + 12,
+        8 * D * N * T + 712 * H * N * T + 32 * D * H + 12 * H * K + 24 * H * N + 32 * H * H * T + 40 * K * N + 32 * H + 80 * H * H + 16 * K + 32 * N + 12,
     )),
 }
 
@@ -1092,7 +1092,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "8 * D * H * N * T + 2 * H * K * N + 17 * H * N * T + 8 * H * H * N * T + 9 * K * N + 3 * N + 1",
-            "bytes": "4 * D * N * T + 220 * H * N * T + 16 * D * H + 4 * H * K + 8 * H * N + 16 * H * H * T + 20 * K * N + 16 * H + 4 * K + 28 * N + 12",
+            "bytes": "4 * D * N * T + 220 * H * N * T + 16 * D * H + 4 * H * K + 8 * H * N + 16 * H * H * T + 20 * K * N + 16 * H + 32 * H * H + 4 * K + 28 * N + 12",
             "split": None,
         },
         "forward": {
@@ -1101,7 +1101,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "8 * D * H * N * T + 2 * H * K * N + 17 * H * N * T + 8 * H * H * N * T + 9 * K * N + 3 * N + 1",
-            "bytes": "4 * D * N * T + 308 * H * N * T + 16 * D * H + 4 * H * K + 8 * H * N + 16 * H * H * T + 24 * K * N + 16 * H + 4 * K + 28 * N + 12",
+            "bytes": "4 * D * N * T + 308 * H * N * T + 16 * D * H + 4 * H * K + 8 * H * N + 16 * H * H * T + 24 * K * N + 16 * H + 32 * H * H + 4 * K + 28 * N + 12",
             "split": None,
         },
         "backward": {
@@ -1114,7 +1114,7 @@ SIGNATURE = {
                 "c": {"shape": ("K",), "dtype": "float32"},
             },
             "flops": "8 * D * H * N * T + 4 * H * K * N + 44 * H * N * T + 16 * H * H * N * T + H * K + H * N + 3 * K * N + K + 6",
-            "bytes": "4 * D * N * T + 404 * H * N * T + 16 * D * H + 8 * H * K + 16 * H * N + 16 * H * H * T + 20 * K * N + 16 * H + 16 * H * H + 12 * K + 12",
+            "bytes": "4 * D * N * T + 404 * H * N * T + 16 * D * H + 8 * H * K + 16 * H * N + 16 * H * H * T + 20 * K * N + 16 * H + 48 * H * H + 12 * K + 12",
             "split": None,
         },
         "value_and_grad": {
@@ -1128,7 +1128,7 @@ SIGNATURE = {
                 "c": {"shape": ("K",), "dtype": "float32"},
             },
             "flops": "16 * D * H * N * T + 6 * H * K * N + 61 * H * N * T + 24 * H * H * N * T + H * K + H * N + 12 * K * N + K + 4 * N + 4",
-            "bytes": "8 * D * N * T + 712 * H * N * T + 32 * D * H + 12 * H * K + 24 * H * N + 32 * H * H * T + 40 * K * N + 32 * H + 16 * H * H + 16 * K + 32 * N + 12",
+            "bytes": "8 * D * N * T + 712 * H * N * T + 32 * D * H + 12 * H * K + 24 * H * N + 32 * H * H * T + 40 * K * N + 32 * H + 80 * H * H + 16 * K + 32 * N + 12",
             "split": None,
         },
     },

@@ -265,6 +265,49 @@ BRK_INLINE float max_lanes_f32(vec_f32 x)
     return lane[0];
 }
 
+typedef float square_f32 __attribute__((vector_size(16), aligned(sizeof(float)), may_alias));
+typedef int32_t isquare_f32 __attribute__((vector_size(16)));
+
+/* dst[i * dst_row + j] = src[j * src_row + i] for rows i from first to last and columns j, by squares of 4 by 4; some rows at a time,
+   so that lines of src are read whole. */
+BRK_NOINLINE void turn_f32(
+    const float *restrict src, int64_t src_row, float *restrict dst, int64_t dst_row, int64_t first, int64_t last, int64_t columns)
+{
+    const int64_t square = 4;
+    for (int64_t block = first; block < last; block += 16) {
+        const int64_t end = brk_min(block + 16, last), whole = block + (end - block) / square * square;
+        int64_t j = 0;
+        for (; j + square <= columns; j += square) {
+            for (int64_t i = block; i < whole; i += square) {
+                const float *const from = src + j * src_row + i;
+                float *const to = dst + i * dst_row + j;
+                const square_f32 q0 = *(const square_f32 *)(from + 0 * src_row);
+                const square_f32 q1 = *(const square_f32 *)(from + 1 * src_row);
+                const square_f32 q2 = *(const square_f32 *)(from + 2 * src_row);
+                const square_f32 q3 = *(const square_f32 *)(from + 3 * src_row);
+                const square_f32 u0 = BRK_SHUFFLE(isquare_f32, q0, q1, 0, 4, 1, 5);
+                const square_f32 u1 = BRK_SHUFFLE(isquare_f32, q2, q3, 0, 4, 1, 5);
+                const square_f32 u2 = BRK_SHUFFLE(isquare_f32, q0, q1, 2, 6, 3, 7);
+                const square_f32 u3 = BRK_SHUFFLE(isquare_f32, q2, q3, 2, 6, 3, 7);
+                const square_f32 t0 = BRK_SHUFFLE(isquare_f32, u0, u1, 0, 1, 4, 5);
+                const square_f32 t1 = BRK_SHUFFLE(isquare_f32, u0, u1, 2, 3, 6, 7);
+                const square_f32 t2 = BRK_SHUFFLE(isquare_f32, u2, u3, 0, 1, 4, 5);
+                const square_f32 t3 = BRK_SHUFFLE(isquare_f32, u2, u3, 2, 3, 6, 7);
+                *(square_f32 *)(to + 0 * dst_row) = t0;
+                *(square_f32 *)(to + 1 * dst_row) = t1;
+                *(square_f32 *)(to + 2 * dst_row) = t2;
+                *(square_f32 *)(to + 3 * dst_row) = t3;
+            }
+            for (int64_t i = whole; i < end; ++i)
+                for (int64_t q = j; q < j + square; ++q)
+                    dst[i * dst_row + q] = src[q * src_row + i];
+        }
+        for (; j < columns; ++j)
+            for (int64_t i = block; i < end; ++i)
+                dst[i * dst_row + j] = src[j * src_row + i];
+    }
+}
+
 BRK_INLINE vec_f32 vabs_f32(vec_f32 x) { return (vec_f32)((ivec_f32)x & ~INT32_MIN); }
 
 BRK_INLINE vec_f32 vcopysign_f32(vec_f32 x, vec_f32 sign)
@@ -1440,7 +1483,7 @@ typedef struct {
     int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_2_operands;
 
-/* t2_nh = tanh((state_before_ni W_ih | nh) + t_t_nh) */
+/* t2_nh = tanh((state_before_ni W_turned_ih | nh) + t_t_nh) */
 static void tile_2(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1547,29 +1590,31 @@ static int64_t evaluate_layout(const recurrent_dims *dims, int64_t *slot)
     slot[0] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(K * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(K * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
     end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
     end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
+    end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[7] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, K, H, 1, K, 1), BRK_CACHE_LINE));
-    slot[7] = end;
+    slot[8] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t RECURRENT_NAME(evaluate_workspace)(const recurrent_dims *dims)
 {
-    int64_t slot[8];
+    int64_t slot[9];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -1593,7 +1638,7 @@ int RECURRENT_NAME(evaluate)(
     const int64_t N = dims->N;
     const int64_t T = dims->T;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[8];
+    int64_t slot[9];
     evaluate_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -1605,13 +1650,14 @@ int RECURRENT_NAME(evaluate)(
     const float *const c = args->c;
     float *const J = results->J;
     float *const t1 = (float *)(arena + slot[0]);
-    float *const Z = (float *)(arena + slot[1]);
-    float *const O = (float *)(arena + slot[2]);
-    float *const max_O = (float *)(arena + slot[3]);
-    float *const sum_exp_O = (float *)(arena + slot[4]);
-    float *const log_sum_exp_O = (float *)(arena + slot[5]);
-    float *const t3 = (float *)(arena + slot[6]);
-    char *const scratch = arena + slot[7];
+    float *const W_turned = (float *)(arena + slot[1]);
+    float *const Z = (float *)(arena + slot[2]);
+    float *const O = (float *)(arena + slot[3]);
+    float *const max_O = (float *)(arena + slot[4]);
+    float *const sum_exp_O = (float *)(arena + slot[5]);
+    float *const log_sum_exp_O = (float *)(arena + slot[6]);
+    float *const t3 = (float *)(arena + slot[7]);
+    char *const scratch = arena + slot[8];
 
     /* t1_tnh = (X_tnd U_dh | tnh) + b_h */
     {
@@ -1638,6 +1684,23 @@ int RECURRENT_NAME(evaluate)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
+    /* W_turned_hi = W_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const W_row = W + i * H;
+        float *const W_turned_row = W_turned + i * (H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(W_row + j);
+            store_f32(W_turned_row + j, v0);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(W_row + j, tail);
+            store_masked_f32(W_turned_row + j, tail, v0);
+        }
+    }
+
     /* for t = 1..T: t2 */
     {
         const float *state_before = Z0;
@@ -1645,7 +1708,7 @@ int RECURRENT_NAME(evaluate)(
             const int64_t t = count;
             float *const t_t_ = t1 + t * H * N;
             float *const Z_t_ = Z + t * H * N;
-            /* t2_nh = tanh((state_before_ni W_ih | nh) + t_t_nh) */
+            /* t2_nh = tanh((state_before_ni W_turned_ih | nh) + t_t_nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -1654,8 +1717,8 @@ int RECURRENT_NAME(evaluate)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = W,
-                    .b_k = {H, NULL},
+                    .b = W_turned,
+                    .b_k = {H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = Z_t_,
                     .c_m = {H, NULL},
@@ -1828,27 +1891,29 @@ static int64_t forward_layout(const recurrent_dims *dims, int64_t *slot)
     slot[0] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(K * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(K * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
     end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
     end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
+    end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, K, H, 1, K, 1), BRK_CACHE_LINE));
-    slot[6] = end;
+    slot[7] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t RECURRENT_NAME(forward_workspace)(const recurrent_dims *dims)
 {
-    int64_t slot[7];
+    int64_t slot[8];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -1875,7 +1940,7 @@ int RECURRENT_NAME(forward)(
     int64_t saved[3];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[7];
+    int64_t slot[8];
     forward_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -1890,12 +1955,13 @@ int RECURRENT_NAME(forward)(
     float *const saved_ = (float *)((char *)residuals + saved[1]);
     float *const saved_2 = (float *)((char *)residuals + saved[2]);
     float *const t1 = (float *)(arena + slot[0]);
-    float *const O = (float *)(arena + slot[1]);
-    float *const max_O = (float *)(arena + slot[2]);
-    float *const sum_exp_O = (float *)(arena + slot[3]);
-    float *const log_sum_exp_O = (float *)(arena + slot[4]);
-    float *const t3 = (float *)(arena + slot[5]);
-    char *const scratch = arena + slot[6];
+    float *const W_turned = (float *)(arena + slot[1]);
+    float *const O = (float *)(arena + slot[2]);
+    float *const max_O = (float *)(arena + slot[3]);
+    float *const sum_exp_O = (float *)(arena + slot[4]);
+    float *const log_sum_exp_O = (float *)(arena + slot[5]);
+    float *const t3 = (float *)(arena + slot[6]);
+    char *const scratch = arena + slot[7];
 
     /* t1_tnh = (X_tnd U_dh | tnh) + b_h */
     {
@@ -1922,6 +1988,23 @@ int RECURRENT_NAME(forward)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
+    /* W_turned_hi = W_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const W_row = W + i * H;
+        float *const W_turned_row = W_turned + i * (H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(W_row + j);
+            store_f32(W_turned_row + j, v0);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(W_row + j, tail);
+            store_masked_f32(W_turned_row + j, tail, v0);
+        }
+    }
+
     /* for t = 1..T: t2 */
     {
         const float *state_before = Z0;
@@ -1930,7 +2013,7 @@ int RECURRENT_NAME(forward)(
             float *const t_t_ = t1 + t * H * N;
             float *const Z_t_ = Z + t * H * N;
             float *const saved_2_t_ = saved_2 + t * H * N;
-            /* t2_nh = tanh((state_before_ni W_ih | nh) + t_t_nh) */
+            /* t2_nh = tanh((state_before_ni W_turned_ih | nh) + t_t_nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -1939,8 +2022,8 @@ int RECURRENT_NAME(forward)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = W,
-                    .b_k = {H, NULL},
+                    .b = W_turned,
+                    .b_k = {H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = Z_t_,
                     .c_m = {H, NULL},
@@ -2124,23 +2207,25 @@ static int64_t backward_layout(const recurrent_dims *dims, int64_t *slot)
     slot[3] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
     end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, K, 1, 1, K), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, 1, H), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, H, N * T, H, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N * T, D, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N * T, H, K, 1), BRK_CACHE_LINE));
-    slot[6] = end;
+    slot[7] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t RECURRENT_NAME(backward_workspace)(const recurrent_dims *dims)
 {
-    int64_t slot[7];
+    int64_t slot[8];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -2167,7 +2252,7 @@ int RECURRENT_NAME(backward)(
     int64_t saved[3];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[7];
+    int64_t slot[8];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2186,9 +2271,10 @@ int RECURRENT_NAME(backward)(
     float *const t1 = (float *)(arena + slot[0]);
     float *const t3 = (float *)(arena + slot[2]);
     float *const t4 = (float *)(arena + slot[3]);
-    float *const t6 = (float *)(arena + slot[5]);
-    float *const t7 = (float *)(arena + slot[4]);
-    char *const scratch = arena + slot[6];
+    float *const W_turned = (float *)(arena + slot[4]);
+    float *const t6 = (float *)(arena + slot[6]);
+    float *const t7 = (float *)(arena + slot[5]);
+    char *const scratch = arena + slot[7];
 
     for (int64_t i = 0; i < K; ++i)
         t2[i] = 0.0f;
@@ -2281,6 +2367,9 @@ int RECURRENT_NAME(backward)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
+    /* W_turned_hi = W_ih */
+    turn_f32(W, H, W_turned, H + 16, 0, H, H);
+
     /* for t = T..1: t6 */
     {
         const float *state_before = t3;
@@ -2318,7 +2407,7 @@ int RECURRENT_NAME(backward)(
                 }
             }
 
-            /* t6_nh = (t5_ni W_hi | nh) */
+            /* t6_nh = (t5_ni W_turned_ih | nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -2327,9 +2416,9 @@ int RECURRENT_NAME(backward)(
                     .a = t7_t_,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = W,
-                    .b_k = {1, NULL},
-                    .b_n = {H, NULL},
+                    .b = W_turned,
+                    .b_k = {H + 16, NULL},
+                    .b_n = {1, NULL},
                     .c = t6_new,
                     .c_m = {H, NULL},
                     .c_n = {1, NULL},
@@ -2451,46 +2540,47 @@ static int64_t value_and_grad_layout(const recurrent_dims *dims, int64_t *slot)
     slot[1] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up((16 * H + H * H) * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(K * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[6] = end;
     end += brk_round_up(K * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[7] = end;
+    slot[6] = end;
     end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[7] = end;
+    end += brk_round_up(K * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
     end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
-    end += brk_round_up(K * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
-    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(K * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[12] = end;
-    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[13] = end;
+    end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[14] = end;
     end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H, 1), BRK_CACHE_LINE));
+    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, K, H, 1, K, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, K, 1, 1, K), BRK_CACHE_LINE));
-    scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, 1, H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, H, N * T, H, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N * T, D, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N * T, H, K, 1), BRK_CACHE_LINE));
-    slot[14] = end;
+    slot[15] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t RECURRENT_NAME(value_and_grad_workspace)(const recurrent_dims *dims)
 {
-    int64_t slot[15];
+    int64_t slot[16];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2514,7 +2604,7 @@ int RECURRENT_NAME(value_and_grad)(
     const int64_t N = dims->N;
     const int64_t T = dims->T;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[15];
+    int64_t slot[16];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2532,20 +2622,22 @@ int RECURRENT_NAME(value_and_grad)(
     float *const d_c = results->grad_c;
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
-    float *const Z = (float *)(arena + slot[2]);
-    float *const state_before_2 = (float *)(arena + slot[3]);
-    float *const O = (float *)(arena + slot[4]);
-    float *const max_O = (float *)(arena + slot[5]);
-    float *const exp_O = (float *)(arena + slot[6]);
-    float *const sum_exp_O = (float *)(arena + slot[7]);
-    float *const log_sum_exp_O = (float *)(arena + slot[8]);
-    float *const t6 = (float *)(arena + slot[11]);
-    float *const t4 = (float *)(arena + slot[9]);
-    float *const t5 = (float *)(arena + slot[10]);
+    float *const W_turned = (float *)(arena + slot[2]);
+    float *const Z = (float *)(arena + slot[3]);
+    float *const state_before_2 = (float *)(arena + slot[4]);
+    float *const O = (float *)(arena + slot[5]);
+    float *const max_O = (float *)(arena + slot[6]);
+    float *const exp_O = (float *)(arena + slot[7]);
+    float *const sum_exp_O = (float *)(arena + slot[8]);
+    float *const log_sum_exp_O = (float *)(arena + slot[9]);
+    float *const t6 = (float *)(arena + slot[12]);
+    float *const t4 = (float *)(arena + slot[10]);
+    float *const t5 = (float *)(arena + slot[11]);
     float *const t7 = (float *)(arena + slot[1]);
-    float *const t9 = (float *)(arena + slot[13]);
-    float *const t10 = (float *)(arena + slot[12]);
-    char *const scratch = arena + slot[14];
+    float *const W_turned_2 = (float *)(arena + slot[2]);
+    float *const t9 = (float *)(arena + slot[14]);
+    float *const t10 = (float *)(arena + slot[13]);
+    char *const scratch = arena + slot[15];
 
     /* t1_nh = 0 */
     {
@@ -2586,6 +2678,23 @@ int RECURRENT_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_1, &operands, scratch);
     }
 
+    /* W_turned_hi = W_hi */
+    for (int64_t i = 0; i < H; ++i) {
+        const float *const W_row = W + i * H;
+        float *const W_turned_row = W_turned + i * (H + 16);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(W_row + j);
+            store_f32(W_turned_row + j, v0);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(W_row + j, tail);
+            store_masked_f32(W_turned_row + j, tail, v0);
+        }
+    }
+
     /* for t = 1..T: t3 */
     {
         const float *state_before = Z0;
@@ -2594,7 +2703,7 @@ int RECURRENT_NAME(value_and_grad)(
             float *const t_t_ = t2 + t * H * N;
             float *const Z_t_ = Z + t * H * N;
             float *const state_before_2_t_ = state_before_2 + t * H * N;
-            /* t3_nh = tanh((state_before_ni W_ih | nh) + t_t_nh) */
+            /* t3_nh = tanh((state_before_ni W_turned_ih | nh) + t_t_nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -2603,8 +2712,8 @@ int RECURRENT_NAME(value_and_grad)(
                     .a = state_before,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = W,
-                    .b_k = {H, NULL},
+                    .b = W_turned,
+                    .b_k = {H + 16, NULL},
                     .b_n = {1, NULL},
                     .c = Z_t_,
                     .c_m = {H, NULL},
@@ -2831,6 +2940,9 @@ int RECURRENT_NAME(value_and_grad)(
         contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
+    /* W_turned_2_hi = W_ih */
+    turn_f32(W, H, W_turned_2, H + 16, 0, H, H);
+
     /* for t = T..1: t9 */
     {
         const float *state_before_3 = t1;
@@ -2868,7 +2980,7 @@ int RECURRENT_NAME(value_and_grad)(
                 }
             }
 
-            /* t9_nh = (t8_ni W_hi | nh) */
+            /* t9_nh = (t8_ni W_turned_2_ih | nh) */
             {
                 const contraction_f32 product = {
                     .m = N,
@@ -2877,9 +2989,9 @@ int RECURRENT_NAME(value_and_grad)(
                     .a = t10_t_,
                     .a_m = {H, NULL},
                     .a_k = {1, NULL},
-                    .b = W,
-                    .b_k = {1, NULL},
-                    .b_n = {H, NULL},
+                    .b = W_turned_2,
+                    .b_k = {H + 16, NULL},
+                    .b_n = {1, NULL},
                     .c = t9_new,
                     .c_m = {H, NULL},
                     .c_n = {1, NULL},

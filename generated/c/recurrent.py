@@ -913,19 +913,19 @@ _PRODUCTS = {}
 _COUNTS = {
     "evaluate": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         2 * D * H * N * T + 2 * H * K * N * T + 3 * H * N * T + 2 * H * H * N * T + 9 * K * N * T + 3 * N * T + 1,
-        4 * D * N * T + 44 * H * N * T + 20 * K * N * T + 4 * D * H + 4 * H * K + 4 * H * H * T + 28 * N * T + 4 * H + 4 * K + 12,
+        4 * D * N * T + 44 * H * N * T + 20 * K * N * T + 4 * D * H + 4 * H * K + 4 * H * H * T + 28 * N * T + 4 * H + 8 * H * H + 4 * K + 12,
     )),
     "forward": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         2 * D * H * N * T + 2 * H * K * N * T + 3 * H * N * T + 2 * H * H * N * T + 9 * K * N * T + 3 * N * T + 1,
-        4 * D * N * T + 52 * H * N * T + 24 * K * N * T + 4 * D * H + 4 * H * K + 4 * H * H * T + 28 * N * T + 4 * H + 4 * K + 12,
+        4 * D * N * T + 52 * H * N * T + 24 * K * N * T + 4 * D * H + 4 * H * K + 4 * H * H * T + 28 * N * T + 4 * H + 8 * H * H + 4 * K + 12,
     )),
     "backward": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         2 * D * H * N * T + 4 * H * K * N * T + 6 * H * N * T + 4 * H * H * N * T + 3 * K * N * T + H * K + K + 6,
-        4 * D * N * T + 80 * H * N * T + 20 * K * N * T + 4 * D * H + 8 * H * K + 4 * H * N + 4 * H * H * T + 4 * H + 4 * H * H + 12 * K + 12,
+        4 * D * N * T + 80 * H * N * T + 20 * K * N * T + 4 * D * H + 8 * H * K + 4 * H * N + 4 * H * H * T + 4 * H + 12 * H * H + 12 * K + 12,
     )),
     "value_and_grad": (("D", "H", "K", "N", "T"), lambda D, H, K, N, T: (
         4 * D * H * N * T + 6 * H * K * N * T + 9 * H * N * T + 6 * H * H * N * T + 12 * K * N * T + H * K + 4 * N * T + K + 4,
-        8 * D * N * T + 132 * H * N * T + 40 * K * N * T + 8 * D * H + 12 * H * K + 4 * H * N + 8 * H * H * T + 32 * N * T + 8 * H + 4 * H * H + 16 * K + 12,
+        8 * D * N * T + 132 * H * N * T + 40 * K * N * T + 8 * D * H + 12 * H * K + 4 * H * N + 8 * H * H * T + 32 * N * T + 8 * H + 20 * H * H + 16 * K + 12,
     )),
 }
 
@@ -1034,7 +1034,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "2 * D * H * N * T + 2 * H * K * N * T + 3 * H * N * T + 2 * H * H * N * T + 9 * K * N * T + 3 * N * T + 1",
-            "bytes": "4 * D * N * T + 44 * H * N * T + 20 * K * N * T + 4 * D * H + 4 * H * K + 4 * H * H * T + 28 * N * T + 4 * H + 4 * K + 12",
+            "bytes": "4 * D * N * T + 44 * H * N * T + 20 * K * N * T + 4 * D * H + 4 * H * K + 4 * H * H * T + 28 * N * T + 4 * H + 8 * H * H + 4 * K + 12",
             "split": None,
         },
         "forward": {
@@ -1043,7 +1043,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "2 * D * H * N * T + 2 * H * K * N * T + 3 * H * N * T + 2 * H * H * N * T + 9 * K * N * T + 3 * N * T + 1",
-            "bytes": "4 * D * N * T + 52 * H * N * T + 24 * K * N * T + 4 * D * H + 4 * H * K + 4 * H * H * T + 28 * N * T + 4 * H + 4 * K + 12",
+            "bytes": "4 * D * N * T + 52 * H * N * T + 24 * K * N * T + 4 * D * H + 4 * H * K + 4 * H * H * T + 28 * N * T + 4 * H + 8 * H * H + 4 * K + 12",
             "split": None,
         },
         "backward": {
@@ -1056,7 +1056,7 @@ SIGNATURE = {
                 "c": {"shape": ("K",), "dtype": "float32"},
             },
             "flops": "2 * D * H * N * T + 4 * H * K * N * T + 6 * H * N * T + 4 * H * H * N * T + 3 * K * N * T + H * K + K + 6",
-            "bytes": "4 * D * N * T + 80 * H * N * T + 20 * K * N * T + 4 * D * H + 8 * H * K + 4 * H * N + 4 * H * H * T + 4 * H + 4 * H * H + 12 * K + 12",
+            "bytes": "4 * D * N * T + 80 * H * N * T + 20 * K * N * T + 4 * D * H + 8 * H * K + 4 * H * N + 4 * H * H * T + 4 * H + 12 * H * H + 12 * K + 12",
             "split": None,
         },
         "value_and_grad": {
@@ -1070,7 +1070,7 @@ SIGNATURE = {
                 "c": {"shape": ("K",), "dtype": "float32"},
             },
             "flops": "4 * D * H * N * T + 6 * H * K * N * T + 9 * H * N * T + 6 * H * H * N * T + 12 * K * N * T + H * K + 4 * N * T + K + 4",
-            "bytes": "8 * D * N * T + 132 * H * N * T + 40 * K * N * T + 8 * D * H + 12 * H * K + 4 * H * N + 8 * H * H * T + 32 * N * T + 8 * H + 4 * H * H + 16 * K + 12",
+            "bytes": "8 * D * N * T + 132 * H * N * T + 40 * K * N * T + 8 * D * H + 12 * H * K + 4 * H * N + 8 * H * H * T + 32 * N * T + 8 * H + 20 * H * H + 16 * K + 12",
             "split": None,
         },
     },
