@@ -112,18 +112,18 @@ def native_call(module: ModuleType, bind: Callable[..., Any], given: Mapping[str
     return seen[-1]
 
 
-def loop_in_c(module: ModuleType, name: str, values: list[Any], folder: Path) -> Callable[[], object]:
-    """A thousand calls of a C function."""
+def loop_in_c(module: ModuleType, name: str, values: list[Any], folder: Path, count: int = 1000) -> Callable[[], object]:
+    """``count`` calls of a C function."""
     ffi, library = module.__dict__["_ffi"], module.__dict__["_lib"]
     numbers = [value for value in values if isinstance(value, int)]
     pointers = [value for value in values if not isinstance(value, int)]
     types = ", ".join(["int64_t"] * len(numbers) + ["void *"] * len(pointers))
     passed = ", ".join([*(f"n[{i}]" for i in range(len(numbers))), *(f"p[{i}]" for i in range(len(pointers)))])
     text = f"""#include <stdint.h>
-int repeat(int (*call)({types}), const int64_t *n, void **p)
+int repeat(int (*call)({types}), const int64_t *n, void **p, int64_t count)
 {{
     int status = 0;
-    for (int i = 0; i < 1000; ++i)
+    for (int64_t i = 0; i < count; ++i)
         status |= call({passed});
     return status;
 }}
@@ -139,7 +139,7 @@ int repeat(int (*call)({types}), const int64_t *n, void **p)
 
     def call() -> object:
         keep = values
-        status = repeat(function, n, p)
+        status = repeat(function, n, p, ctypes.c_int64(count))
         assert status == 0, keep
         return status
 

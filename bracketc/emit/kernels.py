@@ -25,7 +25,7 @@ class Shuffle:
 
 @dataclass(frozen=True, slots=True)
 class LevelView:
-    """A row of the level table: sizes in elements, ``bytes`` of a vector, lane lists of two neighbouring vectors."""
+    """A row of the level table: sizes in elements, ``bytes`` of a vector, lists of lanes of two vectors; ``far``: a vector has more than 16 bytes."""
 
     name: str
     directive: str
@@ -42,8 +42,12 @@ class LevelView:
     small_rows: int
     dot_rows: int
     narrow: int
-    even_lanes: str
-    odd_lanes: str
+    short: int
+    even_near: str
+    odd_near: str
+    far: int
+    even_far: str
+    odd_far: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,9 @@ class KernelView:
     vector_counts: tuple[int, ...]
     narrow_counts: tuple[int, ...]
     least_narrow: int
-    pair_widths: tuple[int, ...]
+    short_counts: tuple[int, ...]
+    least_short: int
+    lane_stages: tuple[int, ...]
 
 
 _TRANSPOSE_4 = (
@@ -115,6 +121,7 @@ def _level(target: Target, dtype: str, directive: str) -> LevelView:
     width = tiling.vector_bytes // (8 if dtype == "float64" else 4)
     # Four chains a vector beside the operands must fit the vector registers.
     registers = 32 if target.masking == "avx512" else 16
+    quad = 16 // (8 if dtype == "float64" else 4)
     return LevelView(
         name=target.name,
         directive=directive,
@@ -131,9 +138,30 @@ def _level(target: Target, dtype: str, directive: str) -> LevelView:
         small_rows=tiling.small_rows,
         dot_rows=min(8 if registers == 32 else 4, width),
         narrow=4 if registers == 32 else 3,
-        even_lanes=", ".join(str(lane) for lane in range(0, 2 * width, 2)),
-        odd_lanes=", ".join(str(lane) for lane in range(1, 2 * width, 2)),
+        short=8 if registers == 32 else 6,
+        even_near=_every_other(0, 1, quad, width),
+        odd_near=_every_other(1, 1, quad, width),
+        far=int(width > quad),
+        even_far=_every_other(0, quad, width, width),
+        odd_far=_every_other(1, quad, width, width),
     )
+
+
+def _every_other(first: int, run: int, part: int, width: int) -> str:
+    """Every other ``run`` of lanes of two vectors x and y of ``width`` lanes, from number ``first`` on: from the first ``part`` lanes of x,
+    of y, the next of x, and so on.
+
+    >>> _every_other(0, 1, 4, 8), _every_other(1, 4, 8, 8)
+    ('0, 2, 8, 10, 4, 6, 12, 14', '4, 5, 6, 7, 12, 13, 14, 15')
+    """
+    lanes = (
+        vector * width + start + at + lane
+        for start in range(0, width, part)
+        for vector in range(2)
+        for at in range(first * run, part, 2 * run)
+        for lane in range(run)
+    )
+    return ", ".join(map(str, lanes))
 
 
 def _levels(dtype: str) -> tuple[LevelView, ...]:
@@ -172,6 +200,7 @@ def kernel_view(dtype: str) -> KernelView:
     quad = 16 // size
     levels = _levels(dtype)
     narrow = [level.narrow for level in levels]
+    short = [level.short for level in levels]
     return KernelView(
         s=f"f{size * 8}",
         real="double" if double else "float",
@@ -190,5 +219,7 @@ def kernel_view(dtype: str) -> KernelView:
         vector_counts=tuple(range(1, max(level.vectors for level in levels) + 1)),
         narrow_counts=tuple(range(1, max(narrow) + 1)),
         least_narrow=min(narrow),
-        pair_widths=tuple(w for w in (16, 8, 4) if w <= max(level.width for level in levels)),
+        short_counts=tuple(range(1, max(short) + 1)),
+        least_short=min(short),
+        lane_stages=tuple(w for w in (16, 8, 4, 2) if w <= max(level.width for level in levels)),
     )
