@@ -136,7 +136,7 @@ def _level(target: Target, dtype: str, directive: str) -> LevelView:
         panel=max(tiling.mr, tiling.nr),
         vectors=tiling.nr // width,
         small_rows=tiling.small_rows,
-        dot_rows=min(8 if registers == 32 else 4, width),
+        dot_rows=min(4, width),
         narrow=4 if registers == 32 else 3,
         short=8 if registers == 32 else 6,
         even_near=_every_other(0, 1, quad, width),
