@@ -27,6 +27,10 @@ from bracketc.emit.c_views import (
     VectorNestView,
 )
 from bracketc.loops.kernel import NEUTRAL, Axis, Nest, Reference, Storage, Write
+from bracketc.plan.scalars import is_costly
+
+_SHORT = 32
+"""A loop that is known to be this short has one vector at a time."""
 
 _ONE_CHAIN = 16_384
 """A sum over a loop that is known to be this short is one chain of additions."""
@@ -138,6 +142,7 @@ class _VectorNest:
     c: CFunction
     checks: list[CheckView] = field(default_factory=list)
     pointers: dict[tuple[Storage, str], PointerView] = field(default_factory=dict)
+    chain: str = ""
 
     def view(self) -> VectorNestView:
         nest, c, s = self.nest, self.c, self.c.s
@@ -149,6 +154,8 @@ class _VectorNest:
         truths = {line.name for line in whole if line.truth}
         loops = _Loops(c, nest.axes[:-1])
         chunk = self.chunk(variable, extent)
+        if self.waits():
+            self.chain = c.scope.fresh("q")
         parts: list[PartView] = []
         results: list[AssignmentView] = []
         writes: list[AssignmentView] = []
@@ -189,7 +196,15 @@ class _VectorNest:
             s,
             c.label_failure,
             share,
+            self.chain,
         )
+
+    def waits(self) -> bool:
+        """Whether a reduction along the vector loop would wait for itself, since what it gathers costs little; four vectors side by
+        side do not wait."""
+        extent = self.nest.axes[-1].extent.constant
+        sums = any(write.target.address.stride(self.nest.axes[-1].label).constant == 0 for write in self.nest.writes)
+        return sums and (extent is None or extent > _SHORT) and not any(is_costly(i) for i in self.nest.program)
 
     def share(self, inner: Axis) -> ShareView | None:
         """The part of the divided loop that a thread runs; whole vectors of the innermost one."""
@@ -265,7 +280,13 @@ class _VectorNest:
         part = c.scope.fresh({"sum": "sum", "prod": "product", "max": "top", "min": "least"}[mode])
         c.functions |= {"keep_first", f"{mode}_lanes"}
         kept = f"keep_first_{s}({value}, rest, {neutral})"
-        parts.append(PartView(part, neutral, self.combine(write, part, value), self.combine(write, part, kept)))
+        found = PartView(part, neutral, self.combine(write, part, value), self.combine(write, part, kept))
+        if self.chain:
+            chains = c.scope.fresh(f"{part}_of")
+            pairs = (self.combine(write, f"{chains}[{k}]", f"{chains}[{k + 2}]") for k in range(2))
+            merged = self.combine(write, *(f"({pair})" if mode in ("sum", "prod") else pair for pair in pairs))
+            found = replace(found, chains=chains, chain_update=self.combine(write, f"{chains}[{self.chain}]", value), merged=merged)
+        parts.append(found)
         depth = _depth(write, self.nest.axes) if write.fresh else len(self.nest.axes)
         inner = len(self.nest.axes) - 1
         if depth < inner or (depth == inner and chunked):

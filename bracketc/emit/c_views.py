@@ -68,12 +68,19 @@ class CheckView:
 
 @dataclass(frozen=True, slots=True)
 class PartView:
-    """A vector register of the innermost loop: ``update`` gathers a vector, ``tail_update`` the last, partial one."""
+    """A vector register of the innermost loop: ``update`` gathers a vector, ``tail_update`` the last, partial one.
+
+    Where several vectors go side by side ``chains`` is an array of registers, ``chain_update`` gathers into one of them, and
+    ``merged`` is what they come to.
+    """
 
     name: str
     neutral: str
     update: str
     tail_update: str
+    chains: str = ""
+    chain_update: str = ""
+    merged: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,8 @@ class VectorNestView:
     s: str
     failure: str
     share: ShareView | None
+    chain: str = ""
+    """The number of the register, where several vectors go side by side."""
 
 
 @dataclass(frozen=True, slots=True)

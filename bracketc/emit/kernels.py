@@ -25,7 +25,10 @@ class Shuffle:
 
 @dataclass(frozen=True, slots=True)
 class LevelView:
-    """A row of the level table: sizes in elements, ``bytes`` of a vector, lists of lanes of two vectors; ``far``: a vector has more than 16 bytes."""
+    """A row of the level table: sizes in elements, ``bytes`` of a vector, lists of lanes of two vectors.
+
+    ``far`` says whether a vector has more than 16 bytes.
+    """
 
     name: str
     directive: str
@@ -148,8 +151,8 @@ def _level(target: Target, dtype: str, directive: str) -> LevelView:
 
 
 def _every_other(first: int, run: int, part: int, width: int) -> str:
-    """Every other ``run`` of lanes of two vectors x and y of ``width`` lanes, from number ``first`` on: from the first ``part`` lanes of x,
-    of y, the next of x, and so on.
+    """Every other ``run`` of lanes of two vectors x and y of ``width`` lanes, from number ``first`` on: from the first ``part``
+    lanes of x, of y, the next of x, and so on.
 
     >>> _every_other(0, 1, 4, 8), _every_other(1, 4, 8, 8)
     ('0, 2, 8, 10, 4, 6, 12, 14', '4, 5, 6, 7, 12, 13, 14, 15')
