@@ -22,6 +22,9 @@
 #define BRK_ROWS_BYTES 24576 /* of the first cache that rows may take which several loops run over */
 #define BRK_SUM_BLOCK 1024 /* longest chain of additions into one result */
 
+/* Loads on both sides stay in the order in which they are written. */
+#define BRK_IN_ORDER() __asm__ volatile("" : : : "memory")
+
 /* Lanes of two vectors by number; indices is the integer vector type of the same shape, for compilers before GCC 12. */
 #if defined(__clang__) || __GNUC__ >= 12
 #define BRK_SHUFFLE(indices, x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
@@ -131,8 +134,9 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define BRK_PREDICATES 2   /* by predicate registers */
 
 /* Sizes in elements.  MR x NR is the register tile of packed contractions, MC x KC the packed block of A, KC x NC that of B;
-   SMALL_ROWS x NR the tile of contractions that read A in place; VECTORS = NR / WIDTH; NARROW vectors hold a narrow row;
-   DOT_ROWS dot products run side by side. */
+   SMALL_ROWS x NR the tile of contractions that read A in place; VECTORS = NR / WIDTH; NARROW vectors times four, or
+   SHORT ones twice, are sums in registers; DOT_ROWS dot products run side by side.  Lanes of two vectors: the even and the odd ones
+   within each 16 bytes, and every other 16 bytes. */
 #if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512BW__) && defined(__AVX512DQ__) /* x86-64-v4 */
 #define BRK_MASKING BRK_PREDICATES
 #define BYTES_f32 64
@@ -145,10 +149,14 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define PANEL_f32 32
 #define VECTORS_f32 2
 #define SMALL_ROWS_f32 8
-#define DOT_ROWS_f32 8
+#define DOT_ROWS_f32 4
 #define NARROW_f32 4
-#define EVEN_LANES_f32 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-#define ODD_LANES_f32 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define SHORT_f32 8
+#define EVEN_NEAR_f32 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
+#define ODD_NEAR_f32 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+#define FAR_f32 1
+#define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
 #elif defined(__AVX2__) && defined(__FMA__) /* x86-64-v3 */
 #define BRK_MASKING BRK_MASK_VECTORS
 #define BYTES_f32 32
@@ -163,8 +171,12 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define SMALL_ROWS_f32 6
 #define DOT_ROWS_f32 4
 #define NARROW_f32 3
-#define EVEN_LANES_f32 0, 2, 4, 6, 8, 10, 12, 14
-#define ODD_LANES_f32 1, 3, 5, 7, 9, 11, 13, 15
+#define SHORT_f32 6
+#define EVEN_NEAR_f32 0, 2, 8, 10, 4, 6, 12, 14
+#define ODD_NEAR_f32 1, 3, 9, 11, 5, 7, 13, 15
+#define FAR_f32 1
+#define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11
+#define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15
 #else /* generic128 */
 #define BRK_MASKING BRK_SINGLE_LANES
 #define BYTES_f32 16
@@ -179,8 +191,10 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define SMALL_ROWS_f32 4
 #define DOT_ROWS_f32 4
 #define NARROW_f32 3
-#define EVEN_LANES_f32 0, 2, 4, 6
-#define ODD_LANES_f32 1, 3, 5, 7
+#define SHORT_f32 6
+#define EVEN_NEAR_f32 0, 2, 4, 6
+#define ODD_NEAR_f32 1, 3, 5, 7
+#define FAR_f32 0
 #endif
 
 typedef float vec_f32 __attribute__((vector_size(BYTES_f32), may_alias));
@@ -803,41 +817,62 @@ BRK_INLINE int64_t contract_small_bytes_f32(int64_t n, int64_t k)
 
 enum { VECTOR_BLOCK_f32 = 2048 };
 
-/* sum(j) += sum_p x(p) b(p,j), p0 <= p < k, columns adjacent; `sum` is padded to whole vectors.  Four rows a pass: each
-   result is the chain of its products in the order of p however the columns are divided. */
+/* sum(j) += sum_r x[r] row[r](j), columns adjacent. */
+BRK_INLINE void vector_add_rows_f32(const int rows, int64_t cols, const float *x, const float *const *row, float *restrict sum)
+{
+    const int64_t whole = cols / WIDTH_f32 * WIDTH_f32;
+    for (int64_t j = 0; j < whole; j += WIDTH_f32) {
+        vec_f32 acc = load_f32(sum + j);
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; ++r)
+            acc += x[r] * load_f32(row[r] + j);
+        store_f32(sum + j, acc);
+        BRK_IN_ORDER();
+    }
+    if (whole < cols) {
+        const mask_f32 last = mask_first_f32(cols - whole);
+        vec_f32 acc = load_f32(sum + whole);
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; ++r)
+            acc += x[r] * load_masked_f32(row[r] + whole, last);
+        store_f32(sum + whole, acc);
+    }
+}
+
+/* sum(j) += sum_p x(p) b(p,j), p < 4 * apart: rows p, p + apart, p + 2 * apart, p + 3 * apart in a pass. */
+BRK_NOINLINE void vector_add_apart_f32(
+    int64_t apart, int64_t cols, const float *x, int64_t x_k, const float *b, int64_t b_k, float *restrict sum)
+{
+    const float *row[4];
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; ++r)
+        row[r] = b + r * apart * b_k;
+    for (int64_t p = 0; p < apart; ++p, x += x_k) {
+        float xs[4];
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; ++r)
+            xs[r] = x[r * apart * x_k];
+        vector_add_rows_f32(4, cols, xs, row, sum);
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; ++r)
+            row[r] += b_k;
+    }
+}
+
+/* sum(j) += sum_p x(p) b(p,j), p0 <= p < k, columns adjacent; `sum` is padded to whole vectors.  The order of p in a sum follows from
+   p0 and k alone. */
 BRK_INLINE void vector_by_rows_block_f32(
     int64_t p0, int64_t k, int64_t cols, const float *x, const brk_axis *x_k, const float *b, const brk_axis *b_k, float *restrict sum)
 {
-    const int64_t whole = cols / WIDTH_f32 * WIDTH_f32;
-    const mask_f32 last = mask_first_f32(cols - whole);
     int64_t p = p0;
-    for (; p + 4 <= k; p += 4) {
-        const float *b0 = b + brk_at(b_k, p), *b1 = b + brk_at(b_k, p + 1), *b2 = b + brk_at(b_k, p + 2), *b3 = b + brk_at(b_k, p + 3);
-        const float x0 = x[brk_at(x_k, p)], x1 = x[brk_at(x_k, p + 1)], x2 = x[brk_at(x_k, p + 2)], x3 = x[brk_at(x_k, p + 3)];
-        for (int64_t j = 0; j < whole; j += WIDTH_f32) {
-            vec_f32 acc = load_f32(sum + j);
-            acc += x0 * load_f32(b0 + j);
-            acc += x1 * load_f32(b1 + j);
-            acc += x2 * load_f32(b2 + j);
-            acc += x3 * load_f32(b3 + j);
-            store_f32(sum + j, acc);
+    if (!x_k->table && !b_k->table)
+        for (int64_t apart; p + 4 <= k; p += 4 * apart) {
+            apart = brk_min((k - p) / 4, 16);
+            vector_add_apart_f32(apart, cols, x + p * x_k->stride, x_k->stride, b + p * b_k->stride, b_k->stride, sum);
         }
-        if (whole < cols) {
-            vec_f32 acc = load_f32(sum + whole);
-            acc += x0 * load_masked_f32(b0 + whole, last);
-            acc += x1 * load_masked_f32(b1 + whole, last);
-            acc += x2 * load_masked_f32(b2 + whole, last);
-            acc += x3 * load_masked_f32(b3 + whole, last);
-            store_f32(sum + whole, acc);
-        }
-    }
     for (; p < k; ++p) {
-        const float *b0 = b + brk_at(b_k, p);
-        const float x0 = x[brk_at(x_k, p)];
-        for (int64_t j = 0; j < whole; j += WIDTH_f32)
-            store_f32(sum + j, load_f32(sum + j) + x0 * load_f32(b0 + j));
-        if (whole < cols)
-            store_f32(sum + whole, load_f32(sum + whole) + x0 * load_masked_f32(b0 + whole, last));
+        const float *row = b + brk_at(b_k, p), xp = x[brk_at(x_k, p)];
+        vector_add_rows_f32(1, cols, &xp, &row, sum);
     }
 }
 
@@ -861,179 +896,249 @@ BRK_NOINLINE void vector_by_rows_f32(
     }
 }
 
-/* The same for a row of at most NARROW vectors, kept in registers: four chains a result. */
+/* The same for a row of at most SHORT vectors, kept in registers, and no tables: as many chains a result as rows a pass. */
 BRK_INLINE void vector_narrow_run_f32(
-    const int vectors, int64_t k, int64_t cols, const float *x, const brk_axis *x_k, const float *b, const brk_axis *b_k, float *restrict sum)
+    const int vectors, const int rows, int64_t k, int64_t cols, const float *x, int64_t x_k, const float *b, int64_t b_k,
+    float *restrict sum)
 {
     const mask_f32 last = mask_first_f32(cols - (vectors - 1) * WIDTH_f32);
-    vec_f32 total[NARROW_f32] = {0};
+    vec_f32 total[SHORT_f32] = {0};
+    int64_t p = 0;
     for (int64_t p0 = 0; p0 < k; p0 += BRK_SUM_BLOCK) {
         const int64_t end = brk_min(p0 + BRK_SUM_BLOCK, k);
-        vec_f32 acc[4][NARROW_f32] = {0};
-        int64_t p = p0;
-        for (; p + 4 <= end; p += 4)
+        vec_f32 acc[4][SHORT_f32] = {0};
+        for (; p + rows <= end; p += rows)
 #pragma GCC unroll 4
-            for (int r = 0; r < 4; ++r) {
-                const float *row = b + brk_at(b_k, p + r);
-                const float xp = x[brk_at(x_k, p + r)];
-#pragma GCC unroll 4
+            for (int r = 0; r < rows; ++r, b += b_k, x += x_k) {
+#pragma GCC unroll 8
                 for (int q = 0; q < vectors - 1; ++q)
-                    acc[r][q] += xp * load_f32(row + q * WIDTH_f32);
-                acc[r][vectors - 1] += xp * load_masked_f32(row + (vectors - 1) * WIDTH_f32, last);
+                    acc[r][q] += *x * load_f32(b + q * WIDTH_f32);
+                acc[r][vectors - 1] += *x * load_masked_f32(b + (vectors - 1) * WIDTH_f32, last);
+                BRK_IN_ORDER();
             }
-        for (; p < end; ++p) {
-            const float *row = b + brk_at(b_k, p);
-            const float xp = x[brk_at(x_k, p)];
-#pragma GCC unroll 4
+        for (; p < end; ++p, b += b_k, x += x_k) {
+#pragma GCC unroll 8
             for (int q = 0; q < vectors - 1; ++q)
-                acc[0][q] += xp * load_f32(row + q * WIDTH_f32);
-            acc[0][vectors - 1] += xp * load_masked_f32(row + (vectors - 1) * WIDTH_f32, last);
+                acc[0][q] += *x * load_f32(b + q * WIDTH_f32);
+            acc[0][vectors - 1] += *x * load_masked_f32(b + (vectors - 1) * WIDTH_f32, last);
         }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int q = 0; q < vectors; ++q)
             total[q] += (acc[0][q] + acc[1][q]) + (acc[2][q] + acc[3][q]);
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int q = 0; q < vectors; ++q)
         store_f32(sum + q * WIDTH_f32, total[q]);
 }
 
+/* `wide`: a whole row, of which these columns may be a part, is longer than NARROW vectors. */
 BRK_NOINLINE void vector_narrow_f32(
-    int64_t k, int64_t cols, const float *x, const brk_axis *x_k, const float *b, const brk_axis *b_k, float *restrict sum)
+    int wide, int64_t k, int64_t cols, const float *x, int64_t x_k, const float *b, int64_t b_k, float *restrict sum)
 {
-    switch ((cols + WIDTH_f32 - 1) / WIDTH_f32) {
-    case 1: vector_narrow_run_f32(1, k, cols, x, x_k, b, b_k, sum); break;
-    case 2: vector_narrow_run_f32(2, k, cols, x, x_k, b, b_k, sum); break;
-    case 3: vector_narrow_run_f32(3, k, cols, x, x_k, b, b_k, sum); break;
-#if NARROW_f32 >= 4
-    case 4: vector_narrow_run_f32(4, k, cols, x, x_k, b, b_k, sum); break;
+    const int64_t vectors = (cols + WIDTH_f32 - 1) / WIDTH_f32;
+    if (wide)
+        switch (vectors) {
+        case 1: vector_narrow_run_f32(1, 2, k, cols, x, x_k, b, b_k, sum); break;
+        case 2: vector_narrow_run_f32(2, 2, k, cols, x, x_k, b, b_k, sum); break;
+        case 3: vector_narrow_run_f32(3, 2, k, cols, x, x_k, b, b_k, sum); break;
+        case 4: vector_narrow_run_f32(4, 2, k, cols, x, x_k, b, b_k, sum); break;
+        case 5: vector_narrow_run_f32(5, 2, k, cols, x, x_k, b, b_k, sum); break;
+        case 6: vector_narrow_run_f32(6, 2, k, cols, x, x_k, b, b_k, sum); break;
+#if SHORT_f32 >= 7
+        case 7: vector_narrow_run_f32(7, 2, k, cols, x, x_k, b, b_k, sum); break;
 #endif
-    }
+#if SHORT_f32 >= 8
+        case 8: vector_narrow_run_f32(8, 2, k, cols, x, x_k, b, b_k, sum); break;
+#endif
+        }
+    else
+        switch (vectors) {
+        case 1: vector_narrow_run_f32(1, 4, k, cols, x, x_k, b, b_k, sum); break;
+        case 2: vector_narrow_run_f32(2, 4, k, cols, x, x_k, b, b_k, sum); break;
+        case 3: vector_narrow_run_f32(3, 4, k, cols, x, x_k, b, b_k, sum); break;
+#if NARROW_f32 >= 4
+        case 4: vector_narrow_run_f32(4, 4, k, cols, x, x_k, b, b_k, sum); break;
+#endif
+        }
 }
 
-/* acc[r] += x(p) column[r](p) over DOT_ROWS columns, lane by lane; p adjacent. */
+/* lanes[r * apart] = x(p) column[r](p) over DOT_ROWS columns, summed up lane by lane in two chains; p adjacent. */
 BRK_INLINE void vector_columns_f32(
-    int64_t k, const float *restrict x, const float *const *columns, vec_f32 *restrict sum)
+    int64_t k, const float *restrict x, const float *const *columns, vec_f32 *restrict lanes, int64_t apart)
 {
     const float *column[DOT_ROWS_f32];
-    vec_f32 acc[DOT_ROWS_f32];
-#pragma GCC unroll 8
-    for (int r = 0; r < DOT_ROWS_f32; ++r) {
-        column[r] = columns[r];
-        acc[r] = (vec_f32){0};
-    }
-    int64_t p = 0;
-    for (; p + WIDTH_f32 <= k; p += WIDTH_f32) {
-        const vec_f32 xp = load_f32(x + p);
-#pragma GCC unroll 8
-        for (int r = 0; r < DOT_ROWS_f32; ++r)
-            acc[r] += xp * load_f32(column[r] + p);
-    }
-    if (p < k) {
-        const mask_f32 last = mask_first_f32(k - p);
-        const vec_f32 xp = load_masked_f32(x + p, last);
-#pragma GCC unroll 8
-        for (int r = 0; r < DOT_ROWS_f32; ++r)
-            acc[r] += xp * load_masked_f32(column[r] + p, last);
-    }
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (int r = 0; r < DOT_ROWS_f32; ++r)
-        sum[r] = acc[r];
+        column[r] = columns[r];
+    int64_t p = 0;
+    do {
+        const int64_t end = brk_min(p + 2 * BRK_SUM_BLOCK * WIDTH_f32, k), first = p;
+        vec_f32 acc[2][DOT_ROWS_f32] = {0};
+        for (; p + 2 * WIDTH_f32 <= end; p += 2 * WIDTH_f32)
+#pragma GCC unroll 2
+            for (int q = 0; q < 2; ++q) {
+                const vec_f32 xp = load_f32(x + p + q * WIDTH_f32);
+#pragma GCC unroll 4
+                for (int r = 0; r < DOT_ROWS_f32; ++r)
+                    acc[q][r] += xp * load_f32(column[r] + p + q * WIDTH_f32);
+            }
+        if (p + WIDTH_f32 <= end) {
+            const vec_f32 xp = load_f32(x + p);
+#pragma GCC unroll 4
+            for (int r = 0; r < DOT_ROWS_f32; ++r)
+                acc[0][r] += xp * load_f32(column[r] + p);
+            p += WIDTH_f32;
+        }
+        if (p < end) {
+            const mask_f32 last = mask_first_f32(end - p);
+            const vec_f32 xp = load_masked_f32(x + p, last);
+#pragma GCC unroll 4
+            for (int r = 0; r < DOT_ROWS_f32; ++r)
+                acc[1][r] += xp * load_masked_f32(column[r] + p, last);
+            p = end;
+        }
+#pragma GCC unroll 4
+        for (int r = 0; r < DOT_ROWS_f32; ++r) {
+            acc[0][r] += acc[1][r];
+            if (first)
+                acc[0][r] += lanes[r * apart];
+            lanes[r * apart] = acc[0][r];
+        }
+    } while (p < k);
 }
 
-/* Sums of neighbours in x, then of neighbours in y. */
-BRK_INLINE vec_f32 pair_sums_f32(vec_f32 x, vec_f32 y)
+/* Sums of neighbours in x, then of neighbours in y; `left` vectors are left of as many as lanes.  First neighbours within each 16 bytes
+   are added, which takes no permutation across them, then neighbouring 16 bytes. */
+BRK_INLINE vec_f32 pair_sums_f32(const int left, vec_f32 x, vec_f32 y)
 {
-    return BRK_SHUFFLE(ivec_f32, x, y, EVEN_LANES_f32) + BRK_SHUFFLE(ivec_f32, x, y, ODD_LANES_f32);
+#if FAR_f32
+    if (left * 4 <= WIDTH_f32)
+        return BRK_SHUFFLE(ivec_f32, x, y, EVEN_FAR_f32) + BRK_SHUFFLE(ivec_f32, x, y, ODD_FAR_f32);
+#endif
+    (void)left;
+    return BRK_SHUFFLE(ivec_f32, x, y, EVEN_NEAR_f32) + BRK_SHUFFLE(ivec_f32, x, y, ODD_NEAR_f32);
 }
 
-/* Lane r of the result is the sum of the lanes of x[r]; x is used up. */
-BRK_INLINE vec_f32 sums_of_lanes_f32(vec_f32 x[WIDTH_f32])
+/* Lane r of the result is the sum of the lanes of x[r], of which `left` vectors are left by pair_sums; x is used up. */
+BRK_INLINE vec_f32 sums_of_lanes_f32(const int left, vec_f32 *x)
 {
 #if WIDTH_f32 >= 16
+    if (left >= 16)
 #pragma GCC unroll 8
-    for (int r = 0; r < 16 / 2; ++r)
-        x[r] = pair_sums_f32(x[2 * r], x[2 * r + 1]);
+        for (int r = 0; r < 16 / 2; ++r)
+            x[r] = pair_sums_f32(16, x[2 * r], x[2 * r + 1]);
 #endif
 #if WIDTH_f32 >= 8
+    if (left >= 8)
 #pragma GCC unroll 8
-    for (int r = 0; r < 8 / 2; ++r)
-        x[r] = pair_sums_f32(x[2 * r], x[2 * r + 1]);
+        for (int r = 0; r < 8 / 2; ++r)
+            x[r] = pair_sums_f32(8, x[2 * r], x[2 * r + 1]);
 #endif
 #if WIDTH_f32 >= 4
+    if (left >= 4)
 #pragma GCC unroll 8
-    for (int r = 0; r < 4 / 2; ++r)
-        x[r] = pair_sums_f32(x[2 * r], x[2 * r + 1]);
+        for (int r = 0; r < 4 / 2; ++r)
+            x[r] = pair_sums_f32(4, x[2 * r], x[2 * r + 1]);
 #endif
-    return pair_sums_f32(x[0], x[1]);
+#if WIDTH_f32 >= 2
+    if (left >= 2)
+#pragma GCC unroll 8
+        for (int r = 0; r < 2 / 2; ++r)
+            x[r] = pair_sums_f32(2, x[2 * r], x[2 * r + 1]);
+#endif
+    return x[0];
 }
 
-/* sum(j) = sum_p x(p) b(p,j), p adjacent in b and in x.  The lanes of WIDTH columns are summed together. */
-BRK_NOINLINE void vector_by_columns_f32(
-    int64_t k, int64_t first, int64_t cols, const float *restrict x, const float *restrict b, const brk_axis *b_n,
-    float *restrict sum)
+/* The same for 4 * apart columns `step` apart: column r in lanes[r]. */
+BRK_NOINLINE void vector_columns_apart_f32(
+    int64_t apart, int64_t k, const float *restrict x, const float *b, int64_t step, vec_f32 *restrict lanes)
 {
-    for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-        const float *column[WIDTH_f32];
-        vec_f32 lanes[WIDTH_f32] = {0};
-        /* Columns beyond the last are read as the last one; their sums are dropped. */
-        if (j + WIDTH_f32 <= cols && !b_n->table)
-            for (int r = 0; r < WIDTH_f32; ++r)
-                column[r] = b + (first + j + r) * b_n->stride;
-        else
-            for (int r = 0; r < WIDTH_f32; ++r)
-                column[r] = b + brk_at(b_n, first + brk_min(j + r, cols - 1));
-        for (int64_t p0 = 0; p0 < k; p0 += BRK_SUM_BLOCK * WIDTH_f32) {
-            vec_f32 part[WIDTH_f32];
-#pragma GCC unroll 16
-            for (int group = 0; group < WIDTH_f32; group += DOT_ROWS_f32)
-                vector_columns_f32(brk_min(k - p0, BRK_SUM_BLOCK * WIDTH_f32), x + p0, column + group, part + group);
-#pragma GCC unroll 16
-            for (int r = 0; r < WIDTH_f32; ++r) {
-                lanes[r] += part[r];
-                column[r] += BRK_SUM_BLOCK * WIDTH_f32;
-            }
-        }
-        store_f32(sum + j, sums_of_lanes_f32(lanes));
+    for (int64_t q = 0; q < apart; ++q, b += step) {
+        const float *column[DOT_ROWS_f32];
+#pragma GCC unroll 4
+        for (int r = 0; r < DOT_ROWS_f32; ++r)
+            column[r] = b + r * apart * step;
+        vector_columns_f32(k, x, column, lanes + q, apart);
     }
 }
 
-/* The same for sums of at most NARROW vectors: x stays in registers, and b is read from its first to its last number. */
-BRK_INLINE void vector_short_run_f32(
-    const int vectors, int64_t k, int64_t first, int64_t cols, const float *restrict x, const float *restrict b,
-    const brk_axis *b_n, float *restrict sum)
+/* sum(j) = sum_p x(p) b(p,j), p adjacent in b and in x. */
+BRK_NOINLINE void vector_by_columns_f32(
+    int64_t k, int64_t first, int64_t cols, const float *restrict x, const float *restrict b, const brk_axis *b_n, float *restrict sum)
 {
+    enum { unit = WIDTH_f32 / DOT_ROWS_f32 };
+    vec_f32 lanes[2 * DOT_ROWS_f32 * WIDTH_f32];
+    for (int64_t j = 0, here; j < cols; j += here) {
+        here = brk_min(cols - j, 2 * DOT_ROWS_f32 * WIDTH_f32);
+        if (here >= WIDTH_f32 && !b_n->table) {
+            here = here / WIDTH_f32 * WIDTH_f32;
+            vector_columns_apart_f32(here / DOT_ROWS_f32, k, x, b + (first + j) * b_n->stride, b_n->stride, lanes);
+        } else {
+            here = brk_min(here, WIDTH_f32);
+            for (int64_t q = 0; q < unit; ++q) {
+                /* Columns beyond the last are read as the last one; their sums are dropped. */
+                const float *column[DOT_ROWS_f32];
+                for (int r = 0; r < DOT_ROWS_f32; ++r)
+                    column[r] = b + brk_at(b_n, first + brk_min(j + q + r * unit, cols - 1));
+                vector_columns_f32(k, x, column, lanes + q, unit);
+            }
+        }
+        for (int64_t r = 0; r < here; r += WIDTH_f32)
+            store_f32(sum + j + r, sums_of_lanes_f32(WIDTH_f32, lanes + r));
+    }
+}
+
+/* The same for sums of at most SHORT vectors and a step from column to column: x stays in registers, and b is read from its first
+   to its last number. */
+BRK_INLINE void vector_short_run_f32(
+    const int vectors, int64_t k, int64_t cols, const float *restrict x, const float *restrict b, int64_t step, float *restrict sum)
+{
+    const int some = vectors > NARROW_f32 || WIDTH_f32 < 4 ? 2 : 4; /* columns in a loop of few loads */
     const mask_f32 last = mask_first_f32(k - (vectors - 1) * WIDTH_f32);
-    vec_f32 xs[NARROW_f32];
-#pragma GCC unroll 4
+    vec_f32 xs[SHORT_f32];
+#pragma GCC unroll 8
     for (int q = 0; q < vectors - 1; ++q)
         xs[q] = load_f32(x + q * WIDTH_f32);
     xs[vectors - 1] = load_masked_f32(x + (vectors - 1) * WIDTH_f32, last);
     for (int64_t j = 0; j < cols; j += WIDTH_f32) {
-        vec_f32 lanes[WIDTH_f32];
-#pragma GCC unroll 16
-        for (int r = 0; r < WIDTH_f32; ++r) {
-            /* Columns beyond the last are read as the last one; their sums are dropped. */
-            const float *column = b + brk_at(b_n, first + brk_min(j + r, cols - 1));
-            lanes[r] = xs[vectors - 1] * load_masked_f32(column + (vectors - 1) * WIDTH_f32, last);
+        vec_f32 lanes[WIDTH_f32 / 2];
+#pragma GCC unroll 1
+        for (int64_t g = 0; g < WIDTH_f32; g += some) {
+            vec_f32 part[4];
 #pragma GCC unroll 4
-            for (int q = 0; q < vectors - 1; ++q)
-                lanes[r] += xs[q] * load_f32(column + q * WIDTH_f32);
+            for (int r = 0; r < some; ++r) {
+                part[r] = xs[vectors - 1] * load_masked_f32(b + (vectors - 1) * WIDTH_f32, last);
+#pragma GCC unroll 8
+                for (int q = 0; q < vectors - 1; ++q)
+                    part[r] += xs[q] * load_f32(b + q * WIDTH_f32);
+                BRK_IN_ORDER();
+                /* Columns beyond the last are read as the last one; their sums are dropped. */
+                b += j + g + r + 1 < cols ? step : 0;
+            }
+            part[0] = pair_sums_f32(WIDTH_f32, part[0], part[1]);
+            if (some == 4)
+                part[0] = pair_sums_f32(WIDTH_f32 / 2, part[0], pair_sums_f32(WIDTH_f32, part[2], part[3]));
+            lanes[g / some] = part[0];
         }
-        store_f32(sum + j, sums_of_lanes_f32(lanes));
+        store_f32(sum + j, sums_of_lanes_f32(WIDTH_f32 / some, lanes));
     }
 }
 
 BRK_NOINLINE void vector_short_f32(
-    int64_t k, int64_t first, int64_t cols, const float *restrict x, const float *restrict b, const brk_axis *b_n,
-    float *restrict sum)
+    int64_t k, int64_t cols, const float *restrict x, const float *restrict b, int64_t step, float *restrict sum)
 {
     switch ((k + WIDTH_f32 - 1) / WIDTH_f32) {
-    case 1: vector_short_run_f32(1, k, first, cols, x, b, b_n, sum); break;
-    case 2: vector_short_run_f32(2, k, first, cols, x, b, b_n, sum); break;
-    case 3: vector_short_run_f32(3, k, first, cols, x, b, b_n, sum); break;
-#if NARROW_f32 >= 4
-    case 4: vector_short_run_f32(4, k, first, cols, x, b, b_n, sum); break;
+    case 1: vector_short_run_f32(1, k, cols, x, b, step, sum); break;
+    case 2: vector_short_run_f32(2, k, cols, x, b, step, sum); break;
+    case 3: vector_short_run_f32(3, k, cols, x, b, step, sum); break;
+    case 4: vector_short_run_f32(4, k, cols, x, b, step, sum); break;
+    case 5: vector_short_run_f32(5, k, cols, x, b, step, sum); break;
+    case 6: vector_short_run_f32(6, k, cols, x, b, step, sum); break;
+#if SHORT_f32 >= 7
+    case 7: vector_short_run_f32(7, k, cols, x, b, step, sum); break;
+#endif
+#if SHORT_f32 >= 8
+    case 8: vector_short_run_f32(8, k, cols, x, b, step, sum); break;
 #endif
     }
 }
@@ -1280,12 +1385,12 @@ BRK_NOINLINE void contract_vector_f32(
                 y = copy;
             }
             row[0] = dot_f32(t->k, x_packed, y);
-        } else if (by_rows && t->n <= NARROW_f32 * WIDTH_f32) {
-            vector_narrow_f32(t->k, cols, x, &t->a_k, t->b + j0, &t->b_k, row);
+        } else if (by_rows && t->n <= SHORT_f32 * WIDTH_f32 && !t->a_k.table && !t->b_k.table) {
+            vector_narrow_f32(t->n > NARROW_f32 * WIDTH_f32, t->k, cols, x, t->a_k.stride, t->b + j0, t->b_k.stride, row);
         } else if (by_rows) {
             vector_by_rows_f32(t->k, cols, x, &t->a_k, t->b + j0, &t->b_k, row);
-        } else if (by_columns && t->k > 0 && t->k <= NARROW_f32 * WIDTH_f32) {
-            vector_short_f32(t->k, j0, cols, x_packed, t->b, &t->b_n, row);
+        } else if (by_columns && t->k > 0 && t->k <= SHORT_f32 * WIDTH_f32 && !t->b_n.table) {
+            vector_short_f32(t->k, cols, x_packed, t->b + j0 * t->b_n.stride, t->b_n.stride, row);
         } else if (by_columns) {
             vector_by_columns_f32(t->k, j0, cols, x_packed, t->b, &t->b_n, row);
         } else {
