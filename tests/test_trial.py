@@ -141,6 +141,8 @@ def test_the_largest_entry_on_the_way_counts() -> None:
     (tensor,) = read.arguments
     found = evaluate(first, second, {tensor: np.asarray(1.0)}, {})
     assert found is not None and found.largest == 1001.0
+    found = evaluate(second, second, {tensor: np.asarray(1e-6)}, {})
+    assert found is not None and found.largest == 1e-6
     first, second, read = sides("dim N; input x : N", "sum[n](exp(x)_n)", "1")
     (tensor,) = read.arguments
     found = evaluate(first, second, {tensor: np.array([1.0, 7.0])}, {"N": 2})
@@ -178,7 +180,9 @@ def test_small_sizes_are_drawn_within_the_work_that_decimals_may_take(monkeypatc
     monkeypatch.setattr(trials, "PRECISE_WORK", 40)
     sizes = trials._small_drawn_sizes(read, np.random.default_rng(0), (node, node))
     assert sizes is not None and trials._work((node, node), sizes) <= 40
+    vectors, (vector,) = program("dim N; input x : N", "x")
     monkeypatch.setattr(trials, "PRECISE_WORK", 1)
+    assert trials._small_drawn_sizes(vectors, np.random.default_rng(0), (vector, vector)) == {"N": 1}
     assert trials._small_drawn_sizes(read, np.random.default_rng(0), (node, node)) is None
     assert precise_trial(node, node, read).outcome == "doubt"
 
@@ -201,6 +205,11 @@ def test_tensors_of_too_many_entries_are_not_computed(monkeypatch: pytest.Monkey
     assert not trials._affordable((node, node), {"N": 13, "M": 1})
     sizes = trials.affordable_sizes(read, np.random.default_rng(0), (node, node))
     assert sizes is not None and sizes["N"] * sizes["M"] <= 12
+    monkeypatch.setattr(trials, "LARGEST", 1)
+    assert trials.affordable_sizes(read, np.random.default_rng(0), (node, node)) == {"N": 1, "M": 1}
+    bound, (wide,) = program("dim N; dim K = 5; input A : N, K", "A")
+    monkeypatch.setattr(trials, "LARGEST", 5)
+    assert trials.affordable_sizes(bound, np.random.default_rng(0), (wide, wide)) == {"N": 1, "K": 5}
     monkeypatch.setattr(trials, "LARGEST", 0)
     assert trials.affordable_sizes(read, np.random.default_rng(0), (node, node)) is None
     assert trial(node, node, read).outcome == "undefined"
@@ -230,6 +239,21 @@ def test_what_holds_for_ones_is_refuted_with_small_whole_numbers() -> None:
     assert found.outcome == "differ" and float(array) in trials.SIMPLE and float(array) != 1.0
 
 
+def test_a_side_that_ignores_a_sign_is_refuted_at_minus_one() -> None:
+    (array,) = differing("input a : scalar", "a", "abs(a)").arrays.values()
+    assert float(array) == -1.0
+
+
+def test_precise_counterexamples_are_made_simple_within_their_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, read = sides(VECTORS, "x · y", "2 (x · y)")
+    plain, precise = trial(first, second, read).points[-1], precise_trial(first, second, read).points[-1]
+    found = counterexample(first, second, read, precise)
+    assert found.precise and found.sizes["N"] == 1 and float(found.left) == 1.0
+    monkeypatch.setattr(trials, "PRECISE_WORK", 0)
+    assert counterexample(first, second, read, precise) is precise
+    assert counterexample(first, second, read, plain).sizes["N"] == 1
+
+
 def test_simple_points_use_few_numbers_first() -> None:
     read, _ = program("dim N; input x : N", "x")
     (tensor,) = read.arguments
@@ -237,7 +261,8 @@ def test_simple_points_use_few_numbers_first() -> None:
         rng = np.random.default_rng(attempt)
         array = trials._simple(tensor, {"N": 500}, rng, attempt)
         assert set(array.tolist()) == set(trials.SIMPLE[: 1 if attempt == 0 else 2 + attempt])
-    assert np.any(trials._simple(tensor, {"N": 50}, np.random.default_rng(0), 4) < 0)
+    drawn = trials._simple(tensor, {"N": 50}, np.random.default_rng(0), 4)
+    assert np.any(drawn < 0) and not set(drawn.tolist()) & set(trials.SIMPLE)
     assert np.all(trials._simple(tensor, {"N": 50}, np.random.default_rng(0), 5) >= 0.5)
 
 
@@ -297,6 +322,13 @@ def test_arrays_have_the_traits_they_are_asked_for(trait: str) -> None:
         assert all(has(matrix, trait) for matrix in with_traits(batch, [trait], rng))
 
 
+def test_rows_that_are_longer_than_there_are_of_them() -> None:
+    rng = np.random.default_rng(0)
+    wide = rng.standard_normal((2, 3, 40))
+    assert all(has(with_traits(wide, [trait], rng), trait) for trait in ("onehot rows", "stochastic rows"))
+    assert len(set(with_traits(wide, ["onehot rows"], rng).argmax(-1).flat)) > 3
+
+
 def test_traits_change_an_array_as_little_as_they_allow() -> None:
     rng = np.random.default_rng(0)
     array = np.array([[1.0, -2.0], [4.0, 3.0]])
@@ -339,6 +371,14 @@ def test_drawn_sizes_are_small_and_pairwise_different() -> None:
     assert draw_sizes(read, np.random.default_rng(0), {"A": 40})["A"] == 40
 
 
+def test_no_size_is_settled_to_nothing() -> None:
+    read, _ = program("dim N, M; input A : N, M", "A")
+    read = replace(read, constraints=((Dim.named("M") + 5, Dim.named("N"), "A"),))
+    for n, m in ((5, None), (4, None), (6, 1)):
+        sizes = {"N": n, "M": 9}
+        assert settle(sizes, read, {"M"}) is (m is not None) and sizes == {"N": n, "M": m or 9}
+
+
 def test_as_many_sizes_as_there_are_names() -> None:
     names = [f"A{k}" for k in range(14)]
     read, _ = program(f"dim {', '.join(names)}; " + "; ".join(f"input x{k} : {name}" for k, name in enumerate(names)), "x0")
@@ -370,5 +410,6 @@ def test_constraints_are_settled_by_sizes_that_are_free() -> None:
     sizes = {"N": 5, "M": 9}
     assert not settle(sizes, read, set()) and sizes == {"N": 5, "M": 9}
     assert not settle({"N": 4, "M": 9}, read, {"M"})  # 2 M = 7 has no solution
+    assert [(s["N"], s["M"]) for s in trials._small_sizes(read)] == [(1, 2), (3, 3)]
     drawn = draw_sizes(read, np.random.default_rng(0))
     assert 2 * drawn["M"] == drawn["N"] + 3
