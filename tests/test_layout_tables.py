@@ -74,7 +74,11 @@ PROBLEMS: dict[tuple[str, int, int], str | None] = {
     ("^0·^1", 3, 1): "the left list of layout ^0·^1 needs different positions from 1 to 4; ^4·^1 is layout jacobian",
     ("^11·^12", 1, 2): "the left list of layout ^11·^12 needs different positions from 1 to 3; ^23·^12 is layout jacobian",
     ("^1·^12", 1, 2): "the lists of layout ^1·^12 have 1 and 2 positions; ^23·^12 is layout jacobian",
-    ("^23·^13", 1, 2): "the right list of layout ^23·^13 is no arrangement of the 2 positions of the input; ^23·^12 is layout jacobian",
+    (
+        "^23·^13",
+        1,
+        2,
+    ): "the right list of layout ^23·^13 is no arrangement of the 2 positions of the input; ^23·^12 is layout jacobian",
     ("^2·^2", 1, 1): "the right list of layout ^2·^2 is no arrangement of the 1 position of the input; ^2·^1 is layout jacobian",
     ("^1·^1", 1, 0): "the right list of layout ^1·^1 is no arrangement of the 0 positions of the input; "
     "of a scalar there are no positions: leave the layout out",

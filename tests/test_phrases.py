@@ -1,0 +1,278 @@
+"""Formulas as people write them: scalars in front, equal terms merged, names with general numbers, and rules by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from bracketc.ir import build
+from bracketc.ir.build import add, delta, einsum, literal, multiply, ones, permute, pointwise, power, scale, select, size, window
+from bracketc.ir.dims import Dim
+from bracketc.ir.interpret import interpret
+from bracketc.ir.nodes import Body, Compare, Einsum, Gather, Linalg, Node, Project, Recurrence, Reduce, Tensor
+from bracketc.ir.rewrite import tensors
+from bracketc.proof.phrases import (
+    dot,
+    functions,
+    inline_scaled,
+    last,
+    merge_equal,
+    split_front,
+    tidy,
+    total,
+    weight,
+)
+from bracketc.proof.ranges import (
+    Ranged,
+    entry,
+    generalised,
+    is_general,
+    offsets,
+    placed,
+    renamed,
+    shifted,
+    signature,
+    split_name,
+)
+from bracketc.proof.rules import rule_of
+from bracketc.proof.wording import worded
+
+N, M, ONE = Dim.named("N"), Dim.named("M"), Dim.of(1)
+A, B, C, S = (
+    build.tensor(name, *extents) for name, *extents in (("A", "N", "M"), ("B", "M", "N"), ("C", "N", "M"), ("S", "N", "N"))
+)
+x, y, s, t = build.tensor("x", "N"), build.tensor("y", "N"), build.tensor("s"), build.tensor("t")
+SIZES = {"N": 3, "M": 2}
+
+
+def value(node: Node) -> np.ndarray:
+    arrays = {}
+    for number, tensor in enumerate(tensors([node])):
+        shape = tuple(extent.evaluate(SIZES) for extent in tensor.shape)
+        arrays[tensor] = np.random.default_rng(len(tensor.name) + number).uniform(0.5, 1.5, shape)
+    return interpret([node], arrays, SIZES)[0]
+
+
+def applied(rule: Callable[[Node], Node], node: Node) -> str:
+    """What the rule makes of it, in words; the value stays."""
+    new = rule(node)
+    both = value(add([new, scale(-1, node)]))
+    np.testing.assert_allclose(both, np.zeros_like(both), atol=1e-12)
+    return worded(new)
+
+
+# ------------------------------------------------------------------------------------------------- sums and products
+def test_terms_that_differ_by_a_number_are_merged_in_the_place_of_the_first() -> None:
+    assert applied(merge_equal, build.Add((x, y, scale(2, x)))) == "(3 x + y)"
+    assert applied(merge_equal, build.Add((scale(3, y), x, scale(-2, y)))) == "(y + x)"
+    assert merge_equal(add([x, y])) is add([x, y]) and merge_equal(x) is x
+    assert applied(merge_equal, build.Add((x, scale(-1, x), y))) == "y"
+
+
+INLINED: dict[str, Node] = {
+    "(2 A_ik B_kj | ij)": einsum(1, [(A, (0, 1)), (scale(2, B), (1, 2))], (0, 2)),
+    "(6 A_ik C_jk | ij)": einsum(3, [(A, (0, 1)), (einsum(2, [(C, (0, 1))], (1, 0)), (1, 2))], (0, 2)),
+    "(2 s x_i x_i | )": einsum(1, [(einsum(2, [(s, ()), (x, (0,))], (0,)), (0,)), (x, (0,))], ()),
+    "(A_ji + C_ji | ij)": permute(add([A, C]), (1, 0)),
+    "(4 S_ij x_j | i)": einsum(2, [(einsum(2, [(S, (0, 1)), (x, (1,))], (0,)), (0,))], (0,)),
+}
+
+
+def test_a_scaled_or_transposed_factor_is_part_of_the_product() -> None:
+    assert applied(inline_scaled, INLINED["(2 A_ik B_kj | ij)"]) == "(2 A_ik B_kj | ij)"
+    assert applied(inline_scaled, INLINED["(6 A_ik C_jk | ij)"]) == "(6 A_ik C_jk | ij)"
+    assert applied(inline_scaled, INLINED["(2 s x_i x_i | )"]) == "(2 s x_i x_i | )"
+    assert applied(inline_scaled, INLINED["(A_ji + C_ji | ij)"]) == "((A_ji | ij) + (C_ji | ij))"
+
+
+def test_what_sums_stays_a_factor_of_its_own() -> None:
+    inner = einsum(1, [(S, (0, 1)), (x, (1,))], (0,))
+    node = einsum(1, [(inner, (0,)), (y, (0,))], ())
+    assert inline_scaled(node) is node and inline_scaled(x) is x
+    scaled = einsum(1, [(einsum(5, [(S, (0, 1)), (x, (1,))], (0,)), (0,)), (y, (0,))], ())
+    assert applied(inline_scaled, scaled) == "(5 (S_ij x_j | i)_i y_i | )"
+    diagonal = einsum(1, [(einsum(1, [(S, (0, 0))], (0,)), (0,)), (y, (0,))], ())
+    assert inline_scaled(diagonal) is diagonal
+
+
+def test_numbers_and_scalars_stand_in_front() -> None:
+    (number, scalars), rest = split_front(einsum(2, [(s, ()), (x, (0,)), (t, ()), (y, (0,))], (0,)))
+    assert (number, scalars) == (2, [s, t]) and rest is multiply(x, y)
+    assert split_front(x) == ((1, []), x)
+    only = einsum(3, [(s, ())], ())
+    assert split_front(only)[0] == (3, [s]) and worded(split_front(only)[1]) == "1"
+    spread = build.fill(2, (N,))
+    assert split_front(spread) == ((1, []), spread)
+
+
+def test_a_dot_has_its_numbers_in_front() -> None:
+    assert worded(dot(scale(Fraction(1, 2), x), y)) == "((1/2) x_i y_i | )"
+    assert worded(dot(x, scale(3, y))) == "(3 x_i y_i | )"
+    assert worded(dot(s, einsum(2, [(x, (0,)), (y, (0,))], ()))) == "(2 s x_i y_i | )"
+    assert worded(dot(delta(N), S)) == "(δ_ij S_ij | )"
+    assert worded(dot(scale(2, delta(N)), S)) == "(2 δ_ij S_ij | )"
+    inner = einsum(1, [(x, (0,)), (y, (0,))], ())
+    assert worded(dot(t, einsum(2, [(s, ()), (inner, ())], ()))) == "(2 s t x_i y_i | )"
+    product = einsum(2, [(s, ()), (A, (0, 1)), (y, (0,))], (1,))
+    cotangent = build.tensor("c", "M")
+    found = dot(cotangent, product)
+    assert worded(found) == "(2 s c_i (A_ji y_j | i)_i | )"
+    for left, right in ((x, y), (scale(2, x), scale(3, y)), (cotangent, product), (t, einsum(2, [(s, ()), (inner, ())], ()))):
+        plain = einsum(1, [(left, tuple(range(left.rank))), (right, tuple(range(left.rank)))], ())
+        assert abs(float(value(add([dot(left, right), scale(-1, plain)])))) < 1e-12
+
+
+def test_a_delta_beside_a_differential_is_used_up() -> None:
+    found = dot(S, einsum(1, [(delta(N), (0, 1)), (x, (1,)), (y, (0,))], (0, 1)))
+    assert not any(factor is delta(N) for factor in found.operands)
+
+
+def test_what_varies_stands_last() -> None:
+    moving = build.tensor("dx", "N")
+    assert worded(last(multiply(moving, x), moving)) == worded(last(multiply(x, moving), moving)) == "(x_i dx_i | i)"
+    matrix = einsum(1, [(S, (0, 1)), (moving, (0,))], (1,))
+    assert last(matrix, moving) is matrix and last(moving, moving) is moving
+    assert worded(last(einsum(2, [(moving, (0,)), (s, ()), (x, (0,))], (0,)), moving)) == "(2 s x_i dx_i | i)"
+
+
+def test_totals_are_flat() -> None:
+    assert worded(total([s, add([t, s]), literal(2)])) in ("(s + t + s + 2)", "(2 s + t + 2)")
+    assert total([s]) is s
+
+
+def test_tidy_formulas_keep_their_order() -> None:
+    assert applied(tidy, einsum(1, [(scale(Fraction(1, 2), x), (0,)), (x, (0,))], ())) == "(1/2) (x_i x_i | )"
+    assert applied(tidy, build.Add((scale(2, y), x, y))) == "(3 y + x)"
+
+
+@pytest.mark.parametrize(
+    ("node", "wanted"),
+    [
+        (x, 1),
+        (literal(3), 0),
+        (ones((N,)), 0),
+        (size(N), 1),
+        (scale(5, x), 1),
+        (multiply(x, x), 2),
+        (pointwise("tanh", x), 2),
+        (power(x, 2), 1),
+        (Linalg("inv", (S,)), 2),
+        (Linalg("solve", (S, A)), 3),
+        (Reduce("max", A, (0,)), 2),
+        (add([pointwise("exp", add([x, y])), pointwise("ln", add([x, y]))]), 6),
+    ],
+)
+def test_the_weight_of_a_text_is_its_names_and_functions(node: Node, wanted: int) -> None:
+    assert weight(node) == wanted
+
+
+def test_functions_are_counted_once_a_node() -> None:
+    inner = pointwise("exp", x)
+    found = functions(add([multiply(inner, pointwise("tanh", inner)), pointwise("tanh", y), power(x, 3)]))
+    assert dict(found) == {"exp": 1, "tanh": 2}
+    assert dict(functions(Reduce("max", A, (0,)))) == {"max": 1}
+
+
+# ------------------------------------------------------------------------------------------------- general numbers
+STEP = Ranged("Z", "t", "1", "T")
+MEMBER = Ranged("W", "j", "1", "4", (1, 2, 3, 4))
+
+
+def named(name: str) -> Tensor:
+    return Tensor(name, (N,))
+
+
+def test_names_with_numbers_are_read() -> None:
+    assert split_name("Z[t-1]") == ("Z", "t-1") and split_name("W") == ("W", None) and split_name("W[]") == ("W", "")
+    assert split_name("∇[A[t+1]](J)") == ("∇[A[t+1]](J)", None)
+    assert [STEP.offset(name) for name in ("Z[t]", "Z[t-1]", "Z[t+2]", "Z[1]", "Z", "Y[t]", "Z[tt]")] == [0, -1, 2, *[None] * 4]
+    assert (STEP.name, MEMBER.name, MEMBER.model, STEP.over.variable, STEP.over.first, STEP.over.last) == (
+        "Z[t]", "W[j]", "W[3]", "t", "1", "T",
+    )  # fmt: skip
+    assert [entry("t", offset) for offset in (0, 1, -2)] == ["t", "t+1", "t-2"]
+
+
+def test_names_move_along_their_range() -> None:
+    node = multiply(named("X[t]"), named("Z[t-1]"), named("W"), named("Y[T]"))
+    assert {tensor.name for tensor in tensors([shifted(node, "t", 1)])} == {"X[t+1]", "Z[t]", "W", "Y[T]"}
+    assert {tensor.name for tensor in tensors([shifted(node, "t", -1)])} == {"X[t-1]", "Z[t-2]", "W", "Y[T]"}
+    assert {tensor.name for tensor in tensors([placed(node, "t", "T")])} == {"X[T]", "Z[T-1]", "W", "Y[T]"}
+    assert {tensor.name for tensor in tensors([placed(node, "t", "3")])} == {"X[3]", "Z[2]", "W", "Y[T]"}
+    assert renamed(node, lambda text: text) is node
+    gradient = named("∇[A[t+1]](J)")
+    assert shifted(gradient, "t", 1) is named("∇[A[t+2]](J)") and offsets(gradient, "t") == [1]
+    assert offsets(named("∇[A[t]](Z[t-2])"), "t") == [0, -2] and offsets(named("X[s]"), "t") == []
+
+
+def test_the_letter_of_a_general_number_is_found() -> None:
+    assert is_general(multiply(x, named("Z[j-1]")), "tj") == "j"
+    assert is_general(multiply(x, named("Z[1]"), named("Z[T]")), "tj") is None
+
+
+def test_members_become_general_members() -> None:
+    node = multiply(named("Z[1]"), named("W[2]"), named("dW[3]"), named("X[1]"), named("W[k]"))
+    found = {tensor.name for tensor in tensors([generalised(node, 2, "j", ("Z", "W"))])}
+    assert found == {"Z[j-1]", "W[j]", "dW[j+1]", "X[1]", "W[k]"}
+
+
+def test_signatures_ignore_sizes_and_nothing_else() -> None:
+    def layer(name: str, extent: str, function: str = "tanh") -> Node:
+        return pointwise(function, einsum(1, [(build.tensor(name, extent, "M"), (0, 1)), (x, (0,))], (1,), {0: N, 1: M}))
+
+    assert signature(layer("W", "N")) == signature(layer("W", "N"))
+    wide, narrow = (pointwise("tanh", build.tensor("W", extent)) for extent in ("N", "M"))
+    assert signature(wide) == signature(narrow)
+    others = [
+        pointwise("exp", build.tensor("W", "N")),
+        pointwise("tanh", build.tensor("V", "N")),
+        scale(2, wide),
+        add([wide, wide]),
+    ]
+    assert all(signature(other) != signature(wide) for other in others)
+
+
+# ------------------------------------------------------------------------------------------------- rules by name
+STATE = Tensor("%0", (N,))
+LOOP = Project(Recurrence(Body((STATE,), (pointwise("tanh", STATE),)), M, (x,), (), ()), 0)
+
+RULES: dict[str, Node] = {
+    "linearity": einsum(2, [(S, (0, 1)), (x, (0,))], (1,)),
+    "the chain rule": pointwise("tanh", x),
+    "the product rule": multiply(x, x),
+    "the product rule and the chain rule": multiply(x, pointwise("exp", x)),
+    "the product rule, the chain rule and the differential of entries": einsum(
+        1, [(window(x, 0, 1, (), ()), ()), (pointwise("exp", x), (0,))], (0,)
+    ),
+    "the differential of each case": select(Compare("<", y, y), x, y),
+    "the differential of a recurrence": LOOP,
+    "the differential of max": Reduce("max", x, (0,)),
+    "the differential of min": Reduce("min", x, (0,)),
+    "the differential of a product of entries": Reduce("prod", x, (0,)),
+    "the differential of logsumexp, whose weights are softmax": Reduce("logsumexp", x, (0,)),
+    "the differential of entries": Gather(x, Tensor("i", (M,), "integer")),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rules_are_named_from_the_outside_in(rule: str) -> None:
+    assert rule_of(RULES[rule], (x,)) == rule
+
+
+@pytest.mark.parametrize(
+    ("operator", "rule"),
+    [
+        ("inv", "an inverse"), ("det", "a determinant"), ("logdet", "the logarithm of a determinant"),
+        ("solve", "a solution"), ("solve_lower", "a solution"), ("cholesky", "a Cholesky factor"),
+    ],
+)  # fmt: skip
+def test_rules_of_linear_algebra(operator: str, rule: str) -> None:
+    node = Linalg(operator, (S, A) if operator.startswith("solve") else (S,))
+    assert rule_of(node, (S,)) == f"the differential of {rule}" and rule_of(node, (y,)) == "linearity"
+
+
+def test_what_does_not_vary_needs_no_rule() -> None:
+    assert rule_of(multiply(x, pointwise("exp", y)), (x,)) == "linearity" == rule_of(x, (x,))
+    assert isinstance(multiply(x, y), Einsum)
