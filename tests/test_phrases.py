@@ -12,7 +12,7 @@ from bracketc.ir import build
 from bracketc.ir.build import add, delta, einsum, literal, multiply, ones, permute, pointwise, power, scale, select, size, window
 from bracketc.ir.dims import Dim
 from bracketc.ir.interpret import interpret
-from bracketc.ir.nodes import Body, Compare, Einsum, Gather, Linalg, Node, Project, Recurrence, Reduce, Tensor
+from bracketc.ir.nodes import Add, Body, Compare, Einsum, Gather, Linalg, Node, Project, Recurrence, Reduce, Tensor
 from bracketc.ir.rewrite import tensors
 from bracketc.proof.phrases import (
     dot,
@@ -66,10 +66,10 @@ def applied(rule: Callable[[Node], Node], node: Node) -> str:
 
 # ------------------------------------------------------------------------------------------------- sums and products
 def test_terms_that_differ_by_a_number_are_merged_in_the_place_of_the_first() -> None:
-    assert applied(merge_equal, build.Add((x, y, scale(2, x)))) == "(3 x + y)"
-    assert applied(merge_equal, build.Add((scale(3, y), x, scale(-2, y)))) == "(y + x)"
+    assert applied(merge_equal, Add((x, y, scale(2, x)))) == "(3 x + y)"
+    assert applied(merge_equal, Add((scale(3, y), x, scale(-2, y)))) == "(y + x)"
     assert merge_equal(add([x, y])) is add([x, y]) and merge_equal(x) is x
-    assert applied(merge_equal, build.Add((x, scale(-1, x), y))) == "y"
+    assert applied(merge_equal, Add((x, scale(-1, x), y))) == "y"
 
 
 INLINED: dict[str, Node] = {
@@ -145,7 +145,7 @@ def test_totals_are_flat() -> None:
 
 def test_tidy_formulas_keep_their_order() -> None:
     assert applied(tidy, einsum(1, [(scale(Fraction(1, 2), x), (0,)), (x, (0,))], ())) == "(1/2) (x_i x_i | )"
-    assert applied(tidy, build.Add((scale(2, y), x, y))) == "(3 y + x)"
+    assert applied(tidy, Add((scale(2, y), x, y))) == "(3 y + x)"
 
 
 @pytest.mark.parametrize(

@@ -132,22 +132,32 @@ class _Collected:
                 command, cwd=ROOT, env=environment(FOLDER), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
             )
         self._noticed: dict[str, Counter[str]] = defaultdict(Counter)
+        self._sound: dict[str, bool] = {}
 
     def tried(self, mutant: Mutant) -> Answer:
-        names = tests_of(mutant, self._noticed[mutant.source])
+        """What the tests of the line say; a test that fails without any change, too, is left out."""
+        while True:
+            names = [name for name in tests_of(mutant, self._noticed[mutant.source]) if self._sound.get(name, True)]
+            answer = self._asked(mutant, mutant.change.text, names)
+            if answer.by not in covered().seconds:
+                return answer
+            if answer.by not in self._sound:
+                self._sound[answer.by] = not self._asked(mutant, mutant.path.read_text(encoding="utf-8"), [answer.by]).by
+            if self._sound[answer.by]:
+                self._noticed[mutant.source][answer.by] += 1
+                return answer
+
+    def _asked(self, mutant: Mutant, text: str, names: list[str]) -> Answer:
         if not names:
             return Answer("")
-        request = Request(mutant.module, mutant.change.text, names, [covered().seconds[name] for name in names])
+        request = Request(mutant.module, text, names, [covered().seconds[name] for name in names])
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(asdict(request)) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the tests cannot be run, see {FOLDER / 'session'}")
-        answer = Answer(**json.loads(line))
-        if answer.by in covered().seconds:
-            self._noticed[mutant.source][answer.by] += 1
-        return answer
+        return Answer(**json.loads(line))
 
 
 _collected = cache(_Collected)
