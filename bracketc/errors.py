@@ -142,6 +142,10 @@ class BracketError(Exception):
     def __reduce__(self) -> tuple[type[BracketError], tuple[tuple[Diagnostic, ...]]]:
         return type(self), (self.diagnostics,)
 
+    def at(self, span: Span | None) -> BracketError:
+        """The same error, with ``span`` for messages that have no place yet."""
+        return type(self)(replace(d, span=d.span or span) for d in self.diagnostics)
+
 
 class SourceError(BracketError):
     """The source is malformed or means nothing: syntax, names, labels, sizes."""

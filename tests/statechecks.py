@@ -40,7 +40,7 @@ gradient J wrt W
 """
 """Enough for two threads at the sizes of :func:`arguments`."""
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds after which a call that has not come back hangs."""
 
 

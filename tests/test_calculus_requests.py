@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import bracketc as bc
 from bracketc.calculus.requests import entries
 from bracketc.errors import Source, SourceError, Span, UnsupportedError
 from bracketc.ir.build import add, einsum, literal, multiply, ones, pointwise, project, scale, subtract, tensor
@@ -262,3 +263,17 @@ def test_a_sum_of_losses_shares_its_terms() -> None:
     found = _functions(_request("gradient", "J", "W"), definitions=(("J", loss),), results=(("J", loss),))
     nodes = topological(node for _, node in found["value_and_grad"].results)
     assert len(nodes) < 5 * len(topological([loss]))
+
+
+@pytest.mark.parametrize(
+    ("ending", "place"),
+    [
+        ("hvp J wrt x", "4:1"), ("hessian J wrt x", "4:1"), ("g = ∇[x](J)\nH = Jac[x](g)", "5:1"),
+        ("g = ∇[x](J)\njacobian g wrt x", "5:1"),
+    ],
+)
+def test_a_function_without_a_derivative_is_told_where_it_is_asked_for(ending: str, place: str) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        bc.compile(f"dim N\nparam x : N\nJ = sum(digamma(x))\n{ending}", backend="numpy")
+    assert str(caught.value).startswith(f"<string>:{place}: error: no rule for the derivative of trigamma\n")
+    assert "help: lgamma has two derivatives" in str(caught.value)

@@ -98,6 +98,15 @@ def test_a_wrong_derivative_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
             gradients.gradients(seed)
 
 
+def test_a_wrong_digit_of_float32_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One part in ten thousand, which is far beyond rounding."""
+    honest = programs.results_of
+    monkeypatch.setattr(answers, "results_of", lambda *given: {name: 1.0001 * value for name, value in honest(*given).items()})
+    (promise,) = (promise for promise in promises.PROMISES if promise.name == "float32")
+    found = [attempt(promise, seed).problem or "" for seed in range(6)]
+    assert sum("apart, bound" in problem for problem in found) >= 4
+
+
 def test_joined_programs_have_the_answers_that_they_have_alone() -> None:
     joined = programs.join(range(4), {"N": 2, "M": 3, "K": 1, "H": 2, "T": 3, "B": 2})
     program = random_programs.parse(joined.text)

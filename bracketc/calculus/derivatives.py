@@ -14,12 +14,12 @@ from typing import Literal as OneOf
 from bracketc.calculus.forward import linearise
 from bracketc.calculus.reverse import transpose
 from bracketc.calculus.walk import Origins
-from bracketc.errors import BracketError
+from bracketc.errors import BracketError, UnsupportedError
 from bracketc.ir.batch import batch
 from bracketc.ir.build import delta, einsum, literal, permute, zeros
 from bracketc.ir.nodes import Body, Derivative, Differential, Node, Recurrence, Shape, Tensor
 from bracketc.ir.recurrence import merge_recurrences
-from bracketc.ir.rewrite import Roots, map_nodes, substitute
+from bracketc.ir.rewrite import Origin, Roots, map_nodes, substitute
 
 Layout = OneOf["jacobian", "gradient"]
 
@@ -170,7 +170,10 @@ def expand_derivatives(roots: Roots, swapped: bool = False) -> Roots:
                 new = Recurrence(bodies[body], new.length, new.carries, new.xs, new.consts, new.reverse)
         elif isinstance(new, Derivative | Differential):
             found = True
-            new = _expand(new, roots.origins, swapped)
+            try:
+                new = _expand(new, roots.origins, swapped)
+            except UnsupportedError as error:
+                raise error.at(roots.origins.get(node, Origin()).span) from None
         return new
 
     expanded = map_nodes(roots, visit)[0]

@@ -90,6 +90,9 @@ DERIVATIVES: dict[str, Callable[[Pointwise], Node | None]] = {
 """Derivative of each function of one argument, from its node (so that ``tanh``, ``exp``, ``sigmoid`` use their own
 value); ``None`` is zero everywhere."""
 
+WITHOUT = {"trigamma": "lgamma has two derivatives here, digamma and trigamma, and so digamma has one"}
+"""Functions that have no derivative here, and why."""
+
 
 def _extremum(operator: str) -> Callable[[Pointwise, tuple[Tangent, ...]], Tangent]:
     def tangent(node: Pointwise, tangents: tuple[Tangent, ...]) -> Tangent:

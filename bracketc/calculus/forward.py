@@ -104,7 +104,7 @@ def _add(node: Add, given: Given, origins: Origins) -> Tangent:
 
 def _pointwise(node: Pointwise, given: Given, origins: Origins) -> Tangent:
     if node.function not in elementwise.DERIVATIVES and node.function not in elementwise.BINARY:
-        raise no_rule(node, f"the derivative of {node.function}", origins)
+        raise no_rule(node, f"the derivative of {node.function}", origins, elementwise.WITHOUT.get(node.function, ""))
     return elementwise.tangent(node, given)
 
 

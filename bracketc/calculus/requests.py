@@ -60,7 +60,10 @@ def _functions(program: Program, requests: Iterable[Request], swapped: bool = Fa
     graph = _expand(program, requests, swapped)
     functions = [_evaluate("evaluate", graph), _evaluate("forward", graph)]
     for request in requests:
-        functions.extend(_ANSWERS[request.kind](graph, request))
+        try:
+            functions.extend(_ANSWERS[request.kind](graph, request))
+        except UnsupportedError as error:  # a function that differentiation brought in stands nowhere in the source
+            raise error.at(request.span) from None
     return functions
 
 

@@ -33,8 +33,8 @@ def order(roots: Iterable[Node], cuts: Collection[Node]) -> list[Node]:
     return found
 
 
-def no_rule(node: Node, what: str, origins: Origins) -> UnsupportedError:
-    """The error for ``what``, such as "the derivative of lgamma", at the place that wrote ``node`` if it is known."""
+def no_rule(node: Node, what: str, origins: Origins, help: str = "") -> UnsupportedError:
+    """The error for ``what``, such as "the derivative of trigamma", at the place that wrote ``node`` if it is known."""
     origin = origins.get(node, Origin())
     name = f", in {origin.name}" if origin.name else ""
-    return UnsupportedError(Diagnostic(f"no rule for {what}{name}: {node!r}", origin.span))
+    return UnsupportedError(Diagnostic(f"no rule for {what}{name}", origin.span, help))

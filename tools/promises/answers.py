@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from cmodules import compiled as build
 from random_programs import Source, parse, random_program
 
@@ -22,7 +23,8 @@ from bracketc.options import make_options
 from bracketc.plan.native import native_plan
 from bracketc.target import find_target, host_features, supported_levels
 from promises.programs import Joined, draw_sizes, hidden, join, results_of, settle, shrunk_source
-from promises.promise import Promise, Skip, compare
+from promises.promise import Counted, Promise, Skip, compare
+from promises.rounding import bounded, near, rounded
 
 JOINED = 20
 """Programs in one compilation."""
@@ -49,6 +51,29 @@ def same(seed: int) -> int:
     return numpy(random_program(seed), seed)
 
 
+def single(source: Source, seed: int) -> Counted:
+    """All functions of the NumPy module of float32, within what rounding does to the answers."""
+    program = parse(source)
+    settled = settle(program, seed)
+    made = rounded(settled)
+    case = made.case
+    module = bc.compile(program, backend="numpy", dtype="float32", sizes={name: case.sizes[name] for name in hidden(program)})
+    count = 0
+    for entry in case.entries:
+        arguments = case.arguments(entry).items()
+        given = {name: array.astype(np.float32) if array.dtype.kind == "f" else array for name, array in arguments}
+        found = results_of(module, entry, given)
+        for name, bound in made.bounds[entry.name].items():
+            near(f"{name} of {entry.name} at {case.sizes}", found[name], case.wanted[entry.name][name], bound)
+            count += 1
+    lost = sum(len(found) for found in settled.wanted.values()) - count
+    return Counted(count, {"without a digit to compare": lost})
+
+
+def float32(seed: int) -> Counted:
+    return single(random_program(seed), seed)
+
+
 # ------------------------------------------------------------------------------------------------- C
 @cache
 def compilers() -> tuple[str, ...]:
@@ -67,7 +92,17 @@ def ways(seed: int) -> tuple[dict[str, Any], ...]:
     cc, march = compilers(), levels()
     slow = {"cflags": "-O0", "cc": cc[seed % len(cc)], "march": march[seed // 2 % len(march)], "threads": 1}
     fast = {"cc": cc[(seed + 1) % len(cc)], "march": march[(seed // 2 + 1) % len(march)], "threads": (1, 3)[seed // 8 % 2]}
-    return slow, {"cflags": "-O3", **fast}
+    dtype = {"dtype": "float32" if in_float32(seed) else "float64"}
+    return {**slow, **dtype}, {"cflags": "-O3", **fast, **dtype}
+
+
+def in_float32(seed: int) -> bool:
+    """One of five seeds."""
+    return seed % 5 == 4
+
+
+def joined_of(seed: int, numbers: Iterable[int]) -> Joined:
+    return join(numbers, draw_sizes(seed), bounded if in_float32(seed) else None)
 
 
 def known_sizes(joined: Joined, program: Program, seed: int) -> dict[str, int]:
@@ -105,7 +140,7 @@ def _of_text(joined: Joined, done: Stages, folder: Path, options: Mapping[str, A
     target = find_target(options["march"])
     assert target is not None
     planned = native_plan(done.plan)
-    module = build(planned, "float64", folder, target, ("-O3", "-Wno-error"), options["threads"], options["cc"])
+    module = build(planned, options["dtype"], folder, target, ("-O3", "-Wno-error"), options["threads"], options["cc"])
     dense = {entry.twin: entry.name for entry in done.entries if entry.twin is not None}
     count, saved = 0, None
     for schedule in planned.schedules:  # forward before backward
@@ -121,28 +156,31 @@ def _of_text(joined: Joined, done: Stages, folder: Path, options: Mapping[str, A
 
 def _compared(joined: Joined, function: str, found: Mapping[str, Any], options: Mapping[str, Any]) -> int:
     for name, array in joined.wanted[function].items():
-        compare(f"{name} of {function} at {joined.sizes}, {options}", found[name], array)
+        what = f"{name} of {function} at {joined.sizes}, {options}"
+        if joined.bounds:
+            near(what, found[name], array, joined.bounds[function][name])
+        else:
+            compare(what, found[name], array)
     return len(joined.wanted[function])
 
 
 def same_c(seed: int) -> int:
-    joined = join(range(seed * JOINED, (seed + 1) * JOINED), draw_sizes(seed))
+    joined = joined_of(seed, range(seed * JOINED, (seed + 1) * JOINED))
     return sum(compiled(joined, seed, options) for options in ways(seed))
 
 
 def shrunk_joined(seed: int) -> str:
     """The one of the joined programs that breaks the promise on its own, else all."""
-    sizes = draw_sizes(seed)
     for number in range(seed * JOINED, (seed + 1) * JOINED):
         try:
-            joined = join([number], sizes)
+            joined = joined_of(seed, [number])
             for options in ways(seed):
                 compiled(joined, seed, options)
         except Skip:
             continue
         except Exception:
             return f"# seed {number} of random_program\n{random_program(number).text}"
-    return join(range(seed * JOINED, (seed + 1) * JOINED), sizes).text
+    return joined_of(seed, range(seed * JOINED, (seed + 1) * JOINED)).text
 
 
 PROMISES = (
@@ -153,9 +191,16 @@ PROMISES = (
         same, shrunk_source(numpy, random_program), 100_000, "results",
     ),
     Promise(
+        "float32", "float32 is wrong by rounding alone",
+        "the same programs and functions in float32; bounds are 64 times what relative errors of half a unit in every value on the"
+        " way, drawn four times, do to the answers of the interpreter",
+        float32, shrunk_source(single, random_program), 20_000, "results",
+    ),
+    Promise(
         "same-c", "C gives the same answer with every compiler, at every level of the instruction set",
         f"{JOINED} random programs in one compilation at -O0 and one at -O3, gcc and clang, the levels that the machine has,"
-        " 1 and 3 threads; the interpreter against every function, called from Python and, at -O3, as C",
+        " 1 and 3 threads; the interpreter against every function, called from Python and, at -O3, as C; every fifth time in"
+        " float32",
         same_c, shrunk_joined, 5_000 // JOINED, "results", 900.0,
     ),
 )  # fmt: skip

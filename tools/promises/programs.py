@@ -155,20 +155,31 @@ class Joined:
     sizes: Sizes
     arrays: Mapping[str, Array]
     wanted: Mapping[str, Mapping[str, Array]]
+    bounds: Mapping[str, Mapping[str, float]]
+    """Errors that answers may have; none for what is compared in float64."""
 
 
-def join(seeds: Iterable[int], sizes: Sizes, make: Callable[[int], Source] = random_program) -> Joined:
-    """Programs that have finite answers at ``sizes``, with distinct names."""
+Bounded = Callable[[Case], tuple[Case, Mapping[str, Mapping[str, float]]]]
+
+
+def join(seeds: Iterable[int], sizes: Sizes, bounded: Bounded | None = None) -> Joined:
+    """Programs that have finite answers at ``sizes``, with distinct names; ``bounded`` makes them cases of float32."""
     lines, ends, outputs = [*HEADER], [], []
     arrays: dict[str, Array] = {}
     wanted: dict[str, dict[str, Array]] = {"evaluate": {}}
+    bounds: dict[str, dict[str, float]] = {}
+    everything: dict[str, Array] = {}
     unnamed: int | None = None
     for number, seed in enumerate(seeds):
-        source = make(seed)
+        source = random_program(seed)
+        own: Mapping[str, Mapping[str, float]] = {}
         try:
             case = settle(parse(source), seed, sizes)
         except Skip:
             continue
+        everything |= {renamed(name, number): array for name, array in case.wanted.get("evaluate", {}).items()}
+        if bounded is not None:
+            case, own = bounded(case)
         if "evaluate" not in case.wanted:
             continue
         if unnamed is None and source.wrt:
@@ -185,16 +196,18 @@ def join(seeds: Iterable[int], sizes: Sizes, make: Callable[[int], Source] = ran
             if name in names:
                 results = {renamed(key, number): array for key, array in found.items()}
                 wanted.setdefault(names[name], {}).update(results)
+                bounds.setdefault(names[name], {}).update({renamed(key, number): bound for key, bound in own.get(name, {}).items()})
         if source.wrt:
             name = "" if unnamed == number else f" as grad{number}"
             ends.append(renamed(f"gradient J wrt {', '.join(source.wrt)}", number) + name)
         ends += [renamed(request, number) for request in source.requests]
     if not outputs:
         raise Skip("no finite answer")
-    wanted["forward"] = wanted["evaluate"]
-    arrays = {f"bar_{name}": np.zeros_like(array) for name, array in wanted["evaluate"].items()} | arrays
+    wanted["forward"], bounds["forward"] = wanted["evaluate"], bounds.get("evaluate", {})
+    shapes = {name: np.zeros_like(array) for name, array in everything.items()}
+    arrays = {f"bar_{name}": array for name, array in shapes.items()} | arrays
     text = "\n".join([*lines, f"output {', '.join(outputs)}", *ends]) + "\n"
-    return Joined(text, sizes, arrays, wanted)
+    return Joined(text, sizes, arrays, wanted, bounds if bounded is not None else {})
 
 
 # ------------------------------------------------------------------------------------------------- made small
