@@ -24,6 +24,7 @@ from bracketc.calculus.requests import named_entries
 from bracketc.emit.c_module import c_module
 from bracketc.emit.module import about, c_wrapper, flat_declarations, numpy_module, title
 from bracketc.emit.names import module_name
+from bracketc.emit.resources import keep_compiled
 from bracketc.emit.statements import program_html, program_latex
 from bracketc.errors import Diagnostic, LimitError, Source, SourceError
 from bracketc.ir.nodes import Node
@@ -40,6 +41,7 @@ from bracketc.plan.native import native_plan
 from bracketc.plan.plan import PlanOptions, plan
 from bracketc.plan.schedule import Plan
 from bracketc.proof.written import check_written
+from bracketc.runtime.cache import template_folder
 from bracketc.runtime.directory import staging
 from bracketc.runtime.extension import Glue, build_extension, dispatch_file, load_extension
 from bracketc.runtime.memory import load_text
@@ -155,6 +157,7 @@ class Emitted:
 @_collector_paused()
 def emit(done: Stages, name: str, options: Options) -> Emitted:
     """The text of the module ``name``."""
+    keep_compiled(template_folder(options))
     program, functions, planned, dtype = done.program, done.entries, done.plan, options.dtype
     if options.backend == "numpy":
         text = numpy_module(

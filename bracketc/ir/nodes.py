@@ -11,12 +11,12 @@ fold zeros, ones and empty sums, and :mod:`bracketc.ir.verify`, which checks eve
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from hashlib import blake2b
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from typing import Literal as OneOf
 from weakref import WeakValueDictionary
 
@@ -33,29 +33,17 @@ INTEGER: DType = "integer"
 BOOLEAN: DType = "boolean"
 
 
-_Owner = TypeVar("_Owner")
-_Fact = TypeVar("_Fact")
-
-
 class _Facts:
-    """Room for what :func:`_stored` remembers of a node."""
+    """What is known of a node once it is made. Plain attributes: a compilation reads them millions of times."""
 
-    __slots__ = ("_dtype", "_shape")
+    __slots__ = ("dtype", "operands", "rank", "shape")
 
-
-def _stored(compute: Callable[[_Owner], _Fact]) -> Callable[[_Owner], _Fact]:
-    """``compute`` run once for each node, so that the shape at the end of a long chain does not ask all of it again."""
-    slot = f"_{compute.__name__}"
-
-    def read(node: _Owner) -> _Fact:
-        try:
-            return getattr(node, slot)  # type: ignore[no-any-return]
-        except AttributeError:
-            value = compute(node)
-            object.__setattr__(node, slot, value)
-            return value
-
-    return read
+    operands: tuple[Node, ...]
+    """The nodes that this one is computed from."""
+    shape: Shape
+    """Extents of the positional axes."""
+    rank: int
+    dtype: DType
 
 
 class _Interned(type):
@@ -64,61 +52,52 @@ class _Interned(type):
     _table: ClassVar[WeakValueDictionary[Any, Node]] = WeakValueDictionary()
 
     def __call__(cls, *args: Any, **named: Any) -> Any:
-        node = super().__call__(*args, **named)
-        key = (cls, *[_key(getattr(node, name)) for name in cls.__match_args__])  # type: ignore[attr-defined]
-        found = _Interned._table.setdefault(key, node)
-        if found is node:
-            # Operands know theirs by now: no recursion. A malformed node is for `verify` to report.
-            with suppress(IndexError, AttributeError, AssertionError):
-                _ = (node.shape, node.dtype)
-                made(len(node.shape), len(node.operands))
-        return found
-
-
-def _key(value: Any) -> Any:
-    """A hashable stand-in that tells 1, 1.0, 0.0, -0.0 and Fraction(1) apart.
-
-    Nodes enter by identity: the interned object holds its operands, so their addresses stay taken while it lives.
-    """
-    kind = type(value)
-    if kind is tuple:
-        return tuple([_key(item) for item in value])
-    if kind is Dim or isinstance(value, Node):
-        return id(value)
-    if kind is float:
-        return (float, struct.pack("<d", value))
-    if kind is Body:
-        return (Body, _key(value.parameters), _key(value.results))
-    return (kind, value)
+        if named or len(args) < len(cls.__match_args__):  # type: ignore[attr-defined]
+            whole = super().__call__(*args, **named)
+            args = tuple([getattr(whole, name) for name in cls.__match_args__])  # type: ignore[attr-defined]
+        key = (cls, *[_STAND_INS[type(value)](value) if type(value) in _STAND_INS else value for value in args])
+        found = _Interned._table.get(key)
+        if found is not None:
+            return found
+        node = super().__call__(*args)
+        _Interned._table[key] = node
+        # Operands know theirs by now: no recursion. A malformed node is for `verify` to report.
+        with suppress(IndexError, AttributeError, AssertionError):
+            object.__setattr__(node, "operands", node._operands())
+            object.__setattr__(node, "dtype", node._dtype())
+            object.__setattr__(node, "shape", node._shape())
+            object.__setattr__(node, "rank", len(node.shape))
+            made(node.rank, len(node.operands))
+        return node
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True, repr=False)
 class Node(_Facts, metaclass=_Interned):
-    """Base of every node of the tensor IR."""
-
-    @property
-    def operands(self) -> tuple[Node, ...]:
-        """The nodes that this one is computed from."""
-        return ()
+    """Base of every node of the tensor IR. A class says by ``_operands``, ``_shape`` and ``_dtype`` how its facts are found."""
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         """The same node over other operands of the same shapes (no folding)."""
         assert not operands
         return self
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
-        """Extents of the positional axes."""
+    def _operands(self) -> tuple[Node, ...]:
+        return ()
+
+    def _shape(self) -> Shape:
         raise AssertionError(type(self))
 
-    @property
-    def rank(self) -> int:
-        return len(self.shape)
-
-    @property
-    def dtype(self) -> DType:
+    def _dtype(self) -> DType:
         return REAL
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A fact that could not be found when the node was made: why."""
+            if name == "rank":
+                return len(self.shape)
+            if name in _Facts.__slots__:
+                return getattr(self, f"_{name}")()
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}", name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'×'.join(map(str, self.shape)) or 'scalar'}>"
@@ -139,13 +118,10 @@ class Tensor(Node):
     traits: tuple[str, ...] = ()
     bound: Dim | None = None
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return self.extents
 
-    @property
-    def dtype(self) -> DType:
+    def _dtype(self) -> DType:
         return self.kind
 
 
@@ -155,9 +131,7 @@ class Literal(Node):
 
     value: Number
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return ()
 
 
@@ -167,9 +141,7 @@ class Size(Node):
 
     dim: Dim
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return ()
 
 
@@ -179,9 +151,7 @@ class Range(Node):
 
     extent: Dim
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return (self.extent,)
 
 
@@ -191,9 +161,7 @@ class Delta(Node):
 
     extent: Dim
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return (self.extent, self.extent)
 
 
@@ -215,8 +183,7 @@ class Einsum(Node):
     output: Labels
     extents: Shape
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return tuple(node for node, _ in self.factors)
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
@@ -227,9 +194,7 @@ class Einsum(Node):
             self.extents,
         )
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return tuple(self.extents[label] for label in self.output)
 
 
@@ -239,16 +204,13 @@ class Add(Node):
 
     terms: tuple[Node, ...]
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return self.terms
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         return Add(operands)
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return self.terms[0].shape
 
 
@@ -265,16 +227,13 @@ class Pointwise(Node):
     args: tuple[Node, ...]
     exponent: Number | None = None
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return self.args
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         return Pointwise(self.function, operands, self.exponent)
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return self.args[0].shape
 
 
@@ -286,20 +245,16 @@ class Compare(Node):
     left: Node
     right: Node
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return (self.left, self.right)
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         return Compare(self.operator, *operands)
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return self.left.shape
 
-    @property
-    def dtype(self) -> DType:
+    def _dtype(self) -> DType:
         return BOOLEAN
 
 
@@ -311,16 +266,13 @@ class Select(Node):
     yes: Node
     no: Node
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return (self.condition, self.yes, self.no)
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         return Select(*operands)
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return self.yes.shape
 
 
@@ -335,16 +287,13 @@ class Reduce(Node):
     arg: Node
     axes: tuple[int, ...]
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return (self.arg,)
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         return Reduce(self.operator, operands[0], self.axes)
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return tuple(extent for axis, extent in enumerate(self.arg.shape) if axis not in self.axes)
 
 
@@ -367,22 +316,17 @@ class Window(Node):
     steps: tuple[int, ...]
     extents: Shape
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return (self.arg,)
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         return Window(operands[0], self.axis, self.offset, self.steps, self.extents)
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         base = self.arg.shape
         return (*base[: self.axis], *self.extents, *base[self.axis + 1 :])
 
-    @property
-    @_stored
-    def dtype(self) -> DType:
+    def _dtype(self) -> DType:
         return self.arg.dtype
 
 
@@ -399,16 +343,13 @@ class Overlap(Node):
     steps: tuple[int, ...]
     extent: Dim
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return (self.arg,)
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         return Overlap(operands[0], self.axis, self.offset, self.steps, self.extent)
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         base = self.arg.shape
         return (*base[: self.axis], self.extent, *base[self.axis + len(self.steps) :])
 
@@ -420,21 +361,16 @@ class Gather(Node):
     arg: Node
     index: Node
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return (self.arg, self.index)
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         return Gather(*operands)
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return (*self.index.shape, *self.arg.shape[1:])
 
-    @property
-    @_stored
-    def dtype(self) -> DType:
+    def _dtype(self) -> DType:
         return self.arg.dtype
 
 
@@ -446,16 +382,13 @@ class Scatter(Node):
     index: Node
     extent: Dim
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return (self.arg, self.index)
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         return Scatter(operands[0], operands[1], self.extent)
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return (self.extent, *self.arg.shape[self.index.rank :])
 
 
@@ -465,21 +398,16 @@ class Stack(Node):
 
     terms: tuple[Node, ...]
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return self.terms
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         return Stack(operands)
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return (Dim.of(len(self.terms)), *self.terms[0].shape)
 
-    @property
-    @_stored
-    def dtype(self) -> DType:
+    def _dtype(self) -> DType:
         return self.terms[0].dtype
 
 
@@ -496,16 +424,13 @@ class Linalg(Node):
     operator: str
     args: tuple[Node, ...]
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return self.args
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         return Linalg(self.operator, operands)
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         *lead, _, columns = self.args[0].shape
         match self.operator:
             case "det" | "logdet" | "lu_det" | "lu_logdet":
@@ -529,6 +454,15 @@ class Body:
     results: tuple[Node, ...]
 
 
+_STAND_INS: Mapping[type, Callable[[Any], Any]] = {
+    Fraction: lambda number: (number.numerator, number.denominator),
+    float: lambda number: struct.pack("<d", number),
+    Body: lambda body: (body.parameters, body.results),
+}
+"""What stands for a field in the key of a node: it tells 1, 1.0, 0.0, -0.0 and Fraction(1) apart. Nodes and sizes are themselves
+interned, and tuples hold nothing else but names and whole numbers."""
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Recurrence(Node):
     """``length`` steps of ``body``; several results, taken by :class:`Project`; never unrolled.
@@ -546,8 +480,7 @@ class Recurrence(Node):
     consts: tuple[Node, ...]
     reverse: bool = False
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return (*self.carries, *self.xs, *self.consts)
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
@@ -563,9 +496,7 @@ class Recurrence(Node):
         finals = tuple(node.shape for node in self.body.results[:count])
         return (*finals, *((self.length, *node.shape) for node in self.body.results[count:]))
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         raise AssertionError("a recurrence has several results: use Project")
 
     def __repr__(self) -> str:
@@ -579,8 +510,7 @@ class Project(Node):
     arg: Recurrence
     index: int
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return (self.arg,)
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
@@ -588,9 +518,7 @@ class Project(Node):
         assert isinstance(arg, Recurrence)
         return Project(arg, self.index)
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return self.arg.shapes[self.index]
 
 
@@ -608,16 +536,13 @@ class Derivative(Node):
     point: Node
     layout: str = "jacobian"
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return (self.output, self.point)
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         return Derivative(operands[0], self.wrt, operands[1], self.layout)
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         first, second = self.output.shape, self.wrt.shape
         return (*first, *second) if self.layout == "jacobian" else (*second, *first)
 
@@ -634,17 +559,14 @@ class Differential(Node):
     points: tuple[Node, ...]
     tangents: tuple[Node, ...]
 
-    @property
-    def operands(self) -> tuple[Node, ...]:
+    def _operands(self) -> tuple[Node, ...]:
         return (self.output, *self.points, *self.tangents)
 
     def rebuild(self, operands: tuple[Node, ...]) -> Node:
         count = len(self.wrt)
         return Differential(operands[0], self.wrt, operands[1 : 1 + count], operands[1 + count :])
 
-    @property
-    @_stored
-    def shape(self) -> Shape:
+    def _shape(self) -> Shape:
         return self.output.shape
 
 

@@ -28,6 +28,9 @@ MARK = "complete"
 HEADERS = "headers"
 """The file of a build that says which headers of the system it read, and how they were: a line each."""
 
+TEMPLATES = "templates"
+"""The folder beside the builds with what was compiled of templates."""
+
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
@@ -65,6 +68,16 @@ def _private_folder() -> Path:
     if not stat.S_ISDIR(found.st_mode) or (hasattr(os, "getuid") and (found.st_uid != user or found.st_mode & 0o077)):
         raise ToolchainError(f"{folder} is not a folder that only you can write to; set BRACKETC_CACHE_DIR to one")
     return folder
+
+
+def template_folder(options: Options) -> Path | None:
+    """Where compiled templates are kept; ``None`` where nothing can be: they are compiled anew then."""
+    try:
+        root = cache_folder(options)
+        root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    except (OSError, ToolchainError):
+        return None
+    return root / TEMPLATES
 
 
 def fingerprint(*parts: str) -> str:
@@ -137,11 +150,12 @@ def cache_entries(options: Options) -> tuple[CacheEntry, ...]:
 
 
 def clear_cache(options: Options) -> int:
-    """Remove every build, finished or left behind, and its lock; gives the number of the finished ones. What is being built
-    now stays."""
+    """Remove every build, finished or left behind, and its lock, and compiled templates; gives the number of the finished builds.
+    What is being built now stays."""
     root = cache_folder(options)
     count = 0
     try:
+        shutil.rmtree(root / TEMPLATES, ignore_errors=True)
         for path in sorted(root.glob("*.lock")):
             folder = path.with_suffix("")
             lock = filelock.FileLock(path)
