@@ -12,6 +12,7 @@ True
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import ClassVar
 from weakref import WeakValueDictionary
 
@@ -22,8 +23,9 @@ Monomial = tuple[tuple[str, int], ...]
 class Dim:
     """An integer polynomial in named sizes. Immutable and interned: equal polynomials are one object."""
 
-    __slots__ = ("__weakref__", "terms")
+    __slots__ = ("__weakref__", "_text", "terms")
     terms: tuple[tuple[Monomial, int], ...]
+    _text: str
     _table: ClassVar[WeakValueDictionary[tuple[tuple[Monomial, int], ...], Dim]] = WeakValueDictionary()
 
     def __new__(cls, terms: Iterable[tuple[Monomial, int]]) -> Dim:
@@ -47,7 +49,7 @@ class Dim:
     @staticmethod
     def of(value: int | Dim) -> Dim:
         """``value`` as a Dim."""
-        return value if isinstance(value, Dim) else Dim([((), int(value))])
+        return value if isinstance(value, Dim) else _number(int(value))
 
     @staticmethod
     def named(name: str) -> Dim:
@@ -111,17 +113,28 @@ class Dim:
 
     def __str__(self) -> str:
         """The polynomial as source text: names first, the constant last."""
-        if not self.terms:
-            return "0"
-        out = ""
-        for monomial, factor in sorted(self.terms, key=lambda t: (-len(t[0]), t[0])):
-            body = " ".join(" ".join([name] * power) for name, power in monomial)
-            size = abs(factor)
-            text = body if body and size == 1 else f"{size} {body}".strip()
-            out += (f" {'-' if factor < 0 else '+'} " if out else ("-" if factor < 0 else "")) + text
-        return out
+        try:
+            return self._text
+        except AttributeError:
+            object.__setattr__(self, "_text", _text(self.terms))
+            return self._text
 
     __repr__ = __str__
+
+
+@lru_cache(1 << 10)
+def _number(value: int) -> Dim:
+    return Dim([((), value)])
+
+
+def _text(terms: Iterable[tuple[Monomial, int]]) -> str:
+    out = ""
+    for monomial, factor in sorted(terms, key=lambda t: (-len(t[0]), t[0])):
+        body = " ".join(" ".join([name] * power) for name, power in monomial)
+        size = abs(factor)
+        text = body if body and size == 1 else f"{size} {body}".strip()
+        out += (f" {'-' if factor < 0 else '+'} " if out else ("-" if factor < 0 else "")) + text
+    return out or "0"
 
 
 def _times(left: Monomial, right: Monomial) -> Monomial:

@@ -21,7 +21,7 @@ from typing import Literal as OneOf
 from weakref import WeakValueDictionary
 
 from bracketc.ir.dims import Dim
-from bracketc.ir.work import made
+from bracketc.ir.work import again, made
 
 Number = Fraction | float
 Shape = tuple[Dim, ...]
@@ -36,7 +36,7 @@ BOOLEAN: DType = "boolean"
 class _Facts:
     """What is known of a node once it is made. Plain attributes: a compilation reads them millions of times."""
 
-    __slots__ = ("dtype", "operands", "rank", "shape")
+    __slots__ = ("dtype", "loops", "operands", "rank", "shape")
 
     operands: tuple[Node, ...]
     """The nodes that this one is computed from."""
@@ -44,6 +44,8 @@ class _Facts:
     """Extents of the positional axes."""
     rank: int
     dtype: DType
+    loops: bool
+    """Whether a recurrence stands here or below."""
 
 
 class _Interned(type):
@@ -58,12 +60,15 @@ class _Interned(type):
         key = (cls, *[_STAND_INS[type(value)](value) if type(value) in _STAND_INS else value for value in args])
         found = _Interned._table.get(key)
         if found is not None:
+            if type(found) is not Recurrence:
+                again(len(found.shape))
             return found
         node = super().__call__(*args)
         _Interned._table[key] = node
         # Operands know theirs by now: no recursion. A malformed node is for `verify` to report.
         with suppress(IndexError, AttributeError, AssertionError):
             object.__setattr__(node, "operands", node._operands())
+            object.__setattr__(node, "loops", cls is Recurrence or any(operand.loops for operand in node.operands))
             object.__setattr__(node, "dtype", node._dtype())
             object.__setattr__(node, "shape", node._shape())
             object.__setattr__(node, "rank", len(node.shape))
@@ -95,6 +100,8 @@ class Node(_Facts, metaclass=_Interned):
             """A fact that could not be found when the node was made: why."""
             if name == "rank":
                 return len(self.shape)
+            if name == "loops":
+                return isinstance(self, Recurrence) or any(operand.loops for operand in self.operands)
             if name in _Facts.__slots__:
                 return getattr(self, f"_{name}")()
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}", name=name, obj=self)

@@ -6,8 +6,9 @@ what it rebuilt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bracketc.errors import Span
 from bracketc.ir.nodes import Body, Node, Recurrence, Tensor, digest
@@ -27,6 +28,36 @@ class Roots:
 
     nodes: tuple[Node, ...]
     origins: Mapping[Node, Origin] = field(default_factory=dict)
+    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def order(self) -> list[Node]:
+        """Every node below, operands first: :func:`topological`, walked once."""
+        if "order" not in self._known:
+            self._known["order"] = topological(self.nodes)
+        found: list[Node] = self._known["order"]
+        return found
+
+    @property
+    def uses(self) -> Mapping[Node, int]:
+        """How often each node is used: by operands of other nodes (each place counts) and as a root."""
+        if "uses" not in self._known:
+            counts = dict.fromkeys(self.order, 0)
+            for node in self.order:
+                for operand in node.operands:
+                    counts[operand] += 1
+            for root in self.nodes:
+                counts[root] += 1
+            self._known["uses"] = counts
+        found: Mapping[Node, int] = self._known["uses"]
+        return found
+
+    def now(self, nodes: tuple[Node, ...], origins: Mapping[Node, Origin]) -> Roots:
+        """The roots after a pass."""
+        new = Roots(nodes, origins)
+        if nodes == self.nodes:
+            new._known.update(self._known)
+        return new
 
 
 Rule = Callable[[Node], Node]
@@ -38,24 +69,7 @@ def topological(roots: Iterable[Node]) -> list[Node]:
 
     Bodies of recurrences are not entered: they are closed.
     """
-    order: list[Node] = []
-    done: set[Node] = set()
-    for root in roots:
-        if root in done:
-            continue
-        stack: list[tuple[Node, Iterator[Node]]] = [(root, iter(root.operands))]
-        done.add(root)
-        while stack:
-            node, rest = stack[-1]
-            for operand in rest:
-                if operand not in done:
-                    done.add(operand)
-                    stack.append((operand, iter(operand.operands)))
-                    break
-            else:
-                order.append(node)
-                stack.pop()
-    return order
+    return _below(roots, ())
 
 
 def map_nodes(
@@ -66,25 +80,40 @@ def map_nodes(
     ``start`` gives replacements that hold before the walk; what stands only below a replaced node is not visited.
     """
     memo: dict[Node, Node] = dict(start or {})
-    pending: list[Node] = []
-    for root in roots.nodes:
-        pending.append(root)
-        while pending:
-            node = pending[-1]
-            if node in memo:
-                pending.pop()
-                continue
-            missing = [operand for operand in node.operands if operand not in memo]
-            if missing:
-                pending.extend(reversed(missing))
-                continue
-            pending.pop()
-            memo[node] = visit(node, tuple(memo[operand] for operand in node.operands))
+    for node in _below(roots.nodes, memo) if memo else roots.order:
+        memo[node] = visit(node, tuple([memo[operand] for operand in node.operands]))
+    changed = [(old, new) for old, new in memo.items() if old is not new]
+    if not changed:
+        return roots, memo
     origins = dict(roots.origins)
-    for old, new in memo.items():
-        if old is not new and old in roots.origins:
+    for old, new in changed:
+        if old in roots.origins:
             origins.setdefault(new, roots.origins[old])
-    return Roots(tuple(memo[root] for root in roots.nodes), origins), memo
+    return roots.now(tuple([memo[root] for root in roots.nodes]), origins), memo
+
+
+def _below(roots: Iterable[Node], known: Collection[Node]) -> list[Node]:
+    """Every node below ``roots``, operands first, but for what is known and what stands only below that."""
+    order: list[Node] = []
+    done = set(known)
+    for root in roots:
+        if root in done:
+            continue
+        stack: list[tuple[Node, Iterator[Node]]] = [(root, iter(root.operands))]
+        done.add(root)
+        while stack:
+            node, rest = stack[-1]
+            for operand in rest:
+                if operand not in done:
+                    done.add(operand)
+                    if operand.operands:
+                        stack.append((operand, iter(operand.operands)))
+                        break
+                    order.append(operand)
+            else:
+                order.append(node)
+                stack.pop()
+    return order
 
 
 def rewrite(roots: Roots, rule: Rule, *, bodies: bool = True) -> Roots:
@@ -131,18 +160,6 @@ def depends_on(roots: Iterable[Node], sources: Iterable[Node]) -> set[Node]:
         if any(operand in tainted for operand in node.operands):
             tainted.add(node)
     return tainted
-
-
-def use_counts(roots: Iterable[Node]) -> dict[Node, int]:
-    """How often each node is used: by operands of other nodes (each place counts) and as a root."""
-    roots = tuple(roots)
-    counts: dict[Node, int] = {}
-    for node in topological(roots):
-        for operand in node.operands:
-            counts[operand] = counts.get(operand, 0) + 1
-    for root in roots:
-        counts[root] = counts.get(root, 0) + 1
-    return counts
 
 
 def digests(roots: Iterable[Node]) -> dict[Node, bytes]:

@@ -74,11 +74,22 @@ def made(axes: int, operands: int) -> None:
     if meter is None:
         return
     if axes > meter.axes:
-        help = "sum over labels earlier, or raise the limit by the option max_axes"
-        raise LimitError(Diagnostic(f"a tensor of {axes:,} axes; {meter.axes} are the most", None, help))
+        raise _too_wide(axes, meter)
     meter.spent += 1 + axes + operands
     if meter.spent > meter.allowed:
         raise too_much(meter)
+
+
+def again(axes: int) -> None:
+    """A node is used that was there before, perhaps from another compilation, with other limits: it takes no work."""
+    meter = _running.get()
+    if meter is not None and axes > meter.axes:
+        raise _too_wide(axes, meter)
+
+
+def _too_wide(axes: int, meter: Meter) -> LimitError:
+    help = "sum over labels earlier, or raise the limit by the option max_axes"
+    return LimitError(Diagnostic(f"a tensor of {axes:,} axes; {meter.axes} are the most", None, help))
 
 
 def multiplied(factors: int) -> None:

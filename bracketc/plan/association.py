@@ -15,7 +15,7 @@ from fractions import Fraction
 from bracketc.ir import build
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Body, Delta, Einsum, Labels, Node, Number, Recurrence
-from bracketc.ir.rewrite import Roots, map_nodes, topological, use_counts
+from bracketc.ir.rewrite import Roots, map_nodes, topological
 from bracketc.plan.hints import Hints
 from bracketc.plan.paths import EXACT_FACTORS, path, path_cost
 from bracketc.plan.reuse import Known, reused
@@ -44,7 +44,7 @@ def reassociate(roots: Roots, hints: Hints, fixed: Container[Node] = ()) -> Reas
     Never more flops than before: a chain is rewritten only when that saves some. A product that is there anyway is read by
     the chains that hold it (:mod:`bracketc.plan.reuse`).
     """
-    counts = use_counts(roots.nodes)
+    counts = roots.uses
     order = topological(roots.nodes)
     inner: set[Node] = set()
     flat: dict[Node, Einsum] = {}

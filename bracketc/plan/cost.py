@@ -63,10 +63,7 @@ def moved(steps: Iterable[Step], real_bytes: int = 8) -> Dim:
 
 def total(counts: Counts) -> Dim:
     """The polynomial that ``counts`` stands for."""
-    result = Dim.of(0)
-    for shape, number in counts.items():
-        result = result + number * entries(shape)
-    return result
+    return Dim((monomial, number * factor) for shape, number in counts.items() for monomial, factor in entries(shape).terms)
 
 
 def entries(shape: Iterable[Dim]) -> Dim:
@@ -155,9 +152,7 @@ def _program_counts(
     bits = {label: 1 << place for place, label in enumerate(labels)}
     everything = (1 << len(labels)) - 1
     masks: list[int] = []
-
-    def shape(mask: int) -> Shape:
-        return tuple(extents[label] for label in labels if bits[label] & mask)
+    often: dict[int, int] = {}
 
     for instruction in program:
         mask = 0
@@ -179,12 +174,14 @@ def _program_counts(
                 mask = masks[instruction.args[0]]
                 for arg in instruction.args[1:]:
                     mask |= masks[arg]
-                    count(shape(mask))
+                    often[mask] = often.get(mask, 0) + 1
             case _:
                 for arg in instruction.args:
                     mask |= masks[arg]
-                count(shape(mask))
+                often[mask] = often.get(mask, 0) + 1
         masks.append(mask)
+    for mask, number in often.items():
+        count((extents[label] for label in labels if bits[label] & mask), number)
     for store in stores:
         if store.mode != "store":
             count(extents[label] for label in labels)

@@ -19,7 +19,7 @@ from fractions import Fraction
 
 from bracketc.ir import build
 from bracketc.ir.nodes import Body, Delta, Einsum, Linalg, Node, Recurrence, Reduce, Tensor
-from bracketc.ir.rewrite import Roots, map_nodes, topological, use_counts
+from bracketc.ir.rewrite import Roots, map_nodes, topological
 from bracketc.plan.association import flattened
 from bracketc.plan.definite import definite
 from bracketc.plan.hints import Hints
@@ -41,7 +41,7 @@ def _solving(roots: Roots, hints: Hints) -> Roots:
 
     (A⁻¹_ij B_jk x_k | i)  ->  solve(A, (B_jk x_k | j))
     """
-    counts = use_counts(roots.nodes)
+    counts = roots.uses
     users: dict[Node, dict[Node, None]] = {}
     for node in topological(roots.nodes):
         for operand in node.operands:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from bracketc.ir.build import add, einsum
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Add, Delta, Einsum, Labels, Node
-from bracketc.ir.rewrite import Roots, map_nodes, rewrite, use_counts
+from bracketc.ir.rewrite import Roots, map_nodes, rewrite
 from bracketc.simplify.brackets import Factor, bracket, is_contraction, with_factors
 
 
@@ -74,7 +74,7 @@ def distribute_deltas(roots: Roots) -> Roots:
 
     ((δ_jl Z_nj | njl) - (Z_nj Z_nl | njl))_njl X_nm  ->  (δ_jl Z_nj X_nm | jlm) - (Z_nj Z_nl X_nm | jlm)
     """
-    counts = use_counts(roots.nodes)
+    counts = roots.uses
 
     def visit(node: Node, operands: tuple[Node, ...]) -> Node:
         new = node if operands == node.operands else node.rebuild(operands)

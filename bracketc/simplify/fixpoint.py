@@ -39,7 +39,7 @@ class Normaliser:
         origins = dict(roots.origins)
         for old, origin in roots.origins.items():
             origins.setdefault(self.normal.get(old, old), origin)
-        return Roots(nodes, origins)
+        return roots.now(nodes, origins)
 
     def _run(self, roots: tuple[Node, ...]) -> tuple[Node, ...]:
         normal, following = self.normal, self.following

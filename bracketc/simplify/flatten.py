@@ -14,7 +14,7 @@ from fractions import Fraction
 from bracketc.ir.build import einsum, fill_value, product
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Compare, Delta, Einsum, Node, Number
-from bracketc.ir.rewrite import Roots, map_nodes, rewrite, use_counts
+from bracketc.ir.rewrite import Roots, map_nodes, rewrite
 from bracketc.simplify.brackets import (
     Factor,
     bracket,
@@ -192,7 +192,7 @@ def flatten_products(roots: Roots) -> Roots:
     ((A_ij B_ij | ij)_ij C_ij | ij)  ->  (A_ij B_ij C_ij | ij)
     ((a_i b_j | ij)_ij C_jk | ik)  ->  (a_i b_j C_jk | ik)
     """
-    counts = use_counts(roots.nodes)
+    counts = roots.uses
 
     def visit(node: Node, operands: tuple[Node, ...]) -> Node:
         new = node if operands == node.operands else node.rebuild(operands)
@@ -227,7 +227,7 @@ def absorb_scales(roots: Roots) -> Roots:
 
     (-1 s (A_ij B_jk | ik)_ik | ki)  ->  (-1 s A_ij B_jk | ki)
     """
-    counts = use_counts(roots.nodes)
+    counts = roots.uses
 
     def visit(node: Node, operands: tuple[Node, ...]) -> Node:
         new = node if operands == node.operands else node.rebuild(operands)
@@ -257,7 +257,7 @@ def join_sums(roots: Roots) -> Roots:
 
     One that repeats its sum for further labels stays: the contraction is computed once.
     """
-    counts = use_counts(roots.nodes)
+    counts = roots.uses
 
     def visit(node: Node, operands: tuple[Node, ...]) -> Node:
         new = node if operands == node.operands else node.rebuild(operands)

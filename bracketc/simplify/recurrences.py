@@ -30,7 +30,7 @@ from bracketc.ir.nodes import (
     Window,
 )
 from bracketc.ir.recurrence import recurrence
-from bracketc.ir.rewrite import Roots, depends_on, map_nodes, substitute, topological, use_counts
+from bracketc.ir.rewrite import Roots, depends_on, map_nodes, substitute, topological
 from bracketc.simplify.brackets import bracket, constant_axes, drop_axes, is_contraction
 
 Pass = Callable[[Roots], Roots]
@@ -51,7 +51,7 @@ def in_bodies(roots: Roots, apply: Pass) -> Roots:
         body = Body(new.body.parameters, results)
         return Recurrence(body, new.length, new.carries, new.xs, new.consts, new.reverse)
 
-    if any(isinstance(node, Recurrence) for node in topological(roots.nodes)):
+    if any(node.loops for node in roots.nodes):
         roots = map_nodes(roots, visit)[0]
     return apply(roots)
 
@@ -59,7 +59,7 @@ def in_bodies(roots: Roots, apply: Pass) -> Roots:
 def over_loops(roots: Roots, rule: Rule) -> Roots:
     """Replace the used results of every recurrence below ``roots`` (not in bodies) by what ``rule`` gives for them."""
     wanted: dict[Node, dict[int, None]] = {}
-    for node in topological(roots.nodes):
+    for node in roots.order if any(node.loops for node in roots.nodes) else ():
         if isinstance(node, Project):
             wanted.setdefault(node.arg, {}).setdefault(node.index)
     if not wanted:
@@ -366,7 +366,7 @@ def _sink(node: Recurrence, wanted: tuple[int, ...]) -> Mapping[int, Node] | Non
 
 def _accumulators(loop: Loop) -> dict[int, Node]:
     """States that only add up products, ``w = w + gain`` with nothing else reading w: their gains."""
-    counts = use_counts(loop.node.body.results)
+    counts = Roots(loop.node.body.results).uses
     found: dict[int, Node] = {}
     for k, (state, step) in enumerate(zip(loop.states, loop.steps, strict=True)):
         if not isinstance(step, Add) or counts[step] != 1 or counts[state] != 1 or state not in step.terms:

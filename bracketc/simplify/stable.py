@@ -13,7 +13,7 @@ from fractions import Fraction
 from bracketc.ir.build import add, broadcast, einsum, fill, fill_value, is_zero, permute, pointwise, power, product
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Add, Einsum, Labels, Node, Number, Pointwise, Reduce
-from bracketc.ir.rewrite import Roots, map_nodes, rewrite, use_counts
+from bracketc.ir.rewrite import Roots, map_nodes, rewrite
 from bracketc.simplify.brackets import (
     Factor,
     constant_axes,
@@ -337,7 +337,7 @@ def complement_sigmoids(roots: Roots) -> Roots:
 
     1 - sigmoid(x)  ->  sigmoid(-x)
     """
-    counts = use_counts(roots.nodes)
+    counts = roots.uses
     lonely = {node for node in counts if _complement(node, counts) is not None}
 
     def visit(node: Node, operands: tuple[Node, ...]) -> Node:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from bracketc.ir.build import add, einsum, fill, is_zero, product, total
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Add, Einsum, Literal, Node, Number
-from bracketc.ir.rewrite import Roots, map_nodes, rewrite, use_counts
+from bracketc.ir.rewrite import Roots, map_nodes, rewrite
 from bracketc.simplify.brackets import Factor, is_contraction, is_exact_one, number_in_front, split_scale, times
 from bracketc.simplify.order import term_key
 
@@ -205,7 +205,7 @@ def flatten_sums(roots: Roots) -> Roots:
 
     (A + B) + C  ->  A + B + C          A - 2 (B + C)  ->  A - 2 B - 2 C
     """
-    counts = use_counts(roots.nodes)
+    counts = roots.uses
     joined: set[Node] = set()  # sums, and scaled sums, that are parts of the sum that uses them
     outer: set[Node] = set()
 
