@@ -48,6 +48,10 @@ class _Facts:
     """Whether a recurrence stands here or below."""
 
 
+_MALFORMED = (IndexError, AttributeError, AssertionError)
+"""What the facts of a node raise whose fields do not fit together; also the shape of a recurrence, which has several."""
+
+
 class _Interned(type):
     """Gives the existing object for fields that were seen before."""
 
@@ -60,13 +64,13 @@ class _Interned(type):
         key = (cls, *[_STAND_INS[type(value)](value) if type(value) in _STAND_INS else value for value in args])
         found = _Interned._table.get(key)
         if found is not None:
-            if type(found) is not Recurrence:
-                again(len(found.shape))
+            with suppress(*_MALFORMED):
+                again(found.rank)
             return found
         node = super().__call__(*args)
         _Interned._table[key] = node
         # Operands know theirs by now: no recursion. A malformed node is for `verify` to report.
-        with suppress(IndexError, AttributeError, AssertionError):
+        with suppress(*_MALFORMED):
             object.__setattr__(node, "operands", node._operands())
             object.__setattr__(node, "loops", cls is Recurrence or any(operand.loops for operand in node.operands))
             object.__setattr__(node, "dtype", node._dtype())
