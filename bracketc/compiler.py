@@ -46,7 +46,7 @@ from bracketc.runtime.directory import staging
 from bracketc.runtime.extension import Glue, build_extension, dispatch_file, load_extension
 from bracketc.runtime.memory import load_text
 from bracketc.runtime.modules import remembered
-from bracketc.simplify import simplify, stabilise
+from bracketc.simplify import simplifier, stabilise
 from bracketc.simplify.structure import store_structures
 from bracketc.version import VERSION
 
@@ -106,7 +106,7 @@ def _derive(program: Program, options: Options) -> Derived:
     program = bind_sizes(program, _known_sizes(program, options))
     program = over_program(cut_definitions(program), stabilise)
     functions, origins = named_entries(program)
-    functions, origins = over_entries(functions, origins, simplify)
+    functions, origins = over_entries(functions, origins, simplifier())
     return Derived(program, functions, origins)
 
 
@@ -141,7 +141,7 @@ def _stored(derived: Derived) -> Derived:
     """The functions as they are planned: those whose results have a structure compute what it stores."""
     functions, origins = store_structures(derived.entries), derived.origins
     new = [function for function in functions if any(form.structure for form in function.forms)]
-    simplified, origins = over_entries(new, origins, simplify)
+    simplified, origins = over_entries(new, origins, simplifier())
     found = {function.name: function for function in simplified}
     return Derived(derived.program, tuple(found.get(function.name, function) for function in functions), origins)
 

@@ -36,7 +36,7 @@ def form_of(node: Node) -> Form | None:
 
 def _gelu(node: Einsum) -> Form | None:
     """x Φ(x), written out by elaboration."""
-    if len(node.factors) != 2 or not any(isinstance(factor, Add) and len(factor.terms) == 2 for factor in node.operands):
+    if len(node.factors) != 2 or not any(map(_shows_erf, node.operands)):
         return None
     for x in node.operands:
         if x.shape == node.shape and not isinstance(x, Literal):
@@ -44,6 +44,14 @@ def _gelu(node: Einsum) -> Form | None:
             if isinstance(whole, Einsum) and set(whole.factors) == set(node.factors) and whole.coefficient == node.coefficient:
                 return Form("gelu", (x,))
     return None
+
+
+def _shows_erf(node: Node) -> bool:
+    """Whether ``node`` is a sum of two terms, one of which is a multiple of an erf."""
+    if not isinstance(node, Add) or len(node.terms) != 2:
+        return False
+    below = (inner for term in node.terms for inner in (term, *term.operands))
+    return any(isinstance(inner, Pointwise) and inner.function == "erf" for inner in below)
 
 
 def _solve(node: Einsum) -> Form | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from bracketc.ir.dims import Dim
@@ -37,7 +38,15 @@ from bracketc.ir.nodes import (
 
 def exact(value: int | Number) -> Number:
     """Integers become fractions; fractions and floats stay."""
-    return Fraction(value) if isinstance(value, int) else value
+    return _fraction(value) if isinstance(value, int) else value
+
+
+@lru_cache(256)
+def _fraction(value: int) -> Fraction:
+    return Fraction(value)
+
+
+_ONE = _fraction(1)
 
 
 EXACT_BITS = 1000
@@ -46,6 +55,8 @@ EXACT_BITS = 1000
 
 def product(left: Number, right: Number) -> Number:
     """Product of coefficients: exact while both are, and short enough."""
+    if left is _ONE or right is _ONE:
+        return right if left is _ONE else left
     if isinstance(left, Fraction) and isinstance(right, Fraction):
         return _short(left * right)
     return float(left) * float(right)
@@ -127,27 +138,30 @@ def einsum(
     sizes: dict[Hashable, Dim] = dict(extents or {})
     kept: list[tuple[Node, tuple[Hashable, ...]]] = []
     mentioned: dict[Hashable, None] = dict.fromkeys(out)
+    folded = False
     for node, carried in factors:
         labels = tuple(carried)
         assert len(labels) == node.rank, (node, labels)
         for label, extent in zip(labels, node.shape, strict=True):
             known = sizes.setdefault(label, extent)
             assert known is extent or known.constant is None or extent.constant is None, (label, known, extent)
-            mentioned.setdefault(label)
+            mentioned[label] = None
         value = fill_value(node)
         if value is None:
             kept.append((node, labels))
         else:
             coefficient = product(coefficient, value)
-    carried_labels = {label for _, labels in kept for label in labels}
-    for label in mentioned:
-        if label not in carried_labels and label not in out:
-            extent = sizes[label]
-            if extent.constant is None:
-                kept.append((Size(extent), ()))
-            else:
-                coefficient = product(coefficient, Fraction(extent.constant))
-    if coefficient == 0:
+            folded = True
+    if folded:
+        carried_labels = {label for _, labels in kept for label in labels}
+        for label in mentioned:
+            if label not in carried_labels and label not in out:
+                extent = sizes[label]
+                if extent.constant is None:
+                    kept.append((Size(extent), ()))
+                else:
+                    coefficient = product(coefficient, exact(extent.constant))
+    if not coefficient:
         kept = []
     if not kept and not out:
         return Literal(coefficient)
@@ -159,9 +173,9 @@ def einsum(
         numbers.setdefault(label, len(numbers))
     return Einsum(
         coefficient,
-        tuple((node, tuple(numbers[label] for label in labels)) for node, labels in kept),
-        tuple(numbers[label] for label in out),
-        tuple(sizes[label] for label in numbers),
+        tuple([(node, tuple([numbers[label] for label in labels])) for node, labels in kept]),
+        tuple([numbers[label] for label in out]),
+        tuple([sizes[label] for label in numbers]),
     )
 
 

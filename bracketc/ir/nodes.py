@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from hashlib import blake2b
@@ -36,7 +35,7 @@ BOOLEAN: DType = "boolean"
 class _Facts:
     """What is known of a node once it is made. Plain attributes: a compilation reads them millions of times."""
 
-    __slots__ = ("dtype", "loops", "operands", "rank", "shape")
+    __slots__ = ("digest", "dtype", "loops", "operands", "rank", "shape")
 
     operands: tuple[Node, ...]
     """The nodes that this one is computed from."""
@@ -46,8 +45,11 @@ class _Facts:
     dtype: DType
     loops: bool
     """Whether a recurrence stands here or below."""
+    digest: bytes
+    """Once :func:`bracketc.simplify.order.fingerprint` has asked for it."""
 
 
+_set = object.__setattr__
 _MALFORMED = (IndexError, AttributeError, AssertionError)
 """What the facts of a node raise whose fields do not fit together; also the shape of a recurrence, which has several."""
 
@@ -64,19 +66,25 @@ class _Interned(type):
         key = (cls, *[_STAND_INS[type(value)](value) if type(value) in _STAND_INS else value for value in args])
         found = _Interned._table.get(key)
         if found is not None:
-            with suppress(*_MALFORMED):
+            try:
                 again(found.rank)
+            except _MALFORMED:
+                return found
             return found
         node = super().__call__(*args)
         _Interned._table[key] = node
         # Operands know theirs by now: no recursion. A malformed node is for `verify` to report.
-        with suppress(*_MALFORMED):
-            object.__setattr__(node, "operands", node._operands())
-            object.__setattr__(node, "loops", cls is Recurrence or any(operand.loops for operand in node.operands))
-            object.__setattr__(node, "dtype", node._dtype())
-            object.__setattr__(node, "shape", node._shape())
-            object.__setattr__(node, "rank", len(node.shape))
-            made(node.rank, len(node.operands))
+        try:
+            operands = node._operands()
+            _set(node, "operands", operands)
+            _set(node, "loops", cls is Recurrence or True in [operand.loops for operand in operands])
+            _set(node, "dtype", node._dtype())
+            shape = node._shape()
+            _set(node, "shape", shape)
+            _set(node, "rank", len(shape))
+            made(len(shape), len(operands))
+        except _MALFORMED:
+            return node
         return node
 
 
@@ -106,7 +114,7 @@ class Node(_Facts, metaclass=_Interned):
                 return len(self.shape)
             if name == "loops":
                 return isinstance(self, Recurrence) or any(operand.loops for operand in self.operands)
-            if name in _Facts.__slots__:
+            if name in ("operands", "dtype", "shape"):
                 return getattr(self, f"_{name}")()
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}", name=name, obj=self)
 

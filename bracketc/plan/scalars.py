@@ -22,20 +22,21 @@ Relabel = Callable[[int], int]
 class Scalars:
     """A scalar program under construction with the operands that it loads."""
 
-    __slots__ = ("_known", "_places", "operands", "program")
+    __slots__ = ("_known", "_loads", "operands", "program")
 
     def __init__(self) -> None:
         self.operands: list[Access] = []
         self.program: list[Instruction] = []
-        self._places: dict[Access, int] = {}
+        self._loads: dict[Access, int] = {}
         self._known: dict[object, int] = {}
 
     def load(self, access: Access) -> int:
         """The entry of ``access`` at the current labels."""
-        place = self._places.setdefault(access, len(self.operands))
-        if place == len(self.operands):
+        number = self._loads.get(access)
+        if number is None:
+            number = self._loads[access] = self.add(Instruction("load", operand=len(self.operands)))
             self.operands.append(access)
-        return self.add(Instruction("load", operand=place))
+        return number
 
     def emit(self, operation: str, *args: int, function: str = "", number: Number | None = None) -> int:
         """An operation on earlier instructions."""

@@ -93,7 +93,8 @@ def rename(step: Step, new: Renaming) -> Step:
     """``step`` with every buffer, also inside of a loop, replaced by ``new`` of it."""
     match step:
         case Map():
-            return replace(step, operands=_accesses(step.operands, new), stores=_stores(step.stores, new))
+            operands, stores = _accesses(step.operands, new), _stores(step.stores, new)
+            return Map(step.labels, operands, step.program, stores, step.extents, step.bracket)
         case Contract():
             products = tuple(Product(p.coefficient, _access(p.left, new), _access(p.right, new)) for p in step.products)
             operands, stores = _accesses(step.operands, new), _stores(step.stores, new)
@@ -130,12 +131,13 @@ def rename(step: Step, new: Renaming) -> Step:
 
 
 def _access(access: Access, new: Renaming) -> Access:
-    return Access(new(access.buffer), access.labels)
+    buffer = new(access.buffer)
+    return access if buffer is access.buffer else Access(buffer, access.labels)
 
 
 def _accesses(items: tuple[Access, ...], new: Renaming) -> tuple[Access, ...]:
-    return tuple(_access(access, new) for access in items)
+    return tuple([_access(access, new) for access in items])
 
 
 def _stores(stores: tuple[Store, ...], new: Renaming) -> tuple[Store, ...]:
-    return tuple(replace(store, target=new(store.target)) for store in stores)
+    return tuple([Store(new(store.target), store.labels, store.value, store.mode) for store in stores])

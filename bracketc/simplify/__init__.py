@@ -24,6 +24,8 @@ what is shared stays shared. Each pass is a function of its own, with the bracke
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bracketc.ir.nodes import (
     Add,
     Einsum,
@@ -148,14 +150,23 @@ def stabilise(roots: Roots) -> Roots:
     normal = Normaliser(ALWAYS)
     roots = in_bodies(normal(roots), complement_sigmoids)
     roots = _shortened(_alternate(roots, normal))
-    return _settled(_alternate(roots, normal), ALWAYS)
+    return Normaliser(_order(ALWAYS))(in_bodies(_alternate(roots, normal), absorb_scales))
 
 
 def simplify(roots: Roots) -> Roots:
     """After differentiation: normal form under the traits of the arguments, short loops, shared transposes."""
-    normal = Normaliser(UNDER_TRAITS)
-    roots = _shortened(_alternate(roots, normal))
-    return _settled(normal(in_bodies(_alternate(roots, normal), share_transposes)), UNDER_TRAITS)
+    return simplifier()(roots)
+
+
+def simplifier() -> Callable[[Roots], Roots]:
+    """:func:`simplify` for several graphs: what it did for one is not done again for another."""
+    normal, last = Normaliser(UNDER_TRAITS), Normaliser(_order(UNDER_TRAITS))
+
+    def apply(roots: Roots) -> Roots:
+        roots = _shortened(_alternate(roots, normal))
+        return last(in_bodies(normal(in_bodies(_alternate(roots, normal), share_transposes)), absorb_scales))
+
+    return apply
 
 
 def _shortened(roots: Roots) -> Roots:
@@ -163,10 +174,9 @@ def _shortened(roots: Roots) -> Roots:
     return drop_unused(hoist(drop_unused(sink(drop_unused(roots)))))
 
 
-def _settled(roots: Roots, rules: Rules) -> Roots:
-    """Whole contractions, and the order of factors and terms that they bring."""
-    order: Rules = {Einsum: rules[Einsum][-1:], Add: rules[Add][:1]}
-    return Normaliser(order)(in_bodies(roots, absorb_scales))
+def _order(rules: Rules) -> Rules:
+    """The order of factors and terms, which whole contractions bring."""
+    return {Einsum: rules[Einsum][-1:], Add: rules[Add][:1]}
 
 
 def _join(roots: Roots) -> Roots:

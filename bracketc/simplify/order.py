@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
 
 from bracketc.ir.nodes import Einsum, Node, Recurrence, Size, Tensor, digest
 from bracketc.ir.printer import bound_tensors
 
 Key = tuple[int, str, bytes]
 
-_DIGESTS: WeakKeyDictionary[Node, bytes] = WeakKeyDictionary()
-
-
 def fingerprint(node: Node) -> bytes:
     """The digest of ``node``, the same in every process; remembered for as long as the node lives."""
+    if hasattr(node, "digest"):
+        return node.digest
     pending = [node]
     while pending:
         top = pending[-1]
-        if top in _DIGESTS:
+        if hasattr(top, "digest"):
             pending.pop()
             continue
         below = (*top.operands, *bound_tensors(top))
         if isinstance(top, Recurrence):
             below += (*top.body.parameters, *top.body.results)
-        missing = [operand for operand in below if operand not in _DIGESTS]
+        missing = [operand for operand in below if not hasattr(operand, "digest")]
         if missing:
             pending.extend(missing)
             continue
         pending.pop()
-        inner = dict.fromkeys(below)
-        _DIGESTS[top] = digest(top, {operand: _DIGESTS[operand] for operand in inner})
-    return _DIGESTS[node]
+        object.__setattr__(top, "digest", digest(top, {operand: operand.digest for operand in below}))
+    return node.digest
 
 
 def node_key(node: Node) -> Key:
