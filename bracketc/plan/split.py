@@ -64,6 +64,10 @@ NEAR = 1 << 15
 LEAST_GAIN = 0.1
 """A split that saves less than this share of the time of all arithmetic is not worth its partial sums."""
 
+PATIENCE = 8
+"""After so many stages that save nothing, one after another, the records that are left are not looked at again: each stage looks at
+all of them, and a chain of contractions over one size has as many stages as it has links."""
+
 
 @dataclass(frozen=True, slots=True)
 class SplitOptions:
@@ -143,7 +147,7 @@ class _Stages:
         self.reasons: list[str] = []
 
     def run(self) -> None:
-        rest = list(self.schedule.steps)
+        rest, idle = list(self.schedule.steps), 0
         kept = {*(buffer for _, buffer in self.schedule.results), *self.schedule.residuals}
         while rest:
             region = _Region(self.extent, self.taken, {id(step) for step in factors_made(rest, kept).values()})
@@ -160,9 +164,14 @@ class _Stages:
                 self.steps += [*region.before, blocks]
                 self.cuts.append(blocks)
                 self.gain += gain
+                idle = 0
             else:
                 self.steps += region.left_whole()
+                idle += 1
             rest = region.rest
+            if idle == PATIENCE:
+                self.steps += rest
+                return
 
     def saving(self, blocks: Blocks, region: _Region) -> float:
         """Seconds that blocks save at the hints; 0 when they are not worth it."""
