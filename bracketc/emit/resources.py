@@ -31,7 +31,7 @@ def _is_page(template: str | None) -> bool:
 class CompiledTemplates(jinja2.BytecodeCache):
     """Templates as earlier processes have compiled them, in ``folder``, which must be ours alone: what is read there runs.
 
-    A file is called by the text of its template, and by what else it depends on. It begins with the digest of its content, so
+    A file is called by the path and the text of its template, and by what else it depends on. It begins with the digest of its content, so
     that a damaged one is compiled again; where none can be written, each process compiles for itself.
     """
 
@@ -39,7 +39,7 @@ class CompiledTemplates(jinja2.BytecodeCache):
         self.folder: Path | None = None
 
     def get_cache_key(self, name: str, filename: str | None = None) -> str:
-        return name
+        return filename or name  # which code names in its tracebacks
 
     def get_source_checksum(self, source: str) -> str:
         made_for = (MAGIC_NUMBER, jinja2.__version__, sorted(_SETTINGS.items()))
