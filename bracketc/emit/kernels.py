@@ -8,6 +8,7 @@ A view holds finished names for one real type, and a table of levels that become
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bracketc.target import LEVELS, Target
@@ -46,6 +47,8 @@ class LevelView:
     dot_rows: int
     narrow: int
     short: int
+    halves: tuple[str, ...]
+    """Lanes that meet when a vector is folded in halves, quarters, …"""
     even_near: str
     odd_near: str
     far: int
@@ -119,6 +122,13 @@ _AVX = {
 _MASKING = {"avx512": "BRK_PREDICATES", "avx": "BRK_MASK_VECTORS", "lanes": "BRK_SINGLE_LANES"}
 
 
+def _halves(width: int) -> Iterator[int]:
+    """8, 4, 2, 1 for 16 lanes."""
+    while width > 1:
+        width //= 2
+        yield width
+
+
 def _level(target: Target, dtype: str, directive: str) -> LevelView:
     tiling = target.tiling(dtype)
     width = tiling.vector_bytes // (8 if dtype == "float64" else 4)
@@ -142,6 +152,7 @@ def _level(target: Target, dtype: str, directive: str) -> LevelView:
         dot_rows=min(4, width),
         narrow=4 if registers == 32 else 3,
         short=8 if registers == 32 else 6,
+        halves=tuple(", ".join(str(lane ^ half) for lane in range(width)) for half in _halves(width)),
         even_near=_every_other(0, 1, quad, width),
         odd_near=_every_other(1, 1, quad, width),
         far=int(width > quad),
