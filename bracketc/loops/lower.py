@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from bracketc.loops.arena import Arena
 from bracketc.loops.batches import blocks
@@ -69,8 +70,11 @@ def lower_steps(memory: Memory, steps: tuple[plan.Step, ...], keep: Iterable[Buf
     for number, step in enumerate(steps):
         if number + 1 in making:
             continue
+        over = _in_place(memory, step, dying.get(number, ()))
         for buffer in targets(step):
-            if buffer not in memory.storage:
+            if buffer in over:
+                memory.storage[buffer] = replace(memory.storage[over[buffer]], name=buffer.name)
+            elif buffer not in memory.storage:
                 memory.made(buffer)
         if number in making and isinstance(step, plan.Contract):
             yield from contract(memory, step, making[number])
@@ -78,8 +82,32 @@ def lower_steps(memory: Memory, steps: tuple[plan.Step, ...], keep: Iterable[Buf
             yield from _step(memory, step)
         for buffer in dying.get(number, ()):
             found = memory.storage[buffer]
-            if found.kind == memory.kind:
+            if found.kind == memory.kind and buffer not in over.values():
                 memory.room.give_back(found.slot)
+
+
+def _in_place(memory: Memory, step: plan.Step, dying: Iterable[Buffer]) -> dict[Buffer, Buffer]:
+    """Results of a Map that may lie where one of its operands does: that is read for the last time, entry by entry as the result is
+    written.
+
+    E_nk = exp(A_nk - m_n), where nobody reads A later   ->   E lies where A did
+    """
+    found: dict[Buffer, Buffer] = {}
+    if not isinstance(step, plan.Map):
+        return found
+    free = [buffer for buffer in dying if memory.storage[buffer].kind == memory.kind]
+    for store in step.stores:
+        target = store.target
+        whole = store.mode == "store" and sorted(store.labels) == sorted(step.labels)
+        if target in memory.storage or not whole or target.row:
+            continue
+        for buffer in free:
+            walks = {access.labels for access in step.operands if access.buffer is buffer}
+            alike = buffer.dtype == target.dtype and buffer.shape == target.shape and not buffer.row
+            if walks == {store.labels} and alike and buffer not in found.values():
+                found[target] = buffer
+                break
+    return found
 
 
 def _step(memory: Memory, step: plan.Step) -> Iterable[Statement]:
