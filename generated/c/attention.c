@@ -136,7 +136,7 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 /* Sizes in elements.  MR x NR is the register tile of packed contractions, MC x KC the packed block of A, KC x NC that of B;
    SMALL_ROWS x NR the tile of contractions that read A in place; VECTORS = NR / WIDTH; NARROW vectors times four, or
    SHORT ones twice, are sums in registers; DOT_ROWS dot products run side by side.  Lanes of two vectors: the even and the odd ones
-   within each 16 bytes, and every other 16 bytes. */
+   within each 16 bytes, and every other 16 bytes.  HALVES folds a vector: lanes that meet in each step. */
 #if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512BW__) && defined(__AVX512DQ__) /* x86-64-v4 */
 #define BRK_MASKING BRK_PREDICATES
 #define BYTES_f32 64
@@ -154,6 +154,11 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define SHORT_f32 8
 #define EVEN_NEAR_f32 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
 #define ODD_NEAR_f32 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+#define HALVES_f32(fold) \
+    fold(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
@@ -174,6 +179,10 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 8, 10, 4, 6, 12, 14
 #define ODD_NEAR_f32 1, 3, 9, 11, 5, 7, 13, 15
+#define HALVES_f32(fold) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15
@@ -194,6 +203,9 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 4, 6
 #define ODD_NEAR_f32 1, 3, 5, 7
+#define HALVES_f32(fold) \
+    fold(2, 3, 0, 1) \
+    fold(1, 0, 3, 2)
 #define FAR_f32 0
 #endif
 
@@ -297,30 +309,23 @@ BRK_INLINE vec_f32 keep_first_f32(vec_f32 x, int64_t count, float other)
     return vselect_f32(lanes_f32() < (int32_t)count, x, splat_f32(other));
 }
 
-/* The larger of two numbers; NaN where either is. */
-BRK_INLINE float larger_f32(float x, float y) { return x > y || x != x ? x : y; }
-
 /* Sum of all lanes, halves first. */
+#define BRK_FOLD(...) { const vec_f32 y = BRK_SHUFFLE(ivec_f32, x, x, __VA_ARGS__); x += y; }
 BRK_INLINE float sum_lanes_f32(vec_f32 x)
 {
-    float lane[WIDTH_f32];
-    store_f32(lane, x);
-    for (int half = WIDTH_f32 / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            lane[i] += lane[i + half];
-    return lane[0];
+    HALVES_f32(BRK_FOLD)
+    return x[0];
 }
+#undef BRK_FOLD
 
 /* The largest lane; NaN if any lane is. */
+#define BRK_FOLD(...) { const vec_f32 y = BRK_SHUFFLE(ivec_f32, x, x, __VA_ARGS__); x = vselect_f32((x > y) | (x != x), x, y); }
 BRK_INLINE float max_lanes_f32(vec_f32 x)
 {
-    float lane[WIDTH_f32];
-    store_f32(lane, x);
-    for (int half = WIDTH_f32 / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            lane[i] = larger_f32(lane[i], lane[i + half]);
-    return lane[0];
+    HALVES_f32(BRK_FOLD)
+    return x[0];
 }
+#undef BRK_FOLD
 
 /* The first `count` lanes from places `stride` elements apart, zeros behind them. */
 BRK_INLINE vec_f32 load_strided_f32(const float *p, int64_t stride, int64_t count)
@@ -2092,27 +2097,23 @@ static int64_t evaluate_layout(const attention_dims *dims, int64_t *slot)
     slot[4] = end;
     end += brk_round_up(B_block * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(B_block * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
     end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[8] = end;
     end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[8] = end;
+    end += brk_round_up(B_block * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
     end += brk_round_up(B_block * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
-    end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[11] = end;
-    end += brk_round_up(B_block * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[12] = end;
     end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, E * H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E, 1, 1, E * H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T, 1, E * H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, D, E * H), BRK_CACHE_LINE));
-    slot[13] = end;
+    slot[11] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
@@ -2129,7 +2130,7 @@ static int64_t evaluate_sums_layout(const attention_dims *dims, int64_t *slot)
 
 size_t ATTENTION_NAME(evaluate_workspace)(const attention_dims *dims)
 {
-    int64_t slot[14];
+    int64_t slot[12];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -2147,7 +2148,7 @@ static int evaluate_run(
     const int64_t H = dims->H;
     const int64_t T = dims->T;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[14];
+    int64_t slot[12];
     evaluate_layout(dims, slot);
     int64_t brk_sum[1];
     const int64_t brk_record = evaluate_sums_layout(dims, brk_sum);
@@ -2166,20 +2167,20 @@ static int evaluate_run(
     float *const t1_block = (float *)(arena + slot[2]);
     float *const t2_block = (float *)(arena + slot[3]);
     float *const t3_block = (float *)(arena + slot[4]);
-    float *const t4_block = (float *)(arena + slot[2]);
-    float *const t5_block = (float *)(arena + slot[5]);
-    float *const t6_block = (float *)(arena + slot[6]);
-    float *const t7_block = (float *)(arena + slot[7]);
-    float *const t8_block = (float *)(arena + slot[8]);
-    float *const max_t_block = (float *)(arena + slot[9]);
-    float *const exp_t_block = (float *)(arena + slot[10]);
-    float *const sum_exp_t_block = (float *)(arena + slot[11]);
-    float *const A_block = (float *)(arena + slot[8]);
-    float *const t9_block = (float *)(arena + slot[6]);
-    float *const t10_block = (float *)(arena + slot[7]);
+    float *const t4_block = (float *)(arena + slot[4]);
+    float *const t5_block = (float *)(arena + slot[3]);
+    float *const t6_block = (float *)(arena + slot[5]);
+    float *const t7_block = (float *)(arena + slot[6]);
+    float *const t8_block = (float *)(arena + slot[7]);
+    float *const max_t_block = (float *)(arena + slot[8]);
+    float *const exp_t_block = (float *)(arena + slot[7]);
+    float *const sum_exp_t_block = (float *)(arena + slot[9]);
+    float *const A_block = (float *)(arena + slot[7]);
+    float *const t9_block = (float *)(arena + slot[5]);
+    float *const t10_block = (float *)(arena + slot[6]);
     float *const t11_part_tile = (float *)(arena + slot[3]);
-    float *const t11_part_lines = (float *)(arena + slot[12]);
-    char *const scratch = arena + slot[13];
+    float *const t11_part_lines = (float *)(arena + slot[10]);
+    char *const scratch = arena + slot[11];
     const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
 
     /* for blocks of B: t11 */
@@ -2194,7 +2195,7 @@ static int evaluate_run(
                 const float *const X_block = X + first * D * T;
                 const float *const Y_block = Y + first * D * T;
                 {
-                    const int64_t step = brk_rows((3 * D + 2) * (int64_t)sizeof(float));
+                    const int64_t step = brk_rows((2 * D + 2) * (int64_t)sizeof(float));
                     for (brk_range rows = {0, 0}; rows.first < B_block * T; rows.first = rows.last) {
                         rows.last = brk_min(B_block * T, rows.first + step);
                         /* t1_block_bt = sum(X_block_btd) */
@@ -2394,7 +2395,7 @@ static int evaluate_run(
                 }
 
                 {
-                    const int64_t step = brk_rows((2 * T + 2) * (int64_t)sizeof(float));
+                    const int64_t step = brk_rows((T + 2) * (int64_t)sizeof(float));
                     for (brk_range rows = {0, 0}; rows.first < B_block * H * T; rows.first = rows.last) {
                         rows.last = brk_min(B_block * H * T, rows.first + step);
                         /* max_t_block_bht = max(t8_block_bhti) */
@@ -2690,25 +2691,21 @@ static int64_t forward_layout(const attention_dims *dims, int64_t *slot)
     slot[3] = end;
     end += brk_round_up(B_block * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(B_block * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[5] = end;
     end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[5] = end;
+    end += brk_round_up(B_block * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
     end += brk_round_up(B_block * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(B_block * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[8] = end;
-    end += brk_round_up(B_block * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
     end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[10] = end;
+    slot[8] = end;
     end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, E * H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E, 1, 1, E * H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T, 1, E * H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, D, E * H), BRK_CACHE_LINE));
-    slot[11] = end;
+    slot[9] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
@@ -2725,7 +2722,7 @@ static int64_t forward_sums_layout(const attention_dims *dims, int64_t *slot)
 
 size_t ATTENTION_NAME(forward_workspace)(const attention_dims *dims)
 {
-    int64_t slot[12];
+    int64_t slot[10];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -2745,7 +2742,7 @@ static int forward_run(
     int64_t saved[7];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[12];
+    int64_t slot[10];
     forward_layout(dims, slot);
     int64_t brk_sum[1];
     const int64_t brk_record = forward_sums_layout(dims, brk_sum);
@@ -2770,14 +2767,14 @@ static int forward_run(
     float *const t6 = (float *)(arena + slot[0]);
     float *const t1_block = (float *)(arena + slot[2]);
     float *const t2_block = (float *)(arena + slot[3]);
-    float *const t3_block = (float *)(arena + slot[4]);
-    float *const t4_block = (float *)(arena + slot[5]);
-    float *const max_t_block = (float *)(arena + slot[6]);
-    float *const exp_t_block = (float *)(arena + slot[7]);
-    float *const sum_exp_t_block = (float *)(arena + slot[8]);
-    float *const t5_block = (float *)(arena + slot[9]);
-    float *const t6_part_lines = (float *)(arena + slot[10]);
-    char *const scratch = arena + slot[11];
+    float *const t3_block = (float *)(arena + slot[2]);
+    float *const t4_block = (float *)(arena + slot[4]);
+    float *const max_t_block = (float *)(arena + slot[5]);
+    float *const exp_t_block = (float *)(arena + slot[4]);
+    float *const sum_exp_t_block = (float *)(arena + slot[6]);
+    float *const t5_block = (float *)(arena + slot[7]);
+    float *const t6_part_lines = (float *)(arena + slot[8]);
+    char *const scratch = arena + slot[9];
     const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
 
     /* for blocks of B: saved, saved_2, saved_3, saved_4, A, saved_5, saved_6, t6 */
@@ -2799,7 +2796,7 @@ static int forward_run(
                 float *const saved_5_block = saved_5 + first * E * H * T;
                 float *const saved_6_block = saved_6 + first * D * T;
                 {
-                    const int64_t step = brk_rows((3 * D + 3) * (int64_t)sizeof(float));
+                    const int64_t step = brk_rows((2 * D + 3) * (int64_t)sizeof(float));
                     for (brk_range rows = {0, 0}; rows.first < B_block * T; rows.first = rows.last) {
                         rows.last = brk_min(B_block * T, rows.first + step);
                         /* saved_block_bt = sum(X_block_btd) */
@@ -2999,7 +2996,7 @@ static int forward_run(
                 }
 
                 {
-                    const int64_t step = brk_rows((3 * T + 2) * (int64_t)sizeof(float));
+                    const int64_t step = brk_rows((2 * T + 2) * (int64_t)sizeof(float));
                     for (brk_range rows = {0, 0}; rows.first < B_block * H * T; rows.first = rows.last) {
                         rows.last = brk_min(B_block * H * T, rows.first + step);
                         /* max_t_block_bht = max(t4_block_bhti) */
@@ -3300,12 +3297,10 @@ static int64_t backward_layout(const attention_dims *dims, int64_t *slot)
     slot[6] = end;
     end += brk_round_up(B * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(B * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[8] = end;
     end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
+    slot[8] = end;
     end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[10] = end;
+    slot[9] = end;
     end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, E * H, D, 1, 1, D), BRK_CACHE_LINE));
@@ -3315,14 +3310,14 @@ static int64_t backward_layout(const attention_dims *dims, int64_t *slot)
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, E, T, 1, E * H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, E * H, B * T, D, E * H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(E * H, D, B * T, E * H, D, 1), BRK_CACHE_LINE));
-    slot[11] = end;
+    slot[10] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t ATTENTION_NAME(backward_workspace)(const attention_dims *dims)
 {
-    int64_t slot[12];
+    int64_t slot[11];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -3349,7 +3344,7 @@ int ATTENTION_NAME(backward)(
     int64_t saved[7];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[12];
+    int64_t slot[11];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const g = args->g;
@@ -3379,13 +3374,13 @@ int ATTENTION_NAME(backward)(
     float *const t5 = (float *)(arena + slot[4]);
     float *const t6 = (float *)(arena + slot[5]);
     float *const t7 = (float *)(arena + slot[6]);
-    float *const t8 = (float *)(arena + slot[7]);
+    float *const t8 = (float *)(arena + slot[5]);
     float *const t9 = (float *)(arena + slot[2]);
-    float *const t10 = (float *)(arena + slot[8]);
-    float *const t11 = (float *)(arena + slot[9]);
-    float *const d_g_tile = (float *)(arena + slot[10]);
-    float *const t12 = (float *)(arena + slot[9]);
-    char *const scratch = arena + slot[11];
+    float *const t10 = (float *)(arena + slot[7]);
+    float *const t11 = (float *)(arena + slot[8]);
+    float *const d_g_tile = (float *)(arena + slot[9]);
+    float *const t12 = (float *)(arena + slot[8]);
+    char *const scratch = arena + slot[10];
 
     /* t1_btd = X_btd - (1 / D) saved_bt; t2_btd = g_d saved_2_bt t1_btd + s_d */
     for (int64_t i = 0; i < B * T; ++i) {
@@ -3850,30 +3845,28 @@ static int64_t value_and_grad_layout(const attention_dims *dims, int64_t *slot)
     slot[7] = end;
     end += brk_round_up(B * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
-    end += brk_round_up(B * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
     end += brk_round_up(B * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[9] = end;
+    end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
     end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
-    end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[12] = end;
     end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[13] = end;
+    slot[12] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[14] = end;
+    slot[13] = end;
     end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[14] = end;
+    end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[15] = end;
     end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[16] = end;
-    end += brk_round_up(B * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[17] = end;
-    end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[18] = end;
     end += brk_round_up(B * H * T * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[19] = end;
+    slot[18] = end;
     end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[20] = end;
+    slot[19] = end;
     end += brk_round_up(B * D * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(B * T, E * H, D, 1, E * H, 1), BRK_CACHE_LINE));
@@ -3885,14 +3878,14 @@ static int64_t value_and_grad_layout(const attention_dims *dims, int64_t *slot)
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, B * T, E * H, 1, 1, E * H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, E * H, B * T, D, E * H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(E * H, D, B * T, E * H, D, 1), BRK_CACHE_LINE));
-    slot[21] = end;
+    slot[20] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t ATTENTION_NAME(value_and_grad_workspace)(const attention_dims *dims)
 {
-    int64_t slot[22];
+    int64_t slot[21];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -3916,7 +3909,7 @@ int ATTENTION_NAME(value_and_grad)(
     const int64_t H = dims->H;
     const int64_t T = dims->T;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[22];
+    int64_t slot[21];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -3936,31 +3929,31 @@ int ATTENTION_NAME(value_and_grad)(
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const t3 = (float *)(arena + slot[2]);
-    float *const t4 = (float *)(arena + slot[0]);
+    float *const t4 = (float *)(arena + slot[2]);
     float *const t5 = (float *)(arena + slot[3]);
     float *const t6 = (float *)(arena + slot[4]);
     float *const t7 = (float *)(arena + slot[5]);
     float *const t8 = (float *)(arena + slot[6]);
     float *const max_t_ = (float *)(arena + slot[7]);
-    float *const exp_t_ = (float *)(arena + slot[8]);
-    float *const sum_exp_t_ = (float *)(arena + slot[9]);
+    float *const exp_t_ = (float *)(arena + slot[6]);
+    float *const sum_exp_t_ = (float *)(arena + slot[8]);
     float *const A = (float *)(arena + slot[6]);
-    float *const t9 = (float *)(arena + slot[10]);
-    float *const t10 = (float *)(arena + slot[11]);
-    float *const t11 = (float *)(arena + slot[12]);
-    float *const t12_lines = (float *)(arena + slot[14]);
-    float *const t12 = (float *)(arena + slot[13]);
-    float *const t13 = (float *)(arena + slot[15]);
-    float *const t14 = (float *)(arena + slot[16]);
-    float *const t15 = (float *)(arena + slot[17]);
-    float *const t16 = (float *)(arena + slot[8]);
+    float *const t9 = (float *)(arena + slot[9]);
+    float *const t10 = (float *)(arena + slot[10]);
+    float *const t11 = (float *)(arena + slot[11]);
+    float *const t12_lines = (float *)(arena + slot[13]);
+    float *const t12 = (float *)(arena + slot[12]);
+    float *const t13 = (float *)(arena + slot[14]);
+    float *const t14 = (float *)(arena + slot[15]);
+    float *const t15 = (float *)(arena + slot[16]);
+    float *const t16 = (float *)(arena + slot[17]);
     float *const t17 = (float *)(arena + slot[7]);
-    float *const t18 = (float *)(arena + slot[18]);
-    float *const t19 = (float *)(arena + slot[10]);
-    float *const t20 = (float *)(arena + slot[19]);
-    float *const t21 = (float *)(arena + slot[15]);
-    float *const d_g_tile = (float *)(arena + slot[20]);
-    char *const scratch = arena + slot[21];
+    float *const t18 = (float *)(arena + slot[6]);
+    float *const t19 = (float *)(arena + slot[9]);
+    float *const t20 = (float *)(arena + slot[18]);
+    float *const t21 = (float *)(arena + slot[14]);
+    float *const d_g_tile = (float *)(arena + slot[19]);
+    char *const scratch = arena + slot[20];
 
     {
         const int64_t step = brk_rows((3 * D + 2) * (int64_t)sizeof(float));
@@ -4163,7 +4156,7 @@ int ATTENTION_NAME(value_and_grad)(
     }
 
     {
-        const int64_t step = brk_rows((2 * T + 2) * (int64_t)sizeof(float));
+        const int64_t step = brk_rows((T + 2) * (int64_t)sizeof(float));
         for (brk_range rows = {0, 0}; rows.first < B * H * T; rows.first = rows.last) {
             rows.last = brk_min(B * H * T, rows.first + step);
             /* max_t_bht = max(t8_bhti) */

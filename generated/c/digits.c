@@ -107,7 +107,7 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 /* Sizes in elements.  MR x NR is the register tile of packed contractions, MC x KC the packed block of A, KC x NC that of B;
    SMALL_ROWS x NR the tile of contractions that read A in place; VECTORS = NR / WIDTH; NARROW vectors times four, or
    SHORT ones twice, are sums in registers; DOT_ROWS dot products run side by side.  Lanes of two vectors: the even and the odd ones
-   within each 16 bytes, and every other 16 bytes. */
+   within each 16 bytes, and every other 16 bytes.  HALVES folds a vector: lanes that meet in each step. */
 #if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512BW__) && defined(__AVX512DQ__) /* x86-64-v4 */
 #define BRK_MASKING BRK_PREDICATES
 #define BYTES_f32 64
@@ -125,6 +125,11 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 #define SHORT_f32 8
 #define EVEN_NEAR_f32 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
 #define ODD_NEAR_f32 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+#define HALVES_f32(fold) \
+    fold(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
@@ -145,6 +150,10 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 8, 10, 4, 6, 12, 14
 #define ODD_NEAR_f32 1, 3, 9, 11, 5, 7, 13, 15
+#define HALVES_f32(fold) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15
@@ -165,6 +174,9 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 4, 6
 #define ODD_NEAR_f32 1, 3, 5, 7
+#define HALVES_f32(fold) \
+    fold(2, 3, 0, 1) \
+    fold(1, 0, 3, 2)
 #define FAR_f32 0
 #endif
 
@@ -254,30 +266,23 @@ BRK_INLINE vec_f32 keep_first_f32(vec_f32 x, int64_t count, float other)
     return vselect_f32(lanes_f32() < (int32_t)count, x, splat_f32(other));
 }
 
-/* The larger of two numbers; NaN where either is. */
-BRK_INLINE float larger_f32(float x, float y) { return x > y || x != x ? x : y; }
-
 /* Sum of all lanes, halves first. */
+#define BRK_FOLD(...) { const vec_f32 y = BRK_SHUFFLE(ivec_f32, x, x, __VA_ARGS__); x += y; }
 BRK_INLINE float sum_lanes_f32(vec_f32 x)
 {
-    float lane[WIDTH_f32];
-    store_f32(lane, x);
-    for (int half = WIDTH_f32 / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            lane[i] += lane[i + half];
-    return lane[0];
+    HALVES_f32(BRK_FOLD)
+    return x[0];
 }
+#undef BRK_FOLD
 
 /* The largest lane; NaN if any lane is. */
+#define BRK_FOLD(...) { const vec_f32 y = BRK_SHUFFLE(ivec_f32, x, x, __VA_ARGS__); x = vselect_f32((x > y) | (x != x), x, y); }
 BRK_INLINE float max_lanes_f32(vec_f32 x)
 {
-    float lane[WIDTH_f32];
-    store_f32(lane, x);
-    for (int half = WIDTH_f32 / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            lane[i] = larger_f32(lane[i], lane[i + half]);
-    return lane[0];
+    HALVES_f32(BRK_FOLD)
+    return x[0];
 }
+#undef BRK_FOLD
 
 BRK_INLINE vec_f32 vabs_f32(vec_f32 x) { return (vec_f32)((ivec_f32)x & ~INT32_MIN); }
 
@@ -1863,20 +1868,18 @@ static int64_t evaluate_layout(const digits_dims *dims, int64_t *slot)
     slot[3] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[5] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 64, 64, 1, 64, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 10, 64, 1, 10, 1), BRK_CACHE_LINE));
-    slot[6] = end;
+    slot[5] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t DIGITS_NAME(evaluate_workspace)(const digits_dims *dims)
 {
-    int64_t slot[7];
+    int64_t slot[6];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -1896,7 +1899,7 @@ int DIGITS_NAME(evaluate)(
     (void)residuals, (void)workspace;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[7];
+    int64_t slot[6];
     evaluate_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -1911,9 +1914,9 @@ int DIGITS_NAME(evaluate)(
     float *const Z1 = (float *)(arena + slot[2]);
     float *const max_A2 = (float *)(arena + slot[2]);
     float *const sum_exp_A2 = (float *)(arena + slot[3]);
-    float *const log_sum_exp_A2 = (float *)(arena + slot[4]);
-    float *const t3 = (float *)(arena + slot[5]);
-    char *const scratch = arena + slot[6];
+    float *const log_sum_exp_A2 = (float *)(arena + slot[3]);
+    float *const t3 = (float *)(arena + slot[4]);
+    char *const scratch = arena + slot[5];
 
     /* t1 = sum(W2_ij²) */
     {
@@ -2162,20 +2165,18 @@ static int64_t forward_layout(const digits_dims *dims, int64_t *slot)
     slot[3] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[5] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 64, 64, 1, 64, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 10, 64, 1, 10, 1), BRK_CACHE_LINE));
-    slot[6] = end;
+    slot[5] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t DIGITS_NAME(forward_workspace)(const digits_dims *dims)
 {
-    int64_t slot[7];
+    int64_t slot[6];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -2198,7 +2199,7 @@ int DIGITS_NAME(forward)(
     int64_t saved[2];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[7];
+    int64_t slot[6];
     forward_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2214,9 +2215,9 @@ int DIGITS_NAME(forward)(
     float *const t2 = (float *)(arena + slot[1]);
     float *const max_A2 = (float *)(arena + slot[2]);
     float *const sum_exp_A2 = (float *)(arena + slot[3]);
-    float *const log_sum_exp_A2 = (float *)(arena + slot[4]);
-    float *const t3 = (float *)(arena + slot[5]);
-    char *const scratch = arena + slot[6];
+    float *const log_sum_exp_A2 = (float *)(arena + slot[3]);
+    float *const t3 = (float *)(arena + slot[4]);
+    char *const scratch = arena + slot[5];
 
     /* t1 = sum(W2_ij²) */
     {
@@ -2673,9 +2674,9 @@ static int64_t value_and_grad_layout(const digits_dims *dims, int64_t *slot)
     slot[2] = end;
     end += brk_round_up(64 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[3] = end;
-    end += brk_round_up(64 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(10 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(64 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
     end += brk_round_up(10 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
@@ -2685,8 +2686,6 @@ static int64_t value_and_grad_layout(const digits_dims *dims, int64_t *slot)
     slot[8] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
-    end += brk_round_up(10 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[10] = end;
     end += brk_round_up(10 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 64, 64, 1, 64, 1), BRK_CACHE_LINE));
@@ -2694,14 +2693,14 @@ static int64_t value_and_grad_layout(const digits_dims *dims, int64_t *slot)
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 64, 10, 1, 1, 10), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(64, 64, N, 64, 64, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(64, 10, N, 64, 10, 1), BRK_CACHE_LINE));
-    slot[11] = end;
+    slot[10] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t DIGITS_NAME(value_and_grad_workspace)(const digits_dims *dims)
 {
-    int64_t slot[12];
+    int64_t slot[11];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2721,7 +2720,7 @@ int DIGITS_NAME(value_and_grad)(
     (void)residuals, (void)workspace;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[12];
+    int64_t slot[11];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2742,12 +2741,12 @@ int DIGITS_NAME(value_and_grad)(
     float *const exp_A2 = (float *)(arena + slot[5]);
     float *const sum_exp_A2 = (float *)(arena + slot[6]);
     float *const log_sum_exp_A2 = (float *)(arena + slot[7]);
-    float *const t5 = (float *)(arena + slot[10]);
+    float *const t5 = (float *)(arena + slot[9]);
     float *const t3 = (float *)(arena + slot[8]);
-    float *const t4 = (float *)(arena + slot[9]);
-    float *const t6 = (float *)(arena + slot[3]);
+    float *const t4 = (float *)(arena + slot[3]);
+    float *const t6 = (float *)(arena + slot[4]);
     float *const d_b1_lines = (float *)(arena + slot[0]);
-    char *const scratch = arena + slot[11];
+    char *const scratch = arena + slot[10];
 
     /* t1 = sum(W2_ij²) */
     {

@@ -136,7 +136,7 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 /* Sizes in elements.  MR x NR is the register tile of packed contractions, MC x KC the packed block of A, KC x NC that of B;
    SMALL_ROWS x NR the tile of contractions that read A in place; VECTORS = NR / WIDTH; NARROW vectors times four, or
    SHORT ones twice, are sums in registers; DOT_ROWS dot products run side by side.  Lanes of two vectors: the even and the odd ones
-   within each 16 bytes, and every other 16 bytes. */
+   within each 16 bytes, and every other 16 bytes.  HALVES folds a vector: lanes that meet in each step. */
 #if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512BW__) && defined(__AVX512DQ__) /* x86-64-v4 */
 #define BRK_MASKING BRK_PREDICATES
 #define BYTES_f32 64
@@ -154,6 +154,11 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define SHORT_f32 8
 #define EVEN_NEAR_f32 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
 #define ODD_NEAR_f32 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+#define HALVES_f32(fold) \
+    fold(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
@@ -174,6 +179,10 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 8, 10, 4, 6, 12, 14
 #define ODD_NEAR_f32 1, 3, 9, 11, 5, 7, 13, 15
+#define HALVES_f32(fold) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15
@@ -194,6 +203,9 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 4, 6
 #define ODD_NEAR_f32 1, 3, 5, 7
+#define HALVES_f32(fold) \
+    fold(2, 3, 0, 1) \
+    fold(1, 0, 3, 2)
 #define FAR_f32 0
 #endif
 
@@ -284,15 +296,13 @@ BRK_INLINE vec_f32 keep_first_f32(vec_f32 x, int64_t count, float other)
 }
 
 /* Sum of all lanes, halves first. */
+#define BRK_FOLD(...) { const vec_f32 y = BRK_SHUFFLE(ivec_f32, x, x, __VA_ARGS__); x += y; }
 BRK_INLINE float sum_lanes_f32(vec_f32 x)
 {
-    float lane[WIDTH_f32];
-    store_f32(lane, x);
-    for (int half = WIDTH_f32 / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            lane[i] += lane[i + half];
-    return lane[0];
+    HALVES_f32(BRK_FOLD)
+    return x[0];
 }
+#undef BRK_FOLD
 
 BRK_INLINE vec_f32 vabs_f32(vec_f32 x) { return (vec_f32)((ivec_f32)x & ~INT32_MIN); }
 
@@ -2056,15 +2066,13 @@ static int64_t evaluate_layout(const feed_forward_dims *dims, int64_t *slot)
     slot[4] = end;
     end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(D * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[6] = end;
     end += brk_round_up(H * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[7] = end;
+    slot[6] = end;
     end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, D, H), BRK_CACHE_LINE));
-    slot[8] = end;
+    slot[7] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
@@ -2081,7 +2089,7 @@ static int64_t evaluate_sums_layout(const feed_forward_dims *dims, int64_t *slot
 
 size_t FEED_FORWARD_NAME(evaluate_workspace)(const feed_forward_dims *dims)
 {
-    int64_t slot[9];
+    int64_t slot[8];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -2097,7 +2105,7 @@ static int evaluate_run(
     const int64_t H = dims->H;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[9];
+    int64_t slot[8];
     evaluate_layout(dims, slot);
     int64_t brk_sum[1];
     const int64_t brk_record = evaluate_sums_layout(dims, brk_sum);
@@ -2116,12 +2124,12 @@ static int evaluate_run(
     float *const t1_block = (float *)(arena + slot[2]);
     float *const t2_block = (float *)(arena + slot[3]);
     float *const t3_block = (float *)(arena + slot[4]);
-    float *const t4_block = (float *)(arena + slot[2]);
-    float *const t5_block = (float *)(arena + slot[5]);
-    float *const t6_block = (float *)(arena + slot[6]);
+    float *const t4_block = (float *)(arena + slot[4]);
+    float *const t5_block = (float *)(arena + slot[3]);
+    float *const t6_block = (float *)(arena + slot[5]);
     float *const t7_part_tile = (float *)(arena + slot[3]);
-    float *const t7_part_lines = (float *)(arena + slot[7]);
-    char *const scratch = arena + slot[8];
+    float *const t7_part_lines = (float *)(arena + slot[6]);
+    char *const scratch = arena + slot[7];
     const brk_batch N_blocks = brk_cut_batch(N, 16 * D + 4 * H + 12, 262144, 16, 32);
 
     /* for blocks of N: t7 */
@@ -2136,7 +2144,7 @@ static int evaluate_run(
                 const float *const X_block = X + first * D;
                 const float *const Y_block = Y + first * D;
                 {
-                    const int64_t step = brk_rows((3 * D + 2) * (int64_t)sizeof(float));
+                    const int64_t step = brk_rows((2 * D + 2) * (int64_t)sizeof(float));
                     for (brk_range rows = {0, 0}; rows.first < N_block; rows.first = rows.last) {
                         rows.last = brk_min(N_block, rows.first + step);
                         /* t1_block_n = sum(X_block_nd) */
@@ -2451,15 +2459,13 @@ static int64_t forward_layout(const feed_forward_dims *dims, int64_t *slot)
     slot[3] = end;
     end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(D * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[5] = end;
     end += brk_round_up(H * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[6] = end;
+    slot[5] = end;
     end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, D, H), BRK_CACHE_LINE));
-    slot[7] = end;
+    slot[6] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
@@ -2476,7 +2482,7 @@ static int64_t forward_sums_layout(const feed_forward_dims *dims, int64_t *slot)
 
 size_t FEED_FORWARD_NAME(forward_workspace)(const feed_forward_dims *dims)
 {
-    int64_t slot[8];
+    int64_t slot[7];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -2494,7 +2500,7 @@ static int forward_run(
     int64_t saved[5];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[8];
+    int64_t slot[7];
     forward_layout(dims, slot);
     int64_t brk_sum[1];
     const int64_t brk_record = forward_sums_layout(dims, brk_sum);
@@ -2517,10 +2523,10 @@ static int forward_run(
     float *const t5 = (float *)(arena + slot[0]);
     float *const t1_block = (float *)(arena + slot[2]);
     float *const t2_block = (float *)(arena + slot[3]);
-    float *const t3_block = (float *)(arena + slot[4]);
-    float *const t4_block = (float *)(arena + slot[5]);
-    float *const t5_part_lines = (float *)(arena + slot[6]);
-    char *const scratch = arena + slot[7];
+    float *const t3_block = (float *)(arena + slot[2]);
+    float *const t4_block = (float *)(arena + slot[4]);
+    float *const t5_part_lines = (float *)(arena + slot[5]);
+    char *const scratch = arena + slot[6];
     const brk_batch N_blocks = brk_cut_batch(N, 20 * D + 12 * H + 12, 262144, 16, 32);
 
     /* for blocks of N: saved, saved_2, saved_3, saved_4, saved_5, t5 */
@@ -2540,7 +2546,7 @@ static int forward_run(
                 float *const saved_4_block = saved_4 + first * H;
                 float *const saved_5_block = saved_5 + first * D;
                 {
-                    const int64_t step = brk_rows((3 * D + 3) * (int64_t)sizeof(float));
+                    const int64_t step = brk_rows((2 * D + 3) * (int64_t)sizeof(float));
                     for (brk_range rows = {0, 0}; rows.first < N_block; rows.first = rows.last) {
                         rows.last = brk_min(N_block, rows.first + step);
                         /* saved_block_n = sum(X_block_nd) */
@@ -3351,7 +3357,7 @@ int FEED_FORWARD_NAME(value_and_grad)(
     float *const t1 = (float *)(arena + slot[0]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const t3 = (float *)(arena + slot[2]);
-    float *const t4 = (float *)(arena + slot[0]);
+    float *const t4 = (float *)(arena + slot[2]);
     float *const t5 = (float *)(arena + slot[3]);
     float *const t6 = (float *)(arena + slot[4]);
     float *const t7 = (float *)(arena + slot[5]);

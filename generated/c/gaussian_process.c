@@ -109,7 +109,7 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 /* Sizes in elements.  MR x NR is the register tile of packed contractions, MC x KC the packed block of A, KC x NC that of B;
    SMALL_ROWS x NR the tile of contractions that read A in place; VECTORS = NR / WIDTH; NARROW vectors times four, or
    SHORT ones twice, are sums in registers; DOT_ROWS dot products run side by side.  Lanes of two vectors: the even and the odd ones
-   within each 16 bytes, and every other 16 bytes. */
+   within each 16 bytes, and every other 16 bytes.  HALVES folds a vector: lanes that meet in each step. */
 #if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512BW__) && defined(__AVX512DQ__) /* x86-64-v4 */
 #define BRK_MASKING BRK_PREDICATES
 #define BYTES_f32 64
@@ -127,6 +127,11 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 #define SHORT_f32 8
 #define EVEN_NEAR_f32 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
 #define ODD_NEAR_f32 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+#define HALVES_f32(fold) \
+    fold(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
@@ -147,6 +152,10 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 8, 10, 4, 6, 12, 14
 #define ODD_NEAR_f32 1, 3, 9, 11, 5, 7, 13, 15
+#define HALVES_f32(fold) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15
@@ -167,6 +176,9 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 4, 6
 #define ODD_NEAR_f32 1, 3, 5, 7
+#define HALVES_f32(fold) \
+    fold(2, 3, 0, 1) \
+    fold(1, 0, 3, 2)
 #define FAR_f32 0
 #endif
 
@@ -270,15 +282,13 @@ BRK_INLINE vec_f32 keep_first_f32(vec_f32 x, int64_t count, float other)
 }
 
 /* Sum of all lanes, halves first. */
+#define BRK_FOLD(...) { const vec_f32 y = BRK_SHUFFLE(ivec_f32, x, x, __VA_ARGS__); x += y; }
 BRK_INLINE float sum_lanes_f32(vec_f32 x)
 {
-    float lane[WIDTH_f32];
-    store_f32(lane, x);
-    for (int half = WIDTH_f32 / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            lane[i] += lane[i + half];
-    return lane[0];
+    HALVES_f32(BRK_FOLD)
+    return x[0];
 }
+#undef BRK_FOLD
 
 /* 2^n for normal results. */
 BRK_INLINE vec_f32 vpower_of_two_f32(ivec_f32 n) { return (vec_f32)(((uvec_f32)n + 127) << 23); }
@@ -1964,9 +1974,9 @@ static int64_t evaluate_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[3] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[4] = end;
-    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[5] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[5] = end;
+    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
@@ -2016,12 +2026,12 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
     float *const t2 = (float *)(arena + slot[1]);
     float *const Z = (float *)(arena + slot[2]);
     float *const t3 = (float *)(arena + slot[3]);
-    float *const K = (float *)(arena + slot[4]);
-    float *const t4 = (float *)(arena + slot[5]);
-    float *const chol_K = (float *)(arena + slot[3]);
+    float *const K = (float *)(arena + slot[3]);
+    float *const t4 = (float *)(arena + slot[4]);
+    float *const chol_K = (float *)(arena + slot[5]);
     float *const t5 = (float *)(arena + slot[0]);
     float *const solve_K = (float *)(arena + slot[6]);
-    float *const w = (float *)(arena + slot[5]);
+    float *const w = (float *)(arena + slot[4]);
     float *const t6 = (float *)(arena + slot[7]);
     char *const scratch = arena + slot[8];
 
@@ -2067,7 +2077,7 @@ int GAUSSIAN_PROCESS_NAME(evaluate)(
         t3[i] = 0.0f;
 
     {
-        const int64_t step = brk_rows(2 * N * (int64_t)sizeof(float));
+        const int64_t step = brk_rows(N * (int64_t)sizeof(float));
         for (brk_range rows = {0, 0}; rows.first < N; rows.first = rows.last) {
             rows.last = brk_min(N, rows.first + step);
             /* t3_ni = sum((Z_dn - Z_di)²) */
@@ -2271,24 +2281,22 @@ static int64_t forward_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[1] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
-    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[3] = end;
     end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[4] = end;
+    slot[3] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[5] = end;
+    slot[4] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, matrix_bytes_f32(N));
     scratch = brk_max(scratch, matrix_bytes_f32(brk_max(N, 1)));
-    slot[6] = end;
+    slot[5] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t GAUSSIAN_PROCESS_NAME(forward_workspace)(const gaussian_process_dims *dims)
 {
-    int64_t slot[7];
+    int64_t slot[6];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -2312,7 +2320,7 @@ int GAUSSIAN_PROCESS_NAME(forward)(
     int64_t saved[5];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[7];
+    int64_t slot[6];
     forward_layout(dims, slot);
     const float *const X = args->X;
     const float *const y = args->y;
@@ -2329,12 +2337,12 @@ int GAUSSIAN_PROCESS_NAME(forward)(
     const gaussian_process_lapack *const brk_lapack_table = args->lapack;
     float *const Z = (float *)(arena + slot[0]);
     float *const t1 = (float *)(arena + slot[1]);
-    float *const K = (float *)(arena + slot[2]);
-    float *const t2 = (float *)(arena + slot[3]);
-    float *const t3 = (float *)(arena + slot[4]);
-    float *const w = (float *)(arena + slot[3]);
-    float *const t4 = (float *)(arena + slot[5]);
-    char *const scratch = arena + slot[6];
+    float *const K = (float *)(arena + slot[1]);
+    float *const t2 = (float *)(arena + slot[2]);
+    float *const t3 = (float *)(arena + slot[3]);
+    float *const w = (float *)(arena + slot[2]);
+    float *const t4 = (float *)(arena + slot[4]);
+    char *const scratch = arena + slot[5];
 
     /* saved = exp(2 e) */
     {
@@ -2378,7 +2386,7 @@ int GAUSSIAN_PROCESS_NAME(forward)(
         t1[i] = 0.0f;
 
     {
-        const int64_t step = brk_rows(3 * N * (int64_t)sizeof(float));
+        const int64_t step = brk_rows(2 * N * (int64_t)sizeof(float));
         for (brk_range rows = {0, 0}; rows.first < N; rows.first = rows.last) {
             rows.last = brk_min(N, rows.first + step);
             /* t1_ni = sum((Z_dn - Z_di)²) */
@@ -2883,9 +2891,9 @@ static int64_t value_and_grad_layout(const gaussian_process_dims *dims, int64_t 
     slot[4] = end;
     end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[6] = end;
     end += brk_round_up(64 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[6] = end;
+    end += brk_round_up(N * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
@@ -2952,18 +2960,18 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
     float *const t2 = (float *)(arena + slot[1]);
     float *const Z = (float *)(arena + slot[2]);
     float *const t4 = (float *)(arena + slot[3]);
-    float *const t5 = (float *)(arena + slot[4]);
-    float *const K = (float *)(arena + slot[5]);
-    float *const t6 = (float *)(arena + slot[6]);
-    float *const chol_K = (float *)(arena + slot[3]);
+    float *const t5 = (float *)(arena + slot[3]);
+    float *const K = (float *)(arena + slot[4]);
+    float *const t6 = (float *)(arena + slot[5]);
+    float *const chol_K = (float *)(arena + slot[6]);
     float *const t7 = (float *)(arena + slot[7]);
     float *const solve_K = (float *)(arena + slot[8]);
-    float *const w = (float *)(arena + slot[6]);
+    float *const w = (float *)(arena + slot[5]);
     float *const t8 = (float *)(arena + slot[9]);
-    float *const inv_K = (float *)(arena + slot[5]);
-    float *const t9 = (float *)(arena + slot[3]);
+    float *const inv_K = (float *)(arena + slot[4]);
+    float *const t9 = (float *)(arena + slot[6]);
     float *const t10 = (float *)(arena + slot[10]);
-    float *const t11_lines = (float *)(arena + slot[6]);
+    float *const t11_lines = (float *)(arena + slot[5]);
     float *const t11 = (float *)(arena + slot[11]);
     float *const t12 = (float *)(arena + slot[12]);
     float *const t14 = (float *)(arena + slot[14]);
@@ -3013,7 +3021,7 @@ int GAUSSIAN_PROCESS_NAME(value_and_grad)(
         t4[i] = 0.0f;
 
     {
-        const int64_t step = brk_rows(3 * N * (int64_t)sizeof(float));
+        const int64_t step = brk_rows(2 * N * (int64_t)sizeof(float));
         for (brk_range rows = {0, 0}; rows.first < N; rows.first = rows.last) {
             rows.last = brk_min(N, rows.first + step);
             /* t4_ni = sum((Z_dn - Z_di)²) */

@@ -136,7 +136,7 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 /* Sizes in elements.  MR x NR is the register tile of packed contractions, MC x KC the packed block of A, KC x NC that of B;
    SMALL_ROWS x NR the tile of contractions that read A in place; VECTORS = NR / WIDTH; NARROW vectors times four, or
    SHORT ones twice, are sums in registers; DOT_ROWS dot products run side by side.  Lanes of two vectors: the even and the odd ones
-   within each 16 bytes, and every other 16 bytes. */
+   within each 16 bytes, and every other 16 bytes.  HALVES folds a vector: lanes that meet in each step. */
 #if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512BW__) && defined(__AVX512DQ__) /* x86-64-v4 */
 #define BRK_MASKING BRK_PREDICATES
 #define BYTES_f32 64
@@ -154,6 +154,11 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define SHORT_f32 8
 #define EVEN_NEAR_f32 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
 #define ODD_NEAR_f32 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+#define HALVES_f32(fold) \
+    fold(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
@@ -174,6 +179,10 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 8, 10, 4, 6, 12, 14
 #define ODD_NEAR_f32 1, 3, 9, 11, 5, 7, 13, 15
+#define HALVES_f32(fold) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15
@@ -194,6 +203,9 @@ BRK_INLINE int64_t brk_group_behind(brk_batch batch, int64_t position)
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 4, 6
 #define ODD_NEAR_f32 1, 3, 5, 7
+#define HALVES_f32(fold) \
+    fold(2, 3, 0, 1) \
+    fold(1, 0, 3, 2)
 #define FAR_f32 0
 #endif
 
@@ -287,26 +299,22 @@ BRK_INLINE vec_f32 keep_first_f32(vec_f32 x, int64_t count, float other)
 BRK_INLINE float larger_f32(float x, float y) { return x > y || x != x ? x : y; }
 
 /* Sum of all lanes, halves first. */
+#define BRK_FOLD(...) { const vec_f32 y = BRK_SHUFFLE(ivec_f32, x, x, __VA_ARGS__); x += y; }
 BRK_INLINE float sum_lanes_f32(vec_f32 x)
 {
-    float lane[WIDTH_f32];
-    store_f32(lane, x);
-    for (int half = WIDTH_f32 / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            lane[i] += lane[i + half];
-    return lane[0];
+    HALVES_f32(BRK_FOLD)
+    return x[0];
 }
+#undef BRK_FOLD
 
 /* The largest lane; NaN if any lane is. */
+#define BRK_FOLD(...) { const vec_f32 y = BRK_SHUFFLE(ivec_f32, x, x, __VA_ARGS__); x = vselect_f32((x > y) | (x != x), x, y); }
 BRK_INLINE float max_lanes_f32(vec_f32 x)
 {
-    float lane[WIDTH_f32];
-    store_f32(lane, x);
-    for (int half = WIDTH_f32 / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            lane[i] = larger_f32(lane[i], lane[i + half]);
-    return lane[0];
+    HALVES_f32(BRK_FOLD)
+    return x[0];
 }
+#undef BRK_FOLD
 
 /* The larger of two numbers; NaN where either is. */
 BRK_INLINE vec_f32 vmax_f32(vec_f32 x, vec_f32 y) { return vselect_f32((x > y) | (x != x), x, y); }
@@ -1544,12 +1552,10 @@ static int64_t evaluate_layout(const mixture_dims *dims, int64_t *slot)
     slot[6] = end;
     end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
-    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
     end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[9] = end;
-    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[10] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     return end;
 }
@@ -1566,7 +1572,7 @@ static int64_t evaluate_sums_layout(const mixture_dims *dims, int64_t *slot)
 
 size_t MIXTURE_NAME(evaluate_workspace)(const mixture_dims *dims)
 {
-    int64_t slot[11];
+    int64_t slot[10];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -1582,7 +1588,7 @@ static int evaluate_run(
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[11];
+    int64_t slot[10];
     evaluate_layout(dims, slot);
     int64_t brk_sum[1];
     const int64_t brk_record = evaluate_sums_layout(dims, brk_sum);
@@ -1599,10 +1605,10 @@ static int evaluate_run(
     float *const max_a = (float *)(arena + slot[4]);
     float *const sum_exp_a = (float *)(arena + slot[5]);
     float *const t3_block = (float *)(arena + slot[6]);
-    float *const max_t_block = (float *)(arena + slot[8]);
-    float *const t4_block = (float *)(arena + slot[7]);
-    float *const sum_exp_t_block = (float *)(arena + slot[9]);
-    float *const t5_part_new = (float *)(arena + slot[10]);
+    float *const max_t_block = (float *)(arena + slot[7]);
+    float *const t4_block = (float *)(arena + slot[6]);
+    float *const sum_exp_t_block = (float *)(arena + slot[8]);
+    float *const t5_part_new = (float *)(arena + slot[9]);
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 262144, 16, 32);
 
     /* t1_k = sum(r_kd); t2_kd = exp(-r_kd) */
@@ -1977,10 +1983,8 @@ static int64_t forward_layout(const mixture_dims *dims, int64_t *slot)
     slot[5] = end;
     end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[7] = end;
     end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[8] = end;
+    slot[7] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     return end;
 }
@@ -1997,7 +2001,7 @@ static int64_t forward_sums_layout(const mixture_dims *dims, int64_t *slot)
 
 size_t MIXTURE_NAME(forward_workspace)(const mixture_dims *dims)
 {
-    int64_t slot[9];
+    int64_t slot[8];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -2015,7 +2019,7 @@ static int forward_run(
     int64_t saved[6];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[9];
+    int64_t slot[8];
     forward_layout(dims, slot);
     int64_t brk_sum[1];
     const int64_t brk_record = forward_sums_layout(dims, brk_sum);
@@ -2037,9 +2041,9 @@ static int forward_run(
     float *const t4 = (float *)(arena + slot[2]);
     float *const sum_exp_a = (float *)(arena + slot[4]);
     float *const t2_block = (float *)(arena + slot[5]);
-    float *const t3_block = (float *)(arena + slot[6]);
-    float *const sum_exp_t_block = (float *)(arena + slot[7]);
-    float *const t4_part_new = (float *)(arena + slot[8]);
+    float *const t3_block = (float *)(arena + slot[5]);
+    float *const sum_exp_t_block = (float *)(arena + slot[6]);
+    float *const t4_part_new = (float *)(arena + slot[7]);
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 262144, 16, 32);
 
     /* t1_k = sum(r_kd); saved_3_early_kd = exp(-r_kd)² */
@@ -2886,20 +2890,18 @@ static int64_t value_and_grad_layout(const mixture_dims *dims, int64_t *slot)
     slot[13] = end;
     end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[14] = end;
-    end += brk_round_up(K * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[15] = end;
     end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[16] = end;
-    end += brk_round_up(N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[17] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[18] = end;
+    slot[17] = end;
     end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[19] = end;
+    slot[18] = end;
     end += brk_round_up(D * K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(1, D, N_block), BRK_CACHE_LINE));
-    slot[20] = end;
+    slot[19] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
@@ -2924,7 +2926,7 @@ static int64_t value_and_grad_sums_layout(const mixture_dims *dims, int64_t *slo
 
 size_t MIXTURE_NAME(value_and_grad_workspace)(const mixture_dims *dims)
 {
-    int64_t slot[21];
+    int64_t slot[20];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2940,7 +2942,7 @@ static int value_and_grad_run(
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[21];
+    int64_t slot[20];
     value_and_grad_layout(dims, slot);
     int64_t brk_sum[4];
     const int64_t brk_record = value_and_grad_sums_layout(dims, brk_sum);
@@ -2971,15 +2973,15 @@ static int value_and_grad_run(
     float *const sum_exp_a = (float *)(arena + slot[11]);
     float *const t3_block = (float *)(arena + slot[12]);
     float *const t4_block = (float *)(arena + slot[13]);
-    float *const max_t_block = (float *)(arena + slot[15]);
-    float *const t5_block = (float *)(arena + slot[14]);
-    float *const sum_exp_t_block = (float *)(arena + slot[16]);
+    float *const max_t_block = (float *)(arena + slot[14]);
+    float *const t5_block = (float *)(arena + slot[13]);
+    float *const sum_exp_t_block = (float *)(arena + slot[15]);
     float *const exp_t_block = (float *)(arena + slot[13]);
-    float *const t6_part_new = (float *)(arena + slot[17]);
-    float *const t7_block = (float *)(arena + slot[14]);
-    float *const t8_part_new = (float *)(arena + slot[18]);
-    float *const t9_part_new = (float *)(arena + slot[19]);
-    char *const scratch = arena + slot[20];
+    float *const t6_part_new = (float *)(arena + slot[16]);
+    float *const t7_block = (float *)(arena + slot[13]);
+    float *const t8_part_new = (float *)(arena + slot[17]);
+    float *const t9_part_new = (float *)(arena + slot[18]);
+    char *const scratch = arena + slot[19];
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 262144, 16, 32);
 
     /* t1_k = sum(r_kd); t2_kd = exp(-r_kd)² */

@@ -107,7 +107,7 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 /* Sizes in elements.  MR x NR is the register tile of packed contractions, MC x KC the packed block of A, KC x NC that of B;
    SMALL_ROWS x NR the tile of contractions that read A in place; VECTORS = NR / WIDTH; NARROW vectors times four, or
    SHORT ones twice, are sums in registers; DOT_ROWS dot products run side by side.  Lanes of two vectors: the even and the odd ones
-   within each 16 bytes, and every other 16 bytes. */
+   within each 16 bytes, and every other 16 bytes.  HALVES folds a vector: lanes that meet in each step. */
 #if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512BW__) && defined(__AVX512DQ__) /* x86-64-v4 */
 #define BRK_MASKING BRK_PREDICATES
 #define BYTES_f32 64
@@ -125,6 +125,11 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 #define SHORT_f32 8
 #define EVEN_NEAR_f32 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
 #define ODD_NEAR_f32 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+#define HALVES_f32(fold) \
+    fold(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
@@ -145,6 +150,10 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 8, 10, 4, 6, 12, 14
 #define ODD_NEAR_f32 1, 3, 9, 11, 5, 7, 13, 15
+#define HALVES_f32(fold) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15
@@ -165,6 +174,9 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 4, 6
 #define ODD_NEAR_f32 1, 3, 5, 7
+#define HALVES_f32(fold) \
+    fold(2, 3, 0, 1) \
+    fold(1, 0, 3, 2)
 #define FAR_f32 0
 #endif
 
@@ -254,30 +266,23 @@ BRK_INLINE vec_f32 keep_first_f32(vec_f32 x, int64_t count, float other)
     return vselect_f32(lanes_f32() < (int32_t)count, x, splat_f32(other));
 }
 
-/* The larger of two numbers; NaN where either is. */
-BRK_INLINE float larger_f32(float x, float y) { return x > y || x != x ? x : y; }
-
 /* Sum of all lanes, halves first. */
+#define BRK_FOLD(...) { const vec_f32 y = BRK_SHUFFLE(ivec_f32, x, x, __VA_ARGS__); x += y; }
 BRK_INLINE float sum_lanes_f32(vec_f32 x)
 {
-    float lane[WIDTH_f32];
-    store_f32(lane, x);
-    for (int half = WIDTH_f32 / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            lane[i] += lane[i + half];
-    return lane[0];
+    HALVES_f32(BRK_FOLD)
+    return x[0];
 }
+#undef BRK_FOLD
 
 /* The largest lane; NaN if any lane is. */
+#define BRK_FOLD(...) { const vec_f32 y = BRK_SHUFFLE(ivec_f32, x, x, __VA_ARGS__); x = vselect_f32((x > y) | (x != x), x, y); }
 BRK_INLINE float max_lanes_f32(vec_f32 x)
 {
-    float lane[WIDTH_f32];
-    store_f32(lane, x);
-    for (int half = WIDTH_f32 / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            lane[i] = larger_f32(lane[i], lane[i + half]);
-    return lane[0];
+    HALVES_f32(BRK_FOLD)
+    return x[0];
 }
+#undef BRK_FOLD
 
 typedef float square_f32 __attribute__((vector_size(16), aligned(sizeof(float)), may_alias));
 typedef int32_t isquare_f32 __attribute__((vector_size(16)));
@@ -1705,21 +1710,19 @@ static int64_t evaluate_layout(const recurrent_dims *dims, int64_t *slot)
     slot[5] = end;
     end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[7] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, K, H, 1, K, 1), BRK_CACHE_LINE));
-    slot[8] = end;
+    slot[7] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t RECURRENT_NAME(evaluate_workspace)(const recurrent_dims *dims)
 {
-    int64_t slot[9];
+    int64_t slot[8];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + evaluate_layout(dims, slot));
@@ -1743,7 +1746,7 @@ int RECURRENT_NAME(evaluate)(
     const int64_t N = dims->N;
     const int64_t T = dims->T;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[9];
+    int64_t slot[8];
     evaluate_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -1760,9 +1763,9 @@ int RECURRENT_NAME(evaluate)(
     float *const O = (float *)(arena + slot[3]);
     float *const max_O = (float *)(arena + slot[4]);
     float *const sum_exp_O = (float *)(arena + slot[5]);
-    float *const log_sum_exp_O = (float *)(arena + slot[6]);
-    float *const t3 = (float *)(arena + slot[7]);
-    char *const scratch = arena + slot[8];
+    float *const log_sum_exp_O = (float *)(arena + slot[5]);
+    float *const t3 = (float *)(arena + slot[6]);
+    char *const scratch = arena + slot[7];
 
     /* t1_tnh = (X_tnd U_dh | tnh) + b_h */
     {
@@ -2030,21 +2033,19 @@ static int64_t forward_layout(const recurrent_dims *dims, int64_t *slot)
     slot[4] = end;
     end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[6] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, H, 1, H + 16, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, K, H, 1, K, 1), BRK_CACHE_LINE));
-    slot[7] = end;
+    slot[6] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t RECURRENT_NAME(forward_workspace)(const recurrent_dims *dims)
 {
-    int64_t slot[8];
+    int64_t slot[7];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -2071,7 +2072,7 @@ int RECURRENT_NAME(forward)(
     int64_t saved[3];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[8];
+    int64_t slot[7];
     forward_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2090,9 +2091,9 @@ int RECURRENT_NAME(forward)(
     float *const O = (float *)(arena + slot[2]);
     float *const max_O = (float *)(arena + slot[3]);
     float *const sum_exp_O = (float *)(arena + slot[4]);
-    float *const log_sum_exp_O = (float *)(arena + slot[5]);
-    float *const t3 = (float *)(arena + slot[6]);
-    char *const scratch = arena + slot[7];
+    float *const log_sum_exp_O = (float *)(arena + slot[4]);
+    float *const t3 = (float *)(arena + slot[5]);
+    char *const scratch = arena + slot[6];
 
     /* t1_tnh = (X_tnd U_dh | tnh) + b_h */
     {
@@ -2716,12 +2717,10 @@ static int64_t value_and_grad_layout(const recurrent_dims *dims, int64_t *slot)
     slot[10] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
-    end += brk_round_up(K * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[12] = end;
     end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[13] = end;
+    slot[12] = end;
     end += brk_round_up(H * N * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[14] = end;
+    slot[13] = end;
     end += brk_round_up(2 * H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N * T, H, D, 1, H, 1), BRK_CACHE_LINE));
@@ -2731,14 +2730,14 @@ static int64_t value_and_grad_layout(const recurrent_dims *dims, int64_t *slot)
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, H, N * T, H, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N * T, D, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N * T, H, K, 1), BRK_CACHE_LINE));
-    slot[15] = end;
+    slot[14] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t RECURRENT_NAME(value_and_grad_workspace)(const recurrent_dims *dims)
 {
-    int64_t slot[16];
+    int64_t slot[15];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2762,7 +2761,7 @@ int RECURRENT_NAME(value_and_grad)(
     const int64_t N = dims->N;
     const int64_t T = dims->T;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[16];
+    int64_t slot[15];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2788,14 +2787,14 @@ int RECURRENT_NAME(value_and_grad)(
     float *const exp_O = (float *)(arena + slot[7]);
     float *const sum_exp_O = (float *)(arena + slot[8]);
     float *const log_sum_exp_O = (float *)(arena + slot[9]);
-    float *const t6 = (float *)(arena + slot[12]);
+    float *const t6 = (float *)(arena + slot[11]);
     float *const t4 = (float *)(arena + slot[10]);
-    float *const t5 = (float *)(arena + slot[11]);
+    float *const t5 = (float *)(arena + slot[5]);
     float *const t7 = (float *)(arena + slot[1]);
     float *const W_turned_2 = (float *)(arena + slot[2]);
-    float *const t9 = (float *)(arena + slot[14]);
-    float *const t10 = (float *)(arena + slot[13]);
-    char *const scratch = arena + slot[15];
+    float *const t9 = (float *)(arena + slot[13]);
+    float *const t10 = (float *)(arena + slot[12]);
+    char *const scratch = arena + slot[14];
 
     /* t1_nh = 0 */
     {

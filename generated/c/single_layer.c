@@ -107,7 +107,7 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 /* Sizes in elements.  MR x NR is the register tile of packed contractions, MC x KC the packed block of A, KC x NC that of B;
    SMALL_ROWS x NR the tile of contractions that read A in place; VECTORS = NR / WIDTH; NARROW vectors times four, or
    SHORT ones twice, are sums in registers; DOT_ROWS dot products run side by side.  Lanes of two vectors: the even and the odd ones
-   within each 16 bytes, and every other 16 bytes. */
+   within each 16 bytes, and every other 16 bytes.  HALVES folds a vector: lanes that meet in each step. */
 #if defined(__AVX512F__) && defined(__AVX512VL__) && defined(__AVX512BW__) && defined(__AVX512DQ__) /* x86-64-v4 */
 #define BRK_MASKING BRK_PREDICATES
 #define BYTES_f32 64
@@ -125,6 +125,11 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 #define SHORT_f32 8
 #define EVEN_NEAR_f32 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
 #define ODD_NEAR_f32 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+#define HALVES_f32(fold) \
+    fold(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
@@ -145,6 +150,10 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 8, 10, 4, 6, 12, 14
 #define ODD_NEAR_f32 1, 3, 9, 11, 5, 7, 13, 15
+#define HALVES_f32(fold) \
+    fold(4, 5, 6, 7, 0, 1, 2, 3) \
+    fold(2, 3, 0, 1, 6, 7, 4, 5) \
+    fold(1, 0, 3, 2, 5, 4, 7, 6)
 #define FAR_f32 1
 #define EVEN_FAR_f32 0, 1, 2, 3, 8, 9, 10, 11
 #define ODD_FAR_f32 4, 5, 6, 7, 12, 13, 14, 15
@@ -165,6 +174,9 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 #define SHORT_f32 6
 #define EVEN_NEAR_f32 0, 2, 4, 6
 #define ODD_NEAR_f32 1, 3, 5, 7
+#define HALVES_f32(fold) \
+    fold(2, 3, 0, 1) \
+    fold(1, 0, 3, 2)
 #define FAR_f32 0
 #endif
 
@@ -240,15 +252,13 @@ BRK_INLINE vec_f32 vselect_f32(ivec_f32 mask, vec_f32 x, vec_f32 y)
 }
 
 /* Sum of all lanes, halves first. */
+#define BRK_FOLD(...) { const vec_f32 y = BRK_SHUFFLE(ivec_f32, x, x, __VA_ARGS__); x += y; }
 BRK_INLINE float sum_lanes_f32(vec_f32 x)
 {
-    float lane[WIDTH_f32];
-    store_f32(lane, x);
-    for (int half = WIDTH_f32 / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i)
-            lane[i] += lane[i + half];
-    return lane[0];
+    HALVES_f32(BRK_FOLD)
+    return x[0];
 }
+#undef BRK_FOLD
 
 BRK_INLINE vec_f32 vabs_f32(vec_f32 x) { return (vec_f32)((ivec_f32)x & ~INT32_MIN); }
 
