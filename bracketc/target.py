@@ -22,6 +22,12 @@ THREAD_WORK = 1_000_000
 team and to meet at a few barriers (measured on two cores, see ``docs/performance.md``)."""
 
 
+STREAM_BYTES = 64 << 20
+"""Bytes of a result that is written past the caches, where more is written than read: twice the last cache of a few cores.
+Otherwise each of its lines is read before it is overwritten (measured, see ``docs/performance.md``); what fits a cache is better
+left there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tiling:
     """Sizes for the contractions of one dtype at one level, counted in elements (``vector_bytes`` in bytes).

@@ -227,6 +227,19 @@ def test_long_sums_and_many_blocks(kernels: Kernels, form: int) -> None:
             _assert_close(c, *_product(a, b))
 
 
+@pytest.mark.parametrize("layout", ["C", "F"])
+def test_a_row_times_matrices_around_whole_vectors(kernels: Kernels, layout: str) -> None:
+    rng = np.random.default_rng(6)
+    for n, k in ((2, 3), (15, 16), (17, 129), (33, 63), (64, 64), (65, 65), (97, 50), (128, 140), (129, 127), (300, 17), (45, 1100)):
+        a, b = _random(rng, (1, k), kernels.dtype), _random(rng, (k, n), kernels.dtype)
+        given, c, parts = _laid_out(b, layout), np.zeros((1, n), kernels.dtype), np.zeros((1, n), kernels.dtype)
+        kernels.contract(2, a, given, c)
+        _assert_close(c, *_product(a, b))
+        cut = n // 3 + 1
+        kernels.contract(2, a, given, parts, ranges=((0, 1, 0, cut), (0, 1, cut, n)))
+        assert c.tobytes() == parts.tobytes()
+
+
 @pytest.mark.parametrize("form", [0, 1, 2], ids=["packed", "in-place", "chosen"])
 def test_empty_extents(kernels: Kernels, form: int) -> None:
     for m, n, k in ((3, 4, 0), (0, 4, 2), (3, 0, 2), (1, 4, 0), (1, 1, 0)):

@@ -20,6 +20,7 @@ from bracketc.emit.c_views import (
     InnerView,
     LoopView,
     PartView,
+    PastView,
     PointerView,
     ScalarNestView,
     ShareView,
@@ -28,6 +29,7 @@ from bracketc.emit.c_views import (
 )
 from bracketc.loops.kernel import NEUTRAL, Axis, Nest, Reference, Storage, Write
 from bracketc.plan.scalars import is_costly
+from bracketc.target import STREAM_BYTES
 
 _SHORT = 32
 """A loop that is known to be this short has one vector at a time."""
@@ -178,10 +180,11 @@ class _VectorNest:
         if inner.label in c.rows:
             first, end = f"{c.rows[inner.label]}.first", f"{c.rows[inner.label]}.last"
         views = loops.views(chunk, share, nest.divided)
+        past = self.past()
         return VectorNestView(
             "c/nest_vector.c.j2",
             bracket_text(nest.bracket),
-            share is not None or not views or bool(views[0].accumulators),
+            share is not None or past is not None or not views or bool(views[0].accumulators),
             views,
             tuple(self.checks),
             tuple(self.pointers.values()),
@@ -197,7 +200,16 @@ class _VectorNest:
             c.label_failure,
             share,
             self.chain,
+            past,
         )
+
+    def past(self) -> PastView | None:
+        """How it is told whether the result goes past the caches, of a nest that alone runs over its rows."""
+        if not self.nest.past or any(axis.label in self.c.rows for axis in self.nest.axes):
+            return None
+        self.c.functions.add("store_past")
+        names = (self.c.scope.fresh("past"), self.c.scope.fresh("head"))
+        return PastView(names[0], self.c.bytes(self.nest.writes[0].target.storage), STREAM_BYTES, names[1])
 
     def waits(self) -> bool:
         """Whether a reduction along the vector loop would wait for itself, since what it gathers costs little; four vectors side by

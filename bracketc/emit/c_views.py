@@ -94,6 +94,16 @@ class InnerView:
 
 
 @dataclass(frozen=True, slots=True)
+class PastView:
+    """What is written past the caches where it has more than ``most`` bytes: ``name`` is whether it has, ``bytes`` how many."""
+
+    name: str
+    bytes: str
+    most: int
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
 class VectorNestView:
     template: str
     bracket: str
@@ -114,6 +124,7 @@ class VectorNestView:
     share: ShareView | None
     chain: str = ""
     """The number of the register, where several vectors go side by side."""
+    past: PastView | None = None
 
 
 @dataclass(frozen=True, slots=True)

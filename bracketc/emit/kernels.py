@@ -66,11 +66,21 @@ class RowCounts:
 
 @dataclass(frozen=True, slots=True)
 class Masking:
-    """Intrinsics of masked loads and stores for one real type."""
+    """Intrinsics for one real type: masked loads and stores, and stores of a ``vector`` past the caches."""
 
     type: str
     load: str
     store: str
+    vector: str
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """The intrinsic that stores a ``vector`` past the caches."""
+
+    vector: str
+    stream: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,7 @@ class KernelView:
     avx512: Masking
     avx: Masking
     avx_window: str
+    sse: Streaming
     quad: int
     quad_rows: tuple[int, ...]
     quad_transpose: tuple[Shuffle, ...]
@@ -112,13 +123,14 @@ _TRANSPOSE_4 = (
 _TRANSPOSE_2 = (Shuffle("t0", "q0", "q1", "0, 2"), Shuffle("t1", "q0", "q1", "1, 3"))
 
 _AVX512 = {
-    "float32": Masking("__mmask16", "_mm512_maskz_loadu_ps", "_mm512_mask_storeu_ps"),
-    "float64": Masking("__mmask8", "_mm512_maskz_loadu_pd", "_mm512_mask_storeu_pd"),
+    "float32": Masking("__mmask16", "_mm512_maskz_loadu_ps", "_mm512_mask_storeu_ps", "__m512", "_mm512_stream_ps"),
+    "float64": Masking("__mmask8", "_mm512_maskz_loadu_pd", "_mm512_mask_storeu_pd", "__m512d", "_mm512_stream_pd"),
 }
 _AVX = {
-    "float32": Masking("__m256i", "_mm256_maskload_ps", "_mm256_maskstore_ps"),
-    "float64": Masking("__m256i", "_mm256_maskload_pd", "_mm256_maskstore_pd"),
+    "float32": Masking("__m256i", "_mm256_maskload_ps", "_mm256_maskstore_ps", "__m256", "_mm256_stream_ps"),
+    "float64": Masking("__m256i", "_mm256_maskload_pd", "_mm256_maskstore_pd", "__m256d", "_mm256_stream_pd"),
 }
+_SSE = {"float32": Streaming("__m128", "_mm_stream_ps"), "float64": Streaming("__m128d", "_mm_stream_pd")}
 _MASKING = {"avx512": "BRK_PREDICATES", "avx": "BRK_MASK_VECTORS", "lanes": "BRK_SINGLE_LANES"}
 
 
@@ -225,6 +237,7 @@ def kernel_view(dtype: str) -> KernelView:
         avx512=_AVX512[dtype],
         avx=_AVX[dtype],
         avx_window=", ".join(["-1"] * (32 // size)),
+        sse=_SSE[dtype],
         quad=quad,
         quad_rows=tuple(range(quad)),
         quad_transpose=_TRANSPOSE_2 if double else _TRANSPOSE_4,

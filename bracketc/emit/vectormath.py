@@ -29,6 +29,7 @@ _LANES: dict[str, tuple[str, ...]] = {
     "min_lanes": ("select",),
     "load_strided": (),
     "store_strided": (),
+    "store_past": (),
     "turn": (),
 }
 """What works on lanes of any kind, each after what it needs."""

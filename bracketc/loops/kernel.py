@@ -136,7 +136,8 @@ class Nest:
     instructions.
 
     The last axis is the vector axis when ``vector``: every reference has stride 0 or 1 along it there, and no store
-    is at stride 0. Threads divide the loop over label ``divided``, if any.
+    is at stride 0. Threads divide the loop over label ``divided``, if any. What is written goes ``past`` the caches where
+    none holds it: it is one result, and more than what is read.
     """
 
     axes: tuple[Axis, ...]
@@ -146,6 +147,7 @@ class Nest:
     vector: bool
     bracket: str = ""
     divided: int = -1
+    past: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,18 @@ def nest(
     references = (*loads, *(w.target for w in writes))
     vector = bool(order) and vectorisable(order[-1], references, writes)
     axes = tuple(Axis(label, extents[label]) for label in order)
-    yield Nest(axes, loads, program, writes, vector, bracket)
+    yield Nest(axes, loads, program, writes, vector, bracket, past=vector and spreads(axes, loads, writes))
     for write in partials:
         yield added(memory, write.target.storage, parts[write.target.storage], write.mode)
         memory.room.give_back(parts[write.target.storage].slot)
+
+
+def spreads(axes: tuple[Axis, ...], loads: Iterable[Reference], writes: tuple[Write, ...]) -> bool:
+    """Whether more is written than read, into one result: an outer product, not a sum of two vectors."""
+    if len(writes) != 1 or writes[0].mode != "store" or writes[0].target.storage.kind != "result":
+        return False
+    long = [axis.label for axis in axes if axis.extent.constant != 1]
+    return len(long) > 1 and all(any(r.address.stride(label) is ZERO for label in long) for r in loads)
 
 
 def added(memory: Memory, partial: Storage, part: Storage, mode: str) -> Nest:

@@ -61,6 +61,7 @@ def _statements(body: Sequence[Statement]) -> Iterator[str]:
                 head = ", ".join(f"i{a.label} < {a.extent}" for a in statement.axes)
                 kinds = ["vector"] if statement.vector else []
                 kinds += [f"divided by i{statement.divided}"] if statement.divided >= 0 else []
+                kinds += ["past the caches"] if statement.past else []
                 notes = f" ({', '.join(kinds)})" if kinds else ""
                 yield f"for {head or 'once'}{notes}:"
                 loads = [_reference(r) for r in statement.loads]

@@ -155,6 +155,8 @@ def _nest(nest: Nest, kernel: Kernel, known: set[Storage]) -> None:
         for write in nest.writes:
             own = write.mode != "add" and write.target.address.stride(nest.divided).constant != 0
             _require(own, "an element that two threads write", nest)
+    if nest.past:
+        _require(nest.vector and all(write.mode == "store" for write in nest.writes), "a sum past the caches", nest)
     if nest.vector:
         _require(bool(labels), "a vector nest without a label", nest)
         for reference in (*nest.loads, *(write.target for write in nest.writes)):
