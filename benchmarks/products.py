@@ -5,6 +5,12 @@
 
 All write into arrays that exist. Results are compared with float64 NumPy before anything is timed. Peak and bandwidth are
 measured in the same rounds as the contenders.
+
+Memory-bound work is timed as a kernel: the C function in a loop in C, without the call from Python, which has a column of its own.
+Bytes are those of the arguments and of the result, each counted once; the bandwidth is that of aligned reads of as many bytes, by
+as many threads as the call uses (one, where it is too short for more). A core also reads the lines that it writes, unless it writes
+past the caches: where the result is more than a tenth of all, "lines too" counts them. Arguments lie 16 bytes behind a line, as
+large arrays of NumPy do, so that every vector of 64 bytes straddles two: from the first cache that halves what can be read.
 """
 
 from __future__ import annotations
@@ -13,6 +19,7 @@ import argparse
 import importlib.util
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +36,8 @@ from bracketc.bench.pinning import restart_on_one_core
 from bracketc.bench.report import human
 from bracketc.bench.timing import Timing, interleave
 from bracketc.options import Options
+from bracketc.target import STREAM_BYTES, THREAD_WORK
+from calls import loop_in_c, native_call
 
 SIZES = (256, 384, 512, 768, 1024, 1536, 2048)
 FOOTPRINTS = (32 << 10, 512 << 10, 8 << 20, 128 << 20)
@@ -37,7 +46,7 @@ TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 PEAK_GOAL, MEMORY_GOAL = 0.75, 0.7
 TURN = 0.01
 PRODUCT = "dim M, N, K\ninput A : M, K\ninput B : K, N\nC = A @ B\n"
-OURS, PEER = "bracketc C", "torch.mm"
+OURS, PEER, KERNEL = "bracketc C", "torch.mm", "kernel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,10 @@ class Stream:
     source: str
     shapes: Callable[[int], tuple[tuple[int, ...], ...]]
     numpy: Callable[..., Any]
+    flops: int = 2
+    """Operations for an element of all arguments."""
+    past: bool = False
+    """Whether a result that no cache holds is written past them."""
 
 
 def square(n: int) -> int:
@@ -63,8 +76,24 @@ def matrix(n: int) -> tuple[int, int]:
     return square(n), square(n)
 
 
+def batch(n: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Matrices of 64 x 64 and as many vectors."""
+    return (max(1, n // 4096), 64, 64), (max(1, n // 4096), 64)
+
+
+def placed(array: np.ndarray) -> np.ndarray:
+    """A copy 16 bytes behind a line of the caches."""
+    space = np.empty(array.nbytes + 128, np.uint8)
+    start = (16 - space.ctypes.data) % 64
+    found = space[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    found[...] = array
+    return found
+
+
 TIMES = "dim M, N\ninput A : M, N\ninput x : N\nC = A @ x\n"
 BEFORE = "dim M, N\ninput x : M\ninput A : M, N\nC = A^T @ x\n"
+OUTER = "dim M, N\ninput x : M\ninput y : N\nC = x @ y^T\n"
+BATCHED = "dim N, I\ninput A : N, I, I\ninput x : N, I\nC = (A_n{} x_n{} | n{})\n"
 TWO = "dim N\ninput x : N\ninput y : N\n"
 STREAMS = (
     Stream("matrix by vector", TIMES, lambda n: (matrix(n), (square(n),)), np.matmul),
@@ -72,9 +101,12 @@ STREAMS = (
     Stream("tall by vector", TIMES, lambda n: ((n // 50, 50), (50,)), np.matmul),
     Stream("vector by tall", BEFORE, lambda n: ((n // 50,), (n // 50, 50)), np.matmul),
     Stream("dot", f"{TWO}C = x · y\n", lambda n: ((n // 2,), (n // 2,)), np.dot),
-    Stream("outer", "dim M, N\ninput x : M\ninput y : N\nC = x @ y^T\n", lambda n: ((square(n),), (square(n),)), np.outer),
-    Stream("axpy", f"{TWO}C = 3 x + y\n", lambda n: ((n // 3,), (n // 3,)), lambda x, y: 3 * x + y),
-    Stream("entries", f"{TWO}C = x ⊙ y\n", lambda n: ((n // 3,), (n // 3,)), np.multiply),
+    Stream("sum", "dim N\ninput x : N\nC = sum(x)\n", lambda n: ((n,),), np.sum, 1),
+    Stream("batched matrix by vector", BATCHED.format("ij", "j", "i"), batch, lambda A, x: np.einsum("nij,nj->ni", A, x)),
+    Stream("batched vector by matrix", BATCHED.format("ij", "i", "j"), batch, lambda A, x: np.einsum("nij,ni->nj", A, x)),
+    Stream("outer", OUTER, lambda n: ((square(n),), (square(n),)), np.outer, past=True),
+    Stream("axpy", f"{TWO}C = 3 x + y\n", lambda n: ((n // 3,), (n // 3,)), lambda x, y: 3 * x + y, 1),
+    Stream("entries", f"{TWO}C = x ⊙ y\n", lambda n: ((n // 3,), (n // 3,)), np.multiply, 1),
 )
 
 
@@ -131,24 +163,36 @@ def product(size: int, dtype: str, rounds: int, threads: int) -> dict[str, Any]:
     }
 
 
-def stream(case: Stream, footprint: int, dtype: str, rounds: int) -> dict[str, Any]:
+def stream(case: Stream, footprint: int, dtype: str, rounds: int, most: int, folder: Path) -> dict[str, Any]:
     """Memory-bound work: bytes of arguments and result a second, as a share of the read bandwidth."""
     rng = np.random.default_rng(0)
-    arrays = [rng.standard_normal(shape).astype(dtype) for shape in case.shapes(footprint // np.dtype(dtype).itemsize)]
-    ours = bc.compile(case.source, backend="c", dtype=dtype).evaluate.bind(*arrays)
-    result = ours().C
+    arrays = [placed(rng.standard_normal(s).astype(dtype)) for s in case.shapes(footprint // np.dtype(dtype).itemsize)]
+    module = bc.compile(case.source, backend="c", dtype=dtype, threads=most)
+    ours = module.evaluate.bind(*arrays)
+    result = np.asarray(ours().C)
     check(f"{OURS}, {case.name}", result, case.numpy(*(array.astype(float) for array in arrays)), dtype)
-    moved = sum(array.nbytes for array in arrays) + np.asarray(result).nbytes
-    timings, peaks = measured({OURS: ours}, dtype, 1, moved, rounds)
-    seconds = timings[OURS].median
+    moved = sum(array.nbytes for array in arrays) + result.nbytes
+    elements = max(result.size, *(array.size for array in arrays))
+    threads = max(1, min(most, int((moved + case.flops * elements) // THREAD_WORK)))
+    name, values = native_call(module, lambda **given: module.evaluate.bind(*given.values()), dict(zip("ab", arrays, strict=False)))
+    count = max(1, 2_000_000 // moved)
+    (folder / f"{case.name} {footprint}").mkdir()
+    kernel = loop_in_c(module, name, values, folder / f"{case.name} {footprint}", count)
+    timings, peaks = measured({OURS: ours, KERNEL: kernel}, dtype, threads, moved, rounds)
+    seconds = timings[KERNEL].median / count
+    lines = 0 if (case.past and result.nbytes > STREAM_BYTES) or 10 * result.nbytes < moved else result.nbytes
     return {
         "kind": "memory",
         "name": case.name,
         "bytes": moved,
         "dtype": dtype,
+        "threads": threads,
         "median": seconds,
+        "call": timings[OURS].median - seconds,
         "gbytes": moved / seconds / 1e9,
+        "read gbytes": peaks.bytes / 1e9,
         "of bandwidth": moved / seconds / peaks.bytes,
+        "with lines": (moved + lines) / seconds / peaks.bytes if lines else None,
     }
 
 
@@ -166,11 +210,24 @@ def products_table(records: list[dict[str, Any]], title: str) -> Table:
 def memory_table(records: list[dict[str, Any]], title: str) -> Table:
     found = Table(title=title, title_justify="left", box=None, pad_edge=False)
     found.add_column("work")
-    for column in ("bytes", "bracketc C", "GB/s", "of read bandwidth"):
+    several = any(each["threads"] > 1 for each in records)
+    threads = ("threads",) if several else ()
+    for column in ("bytes", *threads, "kernel", "GB/s", "reads, GB/s", "share", "lines too", "call beside it"):
         found.add_column(column, justify="right")
     for each in records:
-        share = f"{each['of bandwidth']:.0%}"
-        found.add_row(each["name"], f"{each['bytes']:,}", human(each["median"]), f"{each['gbytes']:.1f}", share)
+        # A call of many microseconds cannot be told from its kernel.
+        beside = human(max(each["call"], 0.0)) if each["median"] < 2e-5 else ""
+        found.add_row(
+            each["name"],
+            f"{each['bytes']:,}",
+            *((str(each["threads"]),) if several else ()),
+            human(each["median"]),
+            f"{each['gbytes']:.1f}",
+            f"{each['read gbytes']:.1f}",
+            f"{each['of bandwidth']:.0%}",
+            f"{each['with lines']:.0%}" if each["with lines"] else "",
+            beside,
+        )
     return found
 
 
@@ -200,8 +257,10 @@ def main() -> None:
     if "memory" in arguments.part:
         cases = [case for case in STREAMS if arguments.only in case.name]
         bounds = list(map(int, arguments.footprints.split(",")))
-        streams = [stream(case, bound, arguments.dtype, arguments.rounds) for case in cases for bound in bounds]
-        console.print(memory_table(streams, f"memory-bound work, {arguments.dtype}, one core"))
+        with tempfile.TemporaryDirectory() as folder:
+            rest = (arguments.dtype, arguments.rounds, arguments.threads, Path(folder))
+            streams = [stream(case, bound, *rest) for case in cases for bound in bounds]
+        console.print(memory_table(streams, f"memory-bound work, {arguments.dtype}, {cores}"))
         missed = [f"{r['name']} ({r['bytes']:,})" for r in streams if r["of bandwidth"] < MEMORY_GOAL]
         console.print(f"goal: {MEMORY_GOAL:.0%} of the bandwidth; missed at {', '.join(missed) or 'none'}")
         records += streams
