@@ -1381,12 +1381,17 @@ BRK_NOINLINE void contract_vector_f32(
     const int x_adjacent = t->a_k.stride == 1 && !t->a_k.table;
     const float *x = t->a + brk_at(&t->a_m, 0);
     const float *x_packed = x;
+    float *const c = t->c + brk_at(&t->c_m, 0);
+    const int whole = !epilogue && !t->accumulate && t->c_n.stride == 1 && !t->c_n.table;
     if (!x_adjacent && (by_columns || t->n == 1)) {
         gather_axis_f32(t->k, x, &t->a_k, workspace);
         x_packed = workspace;
     }
     for (int64_t j0 = j_first; j0 < j_last; j0 += VECTOR_BLOCK_f32) {
         const int64_t cols = brk_min(VECTOR_BLOCK_f32, j_last - j0);
+        /* Kernels write whole vectors: into the result itself where it has room for them. */
+        const int direct = whole && cols % WIDTH_f32 == 0;
+        float *const out = direct ? c + j0 : row;
         if (t->n == 1) {
             const float *y = t->b + brk_at(&t->b_n, 0);
             if (!by_columns) {
@@ -1394,19 +1399,23 @@ BRK_NOINLINE void contract_vector_f32(
                 gather_axis_f32(t->k, y, &t->b_k, copy);
                 y = copy;
             }
-            row[0] = dot_f32(t->k, x_packed, y);
+            out[0] = dot_f32(t->k, x_packed, y);
         } else if (by_rows && t->n <= SHORT_f32 * WIDTH_f32 && !t->a_k.table && !t->b_k.table) {
-            vector_narrow_f32(t->n > NARROW_f32 * WIDTH_f32, t->k, cols, x, t->a_k.stride, t->b + j0, t->b_k.stride, row);
+            vector_narrow_f32(t->n > NARROW_f32 * WIDTH_f32, t->k, cols, x, t->a_k.stride, t->b + j0, t->b_k.stride, out);
         } else if (by_rows) {
-            vector_by_rows_f32(t->k, cols, x, &t->a_k, t->b + j0, &t->b_k, row);
+            vector_by_rows_f32(t->k, cols, x, &t->a_k, t->b + j0, &t->b_k, out);
         } else if (by_columns && t->k > 0 && t->k <= SHORT_f32 * WIDTH_f32 && !t->b_n.table) {
-            vector_short_f32(t->k, cols, x_packed, t->b + j0 * t->b_n.stride, t->b_n.stride, row);
+            vector_short_f32(t->k, cols, x_packed, t->b + j0 * t->b_n.stride, t->b_n.stride, out);
         } else if (by_columns) {
-            vector_by_columns_f32(t->k, j0, cols, x_packed, t->b, &t->b_n, row);
+            vector_by_columns_f32(t->k, j0, cols, x_packed, t->b, &t->b_n, out);
         } else {
-            vector_by_elements_f32(t->k, j0, cols, x, &t->a_k, t->b, &t->b_k, &t->b_n, row);
+            vector_by_elements_f32(t->k, j0, cols, x, &t->a_k, t->b, &t->b_k, &t->b_n, out);
         }
-        float *c = t->c + brk_at(&t->c_m, 0);
+        if (direct) {
+            for (int64_t j = 0; j < cols && t->alpha != 1; ++j)
+                out[j] *= t->alpha;
+            continue;
+        }
         if (t->accumulate)
             for (int64_t j = 0; j < cols; ++j)
                 row[j] = t->alpha * row[j] + c[brk_at(&t->c_n, j0 + j)];
