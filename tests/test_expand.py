@@ -96,7 +96,12 @@ def test_products_of_too_many_terms_stay(monkeypatch: pytest.MonkeyPatch) -> Non
     square = einsum(1, [(c, (0,)), (Pointwise("power", (add([a, b]),), Fraction(2)), (0,))], (0,))
     three = multiply(add([a, b, d]), c)
     monkeypatch.setattr(rules, "MOST_TERMS", 4)
-    assert all(distribute(n) is not n for n in (node, square, three))
+    cube = einsum(1, [(c, (0,)), (Pointwise("power", (add([a, b]),), Fraction(3)), (0,))], (0,))
+    assert all(distribute(n) is not n for n in (node, square, three)) and distribute(cube) is cube
+    monkeypatch.setattr(rules, "MOST_TERMS", 7)
+    assert distribute(cube) is cube
+    monkeypatch.setattr(rules, "MOST_TERMS", 8)
+    assert distribute(cube) is not cube
     monkeypatch.setattr(rules, "MOST_TERMS", 3)
     assert distribute(node) is node and distribute(square) is square and distribute(three) is not three
 
@@ -135,6 +140,12 @@ def test_products_of_exponentials_are_the_exponential_of_a_sum() -> None:
     assert applied(merge_exponentials, multiply(exp(a), power(exp(b), -1))) is exp(add([a, scale(-1, b)]))
 
 
+def test_powers_of_exponentials_are_multiples() -> None:
+    assert applied(merge_exponentials, multiply(power(exp(a), 2), exp(b))) is exp(add([scale(2, a), b]))
+    alone = multiply(power(exp(a), -1), c)
+    assert merge_exponentials(alone) is alone
+
+
 def test_exponentials_of_other_entries_stay_apart() -> None:
     outer = einsum(1, [(exp(a), (0,)), (exp(b), (1,))], (0, 1))
     assert merge_exponentials(outer) is outer
@@ -157,6 +168,26 @@ def test_a_sum_with_a_number_meets_its_reciprocal() -> None:
     total = einsum(4, [(POSITIVE, (0, 1))], (0,))
     node = einsum(1, [(power(total, -1), (0,)), (POSITIVE, (0, 1)), (a, (0,))], (0,))
     assert applied(meet_reciprocal, node) is scale(Fraction(1, 4), a)
+
+
+def test_a_reciprocal_is_met_wherever_its_factors_stand() -> None:
+    total = power(einsum(1, [(POSITIVE, (0, 1))], (0,)), -1)
+    first = Einsum(Fraction(1), ((POSITIVE, (0, 1)), (total, (0,)), (a, (0,))), (0,), (N, M))
+    between = Einsum(Fraction(1), ((total, (0,)), (a, (0,)), (POSITIVE, (0, 1))), (0,), (N, M))
+    assert applied(meet_reciprocal, first) is applied(meet_reciprocal, between) is a
+    apart = Einsum(Fraction(1), ((total, (0,)), (b, (2,)), (POSITIVE, (0, 1))), (0,), (N, M, N))
+    found = applied(meet_reciprocal, apart)
+    assert isinstance(found, Einsum) and b in found.operands and POSITIVE not in found.operands
+
+
+def test_a_reciprocal_of_a_chain_needs_the_whole_chain() -> None:
+    other, last = build.tensor("R", "M", "N", traits=["positive"]), build.tensor("v", "N", traits=["positive"])
+    chain = ((POSITIVE, (0, 1)), (other, (1, 2)), (last, (2,)))
+    total = power(einsum(1, chain, (0,)), -1)
+    whole = einsum(1, [(total, (0,)), *chain, (a, (0,))], (0,))
+    assert meet_reciprocal(whole) is a
+    kept = einsum(1, [(total, (0,)), *chain], (0, 1))
+    assert meet_reciprocal(kept) is kept
 
 
 TOTAL = power(einsum(1, [(POSITIVE, (0, 1))], (0,)), -1)

@@ -119,7 +119,7 @@ def merge_exponentials(node: Node) -> Node:
             groups.setdefault(labels, []).append(argument if exponent == 1 else scale(exponent, argument))
         else:
             rest.append((factor, labels))
-    if len(groups) + len(rest) == len(node.factors) and not any(len(found) > 1 for found in groups.values()):
+    if len(groups) + len(rest) == len(node.factors):
         return node
     merged = [(Pointwise("exp", (add(found),)), labels) for labels, found in groups.items()]
     return with_factors(node, [*merged, *rest])
