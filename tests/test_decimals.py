@@ -192,3 +192,11 @@ def test_positions_beyond_an_axis_are_an_error() -> None:
     assert interpret_precisely([inside], {x: array}, {"N": 5})[inside].tolist() == [3, 4]
     with pytest.raises(ValueError, match=r"positions 4\.\.5 in an axis of size 5"):
         interpret_precisely([outside], {x: array}, {"N": 5})
+
+
+def test_numbers_beyond_those_of_floats_stay_finite() -> None:
+    x = Tensor("x", ())
+    for sign in (1, -1):
+        node = build.pointwise("exp", x)
+        found = interpret_precisely([node], {x: np.asarray(sign * 1000.0)}, {})[node].item()
+        assert found.is_finite() and near(found.ln(), d(sign * 1000), 50)

@@ -43,7 +43,7 @@ def test_what_is_changed(source: str, changes: list[str]) -> None:
         '"""Text + 1."""',
         "def f(a: int | None) -> list[int]: ...",
         "@g(1)\ndef f(): ...",
-        "c = zip(a, b, strict=True)",
+        *("c = zip(a, b, strict=True)", "MOST = 1_000"),
         'x = f"{a + 1}" + "b"',
     ],
 )
