@@ -20,6 +20,7 @@ from bracketc.ir.rewrite import topological
 from bracketc.loops.lower import lower
 from bracketc.options import Options, make_options
 from bracketc.plan.explain import explain
+from bracketc.plan.native import native_plan
 from bracketc.plan.printer import show as show_plan
 
 OPTIONS = {backend: make_options({"backend": backend}) for backend in ("numpy", "c")}
@@ -141,3 +142,17 @@ def test_twice_the_program_takes_twice_the_work(kind: str) -> None:
     calls(make[kind](10))  # what is done once, templates and tables, is done before
     work = [calls(make[kind](size)) for size in (20, 40, 80)]
     assert work[2] - work[1] < 2.5 * (work[1] - work[0]), work
+
+
+def test_splits_of_a_chain_over_one_size_grow_as_it_does() -> None:
+    """Each link is a stage of its own for blocks of that size, and none of them saves anything."""
+
+    def work(layers: int) -> int:
+        planned = compiler.stages(bc.parse(network(layers)), OPTIONS["c"]).plan
+        profile = cProfile.Profile()
+        profile.enable()
+        native_plan(planned)
+        profile.disable()
+        return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
+
+    assert work(120) < 2.5 * work(60)

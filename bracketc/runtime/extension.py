@@ -36,7 +36,6 @@ from bracketc.runtime.toolchain import (
     surroundings,
     thread_flags,
 )
-from bracketc.target import Target
 
 
 def library_name(name: str, toolchain: Toolchain) -> str:
@@ -71,18 +70,22 @@ def build_extension(
     library = library_name(name, toolchain)
     flags = (*compile_flags(options), *thread_flags(toolchain, options))
     levels = build_levels(options)
+    first = dispatch_file(name) if levels else f"{name}.c"
+    jobs = [(f"{name}.c", f"{name}_{level.suffix}.o", (*flags, *level_flags(level, name))) for level in levels]
+    jobs += [(first, f"{name}.o", flags), (between, f"_{name}.o", flags)]
 
-    def compile_level(level: Target) -> str:
-        output = f"{name}_{level.suffix}.o"
-        compile_object(toolchain, (*flags, *level_flags(level, name)), f"{name}.c", output, folder)
+    def compile_one(job: tuple[str, str, tuple[str, ...]]) -> str:
+        source, output, own = job
+        compile_object(toolchain, own, source, output, folder)
         return output
 
-    with ThreadPoolExecutor(max_workers=len(levels) or 1) as pool:
-        objects = tuple(pool.map(compile_level, levels))
-    first = dispatch_file(name) if levels else f"{name}.c"
-    compile_shared(toolchain, flags, (first, between, *objects), library, folder)
-    if noted:
-        note_headers(folder, headers(toolchain, flags, tuple(dict.fromkeys((f"{name}.c", first, between))), folder))
+    with ThreadPoolExecutor(max_workers=len(jobs) + 1) as pool:  # each waits for a compiler of its own
+        sources = tuple(dict.fromkeys((f"{name}.c", first, between)))
+        read = pool.submit(headers, toolchain, flags, sources, folder) if noted else None
+        objects = tuple(pool.map(compile_one, jobs))
+    compile_shared(toolchain, flags, objects, library, folder)
+    if read is not None:
+        note_headers(folder, read.result())
     for file in (between, *objects):
         (folder / file).unlink()
     return library

@@ -180,7 +180,7 @@ def compile_shared(
 
 def compile_object(toolchain: Toolchain, flags: tuple[str, ...], source: str, output: str, folder: Path) -> None:
     """Compile one file in ``folder``."""
-    _compile(toolchain, (*flags, "-pthread", "-c", "-o", output, source), source, folder)
+    _compile(toolchain, (*flags, *_python_headers(toolchain), "-pthread", "-c", "-o", output, source), source, folder)
 
 
 def _compile(toolchain: Toolchain, arguments: tuple[str, ...], source: str, folder: Path) -> str:
