@@ -31,8 +31,8 @@ def _is_page(template: str | None) -> bool:
 class CompiledTemplates(jinja2.BytecodeCache):
     """Templates as earlier processes have compiled them, in ``folder``, which must be ours alone: what is read there runs.
 
-    A file is called by the path and the text of its template, and by what else it depends on. It begins with the digest of its content, so
-    that a damaged one is compiled again; where none can be written, each process compiles for itself.
+    A file is called by the path and the text of its template, and by what else it depends on. It begins with the digest of its
+    content, so that a damaged one is compiled again; where none can be written, each process compiles for itself.
     """
 
     def __init__(self) -> None:
