@@ -313,6 +313,12 @@ class Generator:
         layouts = ["jacobian", "gradient"]
         if rank + len(type) <= 3 and len(type) < 3:
             layouts += ["row", "vec", "flat", "transposed"]
+        if rank + len(type) <= 2:
+            layouts.append("column")
+        if type:
+            places = self.rng.sample(range(1, rank + len(type) + 1), len(type))
+            axes = self.rng.sample(range(1, len(type) + 1), len(type))
+            layouts.append(f"^{''.join(map(str, places))}·^{''.join(map(str, axes))}")
         found = [
             f"hvp J wrt {x}", f"hessian J wrt {x}", f"hessian J wrt {x}, {y}" if x != y else f"hvp J wrt {x}",
             f"jvp {target} wrt {x}", f"vjp {target} wrt {x}", f"jacobian {target} wrt {x}",

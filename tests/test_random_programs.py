@@ -6,6 +6,7 @@ import dataclasses
 import random
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -74,7 +75,9 @@ def test_random_programs_hold_every_construct_of_the_language() -> None:
     assert {part.operator for part in parts if isinstance(part, syntax.Comparison)} == {"<", "<=", ">", ">=", "==", "!="}
     assert set(words.TRAITS) <= {part.name.split()[0] for part in parts if isinstance(part, syntax.Trait)} | {"positive"}
     assert set(words.REQUESTS) <= {part.kind for part in parts if isinstance(part, syntax.Request)}
-    assert set(words.LAYOUTS) <= {part.kind for part in parts if isinstance(part, syntax.Layout)} | {"column"}
+    asked = " ".join(request for seed in range(1000) for request in random_program(seed).requests).split()
+    layouts = {after for word, after in pairwise(asked) if word == "layout"}
+    assert set(words.LAYOUTS) <= layouts and any(layout.startswith("^") for layout in layouts)
 
 
 def test_random_programs_hold_every_node() -> None:
