@@ -84,6 +84,18 @@ class Options:
         return dict(self.sizes)
 
 
+COMPILER_VARIABLES = (
+    "CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "LD_RUN_PATH", "CCC_OVERRIDE_OPTIONS", "SDKROOT",
+    "MACOSX_DEPLOYMENT_TARGET",
+)  # fmt: skip
+"""Variables that change what gcc, clang and the linker make of a text."""
+
+
+def compiler_variables() -> dict[str, str]:
+    """Those of them that are set, which the compiler reads by itself."""
+    return {name: os.environ[name] for name in COMPILER_VARIABLES if name in os.environ}
+
+
 def read_options(
     given: Mapping[str, object],
     environment: Mapping[str, str] | None = None,

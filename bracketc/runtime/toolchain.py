@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bracketc.errors import ToolchainError
-from bracketc.options import OptionError, Options
+from bracketc.options import OptionError, Options, compiler_variables
 from bracketc.runtime.directory import folder_error
 from bracketc.target import BASE_CFLAGS, Target, detect_host, find_target, portable_levels
 
@@ -26,11 +26,6 @@ CANDIDATES = ("cc", "gcc", "clang")
 
 SEARCHED = ("CPATH", "C_INCLUDE_PATH")
 """Variables with folders in which gcc and clang look for headers."""
-HEARD = (
-    *SEARCHED, "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "LD_RUN_PATH", "CCC_OVERRIDE_OPTIONS", "SDKROOT",
-    "MACOSX_DEPLOYMENT_TARGET",
-)  # fmt: skip
-"""Variables that change what gcc, clang and the linker make of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +141,9 @@ def _has_openmp(command: tuple[str, ...], version: str) -> bool:
 def surroundings() -> tuple[str, ...]:
     """What the compiler reads beside its command: variables, and the times of folders of headers, since a header that is put into
     one of them may hide another."""
-    found = [f"{name}={os.environ[name]}" for name in HEARD if name in os.environ]
-    for folder in (folder for name in SEARCHED for folder in os.environ.get(name, "").split(os.pathsep) if folder):
+    given = compiler_variables()
+    found = [f"{name}={value}" for name, value in given.items()]
+    for folder in (folder for name in SEARCHED for folder in given.get(name, "").split(os.pathsep) if folder):
         try:
             found.append(f"{folder} {os.stat(folder).st_mtime_ns}")
         except OSError:
