@@ -77,7 +77,9 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
         if statement.form == "lanes":
             bytes = f"contract_lanes_bytes_{c.s}({n}, {k})"
         need = f"brk_round_up({bytes}, BRK_CACHE_LINE)"
-        most = f"brk_round_up(contract_most_bytes_{c.s}({m}, {n}, {k}), BRK_CACHE_LINE)" if varying and statement.form != "lanes" else need
+        most = need
+        if varying and statement.form != "lanes":
+            most = f"brk_round_up(contract_most_bytes_{c.s}({m}, {n}, {k}), BRK_CACHE_LINE)"
         c.scratch[" + ".join([most, *(f"{as_factor(t.count)} * (int64_t)sizeof(int64_t)" for t in tables)])] = None
         name, fields = "", tuple[FieldView, ...]()
         if statement.epilogue is not None:
