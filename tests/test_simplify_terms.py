@@ -12,7 +12,7 @@ from bracketc.ir import build
 from bracketc.ir.build import add, delta, einsum, fill, literal, multiply, pointwise, power, scale
 from bracketc.ir.dims import Dim
 from bracketc.ir.interpret import interpret
-from bracketc.ir.nodes import Add, Compare, Einsum, Node, Pointwise
+from bracketc.ir.nodes import Add, Compare, Einsum, Linalg, Node, Pointwise
 from bracketc.ir.rewrite import Roots, tensors
 from bracketc.proof.wording import worded
 from bracketc.simplify.brackets import (
@@ -26,6 +26,8 @@ from bracketc.simplify.brackets import (
     times,
 )
 from bracketc.simplify.deltas import distribute_deltas, eliminate_delta, split_delta
+from bracketc.simplify.facts import declared_positive, positive
+from bracketc.simplify.linalg import undo_inverse
 from bracketc.simplify.powers import merge_power, simplify_power, split_size
 from bracketc.simplify.sums import cancel_term, flatten_sums, merge_term, pull_common_scalars, pull_outer_term
 
@@ -200,6 +202,26 @@ def test_sizes_that_are_products_are_taken_apart() -> None:
     assert applied(split_size, build.size(N * M)) in ("N M", "M N") and applied(split_size, build.size(N * 2)) == "2 N"
     assert split_size(build.size(N)) is build.size(N) and split_size(build.size(N + 1)) is build.size(N + 1)
     assert float(value(split_size(build.size(N * N * 3)))) == 27.0
+    assert applied(split_size, build.size(N * N)) == "N**2"
+
+
+def test_inverses_of_multiples_and_of_inverses() -> None:
+    inverse = Linalg("inv", (S,))
+    assert undo_inverse(Linalg("inv", (scale(2.5, S),))) is scale(0.4, inverse)
+    assert undo_inverse(Linalg("inv", (scale(-4, S),))) is scale(Fraction(-1, 4), inverse)
+    assert undo_inverse(Linalg("solve", (scale(2, S), x))) is scale(Fraction(1, 2), Linalg("solve", (S, x)))
+    assert undo_inverse(Linalg("inv", (inverse,))) is S and undo_inverse(inverse) is inverse
+    assert undo_inverse(Linalg("det", (inverse,))) is power(Linalg("det", (S,)), -1)
+    assert undo_inverse(Linalg("logdet", (inverse,))) is scale(-1, Linalg("logdet", (S,)))
+    assert undo_inverse(Linalg("det", (scale(2, S),))) is Linalg("det", (scale(2, S),))
+
+
+def test_what_is_positive_by_its_form() -> None:
+    p, q = build.tensor("p", "N", traits=["positive"]), build.tensor("q", "N", traits=["positive"])
+    yes = [p, multiply(p, q), add([p, q]), power(p, -2), literal(3), build.size(N), scale(2, p), pointwise("exp", p)]
+    no = [x, scale(-2, p), fill(0, (N,)), literal(0), literal(-1), add([p, scale(-1, q)]), multiply(p, x), add([p, x]), power(x, 2)]
+    assert [positive(node) or declared_positive(node) for node in yes] == [True] * len(yes)
+    assert [declared_positive(node) for node in no] == [False] * len(no)
 
 
 # ------------------------------------------------------------------------------------------------- numbers in front
