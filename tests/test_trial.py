@@ -85,6 +85,11 @@ def test_decimals_agree_to_their_digits(left: str, right: str, outcome: str) -> 
     assert decimals(left, right).outcome == decimals(right, left).outcome == outcome
 
 
+def test_decimals_agree_relative_to_the_largest_entry() -> None:
+    left, right = (np.array([Decimal("1e50"), Decimal(text)], dtype=object) for text in ("1", f"1.{'0' * 39}1"))
+    assert Point({}, {}, left, right, 0.0, True).outcome == "agree"
+
+
 def test_decimals_without_entries_agree() -> None:
     nothing = np.zeros((0,), dtype=object)
     assert Point({}, {}, nothing, nothing, 0.0, True).outcome == "agree"
@@ -117,6 +122,16 @@ def test_every_third_draw_is_positive_so_that_roots_have_values() -> None:
     found = trial(*sides(VECTORS, "sqrt(x) ⊙ sqrt(y)", "sqrt(x ⊙ y)"))
     assert found.outcome == "agree"
     assert all(np.all(array > 0.4) for p in found.points for array in p.arrays.values())
+
+
+def test_the_third_of_three_draws_is_positive() -> None:
+    first, second, read = sides(VECTORS, "x + y", "y + x")
+    found = trial(first, second, read)
+    positive = [all(np.all(array >= 0.5) for array in p.arrays.values()) for p in found.points]
+    assert positive == [False, False, True, False]
+    (tensor, _) = read.arguments
+    drawn = [trials._decimal_draw(tensor, {"N": 30}, np.random.default_rng(0), attempt) for attempt in range(6)]
+    assert [bool(np.all(array >= 0.5)) for array in drawn] == [False, False, True, False, False, True]
 
 
 def test_a_small_difference_is_in_doubt_until_it_is_computed_precisely() -> None:
@@ -175,6 +190,12 @@ def test_drawn_small_sizes_are_pairwise_different() -> None:
         assert sizes is not None and sorted(sizes.values()) == [2, 3, 4]
 
 
+def test_bound_sizes_stay_as_they_are() -> None:
+    read, (node,) = program("dim N; dim K = 7; input A : N, K", "A")
+    sizes = trials._small_drawn_sizes(read, np.random.default_rng(0), (node, node))
+    assert sizes == {"N": 2, "K": 7}
+
+
 def test_small_sizes_are_drawn_within_the_work_that_decimals_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
     read, (node,) = program("dim N, M, K; input A : N, M; input B : M, K", "A @ B")
     monkeypatch.setattr(trials, "PRECISE_WORK", 40)
@@ -191,6 +212,7 @@ def test_work_counts_products_entries_and_functions() -> None:
     _, (product, function) = program("dim N, M, K; input A : N, M; input B : M, K", "A @ B", "tanh(A)")
     sizes = {"N": 2, "M": 3, "K": 5}
     assert trials._work((product, product), sizes) == 2 * 3 * 5 + 6 + 15
+    assert trials._work((product, product), dict.fromkeys("NMK", 1)) == 3
     assert trials._work((function, function), sizes) == 20 * 6 + 6
     assert trials._work((function, function), {**sizes, "N": 0}) == 20 * 3 + 3
     _, (last,) = program("dim N; input x : N; input w : scalar; Z[0] = w; Z[t] = tanh(Z[t-1]) for t = 1..N", "Z[N]")
@@ -337,6 +359,7 @@ def test_traits_change_an_array_as_little_as_they_allow() -> None:
     assert with_traits(array, ["upper"], rng).tolist() == [[1.0, -2.0], [0.0, 3.0]]
     assert with_traits(array, ["diagonal"], rng).tolist() == [[1.0, 0.0], [0.0, 3.0]]
     assert with_traits(array, ["nonzero"], rng).tolist() == [[1.5, -2.5], [4.5, 3.5]]
+    assert with_traits(np.array([0.5, -0.5]), ["nonzero"], rng).tolist() == [1.0, -1.0]
     assert with_traits(array, ["positive"], rng).tolist() == [[1.5, 2.5], [4.5, 3.5]]
     assert with_traits(array, ["positive definite"], rng).tolist() == [[3.5, -1.0], [-1.0, 13.5]]
     np.testing.assert_allclose(with_traits(array, ["stochastic rows"], rng), np.exp(array) / np.exp(array).sum(1)[:, None])
@@ -363,12 +386,26 @@ def test_parameters_of_networks_are_divided_by_the_root_of_their_first_extent() 
     assert {name: float(array.flat[0]) for name, array in found.items()} == {"X": 1.0, "W": 0.5, "b": 1.0, "S": 1.0}
 
 
+def test_a_parameter_of_one_row_is_left_as_it_is() -> None:
+    read, _ = program("dim N, M; param W : N, M", "W")
+    assert tempered(read, {"W": np.ones((1, 2))})["W"].tolist() == [[1.0, 1.0]]
+
+
 def test_drawn_sizes_are_small_and_pairwise_different() -> None:
     read, _ = program("dim A, B, C, D; dim E = 4; input x : A, B; input y : C, D, E", "x")
     for seed in range(20):
         sizes = draw_sizes(read, np.random.default_rng(seed))
         assert sizes["E"] == 4 and len({sizes[n] for n in "ABCD"}) == 4 and {sizes[n] for n in "ABCD"} <= set(range(2, 7))
     assert draw_sizes(read, np.random.default_rng(0), {"A": 40})["A"] == 40
+
+
+def test_every_constraint_is_settled() -> None:
+    read, _ = program("dim N, M, K; input A : N, M; input B : M, K", "A")
+    n, m, k = (Dim.named(name) for name in "NMK")
+    read = replace(read, constraints=((n, m, "A"), (k, n + 1, "B")))
+    for m_value in (3, 4):
+        sizes = {"N": 3, "M": m_value, "K": 9}
+        assert settle(sizes, read, {"M", "K"}) and sizes == {"N": 3, "M": 3, "K": 4}
 
 
 def test_no_size_is_settled_to_nothing() -> None:
