@@ -99,6 +99,7 @@ TERMS = {
     "x ⊙ (x + y) = x ⊙ x": [("left", "(x_i y_i | i)", "y")],
     "(S_ij (x + y)_j | i) = S @ x": [("left", "(S_ij y_j | i)", "(S_ij (x + y)_j | i)")],
     "-(x - y) = -x": [("left", "y", "y")],
+    "x = x + (S @ x + y + w)": [("right", "(S_ij x_j | i)", "S @ x"), ("right", "y", "y"), ("right", "w", "w")],
     "x + y - w = x": [("left", "y", "y"), ("left", "-w", "w")],
     "x = x + (S @ x + S @ y + S @ w + w)": [],  # too many to be shown
 }
