@@ -230,7 +230,8 @@ def test_long_sums_and_many_blocks(kernels: Kernels, form: int) -> None:
 @pytest.mark.parametrize("layout", ["C", "F"])
 def test_a_row_times_matrices_around_whole_vectors(kernels: Kernels, layout: str) -> None:
     rng = np.random.default_rng(6)
-    for n, k in ((2, 3), (15, 16), (17, 129), (33, 63), (64, 64), (65, 65), (97, 50), (128, 140), (129, 127), (300, 17), (45, 1100)):
+    shapes = ((2, 3), (15, 16), (17, 129), (33, 63), (64, 64), (65, 65), (97, 50), (128, 140), (129, 127), (300, 17), (45, 1100))
+    for n, k in shapes:
         a, b = _random(rng, (1, k), kernels.dtype), _random(rng, (k, n), kernels.dtype)
         given, c, parts = _laid_out(b, layout), np.zeros((1, n), kernels.dtype), np.zeros((1, n), kernels.dtype)
         kernels.contract(2, a, given, c)

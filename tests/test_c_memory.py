@@ -11,7 +11,15 @@ import bracketc as bc
 pytestmark = needs_compiler
 
 OUTER = "dim M, N\ninput x : M\ninput y : N\nC = x @ y^T\n"
-SUMS = "dim M, N\ninput x : M, N\ninput y : M, N\nJ = sum[i, j](x_ij y_ij)\nr_i = sum[j](x_ij y_ij)\nt_i = max[j](x_ij + y_ij)\noutput J, r, t\n"
+SUMS = """
+dim M, N
+input x : M, N
+input y : M, N
+J = sum[i, j](x_ij y_ij)
+r_i = sum[j](x_ij y_ij)
+t_i = max[j](x_ij + y_ij)
+output J, r, t
+"""
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
