@@ -67,6 +67,8 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
             "alpha": number_text(statement.alpha, c.ctype),
             "accumulate": str(int(statement.accumulate)),
         }
+        if statement.batch and statement.making is None:
+            values["a_next"] = c.dim(statement.a.address.stride(statement.batch[-1].label))
         if statement.form == "unrolled":
             return _unrolled(statement, c)
         varying = c.cuts.keys() & {n for g in (statement.m, statement.n, statement.k) for n in g.extent.names}
@@ -101,7 +103,7 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
             tuple(tables),
             need,
             tuple(loops),
-            tuple(FieldView(field_name, text) for field_name, text in values.items() if text not in ("{0, NULL}",)),
+            tuple(FieldView(field_name, text) for field_name, text in values.items() if text != "{0, NULL}" and (field_name, text) != ("a_next", "0")),
             name,
             fields,
             c.s,
