@@ -432,7 +432,30 @@ typedef struct {
     brk_axis c_m, c_n;
     float alpha;
     int accumulate;
+    int64_t a_next; /* from this a to that of the product that follows, or 0 */
 } contraction_f32;
+
+/* What is wanted of an operand soon, a line for each position of a sum that is computed meanwhile: neighbouring ones lie `near` bytes
+   apart, those LINE positions further `far`. Either LINE rows along the sum, or rows that lie side by side for each of its positions. */
+typedef struct {
+    uintptr_t first, near, far;
+} ahead_f32;
+
+enum { LINE_f32 = BRK_CACHE_LINE / sizeof(float) };
+
+BRK_INLINE const void *ahead_line_f32(const ahead_f32 *ahead, int64_t p)
+{
+    return (const void *)(ahead->first + (uintptr_t)p % LINE_f32 * ahead->near + (uintptr_t)p / LINE_f32 * ahead->far);
+}
+
+/* How lines are fetched from `first` on; nothing but this one where there are tables. */
+BRK_INLINE ahead_f32 ahead_from_f32(const float *first, const brk_axis *across, const brk_axis *along)
+{
+    const uintptr_t size = sizeof(float), far = (uintptr_t)across->stride * size, step = (uintptr_t)along->stride * size;
+    if (across->table || along->table)
+        return (ahead_f32){(uintptr_t)first, 0, 0};
+    return along->stride == 1 ? (ahead_f32){(uintptr_t)first, far, BRK_CACHE_LINE} : (ahead_f32){(uintptr_t)first, step, LINE_f32 * step};
+}
 
 /* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols. */
 typedef void (*epilogue_f32)(
@@ -448,7 +471,7 @@ BRK_INLINE int64_t epilogue_ahead_f32(int64_t k)
 BRK_INLINE contraction_f32 contraction_swapped_f32(const contraction_f32 *t)
 {
     return (contraction_f32){
-        t->n, t->m, t->k, t->b, t->b_n, t->b_k, t->a, t->a_k, t->a_m, t->c, t->c_n, t->c_m, t->alpha, t->accumulate,
+        t->n, t->m, t->k, t->b, t->b_n, t->b_k, t->a, t->a_k, t->a_m, t->c, t->c_n, t->c_m, t->alpha, t->accumulate, 0,
     };
 }
 
@@ -621,9 +644,10 @@ BRK_NOINLINE void pack_columns_f32(
    `stride` apart.  rows and vectors are constants in every instance. */
 BRK_INLINE void packed_tile_run_f32(
     const int rows, const int vectors, int64_t kc, float alpha, const float *restrict a, const float *restrict b,
-    float *restrict out, int64_t stride, int accumulate)
+    float *restrict out, int64_t stride, int accumulate, const ahead_f32 *wanted)
 {
     vec_f32 acc[MR_f32][VECTORS_f32];
+    const ahead_f32 ahead = *wanted;
 #pragma GCC unroll 32
     for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 8
@@ -632,6 +656,7 @@ BRK_INLINE void packed_tile_run_f32(
 #pragma GCC unroll 1
     for (int64_t p = 0; p < kc; ++p, a += MR_f32, b += NR_f32) {
         vec_f32 column[VECTORS_f32];
+        __builtin_prefetch(ahead_line_f32(&ahead, p), 0, 2);
 #pragma GCC unroll 8
         for (int q = 0; q < vectors; ++q)
             column[q] = *(const vec_f32 *)(b + q * WIDTH_f32);
@@ -655,32 +680,32 @@ BRK_INLINE void packed_tile_run_f32(
 
 BRK_NOINLINE void packed_tile_f32(
     int64_t kc, float alpha, const float *restrict a, const float *restrict b,
-    float *restrict out, int64_t stride, int accumulate)
+    float *restrict out, int64_t stride, int accumulate, const ahead_f32 *wanted)
 {
-    packed_tile_run_f32(MR_f32, VECTORS_f32, kc, alpha, a, b, out, stride, accumulate);
+    packed_tile_run_f32(MR_f32, VECTORS_f32, kc, alpha, a, b, out, stride, accumulate, wanted);
 }
 
 /* Rows in pairs: what an edge computes too much is at most a row. */
 BRK_NOINLINE void packed_edge_f32(
     int64_t rows, int64_t vectors, int64_t kc, float alpha, const float *restrict a, const float *restrict b,
-    float *restrict out, int64_t stride, int accumulate)
+    float *restrict out, int64_t stride, int accumulate, const ahead_f32 *wanted)
 {
     switch ((rows + 1) / 2 * VECTORS_f32 + vectors) {
-    case 1 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 1, 1, kc, alpha, a, b, out, stride, accumulate); break;
-    case 1 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 1, 2, kc, alpha, a, b, out, stride, accumulate); break;
-    case 2 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 2, 1, kc, alpha, a, b, out, stride, accumulate); break;
-    case 2 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 2, 2, kc, alpha, a, b, out, stride, accumulate); break;
-    case 3 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 3, 1, kc, alpha, a, b, out, stride, accumulate); break;
-    case 3 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 3, 2, kc, alpha, a, b, out, stride, accumulate); break;
+    case 1 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 1, 1, kc, alpha, a, b, out, stride, accumulate, wanted); break;
+    case 1 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 1, 2, kc, alpha, a, b, out, stride, accumulate, wanted); break;
+    case 2 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 2, 1, kc, alpha, a, b, out, stride, accumulate, wanted); break;
+    case 2 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 2, 2, kc, alpha, a, b, out, stride, accumulate, wanted); break;
+    case 3 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 3, 1, kc, alpha, a, b, out, stride, accumulate, wanted); break;
+    case 3 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 3, 2, kc, alpha, a, b, out, stride, accumulate, wanted); break;
 #if MR_f32 >= 14
-    case 4 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 4, 1, kc, alpha, a, b, out, stride, accumulate); break;
-    case 4 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 4, 2, kc, alpha, a, b, out, stride, accumulate); break;
-    case 5 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 5, 1, kc, alpha, a, b, out, stride, accumulate); break;
-    case 5 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 5, 2, kc, alpha, a, b, out, stride, accumulate); break;
-    case 6 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 6, 1, kc, alpha, a, b, out, stride, accumulate); break;
-    case 6 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 6, 2, kc, alpha, a, b, out, stride, accumulate); break;
-    case 7 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 7, 1, kc, alpha, a, b, out, stride, accumulate); break;
-    case 7 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 7, 2, kc, alpha, a, b, out, stride, accumulate); break;
+    case 4 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 4, 1, kc, alpha, a, b, out, stride, accumulate, wanted); break;
+    case 4 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 4, 2, kc, alpha, a, b, out, stride, accumulate, wanted); break;
+    case 5 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 5, 1, kc, alpha, a, b, out, stride, accumulate, wanted); break;
+    case 5 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 5, 2, kc, alpha, a, b, out, stride, accumulate, wanted); break;
+    case 6 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 6, 1, kc, alpha, a, b, out, stride, accumulate, wanted); break;
+    case 6 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 6, 2, kc, alpha, a, b, out, stride, accumulate, wanted); break;
+    case 7 * VECTORS_f32 + 1: packed_tile_run_f32(2 * 7, 1, kc, alpha, a, b, out, stride, accumulate, wanted); break;
+    case 7 * VECTORS_f32 + 2: packed_tile_run_f32(2 * 7, 2, kc, alpha, a, b, out, stride, accumulate, wanted); break;
 #endif
     }
 }
@@ -698,11 +723,17 @@ BRK_INLINE int64_t packed_together_f32(int64_t kc)
     return brk_max((1 << 16) / (brk_max(kc, 1) * NR_f32 * (int64_t)sizeof(float)), 1) * NR_f32;
 }
 
+/* Rows of A that are packed together: as many bytes as MC rows of the longest part of the sum. */
+BRK_INLINE int64_t packed_rows_f32(int64_t m, int64_t kc)
+{
+    return brk_part(m, MC_f32 * KC_f32 / brk_clamp(kc, 1, KC_f32) / MR_f32 * MR_f32, MR_f32);
+}
+
 /* Bytes of workspace that a packed contraction of these sizes needs, for a workspace aligned to a cache line; the columns that are
    packed together are enough where one block holds all rows. */
 BRK_INLINE int64_t contract_packed_bytes_f32(int64_t m, int64_t n, int64_t k)
 {
-    const int64_t kc = brk_part(k, KC_f32, 4), rows = brk_part(m, MC_f32, MR_f32);
+    const int64_t kc = brk_part(k, KC_f32, 4), rows = packed_rows_f32(m, kc);
     const int64_t columns = brk_part(n, NC_f32, NR_f32);
     return packed_room_f32(rows, m > rows ? columns : brk_min(columns, packed_together_f32(kc)), kc);
 }
@@ -710,18 +741,17 @@ BRK_INLINE int64_t contract_packed_bytes_f32(int64_t m, int64_t n, int64_t k)
 /* The same for contractions of at most these sizes: parts are no larger than the limit, rounded up. */
 BRK_INLINE int64_t packed_most_bytes_f32(int64_t m, int64_t n, int64_t k)
 {
-    return packed_room_f32(
-        brk_round_up(brk_min(m, MC_f32), MR_f32), brk_round_up(brk_min(n, NC_f32), NR_f32),
-        brk_round_up(brk_min(k, KC_f32), 4));
+    const int64_t kc = brk_round_up(brk_min(k, KC_f32), 4);
+    const int64_t rows = brk_min(brk_round_up(m, MR_f32) * kc, (MC_f32 + MR_f32) * KC_f32);
+    return packed_room_f32(rows, 0, 1) + packed_room_f32(0, brk_round_up(brk_min(n, NC_f32), NR_f32), kc);
 }
-
-enum { LINE_f32 = BRK_CACHE_LINE / sizeof(float) };
 
 /* Where small tiles read and write: rows of A and of the result by pointers, column p of A at p * a_k.  Each of several tiles, one
    below or beside the other, lies a_step, b_step and out_step further. */
 typedef struct {
     int64_t tiles, a_step, b_step, out_step;
-    int64_t ahead, ahead_near, ahead_far; /* bytes to what is wanted of A next, to the next line of that, and to the next LINE lines */
+    ahead_f32 ahead; /* of the first tile, where near is not 0; */
+    uintptr_t ahead_step;  /* of the next one so many bytes further */
     int64_t k, a_k, b_k;
     const float *a[SMALL_ROWS_f32];
     const float *b;
@@ -731,8 +761,8 @@ typedef struct {
     mask_f32 read, write; /* lanes of the last vector that exist in b, and in out */
 } small_tile_f32;
 
-/* rows, vectors and partial are constants in every instance. */
-BRK_INLINE void small_tile_run_f32(const small_tile_f32 *t, const int rows, const int vectors, const int partial)
+/* rows, vectors, partial and fetching are constants in every instance. */
+BRK_INLINE void small_tile_run_f32(const small_tile_f32 *t, const int rows, const int vectors, const int partial, const int fetching)
 {
     for (int64_t tile = 0; tile < t->tiles; ++tile) {
         vec_f32 acc[SMALL_ROWS_f32][VECTORS_f32];
@@ -751,12 +781,12 @@ BRK_INLINE void small_tile_run_f32(const small_tile_f32 *t, const int rows, cons
         const mask_f32 read = t->read;
 #endif
         const float alpha = t->alpha;
-        const uintptr_t ahead = (uintptr_t)a[0] + (uintptr_t)t->ahead, ahead_near = (uintptr_t)t->ahead_near, ahead_far = (uintptr_t)t->ahead_far;
+        const ahead_f32 ahead = {t->ahead.first + (uintptr_t)tile * t->ahead_step, t->ahead.near, t->ahead.far};
 #pragma GCC unroll 1
         for (int64_t p = 0, at = 0; p < k; ++p, at += a_k, b += b_k) {
             vec_f32 column[VECTORS_f32];
-            if (vectors == VECTORS_f32)
-                __builtin_prefetch((const void *)(ahead + (uintptr_t)p % LINE_f32 * ahead_near + (uintptr_t)p / LINE_f32 * ahead_far));
+            if (fetching)
+                __builtin_prefetch(ahead_line_f32(&ahead, p));
 #pragma GCC unroll 8
             for (int q = 0; q < vectors; ++q)
 #if BRK_MASKING == BRK_SINGLE_LANES /* the driver packs partial vectors */
@@ -800,25 +830,25 @@ BRK_INLINE void small_tile_run_f32(const small_tile_f32 *t, const int rows, cons
 BRK_INLINE void small_tile_select_f32(const small_tile_f32 *t, int64_t rows, int64_t vectors, const int partial)
 {
     switch (rows * VECTORS_f32 + vectors) {
-    case 1 * VECTORS_f32 + 1: small_tile_run_f32(t, 1, 1, partial); break;
-    case 1 * VECTORS_f32 + 2: small_tile_run_f32(t, 1, 2, partial); break;
-    case 2 * VECTORS_f32 + 1: small_tile_run_f32(t, 2, 1, partial); break;
-    case 2 * VECTORS_f32 + 2: small_tile_run_f32(t, 2, 2, partial); break;
-    case 3 * VECTORS_f32 + 1: small_tile_run_f32(t, 3, 1, partial); break;
-    case 3 * VECTORS_f32 + 2: small_tile_run_f32(t, 3, 2, partial); break;
-    case 4 * VECTORS_f32 + 1: small_tile_run_f32(t, 4, 1, partial); break;
-    case 4 * VECTORS_f32 + 2: small_tile_run_f32(t, 4, 2, partial); break;
+    case 1 * VECTORS_f32 + 1: small_tile_run_f32(t, 1, 1, partial, 0); break;
+    case 1 * VECTORS_f32 + 2: small_tile_run_f32(t, 1, 2, partial, 0); break;
+    case 2 * VECTORS_f32 + 1: small_tile_run_f32(t, 2, 1, partial, 0); break;
+    case 2 * VECTORS_f32 + 2: small_tile_run_f32(t, 2, 2, partial, 0); break;
+    case 3 * VECTORS_f32 + 1: small_tile_run_f32(t, 3, 1, partial, 0); break;
+    case 3 * VECTORS_f32 + 2: small_tile_run_f32(t, 3, 2, partial, 0); break;
+    case 4 * VECTORS_f32 + 1: small_tile_run_f32(t, 4, 1, partial, 0); break;
+    case 4 * VECTORS_f32 + 2: small_tile_run_f32(t, 4, 2, partial, 0); break;
 #if SMALL_ROWS_f32 >= 6
-    case 5 * VECTORS_f32 + 1: small_tile_run_f32(t, 5, 1, partial); break;
-    case 5 * VECTORS_f32 + 2: small_tile_run_f32(t, 5, 2, partial); break;
-    case 6 * VECTORS_f32 + 1: small_tile_run_f32(t, 6, 1, partial); break;
-    case 6 * VECTORS_f32 + 2: small_tile_run_f32(t, 6, 2, partial); break;
+    case 5 * VECTORS_f32 + 1: small_tile_run_f32(t, 5, 1, partial, 0); break;
+    case 5 * VECTORS_f32 + 2: small_tile_run_f32(t, 5, 2, partial, 0); break;
+    case 6 * VECTORS_f32 + 1: small_tile_run_f32(t, 6, 1, partial, 0); break;
+    case 6 * VECTORS_f32 + 2: small_tile_run_f32(t, 6, 2, partial, 0); break;
 #endif
 #if SMALL_ROWS_f32 >= 8
-    case 7 * VECTORS_f32 + 1: small_tile_run_f32(t, 7, 1, partial); break;
-    case 7 * VECTORS_f32 + 2: small_tile_run_f32(t, 7, 2, partial); break;
-    case 8 * VECTORS_f32 + 1: small_tile_run_f32(t, 8, 1, partial); break;
-    case 8 * VECTORS_f32 + 2: small_tile_run_f32(t, 8, 2, partial); break;
+    case 7 * VECTORS_f32 + 1: small_tile_run_f32(t, 7, 1, partial, 0); break;
+    case 7 * VECTORS_f32 + 2: small_tile_run_f32(t, 7, 2, partial, 0); break;
+    case 8 * VECTORS_f32 + 1: small_tile_run_f32(t, 8, 1, partial, 0); break;
+    case 8 * VECTORS_f32 + 2: small_tile_run_f32(t, 8, 2, partial, 0); break;
 #endif
     }
 }
@@ -826,7 +856,10 @@ BRK_INLINE void small_tile_select_f32(const small_tile_f32 *t, int64_t rows, int
 /* Tiles whose last vector is whole, and tiles whose last vector is partial. */
 BRK_NOINLINE void small_tile_whole_f32(const small_tile_f32 *t, int64_t rows, int64_t vectors)
 {
-    small_tile_select_f32(t, rows, vectors, 0);
+    if (t->ahead.near && rows == SMALL_ROWS_f32 && vectors == VECTORS_f32)
+        small_tile_run_f32(t, SMALL_ROWS_f32, VECTORS_f32, 0, 1);
+    else
+        small_tile_select_f32(t, rows, vectors, 0);
 }
 
 BRK_NOINLINE void small_tile_partial_f32(const small_tile_f32 *t, int64_t rows, int64_t vectors)
@@ -849,7 +882,10 @@ BRK_INLINE int small_copies_f32(const contraction_f32 *t)
 
 /* Bytes of B that stay in the second cache while all rows of A pass, of A while these columns of B do, and of B where
    one row of tiles after the other is computed: in place, and in panels. */
-enum { SMALL_B_f32 = 1 << 18, SMALL_A_f32 = 1 << 17, SMALL_ACROSS_f32 = 1 << 15, SMALL_PANELS_f32 = 1 << 17, SMALL_AHEAD_f32 = 1 << 14 };
+enum { SMALL_B_f32 = 1 << 18, SMALL_A_f32 = 1 << 17, SMALL_ACROSS_f32 = 1 << 15, SMALL_PANELS_f32 = 1 << 17 };
+
+/* Rows of a tile are fetched ahead if they are no more bytes than this, and all of A so many that it comes from far away. */
+enum { SMALL_AHEAD_f32 = 1 << 14, SMALL_FAR_f32 = 1 << 16 };
 
 /* Columns of B that go together. */
 BRK_INLINE int64_t small_columns_f32(int64_t k)
@@ -1264,7 +1300,7 @@ BRK_NOINLINE void contract_packed_f32(
     epilogue_f32 epilogue, const void *operands, void *workspace)
 {
     const int64_t k_part = brk_part(t->k, KC_f32, 4);
-    const int64_t m_part = brk_part(t->m, MC_f32, MR_f32);
+    const int64_t m_part = packed_rows_f32(t->m, k_part);
     const int64_t n_part = brk_part(t->n, NC_f32, NR_f32);
     const int64_t together = packed_together_f32(k_part);
     const int stays = t->m > m_part;
@@ -1278,7 +1314,7 @@ BRK_NOINLINE void contract_packed_f32(
             const int accumulate = t->accumulate || p0 > 0;
             const int finishing = epilogue && p0 + kc == t->k;
             for (int64_t i0 = i_first; i0 < i_last; i0 += m_part) {
-                const int64_t rows = brk_min(m_part, i_last - i0);
+                const int64_t rows = brk_min(m_part, i_last - i0), tiles = (rows + MR_f32 - 1) / MR_f32;
                 pack_rows_f32(t->a, &t->a_m, i0, rows, &t->a_k, p0, kc, a_block);
                 for (int64_t j = 0; j < columns; j += NR_f32) {
                     const int64_t nr = brk_min(NR_f32, columns - j);
@@ -1287,16 +1323,27 @@ BRK_NOINLINE void contract_packed_f32(
                     float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = b_block + (stays ? j : j % together) * kc;
                     if (i0 == i_first && j % together == 0)
                         pack_columns_f32(t->b, &t->b_n, j0 + j, brk_min(together, columns - j), &t->b_k, p0, kc, b);
+                    const int64_t after = j - j % together + together;
+                    const int columns_next = i0 == i_first && after < columns;
                     for (int64_t i = 0; i < rows; i += MR_f32) {
+                        /* What is packed next comes into the second cache meanwhile, LINE rows or columns in each tile. */
+                        const int64_t first = LINE_f32 * ((columns_next ? j % together : j) / NR_f32 * tiles + i / MR_f32);
+                        ahead_f32 ahead = {(uintptr_t)a_block, 0, 0};
+                        if (columns_next && first < brk_min(together, columns - after))
+                            ahead = ahead_from_f32(t->b + brk_at(&t->b_n, j0 + after + first) + brk_at(&t->b_k, p0), &t->b_n, &t->b_k);
+                        else if (!columns_next && first < brk_min(m_part, i_last - i0 - rows))
+                            ahead = ahead_from_f32(t->a + brk_at(&t->a_m, i0 + rows + first) + brk_at(&t->a_k, p0), &t->a_m, &t->a_k);
+                        else if (!columns_next && t->a_next && i0 + rows == t->m && p0 + kc == t->k && first < brk_min(m_part, t->m))
+                            ahead = ahead_from_f32(t->a + t->a_next + brk_at(&t->a_m, first), &t->a_m, &t->a_k);
                         const int64_t mr = brk_min(MR_f32, rows - i);
                         const int whole = mr == MR_f32 && vectors == VECTORS_f32;
                         const float *a = a_block + i * kc;
                         if (direct && (whole || mr % 2 == 0)) {
                             float *const out = c + (i0 + i) * t->c_m.stride;
                             if (whole)
-                                packed_tile_f32(kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                                packed_tile_f32(kc, t->alpha, a, b, out, t->c_m.stride, accumulate, &ahead);
                             else
-                                packed_edge_f32(mr, vectors, kc, t->alpha, a, b, out, t->c_m.stride, accumulate);
+                                packed_edge_f32(mr, vectors, kc, t->alpha, a, b, out, t->c_m.stride, accumulate, &ahead);
                             if (finishing)
                                 epilogue(operands, i0 + i, mr, j0 + j, nr, out, t->c_m.stride);
                             continue;
@@ -1305,9 +1352,9 @@ BRK_NOINLINE void contract_packed_f32(
                         if (accumulate)
                             tile_load_f32(t, i0 + i, mr, j0 + j, nr, tile, NR_f32);
                         if (whole)
-                            packed_tile_f32(kc, t->alpha, a, b, tile, NR_f32, accumulate);
+                            packed_tile_f32(kc, t->alpha, a, b, tile, NR_f32, accumulate, &ahead);
                         else
-                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, tile, NR_f32, accumulate);
+                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, tile, NR_f32, accumulate, &ahead);
                         if (finishing)
                             epilogue(operands, i0 + i, mr, j0 + j, nr, tile, NR_f32);
                         tile_store_f32(t, i0 + i, mr, j0 + j, nr, tile, NR_f32);
@@ -1339,13 +1386,8 @@ BRK_NOINLINE void contract_small_f32(
     const int64_t rows_kept = by_rows ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;
     small_tile_f32 tile = {.a_k = t->a_k.stride, .alpha = t->alpha};
-    if (!t->a_m.table && rows_max * row_bytes <= SMALL_AHEAD_f32) {
-        /* The rows of the next tile, line by line: along them, or, where rows lie side by side, along the sum. */
-        const int64_t size = sizeof(float), along_rows = t->a_k.stride == 1;
-        tile.ahead = row_part * t->a_m.stride * size;
-        tile.ahead_near = (along_rows ? t->a_m.stride : t->a_k.stride) * size;
-        tile.ahead_far = along_rows ? BRK_CACHE_LINE : LINE_f32 * tile.ahead_near;
-    }
+    const int few_rows = t->m <= 16 * rows_max && t->b_k.stride != 1;
+    const int rows_ahead = !t->a_m.table && rows_max * row_bytes <= SMALL_AHEAD_f32 && t->m * row_bytes >= SMALL_FAR_f32;
     float buffer[rows_max * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
     for (int64_t j_block = j_first; j_block < j_last; j_block += columns_kept)
         for (int64_t i_block = i_first; i_block < i_last; i_block += rows_kept)
@@ -1356,6 +1398,7 @@ BRK_NOINLINE void contract_small_f32(
                 const int64_t vectors = (brk_min(cols, NR_f32) + WIDTH_f32 - 1) / WIDTH_f32;
                 const int64_t last = panels > 1 ? WIDTH_f32 : cols - (vectors - 1) * WIDTH_f32;
                 const int direct = !(epilogue && (t->c_m.table || last < WIDTH_f32)) && brk_run(&t->c_n, j0, cols) == cols;
+                const int in_place = adjacent && panels == 1 && !(pack_tails && last < WIDTH_f32);
                 if ((adjacent || (t->b_n.table && !t->b_k.table && brk_run(&t->b_n, j0, cols) == cols)) && !(pack_tails && last < WIDTH_f32)) {
                     tile.b = t->b + brk_at(&t->b_n, j0);
                     tile.b_k = t->b_k.stride;
@@ -1375,6 +1418,17 @@ BRK_NOINLINE void contract_small_f32(
                     for (int64_t r = 0; r < rows; ++r) {
                         tile.a[r] = t->a + brk_at(&t->a_m, i0 + r);
                         tile.out[r] = direct ? t->c + brk_at(&t->c_m, i0 + r) + brk_at(&t->c_n, j0) : buffer + r * NR_f32;
+                    }
+                    /* What is read next comes into the first cache meanwhile: a line of each row of the panel beside, or rows of A. */
+                    const int64_t size = sizeof(float), line = (i0 - i_block) / row_part * LINE_f32;
+                    tile.ahead = (ahead_f32){0, 0, 0};
+                    tile.ahead_step = 0;
+                    if (few_rows && in_place && j0 + cols < j_end) {
+                        tile.ahead = ahead_from_f32(tile.b + cols + line, &t->b_n, &t->b_k);
+                        tile.ahead_step = BRK_CACHE_LINE;
+                    } else if (rows_ahead) {
+                        tile.ahead = ahead_from_f32(tile.a[0] + rows * t->a_m.stride, &t->a_m, &t->a_k);
+                        tile.ahead_step = rows * t->a_m.stride * size;
                     }
                     tile.tiles = brk_max(panels, below);
                     tile.a_step = panels > 1 ? 0 : rows * t->a_m.stride;
