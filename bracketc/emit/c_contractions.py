@@ -97,13 +97,14 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
             loops[:1] = [replace(loop, first=f"{own}.first", extent=f"{own}.last") for loop in loops[:1]]
             area = f"{own}.i_first, {own}.i_last, {own}.j_first, {own}.j_last"
             rows = f"{own}.i_first", f"{own}.i_last"
+        unset = {("a_next", "0"), *((field_name, "{0, NULL}") for field_name in values)}
         return ContractionView(
             "c/contraction.c.j2",
             bracket_text(statement.bracket),
             tuple(tables),
             need,
             tuple(loops),
-            tuple(FieldView(field_name, text) for field_name, text in values.items() if text != "{0, NULL}" and (field_name, text) != ("a_next", "0")),
+            tuple(FieldView(*pair) for pair in values.items() if pair not in unset),
             name,
             fields,
             c.s,
