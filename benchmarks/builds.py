@@ -4,12 +4,14 @@
 
 Seconds by the clock for importing bracketc, for its own work (from the source to C) and for the C compiler with loading; the
 medians of the rounds. `processor` is what all processes of a build took together: what a busy machine does not change.
+Python keeps its byte code, as it does where nothing forbids it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -57,8 +59,9 @@ def build(source: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """The medians of several builds."""
     settings = (arguments.dtype, str(arguments.threads), arguments.march)
     command = (sys.executable, str(Path(__file__).resolve()), "--once", str(source), *settings)
+    around = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     rounds = [
-        json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=around).stdout)
         for _ in range(arguments.rounds)
     ]
     return {part: statistics.median(each[part] for each in rounds) for part in PARTS}
