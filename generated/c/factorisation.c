@@ -1242,7 +1242,7 @@ BRK_NOINLINE void contract_small_f32(
     const int stays = i_last - i_first > rows_kept;
     small_tile_f32 tile = {.a_k = t->a_k.stride, .alpha = t->alpha};
     const int few_rows = t->m <= 16 * rows_max && t->b_k.stride != 1;
-    const int rows_ahead = !t->a_m.table && rows_max * row_bytes <= SMALL_AHEAD_f32 && t->m * row_bytes >= SMALL_FAR_f32;
+    const int rows_ahead = !t->a_m.table && !strides_collide_f32(&t->a_m, 3 * rows_max) && rows_max * row_bytes <= SMALL_AHEAD_f32 && t->m * row_bytes >= SMALL_FAR_f32;
     float buffer[rows_max * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
     for (int64_t j_block = j_first; j_block < j_last; j_block += columns_kept)
         for (int64_t i_block = i_first; i_block < i_last; i_block += rows_kept)
