@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from bracketc.runtime.cache import TEMPLATES
+
 ROOT = Path(__file__).resolve().parent.parent
 
 BUILD = """\
@@ -41,7 +43,8 @@ def ended(process: subprocess.Popen[str]) -> None:
 
 
 def folders(cache: Path) -> list[str]:
-    return sorted(path.name for path in cache.iterdir() if path.is_dir())
+    """Those of builds, by name."""
+    return sorted(path.name for path in cache.iterdir() if path.is_dir() and path.name != TEMPLATES)
 
 
 def at_once(cache: Path, processes: int, models: int) -> None:

@@ -34,6 +34,7 @@ from htmlpages import outside, read_page
 
 import bracketc as bc
 from bracketc.cli import main
+from bracketc.runtime.cache import TEMPLATES
 
 MARK = "pwned"
 """What each payload would make or run; it is in no output but as text."""
@@ -328,7 +329,7 @@ def findings(channel: str, text: str, compile: bool = False) -> list[str]:
 
 def _expected(path: Path, folder: Path, file: str) -> set[str]:
     """Names that are no surprise beside ``path``."""
-    known = {"deep", "inside", "cache", path.name if path.parent.parent == folder or path.parent.name == "cache" else ""}
+    known = {"deep", "inside", "cache", path.name if path.parent.parent == folder or path.parent.name in ("cache", TEMPLATES) else ""}
     if path.parent == folder:
         known |= {*KNOWN, file, path.name if path.suffix == ".brk" else ""}
     return known

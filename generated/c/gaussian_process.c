@@ -1496,7 +1496,7 @@ BRK_NOINLINE void contract_f32(
 #endif
 
 /* f = a transposed, by tiles that stay in the first cache; in place when both are the same. */
-BRK_NOINLINE void turn_f32(int64_t n, const float *a, float *f)
+BRK_NOINLINE void by_columns_f32(int64_t n, const float *a, float *f)
 {
     enum { TILE = 16 };
     for (int64_t i0 = 0; i0 < n; i0 += TILE)
@@ -1516,7 +1516,7 @@ BRK_NOINLINE int lapack_lu_f32(const void *given, int64_t n, const float *a, flo
     if (!lapack || !lapack->getrf || n < BRK_LAPACK_ROWS || n > INT32_MAX)
         return 0;
     float *const exchange = f + n * n;
-    turn_f32(n, a, f);
+    by_columns_f32(n, a, f);
     if (lapack->integer_bytes == 8) {
         int64_t info = 0, *const pivots = workspace;
         ((void (*)(const int64_t *, const int64_t *, float *, const int64_t *, int64_t *, int64_t *))lapack->getrf)(
@@ -1531,7 +1531,7 @@ BRK_NOINLINE int lapack_lu_f32(const void *given, int64_t n, const float *a, flo
         for (int64_t i = 0; i < n; ++i)
             exchange[i] = (float)(pivots[i] - 1);
     }
-    turn_f32(n, f, f);
+    by_columns_f32(n, f, f);
     return 1;
 }
 
