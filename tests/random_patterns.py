@@ -88,7 +88,7 @@ ROWS: tuple[Row, ...] = (
     ("abc", "({}_ij + {}_k | ijk)", "ab", "c"), ("abc", "{}_312", "bca"), ("abc", "softmax^12({})", "abc"),
     ("abc", "{} ⊗ {}", "a", "bc"), ("2bc", "stack({}, {})", "bc", "bc"), ("abc", "{}[{}]", "!dbc", "#a<d"),
     ("abc", "Jac[{}]({})", "!c", "ab"), ("abc", "({}_ij {}_jk + {}_ik | ijk)", "ab", "bc", "ac"),
-    ("abc", "Jac[{}]({})", "!bc", "a"), ("aab", "∇h^1({})_213", "ba"), ("abc", "{} {} {}", "a", "b", "c"),
+    ("abc", "Jac[{}]({})", "!bc", "a"), ("aba", "∇h^1({})_213", "ba"), ("abc", "{} {} {}", "a", "b", "c"),
     ("abc", "[{} ({} {} {})]", "abc", "a", "b", "c"),
 )  # fmt: skip
 """Smooth in all parts."""

@@ -89,3 +89,38 @@ def test_an_end_is_linear_in_the_outer_variable() -> None:
 def test_terms_may_not_leave_the_tensor() -> None:
     with pytest.raises(SourceError, match=r"is not in 1\.\.n"):
         program("F[i] = sum[j=1..i+1](x[j]) for i = 1..n", HEAD)
+
+
+def test_entries_of_what_moves_with_the_range_itself() -> None:
+    text = "F = sum[i=1..n]((A @ A[i])![i] x[i])"
+    np.testing.assert_allclose(value(text, GIVEN, HEAD), (A * A).sum(1) @ X, atol=1e-12)
+
+
+def test_entries_of_an_outer_range_of_what_moves_with_an_inner_one() -> None:
+    text = "F[i] = sum[j=1..n]((A @ A[j])![i] x[j]) for i = 1..n"
+    np.testing.assert_allclose(value(text, GIVEN, HEAD), A @ A.T @ X, atol=1e-12)
+
+
+RANGED_SLOPES = {
+    "by an argument that is not sliced": ("sum[t=1..n](x[t] (y · ∇[z](z · z)))", X.sum() * 2 * A[0] @ A[1]),
+    "by an argument that is sliced": ("sum[t=1..n]((∇[A](y · tanh(A[t])))![t] · z)", (A[0] * A[1] / np.cosh(A) ** 2).sum()),
+    "by a definition that is sliced": (
+        "sum[t=1..n]((∇[D](y · tanh(D[t]) + sum(x)))![t] · z)",
+        (A[0] * A[1] / np.cosh(A**2) ** 2).sum(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RANGED_SLOPES)
+def test_a_derivative_inside_a_range(name: str) -> None:
+    text, wanted = RANGED_SLOPES[name]
+    head = HEAD + "input y : n\ninput z : n\nD = A ⊙ A\n"
+    given = {**GIVEN, "y": A[0], "z": A[1]}
+    np.testing.assert_allclose(value(f"F = {text}", given, head), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("text", ["F = D[c]", "F[b] = D[c[b]] for b = 1..n", "F = (D[c[b]] | b)"])
+def test_integers_gather_from_what_is_defined_step_by_step(text: str) -> None:
+    chosen = np.array([2, 2, 0, 4, 1])
+    head = HEAD + "input c : n  integer in n\nD[t] = 2 x[t] for t = 1..n\n"
+    np.testing.assert_allclose(value(text, {**GIVEN, "c": chosen}, head), 2 * X[chosen])

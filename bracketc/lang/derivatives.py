@@ -5,12 +5,13 @@ They become :class:`~bracketc.ir.nodes.Derivative` nodes, which calculus expands
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bracketc.errors import Span
+from bracketc.ir import build
 from bracketc.ir.batch import batch
-from bracketc.ir.nodes import Derivative, Node
-from bracketc.ir.rewrite import depends_on, substitute
+from bracketc.ir.nodes import Derivative, Node, Tensor
+from bracketc.ir.rewrite import substitute, tensors
 from bracketc.lang import syntax
 from bracketc.lang.entries import dimension, integer
 from bracketc.lang.functions import _check as check_function
@@ -83,18 +84,29 @@ def of_expression(expr: syntax.Derivative, scope: Scope) -> Value:
     wrt = scope.run.placeholder("p", target.node)
     inner = _cut(expr, scope, (name, number), found, target, Value(wrt, target.rows))
     body = scope.run.evaluate(expr.body, inner)
-    output: Node = body.node
-    if inner is scope:
-        (output,) = substitute((output,), {target.node: wrt})
-    elif scope.run.variation is not None and wrt not in depends_on([output], [wrt]):
-        problems.error(f"{expr.body.span.text} does not use {name}, so the derivative by it is 0", expr.span)
-    for step in scope.steps:
-        if any(
-            wrt in depends_on([source], [wrt]) and target.node in depends_on([source], [target.node])
-            for source in step.slices.values()
-        ):
-            problems.unsupported(f"a derivative by {name} inside a range that takes slices of it", expr.span)
+    renamed: dict[Node, Node] = {target.node: wrt} if inner is scope else {}
+    output = _unsliced(body.node, wrt, renamed, scope)
     return closed(Derivative(output, wrt, target.node, LAYOUTS[expr.operator]))
+
+
+def _unsliced(output: Node, wrt: Tensor, renamed: Mapping[Node, Node], scope: Scope) -> Node:
+    """``output`` in terms of ``wrt``, also where open ranges take slices of it: X[t] is sum_k delta_tk X_k."""
+    (output,) = substitute((output,), renamed)
+    while True:
+        held = set(tensors((output,)))
+        picked: dict[Node, Node] = {}
+        for step in scope.steps:
+            for placeholder, source in tuple(step.slices.items()):
+                if placeholder not in held:
+                    continue
+                (moved,) = substitute((source,), renamed)
+                if wrt in tensors((moved,)):
+                    axes = range(moved.rank)
+                    here = step.slice_of(build.delta(moved.shape[0]))
+                    picked[placeholder] = build.einsum(1, [(here, axes[:1]), (moved, axes)], axes[1:])
+        if not picked:
+            return output
+        (output,) = substitute((output,), picked)
 
 
 def _cut(expr: syntax.Derivative, scope: Scope, member: tuple[str, int | None], found: Binding, target: Value, wrt: Value) -> Scope:

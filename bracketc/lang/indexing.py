@@ -56,7 +56,7 @@ def stepped(expr: syntax.Index, scope: Scope) -> tuple[Value, tuple[syntax.Entry
     first, rest = expr.entries[0], expr.entries[1:]
     if isinstance(found, Family):
         return _member(found, first, scope), rest
-    whole = isinstance(first, syntax.All | syntax.Slice) or label_names(first, scope)
+    whole = isinstance(first, syntax.All | syntax.Slice) or label_names(first, scope) or _gathers(first, scope)
     if isinstance(found, Steps | Running) and not whole:
         return step_of(found, dimension(first, scope), scope, expr.span), rest
     if isinstance(found, SizeFamily):

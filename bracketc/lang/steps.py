@@ -140,11 +140,10 @@ def take(node: Node, axis: int, dim: Dim, steps: tuple[int, ...], extents: Shape
     parts = step.split(dim)
     if parts is None:
         problems.error(f"an index must be a multiple of the variable of its range, found {span.text}", span)
-    if len(scope.steps) > 1:
-        position = scope.steps.index(step)
-        held = {tensor for later in scope.steps[position + 1 :] for tensor in later.slices}
-        if any(tensor in held for tensor in tensors([node])):
-            problems.unsupported("an index of an outer range on a slice of an inner one", span)
+    inner = scope.steps[scope.steps.index(step) :]
+    held = {tensor for later in inner for tensor in later.slices}
+    if any(tensor in held for tensor in tensors([node])):
+        return _picked(node, axis, step.slice(build.delta(node.shape[axis]), 0, parts[0], parts[1], steps, extents))
     return step.slice(node, axis, parts[0], parts[1], steps, extents)
 
 
@@ -188,3 +187,10 @@ def lowest(dim: Dim, scope: Scope, span: Span) -> Dim:
         if factor:
             dim = rest + factor * (step.first if factor > 0 else step.last)
     return dim
+
+
+def _picked(node: Node, axis: int, place: Tensor) -> Node:
+    """``node`` at the place of ``axis`` that the last dimension of ``place`` is 1 at: where ``node`` itself moves with the range,
+    it has no slices that lie ready along it."""
+    new, axes = range(place.rank - 1), range(place.rank - 1, place.rank - 1 + node.rank)
+    return build.einsum(1, [(place, (*new, axes[axis])), (node, axes)], (*axes[:axis], *new, *axes[axis + 1 :]))
