@@ -50,9 +50,9 @@ SIZES = {"N": 3, "M": 2}
 
 def value(node: Node) -> np.ndarray:
     arrays = {}
-    for number, tensor in enumerate(tensors([node])):
+    for tensor in tensors([node]):
         shape = tuple(extent.evaluate(SIZES) for extent in tensor.shape)
-        arrays[tensor] = np.random.default_rng(len(tensor.name) + number).uniform(0.5, 1.5, shape)
+        arrays[tensor] = np.random.default_rng([ord(letter) for letter in tensor.name]).uniform(0.5, 1.5, shape)
     return interpret([node], arrays, SIZES)[0]
 
 
@@ -86,6 +86,48 @@ def test_a_scaled_or_transposed_factor_is_part_of_the_product() -> None:
     assert applied(inline_scaled, INLINED["(6 A_ik C_jk | ij)"]) == "(6 A_ik C_jk | ij)"
     assert applied(inline_scaled, INLINED["(2 s x_i x_i | )"]) == "(2 s x_i x_i | )"
     assert applied(inline_scaled, INLINED["(A_ji + C_ji | ij)"]) == "((A_ji | ij) + (C_ji | ij))"
+    assert applied(inline_scaled, INLINED["(4 S_ij x_j | i)"]) == "4 (S_ij x_j | i)"
+    turned = Einsum(Fraction(3), ((einsum(2, [(A, (0, 2)), (B, (2, 1))], (0, 1)), (1, 0)),), (0, 1), (N, N))
+    assert applied(inline_scaled, turned) == "(6 A_jk B_ki | ij)"
+
+
+def bracket(rng: np.random.Generator, depth: int) -> Node:
+    """A bracket of few factors, among them scaled, transposed, summed and repeated ones; axes of size 1 are rows."""
+    sized = {0: N, 1: N, 2: M, 3: M, 4: ONE}
+    factors = []
+    for _ in range(rng.integers(1, 4)):
+        leaves = (A, B, S, x, s, t) if depth == 0 or rng.random() < 0.4 else (bracket(rng, depth - 1),)
+        factor = leaves[rng.integers(len(leaves))]
+        labels = [int(rng.choice([label for label in sized if sized[label] is extent])) for extent in factor.shape]
+        factors.append((factor, tuple(labels)))
+    free = sorted({label for _, labels in factors for label in labels} | ({4} if rng.random() < 0.2 else set()))
+    output = [int(label) for label in rng.permutation(free) if rng.random() < 0.7][:3]
+    return einsum(int(rng.integers(1, 3)), factors, output, sized)
+
+
+@pytest.mark.parametrize("rule", [inline_scaled, tidy])
+def test_what_stays_inside_a_product_sums_or_repeats_a_label(rule: Callable[[Node], Node]) -> None:
+    """The value stays, and no factor of the result has a number or a scalar in front, or only turns its axes."""
+    inlined = 0
+    for seed in range(150):
+        node = bracket(np.random.default_rng(seed), 1 + seed % 2)
+        new = rule(node)
+        np.testing.assert_allclose(value(new), value(node), rtol=1e-9)
+        if not isinstance(node, Einsum) or not isinstance(new, Einsum) or new is node:
+            continue
+        inlined += 1
+        if rule is tidy or any(isinstance(inner, Einsum) for factor in node.operands for inner in factor.operands):
+            continue  # one rule goes one level down
+        for factor, _ in new.factors:
+            wide = [labels for _, labels in factor.factors if labels] if isinstance(factor, Einsum) else []
+            if isinstance(factor, Einsum) and wide:  # and no scalar spread over an axis
+                own = {label for labels in wide for label in labels}
+                summed = own - set(factor.output)
+                repeated = any(len(set(labels)) < len(labels) for labels in wide)
+                spread = any(label not in own and factor.extents[label] is not ONE for label in factor.output)
+                assert summed or repeated or spread or len(wide) > 1, worded(new)
+                assert factor.coefficient == 1 and len(wide) == len(factor.factors), worded(new)
+    assert inlined > 60
 
 
 def test_what_sums_stays_a_factor_of_its_own() -> None:
@@ -112,6 +154,7 @@ def test_a_dot_has_its_numbers_in_front() -> None:
     assert worded(dot(scale(Fraction(1, 2), x), y)) == "((1/2) x_i y_i | )"
     assert worded(dot(x, scale(3, y))) == "(3 x_i y_i | )"
     assert worded(dot(s, einsum(2, [(x, (0,)), (y, (0,))], ()))) == "(2 s x_i y_i | )"
+    assert worded(dot(t, einsum(2, [(s, ()), (s, ())], ()))) == "2 s s t"
     assert worded(dot(delta(N), S)) == "(δ_ij S_ij | )"
     assert worded(dot(scale(2, delta(N)), S)) == "(2 δ_ij S_ij | )"
     inner = einsum(1, [(x, (0,)), (y, (0,))], ())

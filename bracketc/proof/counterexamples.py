@@ -57,7 +57,7 @@ def refutation(left: Node, right: Node, program: Program, known: Point) -> tuple
         apart = np.abs(point.left - point.right)
     entry = np.unravel_index(int(np.argmax(apart)), apart.shape) if apart.ndim else ()
     first, second = point.left[tuple(entry)], point.right[tuple(entry)]
-    sizes = tuple((name, point.sizes[name]) for name in _sizes_of(left, right) if name in point.sizes)
+    sizes = tuple((name, point.sizes[name]) for name in _sizes_of(left, right))
     values = tuple((tensor.name, _short(point.arrays[tensor])) for tensor in tensors([left, right]))
     texts = _told_apart(first, second)
     place = tuple(int(k) + 1 for k in entry)
@@ -121,7 +121,7 @@ def only_one_side(claim: Claim, left: Node, right: Node, number: int | None = No
     for side, own, other in sides:
         others = set(other)
         alone = [term for term in own if term not in others and not build.is_zero(term)]
-        if 0 < len(alone) <= SHOWN:
+        if alone and len(alone) <= SHOWN:
             places = _places(claim, side == "right", number)
             found += [Term(side, worded(term), next((span for known, span in places if term in known), None)) for term in alone]
     return tuple(found)

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 
-from bracketc.ir.build import add, einsum, fill_value, product
+from bracketc.ir.build import add, einsum, product
 from bracketc.ir.build import total as add_numbers
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Add, Delta, Einsum, Linalg, Literal, Node, Number, Pointwise, Reduce, Size, Tensor
+from bracketc.ir.nodes import Add, Delta, Einsum, Linalg, Node, Number, Pointwise, Reduce, Size, Tensor
 from bracketc.ir.rewrite import Roots, depends_on, topological
 from bracketc.simplify.brackets import Factor, is_contraction, split_scale, times, with_factors
 from bracketc.simplify.deltas import eliminate_delta
@@ -56,40 +56,27 @@ def inline_scaled(node: Node) -> Node:
             sizes: dict[object, Dim] = dict(enumerate(node.extents))
             sizes |= {names.get(label, ("sum", label)): extent for label, extent in enumerate(core.extents)}
             return einsum(product(node.coefficient, core.coefficient), own, node.output, sizes)
-    if not any(_rearranges(factor) or _is_scaled(factor) for factor in node.operands):
-        return node
     coefficient: Number = node.coefficient
     factors: list[Factor] = []
     for factor, labels in node.factors:
-        if not isinstance(factor, Einsum) or not (_rearranges(factor) or _is_scaled(factor)):
-            factors.append((factor, labels))
+        if isinstance(factor, Einsum) and _rearranges(factor):
+            coefficient = product(coefficient, factor.coefficient)
+            names = dict(zip(factor.output, labels, strict=True))
+            factors += [(inner, tuple(names[label] for label in own)) for inner, own in factor.factors]
             continue
-        if not _rearranges(factor):
-            (number, scalars), rest = split_front(factor)
-            coefficient = product(coefficient, number)
-            factors += [*((scalar, ()) for scalar in scalars), (rest, labels)]
-            continue
-        coefficient = product(coefficient, factor.coefficient)
-        names = dict(zip(factor.output, labels, strict=True))
-        factors += [(inner, tuple(names[label] for label in own)) for inner, own in factor.factors]
+        (number, scalars), rest = split_front(factor)
+        coefficient = product(coefficient, number)
+        factors += [*((scalar, ()) for scalar in scalars), (rest, labels)]
     return einsum(coefficient, factors, node.output, dict(enumerate(node.extents)))
 
 
-def _rearranges(node: Node) -> bool:
+def _rearranges(node: Einsum) -> bool:
     """Whether a bracket has one tensor, with each of its labels once in the result, and scalars."""
-    if not isinstance(node, Einsum):
-        return False
     wide = [labels for _, labels in node.factors if labels]
     if len(wide) != 1 or len(set(wide[0])) != len(wide[0]):
         return False
     row = [label for label in node.output if label not in wide[0]]
     return set(wide[0]) <= set(node.output) and all(node.extents[label].constant == 1 for label in row)
-
-
-def _is_scaled(node: Node) -> bool:
-    if not isinstance(node, Einsum) or not node.factors:
-        return False
-    return node.coefficient != 1 or (any(not labels for _, labels in node.factors) and any(labels for _, labels in node.factors))
 
 
 def dot(cotangent: Node, tangent: Node) -> Node:
@@ -167,9 +154,7 @@ def weight(node: Node) -> int:
     """Names and functions in the text of a node, what is repeated counted again; numbers are free."""
     weights: dict[Node, int] = {}
     for inner in topological([node]):
-        if isinstance(inner, Literal) or fill_value(inner) is not None:
-            weights[inner] = 0
-        elif isinstance(inner, Tensor | Size):
+        if isinstance(inner, Tensor | Size):
             weights[inner] = 1
         else:
             own = int(isinstance(inner, Linalg | Reduce) or (isinstance(inner, Pointwise) and inner.function != "power"))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields, replace
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Node, Tensor, Window
 from bracketc.ir.rewrite import Roots, map_nodes, substitute, tensors, topological
-from bracketc.lang.layers import Layer, Layered
+from bracketc.lang.layers import Layer, Layered, Recurring
 from bracketc.proof.presentation import Over
 
 _INDEX = re.compile(r"\[([^\[\]]*)\]")
@@ -182,20 +182,20 @@ def general_names(layered: Layered, wrt: Sequence[str], families: bool = True) -
         for slice in recurring.slices.values():
             if slice.name in wrt:
                 ranges.setdefault(slice.name, replace(ranged, base=slice.name, argument=True))
-    stacks = {layer.name: layer for layer in layered.layers if layer.recurring is not None}
+    stacks = {layer.name: layer.recurring for layer in layered.layers}
     layers = {name: replace(layer, body=_picked(layer.body, stacks)) for name, layer in layers.items()}
     return _with_families(layered, layers, ranges, wrt) if families else Names(layers, ranges)
 
 
-def _picked(body: Node, stacks: Mapping[str, Layer]) -> Node:
-    """Single steps of a recurrence as names: Z[T]."""
+def _picked(body: Node, stacks: Mapping[str, Recurring | None]) -> Node:
+    """Single steps of a recurrence as names: Z[T]. ``stacks`` are the ranges of all layers."""
 
     def visit(node: Node, operands: tuple[Node, ...]) -> Node:
         new = node if operands == node.operands else node.rebuild(operands)
         if isinstance(new, Window) and new.axis == 0 and not new.extents and isinstance(new.arg, Tensor):
-            layer = stacks.get(new.arg.name)
-            if layer is not None and layer.recurring is not None:
-                return Tensor(f"{layer.name}[{_text(new.offset + layer.recurring.first)}]", new.shape)
+            recurring = stacks.get(new.arg.name)
+            if recurring is not None:
+                return Tensor(f"{new.arg.name}[{_text(new.offset + recurring.first)}]", new.shape)
         return new
 
     return map_nodes(Roots((body,)), visit)[0].nodes[0]
@@ -207,8 +207,8 @@ def _text(dim: Dim) -> str:
 
 def _with_families(layered: Layered, layers: dict[str, Layer], ranges: dict[str, Ranged], wrt: Sequence[str]) -> Names:
     families = layered.families
-    defined = {name for name in families if f"{name}[{families[name].numbers[0]}]" in layers}
-    varied = {base for base, text in map(split_name, wrt) if text is not None and base in families}
+    defined = [name for name in families if f"{name}[{families[name].numbers[0]}]" in layers]
+    varied = dict.fromkeys(base for base, _ in map(split_name, wrt) if base in families)
     whole = all(f"{base}[{number}]" in wrt for base in varied for number in families[base].numbers)
     if not varied or not defined or not whole:
         return Names(layers, ranges)
