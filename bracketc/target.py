@@ -8,6 +8,7 @@ wherever it is emitted.  Example:
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -189,6 +190,11 @@ def supported_levels(features: frozenset[str], machine: str) -> tuple[Target, ..
     if machine.lower() not in ("x86_64", "amd64"):
         return (GENERIC128,)
     return tuple(target for target in LEVELS if features.issuperset(target.features))
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def detect_host() -> Target:

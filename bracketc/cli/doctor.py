@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import sysconfig
 import tempfile
@@ -20,7 +19,7 @@ from bracketc.errors import BracketError, ToolchainError
 from bracketc.options import Options, read_options
 from bracketc.runtime.cache import cache_entries, cache_folder
 from bracketc.runtime.toolchain import compile_flags, find_toolchain
-from bracketc.target import detect_host, portable_levels
+from bracketc.target import detect_host, portable_levels, processors
 from bracketc.version import VERSION
 
 NAME = "doctor"
@@ -110,7 +109,7 @@ def _machine(options: Options) -> Finding:
 
 
 def _threads(options: Options) -> Finding:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = processors()
     return Finding("threads", "ok", f"{options.threads} by default, {cores} cores may be used")
 
 

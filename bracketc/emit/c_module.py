@@ -39,6 +39,8 @@ _CONTRACTIONS = (
 KERNELS = "/* kernels */"
 """Where the library goes; its text has its final layout already."""
 _CALLS = ("residuals", "failure", "set_lapack", "level", "arrays", "threads")
+_SHARED = ("contract", "contract_packed", "contract_small", "contract_vector")
+"""What parts of the text that are compiled apart call of each other."""
 _OWN = ("abi_version", "dims", "args", "results", "lapack", *_CALLS, *(f"call_{name}" for name in _CALLS))
 """What public names stand for otherwise; those of `_CALLS` behind `call_` too."""
 _OF_RANGES = ("_part", "_combine", "_cut", "_sums", "_run", "_batch")
@@ -70,7 +72,8 @@ class CText:
     ``residual_sizes`` are the sizes that ``NAME_call_residuals`` takes, ``None`` when nothing is saved.
     ``faults`` are the operations that the numbers of ``NAME_call_failure`` stand for,
     ``lapack`` says that there is ``NAME_call_set_lapack``, ``dispatch`` is the text that chooses between the levels of a portable
-    build, ``threads`` is the largest number of threads of a call; above 1 there is ``NAME_call_threads``.
+    build, ``threads`` is the largest number of threads of a call; above 1 there is ``NAME_call_threads``. ``products`` says
+    that there are kernels of contractions, which may be compiled beside the entries (``BRK_ONLY``).
     """
 
     source: str
@@ -83,6 +86,7 @@ class CText:
     lapack: bool = False
     dispatch: str | None = None
     threads: int = 1
+    products: bool = False
 
 
 def c_module(
@@ -122,6 +126,7 @@ def c_module(
         writer.lapack,
         _dispatch(view) if portable else None,
         threads,
+        bool(view.products),
     )
 
 
@@ -346,12 +351,16 @@ class _Writer:
         )
 
     # ------------------------------------------------------------------------------------------- the file
+    def products(self, texts: Sequence[EntryText]) -> bool:
+        """Whether the entries use the kernels of contractions."""
+        return needs_products(self.used) or any(
+            "contract_" in need for text in texts for need in text.view.layout.scratch
+        )
+
     def library(self, texts: Sequence[EntryText], dtype: str) -> str:
         """Text of the parts of the library that the entries use."""
         kernels = kernel_view(dtype)
-        contracts = needs_products(self.used) or any(
-            "contract_" in need for text in texts for need in text.view.layout.scratch
-        )
+        contracts = self.products(texts)
         vectors = contracts or bool(self.used) or any(_is_vector(text.view.body) for text in texts)
         parts = [render("c/prelude.h.j2", v=kernels)]
         blocks = any(text.view.layout.cuts for text in texts)
@@ -404,6 +413,7 @@ class _Writer:
             lapack=self.lapack,
             quick=max((1, *ranks)) if ranks else 0,
             apart=any(text.view.apart for text in texts),
+            products=tuple(f"{form}_{self.ctype.suffix}" for form in _SHARED) if self.products(texts) else (),
         )
 
 

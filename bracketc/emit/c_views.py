@@ -599,3 +599,5 @@ class ModuleView:
     """The largest rank of the arrays that flat functions look at; 0 where none does."""
     apart: bool
     """Whether callers may compute ranges of a batch apart."""
+    products: tuple[str, ...]
+    """Kernels of products that parts of the text compiled apart share."""

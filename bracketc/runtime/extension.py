@@ -25,6 +25,7 @@ from bracketc.runtime.cache import cached, fingerprint, note_headers
 from bracketc.runtime.directory import folder_error
 from bracketc.runtime.memory import adopt_errors
 from bracketc.runtime.toolchain import (
+    PARTS,
     Toolchain,
     build_levels,
     compile_flags,
@@ -36,6 +37,7 @@ from bracketc.runtime.toolchain import (
     surroundings,
     thread_flags,
 )
+from bracketc.target import processors
 
 
 def library_name(name: str, toolchain: Toolchain) -> str:
@@ -47,10 +49,12 @@ def library_name(name: str, toolchain: Toolchain) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Glue:
-    """What stands between Python and the C text: functions in C that cffi calls, and their declarations."""
+    """What stands between Python and the C text: functions in C that cffi calls, and their declarations; whether that
+    text has ``products`` that can be compiled beside its entries."""
 
     source: str
     cdef: str
+    products: bool = False
 
 
 def build_extension(
@@ -71,18 +75,24 @@ def build_extension(
     flags = (*compile_flags(options), *thread_flags(toolchain, options))
     levels = build_levels(options)
     first = dispatch_file(name) if levels else f"{name}.c"
+    # What takes longest first. Several levels keep the processors busy as they are.
     jobs = [(f"{name}.c", f"{name}_{level.suffix}.o", (*flags, *level_flags(level, name))) for level in levels]
-    jobs += [(first, f"{name}.o", flags), (between, f"_{name}.o", flags)]
+    if glue.products and not levels:
+        jobs += [(first, f"{name}_{part}.o", (*flags, flag)) for part, flag in PARTS]
+    else:
+        jobs.append((first, f"{name}.o", flags))
+    jobs.append((between, f"_{name}.o", flags))
 
     def compile_one(job: tuple[str, str, tuple[str, ...]]) -> str:
         source, output, own = job
         compile_object(toolchain, own, source, output, folder)
         return output
 
-    with ThreadPoolExecutor(max_workers=len(jobs) + 1) as pool:  # each waits for a compiler of its own
+    with ThreadPoolExecutor(max_workers=processors()) as pool:  # each waits for a compiler of its own
         sources = tuple(dict.fromkeys((f"{name}.c", first, between)))
+        running = [pool.submit(compile_one, job) for job in jobs]
         read = pool.submit(headers, toolchain, flags, sources, folder) if noted else None
-        objects = tuple(pool.map(compile_one, jobs))
+        objects = tuple(job.result() for job in running)
     compile_shared(toolchain, flags, objects, library, folder)
     if read is not None:
         note_headers(folder, read.result())
@@ -112,6 +122,7 @@ def load_extension(name: str, files: Mapping[str, str], glue: Glue, options: Opt
         glue.source,
         glue.cdef,
         *compile_flags(options),
+        *(flag for _, flag in (PARTS if glue.products else ())),
         *thread_flags(toolchain, options),
         *(flag for level in build_levels(options) for flag in level_flags(level, name)),
         *toolchain.command,

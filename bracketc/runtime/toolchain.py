@@ -24,6 +24,10 @@ from bracketc.target import BASE_CFLAGS, Target, detect_host, find_target, porta
 
 CANDIDATES = ("cc", "gcc", "clang")
 
+PARTS = (("panels", "-DBRK_ONLY=2"), ("in_place", "-DBRK_ONLY=1"), ("entries", "-DBRK_ONLY=3"))
+"""Parts of a text with kernels of contractions that are compiled at the same time: what they are called, and the flag that leaves
+the others out."""
+
 SEARCHED = ("CPATH", "C_INCLUDE_PATH")
 """Variables with folders in which gcc and clang look for headers."""
 

@@ -8,6 +8,13 @@
 #define RECURRENT_NAME(name) recurrent_##name
 #endif
 
+#ifdef BRK_ONLY
+#define contract_f32 RECURRENT_NAME(brk_contract_f32)
+#define contract_packed_f32 RECURRENT_NAME(brk_contract_packed_f32)
+#define contract_small_f32 RECURRENT_NAME(brk_contract_small_f32)
+#define contract_vector_f32 RECURRENT_NAME(brk_contract_vector_f32)
+#endif
+
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -420,6 +427,18 @@ BRK_INLINE vec_f32 vtanh_f32(vec_f32 x)
     return vcopysign_f32(t / (t + 2), x);
 }
 
+/* Several compilers may share the work: BRK_ONLY is the part that one of them is to make. */
+#define BRK_IN_PLACE 1 /* products that read A in place, */
+#define BRK_PANELS 2   /* those of packed panels and of vectors, */
+#define BRK_ENTRIES 3  /* and all else */
+#ifdef BRK_ONLY
+#define BRK_MAKES(part) (BRK_ONLY == part)
+#define BRK_PRODUCTS __attribute__((noinline, visibility("hidden")))
+#else
+#define BRK_MAKES(part) 1
+#define BRK_PRODUCTS BRK_NOINLINE
+#endif
+
 /* c(i,j) (+)= alpha * sum_p a(i,p) b(p,j), i < m, j < n, p < k; every group of labels by its own axis.
    accumulate: 0 overwrites c, 1 adds to it. */
 typedef struct {
@@ -460,6 +479,21 @@ BRK_INLINE ahead_f32 ahead_from_f32(const float *first, const brk_axis *across, 
 /* Rewrites a finished tile in place: tile[r * stride + j] is c(i0 + r, j0 + j), r < rows, j < cols. */
 typedef void (*epilogue_f32)(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride);
+
+BRK_PRODUCTS void contract_f32(
+    const contraction_f32 *t, int64_t i_first, int64_t i_last, int64_t j_first, int64_t j_last,
+    epilogue_f32 epilogue, const void *operands, void *workspace);
+
+BRK_PRODUCTS void contract_packed_f32(
+    const contraction_f32 *t, int64_t i_first, int64_t i_last, int64_t j_first, int64_t j_last,
+    epilogue_f32 epilogue, const void *operands, void *workspace);
+
+BRK_PRODUCTS void contract_small_f32(
+    const contraction_f32 *t, int64_t i_first, int64_t i_last, int64_t j_first, int64_t j_last,
+    epilogue_f32 epilogue, const void *operands, void *workspace);
+
+BRK_PRODUCTS void contract_vector_f32(
+    const contraction_f32 *t, int64_t j_first, int64_t j_last, epilogue_f32 epilogue, const void *operands, void *workspace);
 
 /* How many columns ahead an epilogue fetches what it reads: as long before as memory takes to answer, a few tiles of short sums. */
 BRK_INLINE int64_t epilogue_ahead_f32(int64_t k)
@@ -1294,8 +1328,9 @@ BRK_NOINLINE void gather_axis_f32(int64_t k, const float *x, const brk_axis *axi
 /* Bytes of workspace that a vector contraction needs: copies of both vectors of a dot product. */
 BRK_INLINE int64_t contract_vector_bytes_f32(int64_t k) { return 2 * brk_round_up(k * (int64_t)sizeof(float), BRK_CACHE_LINE); }
 
+#if BRK_MAKES(BRK_PANELS)
 /* Rows i_first .. i_last by columns j_first .. j_last of the contraction. */
-BRK_NOINLINE void contract_packed_f32(
+BRK_PRODUCTS void contract_packed_f32(
     const contraction_f32 *t, int64_t i_first, int64_t i_last, int64_t j_first, int64_t j_last,
     epilogue_f32 epilogue, const void *operands, void *workspace)
 {
@@ -1365,9 +1400,11 @@ BRK_NOINLINE void contract_packed_f32(
         } while (p0 < t->k);
     }
 }
+#endif
 
+#if BRK_MAKES(BRK_IN_PLACE)
 /* Rows i_first .. i_last by columns j_first .. j_last of the contraction. */
-BRK_NOINLINE void contract_small_f32(
+BRK_PRODUCTS void contract_small_f32(
     const contraction_f32 *t, int64_t i_first, int64_t i_last, int64_t j_first, int64_t j_last,
     epilogue_f32 epilogue, const void *operands, void *workspace)
 {
@@ -1462,9 +1499,11 @@ BRK_NOINLINE void contract_small_f32(
                 }
             }
 }
+#endif
 
+#if BRK_MAKES(BRK_PANELS)
 /* Columns j_first .. j_last of the contraction. */
-BRK_NOINLINE void contract_vector_f32(
+BRK_PRODUCTS void contract_vector_f32(
     const contraction_f32 *t, int64_t j_first, int64_t j_last,
     epilogue_f32 epilogue, const void *operands, void *workspace)
 {
@@ -1520,6 +1559,7 @@ BRK_NOINLINE void contract_vector_f32(
         tile_store_f32(t, 0, 1, j0, cols, row, VECTOR_BLOCK_f32);
     }
 }
+#endif
 
 enum { BRK_SMALL_BYTES_f32 = 1 << 20 };
 
@@ -1548,7 +1588,8 @@ BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k, int64_t a
     return contract_packed_bytes_f32(m, n, k);
 }
 
-BRK_NOINLINE void contract_f32(
+#if BRK_MAKES(BRK_PANELS)
+BRK_PRODUCTS void contract_f32(
     const contraction_f32 *t, int64_t i_first, int64_t i_last, int64_t j_first, int64_t j_last,
     epilogue_f32 epilogue, const void *operands, void *workspace)
 {
@@ -1559,6 +1600,9 @@ BRK_NOINLINE void contract_f32(
     else
         contract_packed_f32(t, i_first, i_last, j_first, j_last, epilogue, operands, workspace);
 }
+#endif
+
+#if BRK_MAKES(BRK_ENTRIES)
 
 BRK_INLINE char *brk_aligned(void *memory)
 {
@@ -3347,3 +3391,5 @@ int RECURRENT_NAME(value_and_grad)(
 
     return RECURRENT_OK;
 }
+
+#endif
