@@ -174,6 +174,32 @@ gradient J wrt W
     assert schedule.split is None and any("not split by N" in note for note in schedule.notes)
 
 
+ONE_THREAD_ALONE = {
+    "dot": ("dim N ~ 1000000\ninput x : N\ninput y : N\nJ = x · y", "N"),
+    "sum of entries, by the leading axis": ("dim N ~ 2000, M ~ 1000\ninput x : N, M\nJ = sum(x)", "N"),
+    "vector by a tall matrix": ("dim N ~ 100000, M = 5\ninput x : N\ninput y : N, M\nJ = y^T @ x", "N"),
+    "sum of costly entries": ("dim N ~ 200000\ninput x : N\nJ = sum(exp(x))", "N"),
+    "entries and their sum": ("dim N ~ 2000, M ~ 1000\ninput x : N, M\nJ = sum(exp(x))\ngradient J wrt x", "N"),
+    "two stages": ("dim N ~ 1000000\ninput x : N\nJ = logsumexp(x)", "N"),
+    "a short sum": ("dim N ~ 1000\ninput x : N\ninput y : N\nJ = x · y", None),
+    "many sums": ("dim N ~ 2000, M ~ 1000\ninput x : N\ninput y : N, M\nJ = x^T @ y", None),
+    "rows": ("dim N ~ 2000, M ~ 1000\ninput x : N, M\nJ = (sum[j](exp(x_ij)) | i)", None),
+}
+
+
+@pytest.mark.parametrize("name", ONE_THREAD_ALONE)
+def test_few_long_sums_are_split_for_threads(name: str) -> None:
+    source, wanted = ONE_THREAD_ALONE[name]
+    whole = planned(source).schedules[-1]
+    cut = split_plan(planned(source)).schedules[-1]
+    assert (cut.split and cut.split.label) == wanted, cut.notes
+    sizes = {"N": 300, "M": 5}
+    shapes = {b.name: tuple(extent.evaluate(sizes) for extent in b.shape) for b in whole.arguments}
+    arrays = {key: np.random.default_rng(5).normal(size=shape) for key, shape in shapes.items()}
+    small = replace(SplitOptions(always=True, budget=64, unit=2), label=wanted or "N")
+    agree(whole, split_plan(planned(source), small).schedules[-1], arrays, sizes)
+
+
 @pytest.mark.parametrize("extent", [0, 1, 15, 16, 17, 100, 1000, 12345])
 @pytest.mark.parametrize("groups", [1, 2, 32])
 def test_groups_hold_every_position_once(extent: int, groups: int) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bracketc.ir.dims import Dim
-from bracketc.plan.cost import WIDTHS, entries, moved
+from bracketc.plan.cost import WIDTHS, entries, flops, moved
 from bracketc.plan.hints import Hints
 from bracketc.plan.making import apart, factors_made
 from bracketc.plan.names import distinct
@@ -45,6 +45,7 @@ from bracketc.plan.schedule import (
     division,
 )
 from bracketc.plan.steps import accesses, reads, writes
+from bracketc.target import THREAD_WORK
 
 MEMORY = 16e9
 """Bytes a second from memory, …"""
@@ -63,6 +64,16 @@ NEAR = 1 << 15
 
 LEAST_GAIN = 0.1
 """A split that saves less than this share of the time of all arithmetic is not worth its partial sums."""
+
+ALONE_PAYS = 2 * THREAD_WORK
+"""Flops and bytes of records that one thread would have to do alone, from which on they are split so that several can, …"""
+FEW = 64
+"""… a product being one where it has fewer sums than this, …"""
+DEAREST = 0.02
+"""… if one thread loses no more than this share of the time to it."""
+
+MORE = 1.05
+"""So many times must a size gain what one before it does: those come first along which arrays lie in order."""
 
 PATIENCE = 8
 """After so many stages that save nothing, one after another, the records that are left are not looked at again: each stage looks at
@@ -103,7 +114,7 @@ def split(schedule: Schedule, hints: Hints, real_bytes: int, options: SplitOptio
         stages = _Stages(schedule, extent, hints, real_bytes, options)
         stages.run()
         tried += stages.reasons
-        if stages.cuts and (best is None or stages.gain > best.gain):
+        if stages.cuts and (best is None or stages.gain > MORE * best.gain):
             best = stages
     if best is None:
         return replace(schedule, notes=(*schedule.notes, *dict.fromkeys(tried)))
@@ -220,6 +231,14 @@ class _Stages:
             self.reasons.append(f"not split by {name}: at {name} = {count} all that a call touches stays in the cache")
             return 0.0
         if gain < LEAST_GAIN * work / ARITHMETIC or again < blocks.budget:
+            operations, traffic = self.alone(blocks, count)
+            seconds = operations / ARITHMETIC + traffic / MEMORY
+            if operations + traffic >= ALONE_PAYS and cost <= DEAREST * seconds:
+                self.reasons.append(
+                    f"split by {name}: {cut.groups} groups of blocks can run on threads of their own; sums of"
+                    f" {operations / 1e6:.3g} Mflop over {traffic / 1e6:.3g} MB at {name} = {count} would be left to one"
+                )
+                return seconds / 2 - cost
             self.reasons.append(
                 f"not split by {name}: blocks would save {max(0, again) / 1e6:.3g} MB of memory traffic,"
                 f" little against {work / 1e6:.3g} Mflop and {number} times {partial / 1e3:.3g} kB of partial sums"
@@ -230,6 +249,19 @@ class _Stages:
             f" {name} = {count}; {cut.groups} groups of blocks can run on threads of their own"
         )
         return gain
+
+    def alone(self, blocks: Blocks, count: int) -> tuple[int, int]:
+        """Flops and bytes, for ``count`` positions of the batch, of the records of ``blocks`` that threads cannot share as they
+        are: those that make few sums."""
+        steps = [step for step in blocks.steps if isinstance(step, Map | Contract) and self.by_one(step)]
+        whole = {self.piece.names[0]: Dim.of(count)}
+        return self.hints.of(flops(steps).substitute(whole)), self.hints.of(moved(steps, self.widths["real"]).substitute(whole))
+
+    def by_one(self, step: Map | Contract) -> bool:
+        """Whether threads have next to nothing to share but the size that is cut."""
+        labels = step.output if isinstance(step, Contract) else step.labels
+        own = [step.extents[x] for x in labels if isinstance(step, Contract) or all(x in store.labels for store in step.stores)]
+        return self.piece not in own and self.hints.count(own) < FEW
 
     def bytes_of(self, buffer: Buffer, count: int) -> int:
         """Bytes of a piece for ``count`` positions of the batch."""
