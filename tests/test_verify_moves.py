@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bracketc.errors import Source
 from bracketc.lang.claims import elaborate_derivations
 from bracketc.lang.parser import parse_file
-from bracketc.proof.moves import MOVES
+from bracketc.proof.moves import MOVES, move
 from bracketc.proof.verify import verify_derivations
 
 HEAD = """dim N, M, K, T
@@ -78,3 +80,23 @@ def test_a_proof_names_its_move(kind: str, step: str) -> None:
 
 def test_every_kind_has_a_step() -> None:
     assert set(STEPS) == {*MOVES} - {"algebra"}
+
+
+ROOT = Path(__file__).resolve().parent.parent
+KINDS = ROOT / "tests" / "cases" / "moves.txt"
+
+
+FILES = {path.stem: path for path in sorted((ROOT / "examples" / "derivations").glob("*.brk"))}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_steps_of_an_example_derivation_have_their_names(name: str, update_golden: bool) -> None:
+    """What a reader sees beside each step, apart from those that need traits: a file a line, rewritten by ``--update-golden``."""
+    derivations = elaborate_derivations(parse_file(Source(FILES[name].read_text(encoding="utf-8"), f"{name}.brk")))
+    found = ", ".join(move(claim, lambda: False).kind for block in derivations.blocks for claim in block.claims)
+    known = dict(line.split(": ", 1) for line in KINDS.read_text(encoding="utf-8").splitlines())
+    assert known.keys() <= FILES.keys()
+    if update_golden:
+        known[name] = found
+        KINDS.write_text("".join(f"{each}: {known[each]}\n" for each in sorted(known)), encoding="utf-8")
+    assert found == known[name]

@@ -189,9 +189,8 @@ def _is_differential(expr: syntax.Expr, differentials: frozenset[str]) -> bool:
 
 
 # --------------------------------------------------------------------------------------------------- the kinds
-def move(claim: Claim, needs_traits: Callable[[], bool], is_same: bool) -> Move:
-    """The kind of a proved step. ``needs_traits`` says whether the proof fails without them; ``is_same`` when both
-    sides are one tensor before anything is expanded."""
+def move(claim: Claim, needs_traits: Callable[[], bool]) -> Move:
+    """The kind of a proved step. ``needs_traits`` says whether the proof fails without them."""
     pairing = claim.pairing
     if pairing is None:
         return Move("conclude" if claim.kind == "conclusion" else "algebra")
@@ -199,76 +198,76 @@ def move(claim: Claim, needs_traits: Callable[[], bool], is_same: bool) -> Move:
     for kind, holds in _KINDS:
         if kind == "condition" and needs_traits():
             return Move(kind)
-        if holds(claim, left, right, is_same):
+        if holds(claim, left, right):
             return Move(kind)
     return Move("algebra")
 
 
-_Test = Callable[[Claim, _Side, _Side, bool], bool]
+_Test = Callable[[Claim, _Side, _Side], bool]
 
 
-def _copies(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _copies(claim: Claim, left: _Side, right: _Side) -> bool:
     expr = right.expr
     return isinstance(expr, syntax.Reduction) and isinstance(_bare(expr.body), syntax.Derivative)
 
 
-def _conclude(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _conclude(claim: Claim, left: _Side, right: _Side) -> bool:
     return isinstance(left.expr, syntax.Derivative | syntax.FunctionDerivative) and not isinstance(right.expr, syntax.Derivative)
 
 
-def _implicit(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _implicit(claim: Claim, left: _Side, right: _Side) -> bool:
     zero = isinstance(left.expr, syntax.Number) and left.expr.value == 0
     return zero and bool(right.differentials)
 
 
-def _expand(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _expand(claim: Claim, left: _Side, right: _Side) -> bool:
     few, many = (left, right) if left.ranges < right.ranges else (right, left)
     if few.ranges == many.ranges or isinstance(few.expr, syntax.Dot):
         return False
     return isinstance(many.expr, syntax.Reduction) and len(few.sequence) == 1 and few.sequence[0] in many.sequence
 
 
-def _rows(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _rows(claim: Claim, left: _Side, right: _Side) -> bool:
     return left.ranges != right.ranges
 
 
-def _differentiate(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _differentiate(claim: Claim, left: _Side, right: _Side) -> bool:
     if "d(…)" in left.differentials and "d(…)" not in right.differentials:
         return True
     return isinstance(left.expr, syntax.Name) and left.expr.text in left.differentials and left.expr.text not in right.differentials
 
 
-def _substitute(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _substitute(claim: Claim, left: _Side, right: _Side) -> bool:
     return left.differentials != right.differentials
 
 
-def _take_out(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _take_out(claim: Claim, left: _Side, right: _Side) -> bool:
     return bool(right.differentials) and right.alone and not left.alone and left.count(syntax.Sum) >= right.count(syntax.Sum) - 1
 
 
-def _trace(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _trace(claim: Claim, left: _Side, right: _Side) -> bool:
     return left.functions["tr"] != right.functions["tr"] or (left.functions["tr"] > 0 and left.sequence != right.sequence)
 
 
-def _quotients(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _quotients(claim: Claim, left: _Side, right: _Side) -> bool:
     changed = (left.functions - right.functions) + (right.functions - left.functions)
     turned = left.divisions > 0 and left.sequence != right.sequence
     return turned or left.divisions != right.divisions or any(name in changed for name in ("ln", "exp", "sqrt", "logdet"))
 
 
-def _insert_identity(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _insert_identity(claim: Claim, left: _Side, right: _Side) -> bool:
     return right.identities > left.identities
 
 
-def _drop_identity(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _drop_identity(claim: Claim, left: _Side, right: _Side) -> bool:
     return right.identities < left.identities
 
 
-def _abbreviate(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _abbreviate(claim: Claim, left: _Side, right: _Side) -> bool:
     return left.abbreviations != right.abbreviations
 
 
-def _merge(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _merge(claim: Claim, left: _Side, right: _Side) -> bool:
     few, many = (left, right) if len(left.addends) < len(right.addends) else (right, left)
     if len(few.addends) == len(many.addends):
         return False
@@ -276,17 +275,17 @@ def _merge(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
     return any(words[k] == words[m] for k in range(len(words)) for m in range(k))
 
 
-def _distribute(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _distribute(claim: Claim, left: _Side, right: _Side) -> bool:
     return len(left.addends) != len(right.addends) or left.count(syntax.Sum) != right.count(syntax.Sum)
 
 
-def _exchange_mapped(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _exchange_mapped(claim: Claim, left: _Side, right: _Side) -> bool:
     lists = [operator.left for side in (left, right) for operator in side.lists if operator.left is not None]
     barred = any(position.barred for positions in lists for group in positions.groups for position in group)
     return barred and len(left.lists) == len(right.lists)
 
 
-def _exchange(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _exchange(claim: Claim, left: _Side, right: _Side) -> bool:
     if not (isinstance(left.expr, syntax.Dot) and isinstance(right.expr, syntax.Dot)):
         return False
     first, second = (Counter(_words(operand) for operand in side.operands) for side in (left.expr, right.expr))
@@ -298,49 +297,49 @@ def _words(expr: syntax.Expr) -> tuple[str, ...]:
     return tuple(sorted(node.text for node in syntax.walk(expr) if isinstance(node, syntax.Name)))
 
 
-def _labels(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _labels(claim: Claim, left: _Side, right: _Side) -> bool:
     return left.count(syntax.IndexBracket) != right.count(syntax.IndexBracket)
 
 
-def _ones(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _ones(claim: Claim, left: _Side, right: _Side) -> bool:
     return left.count(syntax.Ones) != right.count(syntax.Ones)
 
 
-def _forms(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _forms(claim: Claim, left: _Side, right: _Side) -> bool:
     counted = [bool(s.lists) for s in (left, right)]
     fused = [s.count(syntax.Fusion) > 0 for s in (left, right)]
     scalar = claim.right is not None and claim.right.rank == 0
     return scalar and counted[0] != counted[1] and (fused[0] != fused[1] or not any(fused))
 
 
-def _matrices(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _matrices(claim: Claim, left: _Side, right: _Side) -> bool:
     products = (syntax.MatrixProduct, syntax.Transpose, syntax.Kronecker, syntax.Elementwise, syntax.Dot)
     classic = [s.count(*products) > 0 for s in (left, right)]
     formal = [s.count(syntax.Fusion, syntax.Portion, syntax.Bar) > 0 for s in (left, right)]
     return classic[0] != classic[1] and (formal[0] != formal[1] or formal[0])
 
 
-def _transpose_scalar(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _transpose_scalar(claim: Claim, left: _Side, right: _Side) -> bool:
     turned = left.count(syntax.Transpose) != right.count(syntax.Transpose) or left.sequence != right.sequence
     plain = left.count(syntax.Fusion) == right.count(syntax.Fusion) == 0
     return turned and plain and claim.right is not None and claim.right.rank == 0
 
 
-def _associate(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _associate(claim: Claim, left: _Side, right: _Side) -> bool:
     chains = (syntax.MatrixProduct, syntax.Kronecker, syntax.Dot, syntax.Elementwise)
     return left.sequence == right.sequence and left.count(*chains) > 0 and left.count(syntax.Fusion) == right.count(syntax.Fusion)
 
 
-def _brackets(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _brackets(claim: Claim, left: _Side, right: _Side) -> bool:
     first, second = left.count(syntax.Fusion), right.count(syntax.Fusion)
     return first != second and bool(first and second)
 
 
-def _portions(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _portions(claim: Claim, left: _Side, right: _Side) -> bool:
     return left.count(syntax.Portion) != right.count(syntax.Portion) and left.count(syntax.Fusion) == right.count(syntax.Fusion)
 
 
-def _reorder(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _reorder(claim: Claim, left: _Side, right: _Side) -> bool:
     first, second = left.of(syntax.Fusion), right.of(syntax.Fusion)
     same = Counter(map(_members, first)) == Counter(map(_members, second))
     return bool(first) and same and [f.members for f in first] != [f.members for f in second]
@@ -352,7 +351,7 @@ def _members(fusion: syntax.Fusion) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(Counter(texts).items()))
 
 
-def _moved(claim: Claim, left: _Side, right: _Side, is_same: bool) -> bool:
+def _moved(claim: Claim, left: _Side, right: _Side) -> bool:
     if not (left.count(syntax.Bar) and right.count(syntax.Bar)):
         return False
     first, second = (_factors(side.expr) for side in (left, right))
@@ -368,12 +367,12 @@ def _factors(expr: syntax.Expr) -> list[str]:
 
 
 _KINDS: tuple[tuple[str, _Test], ...] = (
-    ("cite", lambda claim, left, right, is_same: bool(claim.cites)),
+    ("cite", lambda claim, left, right: bool(claim.cites)),
     ("copies", _copies),
     ("conclude", _conclude),
     ("implicit", _implicit),
     ("expand", _expand),
-    ("condition", lambda claim, left, right, is_same: False),
+    ("condition", lambda claim, left, right: False),
     ("differentiate", _differentiate),
     ("substitute", _substitute),
     ("abbreviate", _abbreviate),

@@ -133,7 +133,7 @@ def _judged(claim: Claim, program: Program, advise: bool, number: int | None) ->
         points = (*again.points, *found.points)
         return _refuted(claim, left, right, program, points, advise, number)
     if _is_proved(written, (left, right)):
-        kind = move(claim, lambda: _needs_traits(left, right), written[0] is written[1])
+        kind = move(claim, lambda: _needs_traits(left, right))
         return Judgement(claim, "proved", _proved(claim, kind), None, (), kind, len(found.points), number=number)
     exact = precise_trial(left, right, program)
     if exact.outcome == "differ":
