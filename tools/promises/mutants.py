@@ -90,19 +90,20 @@ def _statements(path: Path) -> dict[int, range]:
 
 
 def tests_of(mutant: Mutant, first: Counter[str] | None = None) -> list[str]:
-    """Tests that run the changed line (or a line of its statement; for what runs at import, any line of the file): those that
-    noticed most changes, then those that are quick and run few lines, from each file in turn, as many as `BUDGET` allows."""
+    """Tests that run the changed line (or a line of its statement; for what runs at import, that line and then any of the file):
+    those that noticed most changes, then those that are quick and run few lines, from each file in turn, as many as `BUDGET` allows."""
     known = covered()
     lines = known.lines.get(mutant.source, {})
     line = mutant.change.line
     near = {name for other in _statements(mutant.path).get(line, ()) for name in lines.get(other, ())}
-    names = set(lines.get(line, ())) or near
+    own = set(lines.get(line, ())) or near
+    names = set(own)
     if mutant.change.function == "module":
         names |= {name for found in lines.values() for name in found}
     noticed = first if first is not None else Counter()
     by_file: dict[str, list[str]] = defaultdict(list)
     size = _lines_run()
-    for name in sorted(names, key=lambda name: (-noticed[name], size[name] * known.seconds[name], name)):
+    for name in sorted(names, key=lambda name: (name not in own, -noticed[name], size[name] * known.seconds[name], name)):
         by_file[name.split("::")[0]].append(name)  # the files in the order of their first
     chosen, spent = [], 0.0
     for row in zip_longest(*by_file.values()):
