@@ -18,9 +18,10 @@ from bracketc.emit.c_flat import CQuick, quick_call, quick_view
 from bracketc.emit.c_function import C_TYPES
 from bracketc.emit.c_layout import indented
 from bracketc.emit.c_names import CScope, c_identifier, comment_text
-from bracketc.emit.c_views import FaultView, FlatView, ModuleView, QuickView, StructField
+from bracketc.emit.c_views import FaultView, FlatView, MemoryView, ModuleView, QuickView, StructField
 from bracketc.emit.faults import Fault, Faults, can_fail, operations
 from bracketc.emit.kernels import kernel_view
+from bracketc.emit.memory import memory_view
 from bracketc.emit.resources import render
 from bracketc.emit.structures import stored_formulas
 from bracketc.emit.vectormath import functions_text, matrices_text, needs_products
@@ -38,7 +39,7 @@ _CONTRACTIONS = (
 )  # fmt: skip
 KERNELS = "/* kernels */"
 """Where the library goes; its text has its final layout already."""
-_CALLS = ("residuals", "failure", "set_lapack", "level", "arrays", "threads")
+_CALLS = ("residuals", "failure", "set_lapack", "level", "arrays", "threads", "memory", "memory_back")
 _SHARED = ("contract", "contract_packed", "contract_small", "contract_vector")
 """What parts of the text that are compiled apart call of each other."""
 _OWN = ("abi_version", "dims", "args", "results", "lapack", *_CALLS, *(f"call_{name}" for name in _CALLS))
@@ -73,7 +74,8 @@ class CText:
     ``faults`` are the operations that the numbers of ``NAME_call_failure`` stand for,
     ``lapack`` says that there is ``NAME_call_set_lapack``, ``dispatch`` is the text that chooses between the levels of a portable
     build, ``threads`` is the largest number of threads of a call; above 1 there is ``NAME_call_threads``. ``products`` says
-    that there are kernels of contractions, which may be compiled beside the entries (``BRK_ONLY``).
+    that there are kernels of contractions, which may be compiled beside the entries (``BRK_ONLY``), ``memory`` what
+    ``NAME_call_memory`` keeps.
     """
 
     source: str
@@ -87,6 +89,7 @@ class CText:
     dispatch: str | None = None
     threads: int = 1
     products: bool = False
+    memory: MemoryView | None = None
 
 
 def c_module(
@@ -127,6 +130,7 @@ def c_module(
         _dispatch(view) if portable else None,
         threads,
         bool(view.products),
+        view.memory,
     )
 
 
@@ -412,6 +416,7 @@ class _Writer:
             faults=tuple(FaultView(k, comment_text(f.about)) for f, k in self.faults.known.items()),
             lapack=self.lapack,
             quick=max((1, *ranks)) if ranks else 0,
+            memory=memory_view((s for s in self.plan.schedules if s.entry in self.given), 4 if self.ctype is FLOAT32 else 8),
             apart=any(text.view.apart for text in texts),
             products=tuple(f"{form}_{self.ctype.suffix}" for form in _SHARED) if self.products(texts) else (),
         )

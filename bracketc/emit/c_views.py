@@ -572,6 +572,15 @@ class FaultView:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryView:
+    """Memory of results that is kept for later ones: of those with ``least`` bytes and more, and at most ``most``
+    while nobody uses it."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModuleView:
     """The whole file. ``prefix`` starts every public name, ``real`` is float or double, ``s`` the suffix of
     helpers."""
@@ -597,6 +606,7 @@ class ModuleView:
     lapack: bool
     quick: int
     """The largest rank of the arrays that flat functions look at; 0 where none does."""
+    memory: MemoryView | None
     apart: bool
     """Whether callers may compute ranges of a batch apart."""
     products: tuple[str, ...]

@@ -86,7 +86,7 @@ def c_wrapper(
     )
     command = _build_command(program, dtype, code)
     views = {
-        "c": NativeView(name, tuple(flat_declarations(code)), C_ABI, command, messages, faults, lapack, quick, code.threads),
+        "c": NativeView(name, flat_declarations(code), C_ABI, command, messages, faults, lapack, quick, code.threads, code.memory),
         "singular": bool(faults),
         "backend": BackendView("module/c_library.py.j2", "module/c_calls.py.j2", True, imports),
     }
@@ -107,9 +107,9 @@ C_MESSAGES = {
 """What the error codes of the header mean to a caller from Python."""
 
 
-def flat_declarations(code: CText) -> list[str]:
+def flat_declarations(code: CText) -> tuple[str, ...]:
     """Declarations of the functions that the wrapper calls, for cffi."""
-    return [line for line in code.cdef.splitlines() if "_call_" in line or "_abi_version(" in line]
+    return tuple(line for line in code.cdef.splitlines() if "_call_" in line or "_abi_version(" in line)
 
 
 def _build_command(program: Program, dtype: str, code: CText) -> str:

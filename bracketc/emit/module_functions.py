@@ -12,6 +12,7 @@ from bracketc.emit.c_module import CText
 from bracketc.emit.checks import Argument, CheckView, shape_checks
 from bracketc.emit.formulas import docstring_lines
 from bracketc.emit.layout import assignment, definition, literal, wrapped
+from bracketc.emit.memory import array_maker, saved_maker
 from bracketc.emit.module_views import (
     ArgumentView,
     FieldView,
@@ -67,6 +68,7 @@ class FunctionWriter:
         self.sizes = sizes
         self.module = head.name
         self.dtype = head.dtype
+        self.real = 4 if head.dtype == "float32" else 8
         self.name = python_name(entry.name, RESERVED) if entry.name not in _OWN else entry.name
         self.label = self.name
         if twin_of is not None:
@@ -100,6 +102,7 @@ class FunctionWriter:
                 dtype=_dtype_constant(buffer.dtype),
                 dtype_name=dtype_name(buffer.dtype, head.dtype),
                 dims=literal(tuple(str(d) for d in buffer.shape)),
+                maker=array_maker(buffer, sizes, self.real) if code is not None else "_empty",
             )
             for name, (_, buffer) in zip(_result_names(entry), schedule.results, strict=True)
         ]
@@ -422,6 +425,8 @@ class FunctionWriter:
             addresses=addresses,
             bound_call=call("{}_at", "_address(_saved)" if self.forward else "_saved_at"),
             saved_size=saved_size,
+            saved_maker=saved_maker(self.schedule, self.real),
+            recycled=tuple(result.variable for result in self.results if result.maker != "_empty"),
         )
 
     def _quick(self, checks: Sequence[CheckView]) -> QuickCallView | None:

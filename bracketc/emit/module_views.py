@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bracketc.emit.c_views import MemoryView
 from bracketc.emit.checks import CheckView
 from bracketc.emit.structures import PublicView
 
@@ -37,7 +38,8 @@ class ArgumentView:
 
 @dataclass(frozen=True, slots=True)
 class ResultView:
-    """A result: public name, local variable, shape and dtype as expressions, sizes as text for ``SIGNATURE``."""
+    """A result: public name, local variable, shape and dtype as expressions, sizes as text for ``SIGNATURE``; ``maker`` makes its
+    array of shape and dtype."""
 
     name: str
     variable: str
@@ -45,6 +47,7 @@ class ResultView:
     dtype: str
     dtype_name: str
     dims: str
+    maker: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,16 @@ class RoomView:
 class NativeCallView:
     """The call of a C function: at once, or with addresses that were taken before.
 
-    ``saved_size`` is the expression for the bytes that ``forward`` saves, empty elsewhere.
+    ``saved_size`` is the expression for the bytes that ``forward`` saves, empty elsewhere; ``saved_maker`` makes their array.
+    ``recycled`` are the variables of results that may lie in memory that is used again.
     """
 
     call: tuple[str, ...]
     addresses: tuple[str, ...]
     bound_call: tuple[str, ...]
     saved_size: str
+    saved_maker: str
+    recycled: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ class MessageView:
 class NativeView:
     """The library behind a module, for ``templates/module/c_library.py.j2``; ``faults`` are the ways in which operations on
     matrices fail: name, whether the matrix must be positive definite, whether there are several. ``lapack`` is the letter of its
-    routines for the real type, empty where none is called."""
+    routines for the real type, empty where none is called, ``memory`` is what is kept for later results."""
 
     prefix: str
     cdef: tuple[str, ...]
@@ -102,6 +108,7 @@ class NativeView:
     lapack: str
     quick: bool
     threads: int
+    memory: MemoryView | None
 
 
 @dataclass(frozen=True, slots=True)

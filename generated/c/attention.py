@@ -109,6 +109,8 @@ int attention_call_brk_evaluate(int64_t B, int64_t D, int64_t E, int64_t H, int6
 int attention_call_brk_forward(int64_t B, int64_t D, int64_t E, int64_t H, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t g_object, uintptr_t s_object, uintptr_t WQ_object, uintptr_t WK_object, uintptr_t WV_object, uintptr_t WO_object, uintptr_t saved_object, uintptr_t J_out);
 int attention_call_brk_backward(int64_t B, int64_t D, int64_t E, int64_t H, int64_t T, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t g_object, uintptr_t s_object, uintptr_t WQ_object, uintptr_t WK_object, uintptr_t WV_object, uintptr_t WO_object, uintptr_t saved_object, uintptr_t grad_g_out, uintptr_t grad_s_out, uintptr_t grad_WQ_out, uintptr_t grad_WK_out, uintptr_t grad_WV_out, uintptr_t grad_WO_out);
 int attention_call_brk_value_and_grad(int64_t B, int64_t D, int64_t E, int64_t H, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t g_object, uintptr_t s_object, uintptr_t WQ_object, uintptr_t WK_object, uintptr_t WV_object, uintptr_t WO_object, uintptr_t J_out, uintptr_t grad_g_out, uintptr_t grad_s_out, uintptr_t grad_WQ_out, uintptr_t grad_WK_out, uintptr_t grad_WV_out, uintptr_t grad_WO_out);
+void *attention_call_memory(size_t);
+void attention_call_memory_back(void *);
 size_t attention_call_residuals(int64_t B, int64_t D, int64_t E, int64_t H, int64_t T);
 """
 
@@ -140,6 +142,7 @@ if _lib.attention_abi_version() != 1:
     raise ImportError("_attention belongs to another version of attention.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -161,6 +164,21 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.attention_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.attention_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
 
 
 def _failure(function, status):
@@ -476,7 +494,7 @@ def forward(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
             J_out, = out
         else:
             J_out = _empty((), _DTYPE)
-        _saved = _empty(_lib.attention_call_residuals(B, D, E, H, T), np.uint8)
+        _saved = _recycled((_lib.attention_call_residuals(B, D, E, H, T),), _BYTE)
         _status = _lib.attention_call_brk_forward(
             B, D, E, H, T, _brought, _id(X), _id(Y), _id(g), _id(s), _id(WQ), _id(WK), _id(WV), _id(WO),
             _id(_saved), _id(J_out)
@@ -487,7 +505,7 @@ def forward(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
         (
             B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out
         ) = _forward_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict)
-        _saved = _empty(_lib.attention_call_residuals(B, D, E, H, T), np.uint8)
+        _saved = _recycled((_lib.attention_call_residuals(B, D, E, H, T),), _BYTE)
         _status = _lib.attention_call_forward(
             B, D, E, H, T, _address(X), _address(Y), _address(g), _address(s), _address(WQ), _address(WK),
             _address(WV), _address(WO), _address(_saved), _address(J_out)
@@ -510,7 +528,7 @@ def _bind_forward(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
     ) = _address(X), _address(Y), _address(g), _address(s), _address(WQ), _address(WK), _address(WV), _address(WO), _address(J_out)
 
     def _bound():
-        _saved = _empty(_lib.attention_call_residuals(B, D, E, H, T), np.uint8)
+        _saved = _recycled((_lib.attention_call_residuals(B, D, E, H, T),), _BYTE)
         _status = _lib.attention_call_forward(
             B, D, E, H, T, X_at, Y_at, g_at, s_at, WQ_at, WK_at, WV_at, WO_at, _address(_saved), J_out_at
         )
@@ -545,12 +563,12 @@ def _backward_checked(residuals, J, out, strict):
     if J.shape != ():
         raise _wrong_shape("J", J, ())
     if out is None:
-        g_out = _empty((D,), _DTYPE)
-        s_out = _empty((D,), _DTYPE)
-        WQ_out = _empty((D, H, E), _DTYPE)
-        WK_out = _empty((D, H, E), _DTYPE)
-        WV_out = _empty((D, H, E), _DTYPE)
-        WO_out = _empty((H, E, D), _DTYPE)
+        g_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+        s_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+        WQ_out = (_empty if D * E * H < 65536 else _recycled)((D, H, E), _DTYPE)
+        WK_out = (_empty if D * E * H < 65536 else _recycled)((D, H, E), _DTYPE)
+        WV_out = (_empty if D * E * H < 65536 else _recycled)((D, H, E), _DTYPE)
+        WO_out = (_empty if D * E * H < 65536 else _recycled)((H, E, D), _DTYPE)
     else:
         g_out = _fitting(out[0], "g", (D,), _DTYPE)
         s_out = _fitting(out[1], "s", (D,), _DTYPE)
@@ -616,12 +634,12 @@ def backward(residuals, J=None, *, out=None, strict=False):
         if _brought:
             raise TypeError
         else:
-            g_out = _empty((D,), _DTYPE)
-            s_out = _empty((D,), _DTYPE)
-            WQ_out = _empty((D, H, E), _DTYPE)
-            WK_out = _empty((D, H, E), _DTYPE)
-            WV_out = _empty((D, H, E), _DTYPE)
-            WO_out = _empty((H, E, D), _DTYPE)
+            g_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+            s_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+            WQ_out = (_empty if D * E * H < 65536 else _recycled)((D, H, E), _DTYPE)
+            WK_out = (_empty if D * E * H < 65536 else _recycled)((D, H, E), _DTYPE)
+            WV_out = (_empty if D * E * H < 65536 else _recycled)((D, H, E), _DTYPE)
+            WO_out = (_empty if D * E * H < 65536 else _recycled)((H, E, D), _DTYPE)
         _status = _lib.attention_call_brk_backward(
             B, D, E, H, T, _brought, _id(J), _id(X), _id(g), _id(s), _id(WQ), _id(WK), _id(WV), _id(WO),
             _id(_saved), _id(g_out), _id(s_out), _id(WQ_out), _id(WK_out), _id(WV_out), _id(WO_out)
@@ -629,6 +647,12 @@ def backward(residuals, J=None, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        g_out = None
+        s_out = None
+        WQ_out = None
+        WK_out = None
+        WV_out = None
+        WO_out = None
         (
             B, D, E, H, T, X, g, s, WQ, WK, WV, WO, J, _saved, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
         ) = _backward_checked(residuals, J, out, strict)
@@ -712,12 +736,12 @@ def _value_and_grad_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict):
         raise _wrong_shape("WO", WO, (("H", H, "in WQ"), ("E", E, "in WQ"), ("D", D, "in X")))
     if out is None:
         J_out = _empty((), _DTYPE)
-        g_out = _empty((D,), _DTYPE)
-        s_out = _empty((D,), _DTYPE)
-        WQ_out = _empty((D, H, E), _DTYPE)
-        WK_out = _empty((D, H, E), _DTYPE)
-        WV_out = _empty((D, H, E), _DTYPE)
-        WO_out = _empty((H, E, D), _DTYPE)
+        g_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+        s_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+        WQ_out = (_empty if D * E * H < 65536 else _recycled)((D, H, E), _DTYPE)
+        WK_out = (_empty if D * E * H < 65536 else _recycled)((D, H, E), _DTYPE)
+        WV_out = (_empty if D * E * H < 65536 else _recycled)((D, H, E), _DTYPE)
+        WO_out = (_empty if D * E * H < 65536 else _recycled)((H, E, D), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
         g_out = _fitting(out[1], "g", (D,), _DTYPE)
@@ -785,12 +809,12 @@ def value_and_grad(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
             g_out, s_out, WQ_out, WK_out, WV_out, WO_out = _inner
         else:
             J_out = _empty((), _DTYPE)
-            g_out = _empty((D,), _DTYPE)
-            s_out = _empty((D,), _DTYPE)
-            WQ_out = _empty((D, H, E), _DTYPE)
-            WK_out = _empty((D, H, E), _DTYPE)
-            WV_out = _empty((D, H, E), _DTYPE)
-            WO_out = _empty((H, E, D), _DTYPE)
+            g_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+            s_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+            WQ_out = (_empty if D * E * H < 65536 else _recycled)((D, H, E), _DTYPE)
+            WK_out = (_empty if D * E * H < 65536 else _recycled)((D, H, E), _DTYPE)
+            WV_out = (_empty if D * E * H < 65536 else _recycled)((D, H, E), _DTYPE)
+            WO_out = (_empty if D * E * H < 65536 else _recycled)((H, E, D), _DTYPE)
         _status = _lib.attention_call_brk_value_and_grad(
             B, D, E, H, T, _brought, _id(X), _id(Y), _id(g), _id(s), _id(WQ), _id(WK), _id(WV), _id(WO),
             _id(J_out), _id(g_out), _id(s_out), _id(WQ_out), _id(WK_out), _id(WV_out), _id(WO_out)
@@ -798,6 +822,12 @@ def value_and_grad(X, Y, g, s, WQ, WK, WV, WO, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        g_out = None
+        s_out = None
+        WQ_out = None
+        WK_out = None
+        WV_out = None
+        WO_out = None
         (
             B, D, E, H, T, X, Y, g, s, WQ, WK, WV, WO, J_out, g_out, s_out, WQ_out, WK_out, WV_out, WO_out
         ) = _value_and_grad_checked(X, Y, g, s, WQ, WK, WV, WO, out, strict)

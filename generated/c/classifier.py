@@ -101,6 +101,8 @@ int classifier_call_brk_evaluate(int64_t D, int64_t H, int64_t K, int64_t N, int
 int classifier_call_brk_forward(int64_t D, int64_t H, int64_t K, int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t b1_object, uintptr_t W2_object, uintptr_t b2_object, uintptr_t saved_object, uintptr_t J_out);
 int classifier_call_brk_backward(int64_t D, int64_t H, int64_t K, int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t Y_object, uintptr_t W2_object, uintptr_t saved_object, uintptr_t grad_W1_out, uintptr_t grad_b1_out, uintptr_t grad_W2_out, uintptr_t grad_b2_out);
 int classifier_call_brk_value_and_grad(int64_t D, int64_t H, int64_t K, int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t b1_object, uintptr_t W2_object, uintptr_t b2_object, uintptr_t J_out, uintptr_t grad_W1_out, uintptr_t grad_b1_out, uintptr_t grad_W2_out, uintptr_t grad_b2_out);
+void *classifier_call_memory(size_t);
+void classifier_call_memory_back(void *);
 size_t classifier_call_residuals(int64_t H, int64_t K, int64_t N);
 """
 
@@ -132,6 +134,7 @@ if _lib.classifier_abi_version() != 1:
     raise ImportError("_classifier belongs to another version of classifier.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -153,6 +156,21 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.classifier_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.classifier_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
 
 
 def _failure(function, status):
@@ -443,7 +461,7 @@ def forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
             J_out, = out
         else:
             J_out = _empty((), _DTYPE)
-        _saved = _empty(_lib.classifier_call_residuals(H, K, N), np.uint8)
+        _saved = _recycled((_lib.classifier_call_residuals(H, K, N),), _BYTE)
         _status = _lib.classifier_call_brk_forward(
             D, H, K, N, _brought, _id(X), _id(Y), _id(W1), _id(b1), _id(W2), _id(b2), _id(_saved),
             _id(J_out)
@@ -452,7 +470,7 @@ def forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
         pass
     if _status == -2:
         D, H, K, N, X, Y, W1, b1, W2, b2, J_out = _forward_checked(X, Y, W1, b1, W2, b2, out, strict)
-        _saved = _empty(_lib.classifier_call_residuals(H, K, N), np.uint8)
+        _saved = _recycled((_lib.classifier_call_residuals(H, K, N),), _BYTE)
         _status = _lib.classifier_call_forward(
             D, H, K, N, _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2),
             _address(_saved), _address(J_out)
@@ -473,7 +491,7 @@ def _bind_forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
     ) = _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2), _address(J_out)
 
     def _bound():
-        _saved = _empty(_lib.classifier_call_residuals(H, K, N), np.uint8)
+        _saved = _recycled((_lib.classifier_call_residuals(H, K, N),), _BYTE)
         _status = _lib.classifier_call_forward(
             D, H, K, N, X_at, Y_at, W1_at, b1_at, W2_at, b2_at, _address(_saved), J_out_at
         )
@@ -504,10 +522,10 @@ def _backward_checked(residuals, J, out, strict):
     if J.shape != ():
         raise _wrong_shape("J", J, ())
     if out is None:
-        W1_out = _empty((D, H), _DTYPE)
-        b1_out = _empty((H,), _DTYPE)
-        W2_out = _empty((H, K), _DTYPE)
-        b2_out = _empty((K,), _DTYPE)
+        W1_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        b1_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+        W2_out = (_empty if H * K < 65536 else _recycled)((H, K), _DTYPE)
+        b2_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
     else:
         W1_out = _fitting(out[0], "W1", (D, H), _DTYPE)
         b1_out = _fitting(out[1], "b1", (H,), _DTYPE)
@@ -553,10 +571,10 @@ def backward(residuals, J=None, *, out=None, strict=False):
         if _brought:
             raise TypeError
         else:
-            W1_out = _empty((D, H), _DTYPE)
-            b1_out = _empty((H,), _DTYPE)
-            W2_out = _empty((H, K), _DTYPE)
-            b2_out = _empty((K,), _DTYPE)
+            W1_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            b1_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+            W2_out = (_empty if H * K < 65536 else _recycled)((H, K), _DTYPE)
+            b2_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
         _status = _lib.classifier_call_brk_backward(
             D, H, K, N, _brought, _id(J), _id(X), _id(Y), _id(W2), _id(_saved), _id(W1_out), _id(b1_out),
             _id(W2_out), _id(b2_out)
@@ -564,6 +582,10 @@ def backward(residuals, J=None, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        W1_out = None
+        b1_out = None
+        W2_out = None
+        b2_out = None
         (
             D, H, K, N, X, Y, W2, J, _saved, W1_out, b1_out, W2_out, b2_out
         ) = _backward_checked(residuals, J, out, strict)
@@ -636,10 +658,10 @@ def _value_and_grad_checked(X, Y, W1, b1, W2, b2, out, strict):
         raise _wrong_shape("b2", b2, (("K", K, "in Y"),))
     if out is None:
         J_out = _empty((), _DTYPE)
-        W1_out = _empty((D, H), _DTYPE)
-        b1_out = _empty((H,), _DTYPE)
-        W2_out = _empty((H, K), _DTYPE)
-        b2_out = _empty((K,), _DTYPE)
+        W1_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        b1_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+        W2_out = (_empty if H * K < 65536 else _recycled)((H, K), _DTYPE)
+        b2_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
         W1_out = _fitting(out[1], "W1", (D, H), _DTYPE)
@@ -692,10 +714,10 @@ def value_and_grad(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
             W1_out, b1_out, W2_out, b2_out = _inner
         else:
             J_out = _empty((), _DTYPE)
-            W1_out = _empty((D, H), _DTYPE)
-            b1_out = _empty((H,), _DTYPE)
-            W2_out = _empty((H, K), _DTYPE)
-            b2_out = _empty((K,), _DTYPE)
+            W1_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            b1_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+            W2_out = (_empty if H * K < 65536 else _recycled)((H, K), _DTYPE)
+            b2_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
         _status = _lib.classifier_call_brk_value_and_grad(
             D, H, K, N, _brought, _id(X), _id(Y), _id(W1), _id(b1), _id(W2), _id(b2), _id(J_out),
             _id(W1_out), _id(b1_out), _id(W2_out), _id(b2_out)
@@ -703,6 +725,10 @@ def value_and_grad(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        W1_out = None
+        b1_out = None
+        W2_out = None
+        b2_out = None
         (
             D, H, K, N, X, Y, W1, b1, W2, b2, J_out, W1_out, b1_out, W2_out, b2_out
         ) = _value_and_grad_checked(X, Y, W1, b1, W2, b2, out, strict)

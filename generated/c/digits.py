@@ -100,6 +100,8 @@ int digits_call_brk_evaluate(int64_t N, int brought, uintptr_t X_object, uintptr
 int digits_call_brk_forward(int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t b1_object, uintptr_t W2_object, uintptr_t b2_object, uintptr_t saved_object, uintptr_t J_out, uintptr_t A2_out);
 int digits_call_brk_backward(int64_t N, int brought, uintptr_t bar_J_object, uintptr_t bar_A2_object, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t W2_object, uintptr_t saved_object, uintptr_t grad_W1_out, uintptr_t grad_b1_out, uintptr_t grad_W2_out, uintptr_t grad_b2_out);
 int digits_call_brk_value_and_grad(int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t b1_object, uintptr_t W2_object, uintptr_t b2_object, uintptr_t J_out, uintptr_t grad_W1_out, uintptr_t grad_b1_out, uintptr_t grad_W2_out, uintptr_t grad_b2_out);
+void *digits_call_memory(size_t);
+void digits_call_memory_back(void *);
 size_t digits_call_residuals(int64_t N);
 """
 
@@ -131,6 +133,7 @@ if _lib.digits_abi_version() != 1:
     raise ImportError("_digits belongs to another version of digits.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -152,6 +155,21 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.digits_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.digits_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
 
 
 def _failure(function, status):
@@ -301,7 +319,7 @@ def _evaluate_checked(X, Y, W1, b1, W2, b2, out, strict):
         raise _wrong_shape("b2", b2, (("10", 10, ""),))
     if out is None:
         J_out = _empty((), _DTYPE)
-        A2_out = _empty((N, 10), _DTYPE)
+        A2_out = (_empty if 10 * N < 65536 else _recycled)((N, 10), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
         A2_out = _fitting(out[1], "A2", (N, 10), _DTYPE)
@@ -335,13 +353,14 @@ def evaluate(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
             J_out, A2_out = out
         else:
             J_out = _empty((), _DTYPE)
-            A2_out = _empty((N, 10), _DTYPE)
+            A2_out = (_empty if 10 * N < 65536 else _recycled)((N, 10), _DTYPE)
         _status = _lib.digits_call_brk_evaluate(
             N, _brought, _id(X), _id(Y), _id(W1), _id(b1), _id(W2), _id(b2), _id(J_out), _id(A2_out)
         )
     except _UNFIT:
         pass
     if _status == -2:
+        A2_out = None
         N, X, Y, W1, b1, W2, b2, J_out, A2_out = _evaluate_checked(X, Y, W1, b1, W2, b2, out, strict)
         _status = _lib.digits_call_evaluate(
             N, _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2),
@@ -405,7 +424,7 @@ def _forward_checked(X, Y, W1, b1, W2, b2, out, strict):
         raise _wrong_shape("b2", b2, (("10", 10, ""),))
     if out is None:
         J_out = _empty((), _DTYPE)
-        A2_out = _empty((N, 10), _DTYPE)
+        A2_out = (_empty if 10 * N < 65536 else _recycled)((N, 10), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
         A2_out = _fitting(out[1], "A2", (N, 10), _DTYPE)
@@ -439,8 +458,8 @@ def forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
             J_out, A2_out = out
         else:
             J_out = _empty((), _DTYPE)
-            A2_out = _empty((N, 10), _DTYPE)
-        _saved = _empty(_lib.digits_call_residuals(N), np.uint8)
+            A2_out = (_empty if 10 * N < 65536 else _recycled)((N, 10), _DTYPE)
+        _saved = _recycled((_lib.digits_call_residuals(N),), _BYTE)
         _status = _lib.digits_call_brk_forward(
             N, _brought, _id(X), _id(Y), _id(W1), _id(b1), _id(W2), _id(b2), _id(_saved), _id(J_out),
             _id(A2_out)
@@ -448,8 +467,9 @@ def forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        A2_out = None
         N, X, Y, W1, b1, W2, b2, J_out, A2_out = _forward_checked(X, Y, W1, b1, W2, b2, out, strict)
-        _saved = _empty(_lib.digits_call_residuals(N), np.uint8)
+        _saved = _recycled((_lib.digits_call_residuals(N),), _BYTE)
         _status = _lib.digits_call_forward(
             N, _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2),
             _address(_saved), _address(J_out), _address(A2_out)
@@ -470,7 +490,7 @@ def _bind_forward(X, Y, W1, b1, W2, b2, *, out=None, strict=False):
     ) = _address(X), _address(Y), _address(W1), _address(b1), _address(W2), _address(b2), _address(J_out), _address(A2_out)
 
     def _bound():
-        _saved = _empty(_lib.digits_call_residuals(N), np.uint8)
+        _saved = _recycled((_lib.digits_call_residuals(N),), _BYTE)
         _status = _lib.digits_call_forward(
             N, X_at, Y_at, W1_at, b1_at, W2_at, b2_at, _address(_saved), J_out_at, A2_out_at
         )

@@ -92,6 +92,8 @@ int factorisation_call_brk_evaluate(int64_t K, int64_t N, int64_t P, int brought
 int factorisation_call_brk_forward(int64_t K, int64_t N, int64_t P, int brought, uintptr_t R_object, uintptr_t M_object, uintptr_t U_object, uintptr_t V_object, uintptr_t saved_object, uintptr_t J_out);
 int factorisation_call_brk_backward(int64_t K, int64_t N, int64_t P, int brought, uintptr_t bar_J_object, uintptr_t M_object, uintptr_t U_object, uintptr_t V_object, uintptr_t saved_object, uintptr_t grad_U_out, uintptr_t grad_V_out);
 int factorisation_call_brk_value_and_grad(int64_t K, int64_t N, int64_t P, int brought, uintptr_t R_object, uintptr_t M_object, uintptr_t U_object, uintptr_t V_object, uintptr_t J_out, uintptr_t grad_U_out, uintptr_t grad_V_out);
+void *factorisation_call_memory(size_t);
+void factorisation_call_memory_back(void *);
 size_t factorisation_call_residuals(int64_t N, int64_t P);
 """
 
@@ -123,6 +125,7 @@ if _lib.factorisation_abi_version() != 1:
     raise ImportError("_factorisation belongs to another version of factorisation.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -144,6 +147,21 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.factorisation_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.factorisation_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
 
 
 def _failure(function, status):
@@ -407,7 +425,7 @@ def forward(R, M, U, V, *, out=None, strict=False):
             J_out, = out
         else:
             J_out = _empty((), _DTYPE)
-        _saved = _empty(_lib.factorisation_call_residuals(N, P), np.uint8)
+        _saved = _recycled((_lib.factorisation_call_residuals(N, P),), _BYTE)
         _status = _lib.factorisation_call_brk_forward(
             K, N, P, _brought, _id(R), _id(M), _id(U), _id(V), _id(_saved), _id(J_out)
         )
@@ -415,7 +433,7 @@ def forward(R, M, U, V, *, out=None, strict=False):
         pass
     if _status == -2:
         K, N, P, R, M, U, V, J_out = _forward_checked(R, M, U, V, out, strict)
-        _saved = _empty(_lib.factorisation_call_residuals(N, P), np.uint8)
+        _saved = _recycled((_lib.factorisation_call_residuals(N, P),), _BYTE)
         _status = _lib.factorisation_call_forward(
             K, N, P, _address(R), _address(M), _address(U), _address(V), _address(_saved), _address(J_out)
         )
@@ -435,7 +453,7 @@ def _bind_forward(R, M, U, V, *, out=None, strict=False):
     ) = _address(R), _address(M), _address(U), _address(V), _address(J_out)
 
     def _bound():
-        _saved = _empty(_lib.factorisation_call_residuals(N, P), np.uint8)
+        _saved = _recycled((_lib.factorisation_call_residuals(N, P),), _BYTE)
         _status = _lib.factorisation_call_forward(
             K, N, P, R_at, M_at, U_at, V_at, _address(_saved), J_out_at
         )
@@ -466,8 +484,8 @@ def _backward_checked(residuals, J, out, strict):
     if J.shape != ():
         raise _wrong_shape("J", J, ())
     if out is None:
-        U_out = _empty((N, K), _DTYPE)
-        V_out = _empty((P, K), _DTYPE)
+        U_out = (_empty if K * N < 65536 else _recycled)((N, K), _DTYPE)
+        V_out = (_empty if K * P < 65536 else _recycled)((P, K), _DTYPE)
     else:
         U_out = _fitting(out[0], "U", (N, K), _DTYPE)
         V_out = _fitting(out[1], "V", (P, K), _DTYPE)
@@ -506,14 +524,16 @@ def backward(residuals, J=None, *, out=None, strict=False):
         if _brought:
             raise TypeError
         else:
-            U_out = _empty((N, K), _DTYPE)
-            V_out = _empty((P, K), _DTYPE)
+            U_out = (_empty if K * N < 65536 else _recycled)((N, K), _DTYPE)
+            V_out = (_empty if K * P < 65536 else _recycled)((P, K), _DTYPE)
         _status = _lib.factorisation_call_brk_backward(
             K, N, P, _brought, _id(J), _id(M), _id(U), _id(V), _id(_saved), _id(U_out), _id(V_out)
         )
     except _UNFIT:
         pass
     if _status == -2:
+        U_out = None
+        V_out = None
         K, N, P, M, U, V, J, _saved, U_out, V_out = _backward_checked(residuals, J, out, strict)
         _status = _lib.factorisation_call_backward(
             K, N, P, _address(M), _address(U), _address(V), _address(J), _address(_saved), _address(U_out),
@@ -573,8 +593,8 @@ def _value_and_grad_checked(R, M, U, V, out, strict):
         raise _wrong_shape("V", V, (("P", P, "in R"), ("K", K, "in U")))
     if out is None:
         J_out = _empty((), _DTYPE)
-        U_out = _empty((N, K), _DTYPE)
-        V_out = _empty((P, K), _DTYPE)
+        U_out = (_empty if K * N < 65536 else _recycled)((N, K), _DTYPE)
+        V_out = (_empty if K * P < 65536 else _recycled)((P, K), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
         U_out = _fitting(out[1], "U", (N, K), _DTYPE)
@@ -617,14 +637,16 @@ def value_and_grad(R, M, U, V, *, out=None, strict=False):
             U_out, V_out = _inner
         else:
             J_out = _empty((), _DTYPE)
-            U_out = _empty((N, K), _DTYPE)
-            V_out = _empty((P, K), _DTYPE)
+            U_out = (_empty if K * N < 65536 else _recycled)((N, K), _DTYPE)
+            V_out = (_empty if K * P < 65536 else _recycled)((P, K), _DTYPE)
         _status = _lib.factorisation_call_brk_value_and_grad(
             K, N, P, _brought, _id(R), _id(M), _id(U), _id(V), _id(J_out), _id(U_out), _id(V_out)
         )
     except _UNFIT:
         pass
     if _status == -2:
+        U_out = None
+        V_out = None
         K, N, P, R, M, U, V, J_out, U_out, V_out = _value_and_grad_checked(R, M, U, V, out, strict)
         _status = _lib.factorisation_call_value_and_grad(
             K, N, P, _address(R), _address(M), _address(U), _address(V), _address(J_out), _address(U_out),

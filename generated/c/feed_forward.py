@@ -102,6 +102,8 @@ int feed_forward_call_brk_evaluate(int64_t D, int64_t H, int64_t N, int brought,
 int feed_forward_call_brk_forward(int64_t D, int64_t H, int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t g_object, uintptr_t s_object, uintptr_t W1_object, uintptr_t b1_object, uintptr_t W2_object, uintptr_t b2_object, uintptr_t saved_object, uintptr_t J_out);
 int feed_forward_call_brk_backward(int64_t D, int64_t H, int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t g_object, uintptr_t s_object, uintptr_t W1_object, uintptr_t W2_object, uintptr_t saved_object, uintptr_t grad_g_out, uintptr_t grad_s_out, uintptr_t grad_W1_out, uintptr_t grad_b1_out, uintptr_t grad_W2_out, uintptr_t grad_b2_out);
 int feed_forward_call_brk_value_and_grad(int64_t D, int64_t H, int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t g_object, uintptr_t s_object, uintptr_t W1_object, uintptr_t b1_object, uintptr_t W2_object, uintptr_t b2_object, uintptr_t J_out, uintptr_t grad_g_out, uintptr_t grad_s_out, uintptr_t grad_W1_out, uintptr_t grad_b1_out, uintptr_t grad_W2_out, uintptr_t grad_b2_out);
+void *feed_forward_call_memory(size_t);
+void feed_forward_call_memory_back(void *);
 size_t feed_forward_call_residuals(int64_t D, int64_t H, int64_t N);
 """
 
@@ -133,6 +135,7 @@ if _lib.feed_forward_abi_version() != 1:
     raise ImportError("_feed_forward belongs to another version of feed_forward.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -154,6 +157,21 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.feed_forward_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.feed_forward_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
 
 
 def _failure(function, status):
@@ -465,7 +483,7 @@ def forward(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
             J_out, = out
         else:
             J_out = _empty((), _DTYPE)
-        _saved = _empty(_lib.feed_forward_call_residuals(D, H, N), np.uint8)
+        _saved = _recycled((_lib.feed_forward_call_residuals(D, H, N),), _BYTE)
         _status = _lib.feed_forward_call_brk_forward(
             D, H, N, _brought, _id(X), _id(Y), _id(g), _id(s), _id(W1), _id(b1), _id(W2), _id(b2),
             _id(_saved), _id(J_out)
@@ -476,7 +494,7 @@ def forward(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
         (
             D, H, N, X, Y, g, s, W1, b1, W2, b2, J_out
         ) = _forward_checked(X, Y, g, s, W1, b1, W2, b2, out, strict)
-        _saved = _empty(_lib.feed_forward_call_residuals(D, H, N), np.uint8)
+        _saved = _recycled((_lib.feed_forward_call_residuals(D, H, N),), _BYTE)
         _status = _lib.feed_forward_call_forward(
             D, H, N, _address(X), _address(Y), _address(g), _address(s), _address(W1), _address(b1),
             _address(W2), _address(b2), _address(_saved), _address(J_out)
@@ -499,7 +517,7 @@ def _bind_forward(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
     ) = _address(X), _address(Y), _address(g), _address(s), _address(W1), _address(b1), _address(W2), _address(b2), _address(J_out)
 
     def _bound():
-        _saved = _empty(_lib.feed_forward_call_residuals(D, H, N), np.uint8)
+        _saved = _recycled((_lib.feed_forward_call_residuals(D, H, N),), _BYTE)
         _status = _lib.feed_forward_call_forward(
             D, H, N, X_at, Y_at, g_at, s_at, W1_at, b1_at, W2_at, b2_at, _address(_saved), J_out_at
         )
@@ -532,12 +550,12 @@ def _backward_checked(residuals, J, out, strict):
     if J.shape != ():
         raise _wrong_shape("J", J, ())
     if out is None:
-        g_out = _empty((D,), _DTYPE)
-        s_out = _empty((D,), _DTYPE)
-        W1_out = _empty((D, H), _DTYPE)
-        b1_out = _empty((H,), _DTYPE)
-        W2_out = _empty((H, D), _DTYPE)
-        b2_out = _empty((D,), _DTYPE)
+        g_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+        s_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+        W1_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        b1_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+        W2_out = (_empty if D * H < 65536 else _recycled)((H, D), _DTYPE)
+        b2_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
     else:
         g_out = _fitting(out[0], "g", (D,), _DTYPE)
         s_out = _fitting(out[1], "s", (D,), _DTYPE)
@@ -597,12 +615,12 @@ def backward(residuals, J=None, *, out=None, strict=False):
         if _brought:
             raise TypeError
         else:
-            g_out = _empty((D,), _DTYPE)
-            s_out = _empty((D,), _DTYPE)
-            W1_out = _empty((D, H), _DTYPE)
-            b1_out = _empty((H,), _DTYPE)
-            W2_out = _empty((H, D), _DTYPE)
-            b2_out = _empty((D,), _DTYPE)
+            g_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+            s_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+            W1_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            b1_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+            W2_out = (_empty if D * H < 65536 else _recycled)((H, D), _DTYPE)
+            b2_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
         _status = _lib.feed_forward_call_brk_backward(
             D, H, N, _brought, _id(J), _id(X), _id(g), _id(s), _id(W1), _id(W2), _id(_saved), _id(g_out),
             _id(s_out), _id(W1_out), _id(b1_out), _id(W2_out), _id(b2_out)
@@ -610,6 +628,12 @@ def backward(residuals, J=None, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        g_out = None
+        s_out = None
+        W1_out = None
+        b1_out = None
+        W2_out = None
+        b2_out = None
         (
             D, H, N, X, g, s, W1, W2, J, _saved, g_out, s_out, W1_out, b1_out, W2_out, b2_out
         ) = _backward_checked(residuals, J, out, strict)
@@ -692,12 +716,12 @@ def _value_and_grad_checked(X, Y, g, s, W1, b1, W2, b2, out, strict):
         raise _wrong_shape("b2", b2, (("D", D, "in X"),))
     if out is None:
         J_out = _empty((), _DTYPE)
-        g_out = _empty((D,), _DTYPE)
-        s_out = _empty((D,), _DTYPE)
-        W1_out = _empty((D, H), _DTYPE)
-        b1_out = _empty((H,), _DTYPE)
-        W2_out = _empty((H, D), _DTYPE)
-        b2_out = _empty((D,), _DTYPE)
+        g_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+        s_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+        W1_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        b1_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+        W2_out = (_empty if D * H < 65536 else _recycled)((H, D), _DTYPE)
+        b2_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
         g_out = _fitting(out[1], "g", (D,), _DTYPE)
@@ -762,12 +786,12 @@ def value_and_grad(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
             g_out, s_out, W1_out, b1_out, W2_out, b2_out = _inner
         else:
             J_out = _empty((), _DTYPE)
-            g_out = _empty((D,), _DTYPE)
-            s_out = _empty((D,), _DTYPE)
-            W1_out = _empty((D, H), _DTYPE)
-            b1_out = _empty((H,), _DTYPE)
-            W2_out = _empty((H, D), _DTYPE)
-            b2_out = _empty((D,), _DTYPE)
+            g_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+            s_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
+            W1_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            b1_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+            W2_out = (_empty if D * H < 65536 else _recycled)((H, D), _DTYPE)
+            b2_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
         _status = _lib.feed_forward_call_brk_value_and_grad(
             D, H, N, _brought, _id(X), _id(Y), _id(g), _id(s), _id(W1), _id(b1), _id(W2), _id(b2),
             _id(J_out), _id(g_out), _id(s_out), _id(W1_out), _id(b1_out), _id(W2_out), _id(b2_out)
@@ -775,6 +799,12 @@ def value_and_grad(X, Y, g, s, W1, b1, W2, b2, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        g_out = None
+        s_out = None
+        W1_out = None
+        b1_out = None
+        W2_out = None
+        b2_out = None
         (
             D, H, N, X, Y, g, s, W1, b1, W2, b2, J_out, g_out, s_out, W1_out, b1_out, W2_out, b2_out
         ) = _value_and_grad_checked(X, Y, g, s, W1, b1, W2, b2, out, strict)

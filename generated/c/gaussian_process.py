@@ -120,6 +120,8 @@ int gaussian_process_call_brk_evaluate(int64_t D, int64_t N, int brought, uintpt
 int gaussian_process_call_brk_forward(int64_t D, int64_t N, int brought, uintptr_t X_object, uintptr_t y_object, uintptr_t l_object, uintptr_t s_object, uintptr_t e_object, uintptr_t saved_object, uintptr_t J_out);
 int gaussian_process_call_brk_backward(int64_t D, int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t saved_object, uintptr_t grad_l_out, uintptr_t grad_s_out, uintptr_t grad_e_out);
 int gaussian_process_call_brk_value_and_grad(int64_t D, int64_t N, int brought, uintptr_t X_object, uintptr_t y_object, uintptr_t l_object, uintptr_t s_object, uintptr_t e_object, uintptr_t J_out, uintptr_t grad_l_out, uintptr_t grad_s_out, uintptr_t grad_e_out);
+void *gaussian_process_call_memory(size_t);
+void gaussian_process_call_memory_back(void *);
 size_t gaussian_process_call_residuals(int64_t D, int64_t N);
 """
 
@@ -151,6 +153,7 @@ if _lib.gaussian_process_abi_version() != 1:
     raise ImportError("_gaussian_process belongs to another version of gaussian_process.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -172,6 +175,22 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.gaussian_process_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.gaussian_process_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
+
 
 _FAULTS = (
     ("chol(K)", True, False),
@@ -473,7 +492,7 @@ def forward(X, y, l, s, e, *, out=None, strict=False):
             J_out, = out
         else:
             J_out = _empty((), _DTYPE)
-        _saved = _empty(_lib.gaussian_process_call_residuals(D, N), np.uint8)
+        _saved = _recycled((_lib.gaussian_process_call_residuals(D, N),), _BYTE)
         _status = _lib.gaussian_process_call_brk_forward(
             D, N, _brought, _id(X), _id(y), _id(l), _id(s), _id(e), _id(_saved), _id(J_out)
         )
@@ -481,7 +500,7 @@ def forward(X, y, l, s, e, *, out=None, strict=False):
         pass
     if _status == -2:
         D, N, X, y, l, s, e, J_out = _forward_checked(X, y, l, s, e, out, strict)
-        _saved = _empty(_lib.gaussian_process_call_residuals(D, N), np.uint8)
+        _saved = _recycled((_lib.gaussian_process_call_residuals(D, N),), _BYTE)
         _status = _lib.gaussian_process_call_forward(
             D, N, _address(X), _address(y), _address(l), _address(s), _address(e), _address(_saved),
             _address(J_out)
@@ -502,7 +521,7 @@ def _bind_forward(X, y, l, s, e, *, out=None, strict=False):
     ) = _address(X), _address(y), _address(l), _address(s), _address(e), _address(J_out)
 
     def _bound():
-        _saved = _empty(_lib.gaussian_process_call_residuals(D, N), np.uint8)
+        _saved = _recycled((_lib.gaussian_process_call_residuals(D, N),), _BYTE)
         _status = _lib.gaussian_process_call_forward(
             D, N, X_at, y_at, l_at, s_at, e_at, _address(_saved), J_out_at
         )
@@ -531,7 +550,7 @@ def _backward_checked(residuals, J, out, strict):
     if J.shape != ():
         raise _wrong_shape("J", J, ())
     if out is None:
-        l_out = _empty((D,), _DTYPE)
+        l_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
         s_out = _empty((), _DTYPE)
         e_out = _empty((), _DTYPE)
     else:
@@ -576,7 +595,7 @@ def backward(residuals, J=None, *, out=None, strict=False):
         if _brought:
             raise TypeError
         else:
-            l_out = _empty((D,), _DTYPE)
+            l_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
             s_out = _empty((), _DTYPE)
             e_out = _empty((), _DTYPE)
         _status = _lib.gaussian_process_call_brk_backward(
@@ -585,6 +604,7 @@ def backward(residuals, J=None, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        l_out = None
         D, N, X, J, _saved, l_out, s_out, e_out = _backward_checked(residuals, J, out, strict)
         _status = _lib.gaussian_process_call_backward(
             D, N, _address(X), _address(J), _address(_saved), _address(l_out), _address(s_out),
@@ -646,7 +666,7 @@ def _value_and_grad_checked(X, y, l, s, e, out, strict):
         raise _wrong_shape("e", e, ())
     if out is None:
         J_out = _empty((), _DTYPE)
-        l_out = _empty((D,), _DTYPE)
+        l_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
         s_out = _empty((), _DTYPE)
         e_out = _empty((), _DTYPE)
     else:
@@ -697,7 +717,7 @@ def value_and_grad(X, y, l, s, e, *, out=None, strict=False):
             l_out, s_out, e_out = _inner
         else:
             J_out = _empty((), _DTYPE)
-            l_out = _empty((D,), _DTYPE)
+            l_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
             s_out = _empty((), _DTYPE)
             e_out = _empty((), _DTYPE)
         _status = _lib.gaussian_process_call_brk_value_and_grad(
@@ -707,6 +727,7 @@ def value_and_grad(X, y, l, s, e, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        l_out = None
         (
             D, N, X, y, l, s, e, J_out, l_out, s_out, e_out
         ) = _value_and_grad_checked(X, y, l, s, e, out, strict)

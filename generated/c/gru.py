@@ -112,6 +112,8 @@ int gru_call_brk_evaluate(int64_t D, int64_t H, int64_t N, int64_t T, int brough
 int gru_call_brk_forward(int64_t D, int64_t H, int64_t N, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t Z0_object, uintptr_t Ur_object, uintptr_t Wr_object, uintptr_t br_object, uintptr_t Uz_object, uintptr_t Wz_object, uintptr_t bz_object, uintptr_t Uh_object, uintptr_t Wh_object, uintptr_t bh_object, uintptr_t V_object, uintptr_t c_object, uintptr_t saved_object, uintptr_t J_out);
 int gru_call_brk_backward(int64_t D, int64_t H, int64_t N, int64_t T, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t Wr_object, uintptr_t Wz_object, uintptr_t Wh_object, uintptr_t V_object, uintptr_t saved_object, uintptr_t grad_Ur_out, uintptr_t grad_Wr_out, uintptr_t grad_br_out, uintptr_t grad_Uz_out, uintptr_t grad_Wz_out, uintptr_t grad_bz_out, uintptr_t grad_Uh_out, uintptr_t grad_Wh_out, uintptr_t grad_bh_out, uintptr_t grad_V_out, uintptr_t grad_c_out);
 int gru_call_brk_value_and_grad(int64_t D, int64_t H, int64_t N, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t Z0_object, uintptr_t Ur_object, uintptr_t Wr_object, uintptr_t br_object, uintptr_t Uz_object, uintptr_t Wz_object, uintptr_t bz_object, uintptr_t Uh_object, uintptr_t Wh_object, uintptr_t bh_object, uintptr_t V_object, uintptr_t c_object, uintptr_t J_out, uintptr_t grad_Ur_out, uintptr_t grad_Wr_out, uintptr_t grad_br_out, uintptr_t grad_Uz_out, uintptr_t grad_Wz_out, uintptr_t grad_bz_out, uintptr_t grad_Uh_out, uintptr_t grad_Wh_out, uintptr_t grad_bh_out, uintptr_t grad_V_out, uintptr_t grad_c_out);
+void *gru_call_memory(size_t);
+void gru_call_memory_back(void *);
 size_t gru_call_residuals(int64_t D, int64_t H, int64_t N, int64_t T);
 """
 
@@ -143,6 +145,7 @@ if _lib.gru_abi_version() != 1:
     raise ImportError("_gru belongs to another version of gru.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -164,6 +167,21 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.gru_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.gru_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
 
 
 def _failure(function, status):
@@ -538,7 +556,7 @@ def forward(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=None, str
             J_out, = out
         else:
             J_out = _empty((), _DTYPE)
-        _saved = _empty(_lib.gru_call_residuals(D, H, N, T), np.uint8)
+        _saved = _recycled((_lib.gru_call_residuals(D, H, N, T),), _BYTE)
         _status = _lib.gru_call_brk_forward(
             D, H, N, T, _brought, _id(X), _id(Y), _id(Z0), _id(Ur), _id(Wr), _id(br), _id(Uz), _id(Wz),
             _id(bz), _id(Uh), _id(Wh), _id(bh), _id(V), _id(c), _id(_saved), _id(J_out)
@@ -549,7 +567,7 @@ def forward(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=None, str
         (
             D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out
         ) = _forward_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, out, strict)
-        _saved = _empty(_lib.gru_call_residuals(D, H, N, T), np.uint8)
+        _saved = _recycled((_lib.gru_call_residuals(D, H, N, T),), _BYTE)
         _status = _lib.gru_call_forward(
             D, H, N, T, _address(X), _address(Y), _address(Z0), _address(Ur), _address(Wr), _address(br),
             _address(Uz), _address(Wz), _address(bz), _address(Uh), _address(Wh), _address(bh), _address(V),
@@ -574,7 +592,7 @@ def _bind_forward(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=Non
     ) = _address(X), _address(Y), _address(Z0), _address(Ur), _address(Wr), _address(br), _address(Uz), _address(Wz), _address(bz), _address(Uh), _address(Wh), _address(bh), _address(V), _address(c), _address(J_out)
 
     def _bound():
-        _saved = _empty(_lib.gru_call_residuals(D, H, N, T), np.uint8)
+        _saved = _recycled((_lib.gru_call_residuals(D, H, N, T),), _BYTE)
         _status = _lib.gru_call_forward(
             D, H, N, T, X_at, Y_at, Z0_at, Ur_at, Wr_at, br_at, Uz_at, Wz_at, bz_at, Uh_at, Wh_at, bh_at,
             V_at, c_at, _address(_saved), J_out_at
@@ -608,17 +626,17 @@ def _backward_checked(residuals, J, out, strict):
     if J.shape != ():
         raise _wrong_shape("J", J, ())
     if out is None:
-        Ur_out = _empty((D, H), _DTYPE)
-        Wr_out = _empty((H, H), _DTYPE)
-        br_out = _empty((H,), _DTYPE)
-        Uz_out = _empty((D, H), _DTYPE)
-        Wz_out = _empty((H, H), _DTYPE)
-        bz_out = _empty((H,), _DTYPE)
-        Uh_out = _empty((D, H), _DTYPE)
-        Wh_out = _empty((H, H), _DTYPE)
-        bh_out = _empty((H,), _DTYPE)
-        V_out = _empty((H, D), _DTYPE)
-        c_out = _empty((D,), _DTYPE)
+        Ur_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        Wr_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+        br_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+        Uz_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        Wz_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+        bz_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+        Uh_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        Wh_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+        bh_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+        V_out = (_empty if D * H < 65536 else _recycled)((H, D), _DTYPE)
+        c_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
     else:
         Ur_out = _fitting(out[0], "Ur", (D, H), _DTYPE)
         Wr_out = _fitting(out[1], "Wr", (H, H), _DTYPE)
@@ -708,17 +726,17 @@ def backward(residuals, J=None, *, out=None, strict=False):
         if _brought:
             raise TypeError
         else:
-            Ur_out = _empty((D, H), _DTYPE)
-            Wr_out = _empty((H, H), _DTYPE)
-            br_out = _empty((H,), _DTYPE)
-            Uz_out = _empty((D, H), _DTYPE)
-            Wz_out = _empty((H, H), _DTYPE)
-            bz_out = _empty((H,), _DTYPE)
-            Uh_out = _empty((D, H), _DTYPE)
-            Wh_out = _empty((H, H), _DTYPE)
-            bh_out = _empty((H,), _DTYPE)
-            V_out = _empty((H, D), _DTYPE)
-            c_out = _empty((D,), _DTYPE)
+            Ur_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            Wr_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+            br_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+            Uz_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            Wz_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+            bz_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+            Uh_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            Wh_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+            bh_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+            V_out = (_empty if D * H < 65536 else _recycled)((H, D), _DTYPE)
+            c_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
         _status = _lib.gru_call_brk_backward(
             D, H, N, T, _brought, _id(J), _id(X), _id(Wr), _id(Wz), _id(Wh), _id(V), _id(_saved),
             _id(Ur_out), _id(Wr_out), _id(br_out), _id(Uz_out), _id(Wz_out), _id(bz_out), _id(Uh_out),
@@ -727,6 +745,17 @@ def backward(residuals, J=None, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        Ur_out = None
+        Wr_out = None
+        br_out = None
+        Uz_out = None
+        Wz_out = None
+        bz_out = None
+        Uh_out = None
+        Wh_out = None
+        bh_out = None
+        V_out = None
+        c_out = None
         (
             D, H, N, T, X, Wr, Wz, Wh, V, J, _saved, Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out,
             Wh_out, bh_out, V_out, c_out
@@ -836,17 +865,17 @@ def _value_and_grad_checked(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, 
         raise _wrong_shape("c", c, (("D", D, "in X"),))
     if out is None:
         J_out = _empty((), _DTYPE)
-        Ur_out = _empty((D, H), _DTYPE)
-        Wr_out = _empty((H, H), _DTYPE)
-        br_out = _empty((H,), _DTYPE)
-        Uz_out = _empty((D, H), _DTYPE)
-        Wz_out = _empty((H, H), _DTYPE)
-        bz_out = _empty((H,), _DTYPE)
-        Uh_out = _empty((D, H), _DTYPE)
-        Wh_out = _empty((H, H), _DTYPE)
-        bh_out = _empty((H,), _DTYPE)
-        V_out = _empty((H, D), _DTYPE)
-        c_out = _empty((D,), _DTYPE)
+        Ur_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        Wr_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+        br_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+        Uz_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        Wz_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+        bz_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+        Uh_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        Wh_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+        bh_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+        V_out = (_empty if D * H < 65536 else _recycled)((H, D), _DTYPE)
+        c_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
         Ur_out = _fitting(out[1], "Ur", (D, H), _DTYPE)
@@ -948,17 +977,17 @@ def value_and_grad(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=No
             Ur_out, Wr_out, br_out, Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out = _inner
         else:
             J_out = _empty((), _DTYPE)
-            Ur_out = _empty((D, H), _DTYPE)
-            Wr_out = _empty((H, H), _DTYPE)
-            br_out = _empty((H,), _DTYPE)
-            Uz_out = _empty((D, H), _DTYPE)
-            Wz_out = _empty((H, H), _DTYPE)
-            bz_out = _empty((H,), _DTYPE)
-            Uh_out = _empty((D, H), _DTYPE)
-            Wh_out = _empty((H, H), _DTYPE)
-            bh_out = _empty((H,), _DTYPE)
-            V_out = _empty((H, D), _DTYPE)
-            c_out = _empty((D,), _DTYPE)
+            Ur_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            Wr_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+            br_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+            Uz_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            Wz_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+            bz_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+            Uh_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            Wh_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+            bh_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+            V_out = (_empty if D * H < 65536 else _recycled)((H, D), _DTYPE)
+            c_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
         _status = _lib.gru_call_brk_value_and_grad(
             D, H, N, T, _brought, _id(X), _id(Y), _id(Z0), _id(Ur), _id(Wr), _id(br), _id(Uz), _id(Wz),
             _id(bz), _id(Uh), _id(Wh), _id(bh), _id(V), _id(c), _id(J_out), _id(Ur_out), _id(Wr_out),
@@ -968,6 +997,17 @@ def value_and_grad(X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, *, out=No
     except _UNFIT:
         pass
     if _status == -2:
+        Ur_out = None
+        Wr_out = None
+        br_out = None
+        Uz_out = None
+        Wz_out = None
+        bz_out = None
+        Uh_out = None
+        Wh_out = None
+        bh_out = None
+        V_out = None
+        c_out = None
         (
             D, H, N, T, X, Y, Z0, Ur, Wr, br, Uz, Wz, bz, Uh, Wh, bh, V, c, J_out, Ur_out, Wr_out, br_out,
             Uz_out, Wz_out, bz_out, Uh_out, Wh_out, bh_out, V_out, c_out

@@ -92,6 +92,8 @@ int linear_call_brk_evaluate(int64_t D, int64_t N, int brought, uintptr_t X_obje
 int linear_call_brk_forward(int64_t D, int64_t N, int brought, uintptr_t X_object, uintptr_t y_object, uintptr_t w_object, uintptr_t b_object, uintptr_t saved_object, uintptr_t J_out);
 int linear_call_brk_backward(int64_t D, int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t w_object, uintptr_t saved_object, uintptr_t grad_w_out, uintptr_t grad_b_out);
 int linear_call_brk_value_and_grad(int64_t D, int64_t N, int brought, uintptr_t X_object, uintptr_t y_object, uintptr_t w_object, uintptr_t b_object, uintptr_t J_out, uintptr_t grad_w_out, uintptr_t grad_b_out);
+void *linear_call_memory(size_t);
+void linear_call_memory_back(void *);
 size_t linear_call_residuals(int64_t N);
 """
 
@@ -123,6 +125,7 @@ if _lib.linear_abi_version() != 1:
     raise ImportError("_linear belongs to another version of linear.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -144,6 +147,21 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.linear_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.linear_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
 
 
 def _failure(function, status):
@@ -401,7 +419,7 @@ def forward(X, y, w, b, *, out=None, strict=False):
             J_out, = out
         else:
             J_out = _empty((), _DTYPE)
-        _saved = _empty(_lib.linear_call_residuals(N), np.uint8)
+        _saved = _recycled((_lib.linear_call_residuals(N),), _BYTE)
         _status = _lib.linear_call_brk_forward(
             D, N, _brought, _id(X), _id(y), _id(w), _id(b), _id(_saved), _id(J_out)
         )
@@ -409,7 +427,7 @@ def forward(X, y, w, b, *, out=None, strict=False):
         pass
     if _status == -2:
         D, N, X, y, w, b, J_out = _forward_checked(X, y, w, b, out, strict)
-        _saved = _empty(_lib.linear_call_residuals(N), np.uint8)
+        _saved = _recycled((_lib.linear_call_residuals(N),), _BYTE)
         _status = _lib.linear_call_forward(
             D, N, _address(X), _address(y), _address(w), _address(b), _address(_saved), _address(J_out)
         )
@@ -429,7 +447,7 @@ def _bind_forward(X, y, w, b, *, out=None, strict=False):
     ) = _address(X), _address(y), _address(w), _address(b), _address(J_out)
 
     def _bound():
-        _saved = _empty(_lib.linear_call_residuals(N), np.uint8)
+        _saved = _recycled((_lib.linear_call_residuals(N),), _BYTE)
         _status = _lib.linear_call_forward(D, N, X_at, y_at, w_at, b_at, _address(_saved), J_out_at)
         if _status:
             raise _failure("forward", _status)
@@ -457,7 +475,7 @@ def _backward_checked(residuals, J, out, strict):
     if J.shape != ():
         raise _wrong_shape("J", J, ())
     if out is None:
-        w_out = _empty((D,), _DTYPE)
+        w_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
         b_out = _empty((), _DTYPE)
     else:
         w_out = _fitting(out[0], "w", (D,), _DTYPE)
@@ -495,7 +513,7 @@ def backward(residuals, J=None, *, out=None, strict=False):
         if _brought:
             raise TypeError
         else:
-            w_out = _empty((D,), _DTYPE)
+            w_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
             b_out = _empty((), _DTYPE)
         _status = _lib.linear_call_brk_backward(
             D, N, _brought, _id(J), _id(X), _id(w), _id(_saved), _id(w_out), _id(b_out)
@@ -503,6 +521,7 @@ def backward(residuals, J=None, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        w_out = None
         D, N, X, w, J, _saved, w_out, b_out = _backward_checked(residuals, J, out, strict)
         _status = _lib.linear_call_backward(
             D, N, _address(X), _address(w), _address(J), _address(_saved), _address(w_out), _address(b_out)
@@ -557,7 +576,7 @@ def _value_and_grad_checked(X, y, w, b, out, strict):
         raise _wrong_shape("b", b, ())
     if out is None:
         J_out = _empty((), _DTYPE)
-        w_out = _empty((D,), _DTYPE)
+        w_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
         b_out = _empty((), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
@@ -599,7 +618,7 @@ def value_and_grad(X, y, w, b, *, out=None, strict=False):
             w_out, b_out = _inner
         else:
             J_out = _empty((), _DTYPE)
-            w_out = _empty((D,), _DTYPE)
+            w_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
             b_out = _empty((), _DTYPE)
         _status = _lib.linear_call_brk_value_and_grad(
             D, N, _brought, _id(X), _id(y), _id(w), _id(b), _id(J_out), _id(w_out), _id(b_out)
@@ -607,6 +626,7 @@ def value_and_grad(X, y, w, b, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        w_out = None
         D, N, X, y, w, b, J_out, w_out, b_out = _value_and_grad_checked(X, y, w, b, out, strict)
         _status = _lib.linear_call_value_and_grad(
             D, N, _address(X), _address(y), _address(w), _address(b), _address(J_out), _address(w_out),

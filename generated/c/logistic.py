@@ -90,6 +90,8 @@ int logistic_call_brk_evaluate(int64_t D, int64_t N, int brought, uintptr_t X_ob
 int logistic_call_brk_forward(int64_t D, int64_t N, int brought, uintptr_t X_object, uintptr_t y_object, uintptr_t w_object, uintptr_t saved_object, uintptr_t J_out);
 int logistic_call_brk_backward(int64_t D, int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t y_object, uintptr_t saved_object, uintptr_t grad_w_out);
 int logistic_call_brk_value_and_grad(int64_t D, int64_t N, int brought, uintptr_t X_object, uintptr_t y_object, uintptr_t w_object, uintptr_t J_out, uintptr_t grad_w_out);
+void *logistic_call_memory(size_t);
+void logistic_call_memory_back(void *);
 size_t logistic_call_residuals(int64_t N);
 """
 
@@ -121,6 +123,7 @@ if _lib.logistic_abi_version() != 1:
     raise ImportError("_logistic belongs to another version of logistic.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -142,6 +145,21 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.logistic_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.logistic_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
 
 
 def _failure(function, status):
@@ -385,7 +403,7 @@ def forward(X, y, w, *, out=None, strict=False):
             J_out, = out
         else:
             J_out = _empty((), _DTYPE)
-        _saved = _empty(_lib.logistic_call_residuals(N), np.uint8)
+        _saved = _recycled((_lib.logistic_call_residuals(N),), _BYTE)
         _status = _lib.logistic_call_brk_forward(
             D, N, _brought, _id(X), _id(y), _id(w), _id(_saved), _id(J_out)
         )
@@ -393,7 +411,7 @@ def forward(X, y, w, *, out=None, strict=False):
         pass
     if _status == -2:
         D, N, X, y, w, J_out = _forward_checked(X, y, w, out, strict)
-        _saved = _empty(_lib.logistic_call_residuals(N), np.uint8)
+        _saved = _recycled((_lib.logistic_call_residuals(N),), _BYTE)
         _status = _lib.logistic_call_forward(
             D, N, _address(X), _address(y), _address(w), _address(_saved), _address(J_out)
         )
@@ -411,7 +429,7 @@ def _bind_forward(X, y, w, *, out=None, strict=False):
     X_at, y_at, w_at, J_out_at = _address(X), _address(y), _address(w), _address(J_out)
 
     def _bound():
-        _saved = _empty(_lib.logistic_call_residuals(N), np.uint8)
+        _saved = _recycled((_lib.logistic_call_residuals(N),), _BYTE)
         _status = _lib.logistic_call_forward(D, N, X_at, y_at, w_at, _address(_saved), J_out_at)
         if _status:
             raise _failure("forward", _status)
@@ -439,7 +457,7 @@ def _backward_checked(residuals, J, out, strict):
     if J.shape != ():
         raise _wrong_shape("J", J, ())
     if out is None:
-        w_out = _empty((D,), _DTYPE)
+        w_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
     else:
         w_out = _fitting(out[0], "w", (D,), _DTYPE)
     return (D, N, X, y, J, _saved, w_out)
@@ -473,13 +491,14 @@ def backward(residuals, J=None, *, out=None, strict=False):
         if _brought:
             raise TypeError
         else:
-            w_out = _empty((D,), _DTYPE)
+            w_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
         _status = _lib.logistic_call_brk_backward(
             D, N, _brought, _id(J), _id(X), _id(y), _id(_saved), _id(w_out)
         )
     except _UNFIT:
         pass
     if _status == -2:
+        w_out = None
         D, N, X, y, J, _saved, w_out = _backward_checked(residuals, J, out, strict)
         _status = _lib.logistic_call_backward(
             D, N, _address(X), _address(y), _address(J), _address(_saved), _address(w_out)
@@ -531,7 +550,7 @@ def _value_and_grad_checked(X, y, w, out, strict):
         raise _wrong_shape("w", w, (("D", D, "in X"),))
     if out is None:
         J_out = _empty((), _DTYPE)
-        w_out = _empty((D,), _DTYPE)
+        w_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
         w_out = _fitting(out[1], "w", (D,), _DTYPE)
@@ -568,13 +587,14 @@ def value_and_grad(X, y, w, *, out=None, strict=False):
             w_out, = _inner
         else:
             J_out = _empty((), _DTYPE)
-            w_out = _empty((D,), _DTYPE)
+            w_out = (_empty if D < 65536 else _recycled)((D,), _DTYPE)
         _status = _lib.logistic_call_brk_value_and_grad(
             D, N, _brought, _id(X), _id(y), _id(w), _id(J_out), _id(w_out)
         )
     except _UNFIT:
         pass
     if _status == -2:
+        w_out = None
         D, N, X, y, w, J_out, w_out = _value_and_grad_checked(X, y, w, out, strict)
         _status = _lib.logistic_call_value_and_grad(
             D, N, _address(X), _address(y), _address(w), _address(J_out), _address(w_out)

@@ -109,6 +109,8 @@ int lstm_call_brk_evaluate(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T
 int lstm_call_brk_forward(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t Z0_object, uintptr_t C0_object, uintptr_t U_object, uintptr_t W_object, uintptr_t b_object, uintptr_t V_object, uintptr_t c_object, uintptr_t saved_object, uintptr_t J_out);
 int lstm_call_brk_backward(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t Y_object, uintptr_t W_object, uintptr_t V_object, uintptr_t saved_object, uintptr_t grad_U_out, uintptr_t grad_W_out, uintptr_t grad_b_out, uintptr_t grad_V_out, uintptr_t grad_c_out);
 int lstm_call_brk_value_and_grad(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t Z0_object, uintptr_t C0_object, uintptr_t U_object, uintptr_t W_object, uintptr_t b_object, uintptr_t V_object, uintptr_t c_object, uintptr_t J_out, uintptr_t grad_U_out, uintptr_t grad_W_out, uintptr_t grad_b_out, uintptr_t grad_V_out, uintptr_t grad_c_out);
+void *lstm_call_memory(size_t);
+void lstm_call_memory_back(void *);
 size_t lstm_call_residuals(int64_t H, int64_t K, int64_t N, int64_t T);
 """
 
@@ -140,6 +142,7 @@ if _lib.lstm_abi_version() != 1:
     raise ImportError("_lstm belongs to another version of lstm.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -161,6 +164,21 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.lstm_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.lstm_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
 
 
 def _failure(function, status):
@@ -486,7 +504,7 @@ def forward(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
             J_out, = out
         else:
             J_out = _empty((), _DTYPE)
-        _saved = _empty(_lib.lstm_call_residuals(H, K, N, T), np.uint8)
+        _saved = _recycled((_lib.lstm_call_residuals(H, K, N, T),), _BYTE)
         _status = _lib.lstm_call_brk_forward(
             D, H, K, N, T, _brought, _id(X), _id(Y), _id(Z0), _id(C0), _id(U), _id(W), _id(b), _id(V),
             _id(c), _id(_saved), _id(J_out)
@@ -497,7 +515,7 @@ def forward(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
         (
             D, H, K, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out
         ) = _forward_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict)
-        _saved = _empty(_lib.lstm_call_residuals(H, K, N, T), np.uint8)
+        _saved = _recycled((_lib.lstm_call_residuals(H, K, N, T),), _BYTE)
         _status = _lib.lstm_call_forward(
             D, H, K, N, T, _address(X), _address(Y), _address(Z0), _address(C0), _address(U), _address(W),
             _address(b), _address(V), _address(c), _address(_saved), _address(J_out)
@@ -520,7 +538,7 @@ def _bind_forward(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
     ) = _address(X), _address(Y), _address(Z0), _address(C0), _address(U), _address(W), _address(b), _address(V), _address(c), _address(J_out)
 
     def _bound():
-        _saved = _empty(_lib.lstm_call_residuals(H, K, N, T), np.uint8)
+        _saved = _recycled((_lib.lstm_call_residuals(H, K, N, T),), _BYTE)
         _status = _lib.lstm_call_forward(
             D, H, K, N, T, X_at, Y_at, Z0_at, C0_at, U_at, W_at, b_at, V_at, c_at, _address(_saved),
             J_out_at
@@ -553,11 +571,11 @@ def _backward_checked(residuals, J, out, strict):
     if J.shape != ():
         raise _wrong_shape("J", J, ())
     if out is None:
-        U_out = _empty((D, 4 * H), _DTYPE)
-        W_out = _empty((H, 4 * H), _DTYPE)
-        b_out = _empty((4 * H,), _DTYPE)
-        V_out = _empty((H, K), _DTYPE)
-        c_out = _empty((K,), _DTYPE)
+        U_out = (_empty if 4 * D * H < 65536 else _recycled)((D, 4 * H), _DTYPE)
+        W_out = (_empty if 4 * H * H < 65536 else _recycled)((H, 4 * H), _DTYPE)
+        b_out = (_empty if 4 * H < 65536 else _recycled)((4 * H,), _DTYPE)
+        V_out = (_empty if H * K < 65536 else _recycled)((H, K), _DTYPE)
+        c_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
     else:
         U_out = _fitting(out[0], "U", (D, 4 * H), _DTYPE)
         W_out = _fitting(out[1], "W", (H, 4 * H), _DTYPE)
@@ -629,11 +647,11 @@ def backward(residuals, J=None, *, out=None, strict=False):
         if _brought:
             raise TypeError
         else:
-            U_out = _empty((D, 4 * H), _DTYPE)
-            W_out = _empty((H, 4 * H), _DTYPE)
-            b_out = _empty((4 * H,), _DTYPE)
-            V_out = _empty((H, K), _DTYPE)
-            c_out = _empty((K,), _DTYPE)
+            U_out = (_empty if 4 * D * H < 65536 else _recycled)((D, 4 * H), _DTYPE)
+            W_out = (_empty if 4 * H * H < 65536 else _recycled)((H, 4 * H), _DTYPE)
+            b_out = (_empty if 4 * H < 65536 else _recycled)((4 * H,), _DTYPE)
+            V_out = (_empty if H * K < 65536 else _recycled)((H, K), _DTYPE)
+            c_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
         _status = _lib.lstm_call_brk_backward(
             D, H, K, N, T, _brought, _id(J), _id(X), _id(Y), _id(W), _id(V), _id(_saved), _id(U_out),
             _id(W_out), _id(b_out), _id(V_out), _id(c_out)
@@ -641,6 +659,11 @@ def backward(residuals, J=None, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        U_out = None
+        W_out = None
+        b_out = None
+        V_out = None
+        c_out = None
         (
             D, H, K, N, T, X, Y, W, V, J, _saved, U_out, W_out, b_out, V_out, c_out
         ) = _backward_checked(residuals, J, out, strict)
@@ -727,11 +750,11 @@ def _value_and_grad_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict):
         raise _wrong_shape("c", c, (("K", K, "in Y"),))
     if out is None:
         J_out = _empty((), _DTYPE)
-        U_out = _empty((D, 4 * H), _DTYPE)
-        W_out = _empty((H, 4 * H), _DTYPE)
-        b_out = _empty((4 * H,), _DTYPE)
-        V_out = _empty((H, K), _DTYPE)
-        c_out = _empty((K,), _DTYPE)
+        U_out = (_empty if 4 * D * H < 65536 else _recycled)((D, 4 * H), _DTYPE)
+        W_out = (_empty if 4 * H * H < 65536 else _recycled)((H, 4 * H), _DTYPE)
+        b_out = (_empty if 4 * H < 65536 else _recycled)((4 * H,), _DTYPE)
+        V_out = (_empty if H * K < 65536 else _recycled)((H, K), _DTYPE)
+        c_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
         U_out = _fitting(out[1], "U", (D, 4 * H), _DTYPE)
@@ -812,11 +835,11 @@ def value_and_grad(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
             U_out, W_out, b_out, V_out, c_out = _inner
         else:
             J_out = _empty((), _DTYPE)
-            U_out = _empty((D, 4 * H), _DTYPE)
-            W_out = _empty((H, 4 * H), _DTYPE)
-            b_out = _empty((4 * H,), _DTYPE)
-            V_out = _empty((H, K), _DTYPE)
-            c_out = _empty((K,), _DTYPE)
+            U_out = (_empty if 4 * D * H < 65536 else _recycled)((D, 4 * H), _DTYPE)
+            W_out = (_empty if 4 * H * H < 65536 else _recycled)((H, 4 * H), _DTYPE)
+            b_out = (_empty if 4 * H < 65536 else _recycled)((4 * H,), _DTYPE)
+            V_out = (_empty if H * K < 65536 else _recycled)((H, K), _DTYPE)
+            c_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
         _status = _lib.lstm_call_brk_value_and_grad(
             D, H, K, N, T, _brought, _id(X), _id(Y), _id(Z0), _id(C0), _id(U), _id(W), _id(b), _id(V),
             _id(c), _id(J_out), _id(U_out), _id(W_out), _id(b_out), _id(V_out), _id(c_out)
@@ -824,6 +847,11 @@ def value_and_grad(X, Y, Z0, C0, U, W, b, V, c, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        U_out = None
+        W_out = None
+        b_out = None
+        V_out = None
+        c_out = None
         (
             D, H, K, N, T, X, Y, Z0, C0, U, W, b, V, c, J_out, U_out, W_out, b_out, V_out, c_out
         ) = _value_and_grad_checked(X, Y, Z0, C0, U, W, b, V, c, out, strict)

@@ -93,6 +93,8 @@ int mixture_call_brk_evaluate(int64_t D, int64_t K, int64_t N, int brought, uint
 int mixture_call_brk_forward(int64_t D, int64_t K, int64_t N, int brought, uintptr_t X_object, uintptr_t a_object, uintptr_t M_object, uintptr_t r_object, uintptr_t saved_object, uintptr_t J_out);
 int mixture_call_brk_backward(int64_t D, int64_t K, int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t a_object, uintptr_t M_object, uintptr_t saved_object, uintptr_t grad_a_out, uintptr_t grad_M_out, uintptr_t grad_r_out);
 int mixture_call_brk_value_and_grad(int64_t D, int64_t K, int64_t N, int brought, uintptr_t X_object, uintptr_t a_object, uintptr_t M_object, uintptr_t r_object, uintptr_t J_out, uintptr_t grad_a_out, uintptr_t grad_M_out, uintptr_t grad_r_out);
+void *mixture_call_memory(size_t);
+void mixture_call_memory_back(void *);
 size_t mixture_call_residuals(int64_t D, int64_t K, int64_t N);
 """
 
@@ -124,6 +126,7 @@ if _lib.mixture_abi_version() != 1:
     raise ImportError("_mixture belongs to another version of mixture.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -145,6 +148,21 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.mixture_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.mixture_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
 
 
 def _failure(function, status):
@@ -408,7 +426,7 @@ def forward(X, a, M, r, *, out=None, strict=False):
             J_out, = out
         else:
             J_out = _empty((), _DTYPE)
-        _saved = _empty(_lib.mixture_call_residuals(D, K, N), np.uint8)
+        _saved = _recycled((_lib.mixture_call_residuals(D, K, N),), _BYTE)
         _status = _lib.mixture_call_brk_forward(
             D, K, N, _brought, _id(X), _id(a), _id(M), _id(r), _id(_saved), _id(J_out)
         )
@@ -416,7 +434,7 @@ def forward(X, a, M, r, *, out=None, strict=False):
         pass
     if _status == -2:
         D, K, N, X, a, M, r, J_out = _forward_checked(X, a, M, r, out, strict)
-        _saved = _empty(_lib.mixture_call_residuals(D, K, N), np.uint8)
+        _saved = _recycled((_lib.mixture_call_residuals(D, K, N),), _BYTE)
         _status = _lib.mixture_call_forward(
             D, K, N, _address(X), _address(a), _address(M), _address(r), _address(_saved), _address(J_out)
         )
@@ -436,7 +454,7 @@ def _bind_forward(X, a, M, r, *, out=None, strict=False):
     ) = _address(X), _address(a), _address(M), _address(r), _address(J_out)
 
     def _bound():
-        _saved = _empty(_lib.mixture_call_residuals(D, K, N), np.uint8)
+        _saved = _recycled((_lib.mixture_call_residuals(D, K, N),), _BYTE)
         _status = _lib.mixture_call_forward(D, K, N, X_at, a_at, M_at, r_at, _address(_saved), J_out_at)
         if _status:
             raise _failure("forward", _status)
@@ -465,9 +483,9 @@ def _backward_checked(residuals, J, out, strict):
     if J.shape != ():
         raise _wrong_shape("J", J, ())
     if out is None:
-        a_out = _empty((K,), _DTYPE)
-        M_out = _empty((K, D), _DTYPE)
-        r_out = _empty((K, D), _DTYPE)
+        a_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
+        M_out = (_empty if D * K < 65536 else _recycled)((K, D), _DTYPE)
+        r_out = (_empty if D * K < 65536 else _recycled)((K, D), _DTYPE)
     else:
         a_out = _fitting(out[0], "a", (K,), _DTYPE)
         M_out = _fitting(out[1], "M", (K, D), _DTYPE)
@@ -511,9 +529,9 @@ def backward(residuals, J=None, *, out=None, strict=False):
         if _brought:
             raise TypeError
         else:
-            a_out = _empty((K,), _DTYPE)
-            M_out = _empty((K, D), _DTYPE)
-            r_out = _empty((K, D), _DTYPE)
+            a_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
+            M_out = (_empty if D * K < 65536 else _recycled)((K, D), _DTYPE)
+            r_out = (_empty if D * K < 65536 else _recycled)((K, D), _DTYPE)
         _status = _lib.mixture_call_brk_backward(
             D, K, N, _brought, _id(J), _id(X), _id(a), _id(M), _id(_saved), _id(a_out), _id(M_out),
             _id(r_out)
@@ -521,6 +539,9 @@ def backward(residuals, J=None, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        a_out = None
+        M_out = None
+        r_out = None
         D, K, N, X, a, M, J, _saved, a_out, M_out, r_out = _backward_checked(residuals, J, out, strict)
         _status = _lib.mixture_call_backward(
             D, K, N, _address(X), _address(a), _address(M), _address(J), _address(_saved), _address(a_out),
@@ -580,9 +601,9 @@ def _value_and_grad_checked(X, a, M, r, out, strict):
         raise _wrong_shape("r", r, (("K", K, "in a"), ("D", D, "in X")))
     if out is None:
         J_out = _empty((), _DTYPE)
-        a_out = _empty((K,), _DTYPE)
-        M_out = _empty((K, D), _DTYPE)
-        r_out = _empty((K, D), _DTYPE)
+        a_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
+        M_out = (_empty if D * K < 65536 else _recycled)((K, D), _DTYPE)
+        r_out = (_empty if D * K < 65536 else _recycled)((K, D), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
         a_out = _fitting(out[1], "a", (K,), _DTYPE)
@@ -630,9 +651,9 @@ def value_and_grad(X, a, M, r, *, out=None, strict=False):
             a_out, M_out, r_out = _inner
         else:
             J_out = _empty((), _DTYPE)
-            a_out = _empty((K,), _DTYPE)
-            M_out = _empty((K, D), _DTYPE)
-            r_out = _empty((K, D), _DTYPE)
+            a_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
+            M_out = (_empty if D * K < 65536 else _recycled)((K, D), _DTYPE)
+            r_out = (_empty if D * K < 65536 else _recycled)((K, D), _DTYPE)
         _status = _lib.mixture_call_brk_value_and_grad(
             D, K, N, _brought, _id(X), _id(a), _id(M), _id(r), _id(J_out), _id(a_out), _id(M_out),
             _id(r_out)
@@ -640,6 +661,9 @@ def value_and_grad(X, a, M, r, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        a_out = None
+        M_out = None
+        r_out = None
         D, K, N, X, a, M, r, J_out, a_out, M_out, r_out = _value_and_grad_checked(X, a, M, r, out, strict)
         _status = _lib.mixture_call_value_and_grad(
             D, K, N, _address(X), _address(a), _address(M), _address(r), _address(J_out), _address(a_out),

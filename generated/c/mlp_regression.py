@@ -105,6 +105,8 @@ int mlp_regression_call_brk_evaluate(int64_t N, int brought, uintptr_t X_object,
 int mlp_regression_call_brk_forward(int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t W2_object, uintptr_t W3_object, uintptr_t b1_object, uintptr_t b2_object, uintptr_t b3_object, uintptr_t saved_object, uintptr_t J_out);
 int mlp_regression_call_brk_backward(int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t W2_object, uintptr_t W3_object, uintptr_t saved_object, uintptr_t grad_W1_out, uintptr_t grad_W2_out, uintptr_t grad_W3_out, uintptr_t grad_b1_out, uintptr_t grad_b2_out, uintptr_t grad_b3_out);
 int mlp_regression_call_brk_value_and_grad(int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W1_object, uintptr_t W2_object, uintptr_t W3_object, uintptr_t b1_object, uintptr_t b2_object, uintptr_t b3_object, uintptr_t J_out, uintptr_t grad_W1_out, uintptr_t grad_W2_out, uintptr_t grad_W3_out, uintptr_t grad_b1_out, uintptr_t grad_b2_out, uintptr_t grad_b3_out);
+void *mlp_regression_call_memory(size_t);
+void mlp_regression_call_memory_back(void *);
 size_t mlp_regression_call_residuals(int64_t N);
 """
 
@@ -136,6 +138,7 @@ if _lib.mlp_regression_abi_version() != 1:
     raise ImportError("_mlp_regression belongs to another version of mlp_regression.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -157,6 +160,21 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.mlp_regression_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.mlp_regression_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
 
 
 def _failure(function, status):
@@ -463,7 +481,7 @@ def forward(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
             J_out, = out
         else:
             J_out = _empty((), _DTYPE)
-        _saved = _empty(_lib.mlp_regression_call_residuals(N), np.uint8)
+        _saved = _recycled((_lib.mlp_regression_call_residuals(N),), _BYTE)
         _status = _lib.mlp_regression_call_brk_forward(
             N, _brought, _id(X), _id(Y), _id(W1), _id(W2), _id(W3), _id(b1), _id(b2), _id(b3), _id(_saved),
             _id(J_out)
@@ -472,7 +490,7 @@ def forward(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
         pass
     if _status == -2:
         N, X, Y, W1, W2, W3, b1, b2, b3, J_out = _forward_checked(X, Y, W1, W2, W3, b1, b2, b3, out, strict)
-        _saved = _empty(_lib.mlp_regression_call_residuals(N), np.uint8)
+        _saved = _recycled((_lib.mlp_regression_call_residuals(N),), _BYTE)
         _status = _lib.mlp_regression_call_forward(
             N, _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(b1),
             _address(b2), _address(b3), _address(_saved), _address(J_out)
@@ -493,7 +511,7 @@ def _bind_forward(X, Y, W1, W2, W3, b1, b2, b3, *, out=None, strict=False):
     ) = _address(X), _address(Y), _address(W1), _address(W2), _address(W3), _address(b1), _address(b2), _address(b3), _address(J_out)
 
     def _bound():
-        _saved = _empty(_lib.mlp_regression_call_residuals(N), np.uint8)
+        _saved = _recycled((_lib.mlp_regression_call_residuals(N),), _BYTE)
         _status = _lib.mlp_regression_call_forward(
             N, X_at, Y_at, W1_at, W2_at, W3_at, b1_at, b2_at, b3_at, _address(_saved), J_out_at
         )

@@ -103,6 +103,8 @@ int recurrent_call_brk_evaluate(int64_t D, int64_t H, int64_t K, int64_t N, int6
 int recurrent_call_brk_forward(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t Z0_object, uintptr_t W_object, uintptr_t U_object, uintptr_t b_object, uintptr_t V_object, uintptr_t c_object, uintptr_t saved_object, uintptr_t J_out);
 int recurrent_call_brk_backward(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t Y_object, uintptr_t W_object, uintptr_t V_object, uintptr_t saved_object, uintptr_t grad_W_out, uintptr_t grad_U_out, uintptr_t grad_b_out, uintptr_t grad_V_out, uintptr_t grad_c_out);
 int recurrent_call_brk_value_and_grad(int64_t D, int64_t H, int64_t K, int64_t N, int64_t T, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t Z0_object, uintptr_t W_object, uintptr_t U_object, uintptr_t b_object, uintptr_t V_object, uintptr_t c_object, uintptr_t J_out, uintptr_t grad_W_out, uintptr_t grad_U_out, uintptr_t grad_b_out, uintptr_t grad_V_out, uintptr_t grad_c_out);
+void *recurrent_call_memory(size_t);
+void recurrent_call_memory_back(void *);
 size_t recurrent_call_residuals(int64_t H, int64_t K, int64_t N, int64_t T);
 """
 
@@ -134,6 +136,7 @@ if _lib.recurrent_abi_version() != 1:
     raise ImportError("_recurrent belongs to another version of recurrent.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -155,6 +158,21 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.recurrent_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.recurrent_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
 
 
 def _failure(function, status):
@@ -470,7 +488,7 @@ def forward(X, Y, Z0, W, U, b, V, c, *, out=None, strict=False):
             J_out, = out
         else:
             J_out = _empty((), _DTYPE)
-        _saved = _empty(_lib.recurrent_call_residuals(H, K, N, T), np.uint8)
+        _saved = _recycled((_lib.recurrent_call_residuals(H, K, N, T),), _BYTE)
         _status = _lib.recurrent_call_brk_forward(
             D, H, K, N, T, _brought, _id(X), _id(Y), _id(Z0), _id(W), _id(U), _id(b), _id(V), _id(c),
             _id(_saved), _id(J_out)
@@ -481,7 +499,7 @@ def forward(X, Y, Z0, W, U, b, V, c, *, out=None, strict=False):
         (
             D, H, K, N, T, X, Y, Z0, W, U, b, V, c, J_out
         ) = _forward_checked(X, Y, Z0, W, U, b, V, c, out, strict)
-        _saved = _empty(_lib.recurrent_call_residuals(H, K, N, T), np.uint8)
+        _saved = _recycled((_lib.recurrent_call_residuals(H, K, N, T),), _BYTE)
         _status = _lib.recurrent_call_forward(
             D, H, K, N, T, _address(X), _address(Y), _address(Z0), _address(W), _address(U), _address(b),
             _address(V), _address(c), _address(_saved), _address(J_out)
@@ -504,7 +522,7 @@ def _bind_forward(X, Y, Z0, W, U, b, V, c, *, out=None, strict=False):
     ) = _address(X), _address(Y), _address(Z0), _address(W), _address(U), _address(b), _address(V), _address(c), _address(J_out)
 
     def _bound():
-        _saved = _empty(_lib.recurrent_call_residuals(H, K, N, T), np.uint8)
+        _saved = _recycled((_lib.recurrent_call_residuals(H, K, N, T),), _BYTE)
         _status = _lib.recurrent_call_forward(
             D, H, K, N, T, X_at, Y_at, Z0_at, W_at, U_at, b_at, V_at, c_at, _address(_saved), J_out_at
         )
@@ -536,11 +554,11 @@ def _backward_checked(residuals, J, out, strict):
     if J.shape != ():
         raise _wrong_shape("J", J, ())
     if out is None:
-        W_out = _empty((H, H), _DTYPE)
-        U_out = _empty((D, H), _DTYPE)
-        b_out = _empty((H,), _DTYPE)
-        V_out = _empty((H, K), _DTYPE)
-        c_out = _empty((K,), _DTYPE)
+        W_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+        U_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        b_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+        V_out = (_empty if H * K < 65536 else _recycled)((H, K), _DTYPE)
+        c_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
     else:
         W_out = _fitting(out[0], "W", (H, H), _DTYPE)
         U_out = _fitting(out[1], "U", (D, H), _DTYPE)
@@ -597,11 +615,11 @@ def backward(residuals, J=None, *, out=None, strict=False):
         if _brought:
             raise TypeError
         else:
-            W_out = _empty((H, H), _DTYPE)
-            U_out = _empty((D, H), _DTYPE)
-            b_out = _empty((H,), _DTYPE)
-            V_out = _empty((H, K), _DTYPE)
-            c_out = _empty((K,), _DTYPE)
+            W_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+            U_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            b_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+            V_out = (_empty if H * K < 65536 else _recycled)((H, K), _DTYPE)
+            c_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
         _status = _lib.recurrent_call_brk_backward(
             D, H, K, N, T, _brought, _id(J), _id(X), _id(Y), _id(W), _id(V), _id(_saved), _id(W_out),
             _id(U_out), _id(b_out), _id(V_out), _id(c_out)
@@ -609,6 +627,11 @@ def backward(residuals, J=None, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        W_out = None
+        U_out = None
+        b_out = None
+        V_out = None
+        c_out = None
         (
             D, H, K, N, T, X, Y, W, V, J, _saved, W_out, U_out, b_out, V_out, c_out
         ) = _backward_checked(residuals, J, out, strict)
@@ -691,11 +714,11 @@ def _value_and_grad_checked(X, Y, Z0, W, U, b, V, c, out, strict):
         raise _wrong_shape("c", c, (("K", K, "in Y"),))
     if out is None:
         J_out = _empty((), _DTYPE)
-        W_out = _empty((H, H), _DTYPE)
-        U_out = _empty((D, H), _DTYPE)
-        b_out = _empty((H,), _DTYPE)
-        V_out = _empty((H, K), _DTYPE)
-        c_out = _empty((K,), _DTYPE)
+        W_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+        U_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        b_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+        V_out = (_empty if H * K < 65536 else _recycled)((H, K), _DTYPE)
+        c_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
         W_out = _fitting(out[1], "W", (H, H), _DTYPE)
@@ -760,11 +783,11 @@ def value_and_grad(X, Y, Z0, W, U, b, V, c, *, out=None, strict=False):
             W_out, U_out, b_out, V_out, c_out = _inner
         else:
             J_out = _empty((), _DTYPE)
-            W_out = _empty((H, H), _DTYPE)
-            U_out = _empty((D, H), _DTYPE)
-            b_out = _empty((H,), _DTYPE)
-            V_out = _empty((H, K), _DTYPE)
-            c_out = _empty((K,), _DTYPE)
+            W_out = (_empty if H * H < 65536 else _recycled)((H, H), _DTYPE)
+            U_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            b_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
+            V_out = (_empty if H * K < 65536 else _recycled)((H, K), _DTYPE)
+            c_out = (_empty if K < 65536 else _recycled)((K,), _DTYPE)
         _status = _lib.recurrent_call_brk_value_and_grad(
             D, H, K, N, T, _brought, _id(X), _id(Y), _id(Z0), _id(W), _id(U), _id(b), _id(V), _id(c),
             _id(J_out), _id(W_out), _id(U_out), _id(b_out), _id(V_out), _id(c_out)
@@ -772,6 +795,11 @@ def value_and_grad(X, Y, Z0, W, U, b, V, c, *, out=None, strict=False):
     except _UNFIT:
         pass
     if _status == -2:
+        W_out = None
+        U_out = None
+        b_out = None
+        V_out = None
+        c_out = None
         (
             D, H, K, N, T, X, Y, Z0, W, U, b, V, c, J_out, W_out, U_out, b_out, V_out, c_out
         ) = _value_and_grad_checked(X, Y, Z0, W, U, b, V, c, out, strict)

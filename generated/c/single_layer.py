@@ -94,6 +94,8 @@ int single_layer_call_brk_evaluate(int64_t D, int64_t H, int64_t N, int brought,
 int single_layer_call_brk_forward(int64_t D, int64_t H, int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W_object, uintptr_t b_object, uintptr_t saved_object, uintptr_t J_out);
 int single_layer_call_brk_backward(int64_t D, int64_t H, int64_t N, int brought, uintptr_t bar_J_object, uintptr_t X_object, uintptr_t Y_object, uintptr_t saved_object, uintptr_t grad_W_out, uintptr_t grad_b_out);
 int single_layer_call_brk_value_and_grad(int64_t D, int64_t H, int64_t N, int brought, uintptr_t X_object, uintptr_t Y_object, uintptr_t W_object, uintptr_t b_object, uintptr_t J_out, uintptr_t grad_W_out, uintptr_t grad_b_out);
+void *single_layer_call_memory(size_t);
+void single_layer_call_memory_back(void *);
 size_t single_layer_call_residuals(int64_t H, int64_t N);
 """
 
@@ -125,6 +127,7 @@ if _lib.single_layer_abi_version() != 1:
     raise ImportError("_single_layer belongs to another version of single_layer.py; build it again")
 
 _address = _ffi.from_buffer
+_BYTE = np.dtype(np.uint8)
 _id = id
 _UNFIT = (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, OverflowError, MemoryError)
 
@@ -146,6 +149,21 @@ _MESSAGES = {
     4: "a slice or a window leaves its axis at these sizes",
     5: "a matrix is singular or not positive definite",
 }
+
+
+def _memory_back(memory, lib=_lib):
+    lib.single_layer_call_memory_back(memory)
+
+
+def _recycled(shape, dtype):
+    """An array in the memory of an earlier result that nobody refers to any more, if there is one that fits."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    memory = _lib.single_layer_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    if not memory:
+        return _empty(shape, dtype)
+    return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
 
 
 def _failure(function, status):
@@ -409,7 +427,7 @@ def forward(X, Y, W, b, *, out=None, strict=False):
             J_out, = out
         else:
             J_out = _empty((), _DTYPE)
-        _saved = _empty(_lib.single_layer_call_residuals(H, N), np.uint8)
+        _saved = _recycled((_lib.single_layer_call_residuals(H, N),), _BYTE)
         _status = _lib.single_layer_call_brk_forward(
             D, H, N, _brought, _id(X), _id(Y), _id(W), _id(b), _id(_saved), _id(J_out)
         )
@@ -417,7 +435,7 @@ def forward(X, Y, W, b, *, out=None, strict=False):
         pass
     if _status == -2:
         D, H, N, X, Y, W, b, J_out = _forward_checked(X, Y, W, b, out, strict)
-        _saved = _empty(_lib.single_layer_call_residuals(H, N), np.uint8)
+        _saved = _recycled((_lib.single_layer_call_residuals(H, N),), _BYTE)
         _status = _lib.single_layer_call_forward(
             D, H, N, _address(X), _address(Y), _address(W), _address(b), _address(_saved), _address(J_out)
         )
@@ -437,7 +455,7 @@ def _bind_forward(X, Y, W, b, *, out=None, strict=False):
     ) = _address(X), _address(Y), _address(W), _address(b), _address(J_out)
 
     def _bound():
-        _saved = _empty(_lib.single_layer_call_residuals(H, N), np.uint8)
+        _saved = _recycled((_lib.single_layer_call_residuals(H, N),), _BYTE)
         _status = _lib.single_layer_call_forward(
             D, H, N, X_at, Y_at, W_at, b_at, _address(_saved), J_out_at
         )
@@ -467,8 +485,8 @@ def _backward_checked(residuals, J, out, strict):
     if J.shape != ():
         raise _wrong_shape("J", J, ())
     if out is None:
-        W_out = _empty((D, H), _DTYPE)
-        b_out = _empty((H,), _DTYPE)
+        W_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        b_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
     else:
         W_out = _fitting(out[0], "W", (D, H), _DTYPE)
         b_out = _fitting(out[1], "b", (H,), _DTYPE)
@@ -506,14 +524,16 @@ def backward(residuals, J=None, *, out=None, strict=False):
         if _brought:
             raise TypeError
         else:
-            W_out = _empty((D, H), _DTYPE)
-            b_out = _empty((H,), _DTYPE)
+            W_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            b_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
         _status = _lib.single_layer_call_brk_backward(
             D, H, N, _brought, _id(J), _id(X), _id(Y), _id(_saved), _id(W_out), _id(b_out)
         )
     except _UNFIT:
         pass
     if _status == -2:
+        W_out = None
+        b_out = None
         D, H, N, X, Y, J, _saved, W_out, b_out = _backward_checked(residuals, J, out, strict)
         _status = _lib.single_layer_call_backward(
             D, H, N, _address(X), _address(Y), _address(J), _address(_saved), _address(W_out),
@@ -571,8 +591,8 @@ def _value_and_grad_checked(X, Y, W, b, out, strict):
         raise _wrong_shape("b", b, (("H", H, "in Y"),))
     if out is None:
         J_out = _empty((), _DTYPE)
-        W_out = _empty((D, H), _DTYPE)
-        b_out = _empty((H,), _DTYPE)
+        W_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+        b_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
         W_out = _fitting(out[1], "W", (D, H), _DTYPE)
@@ -615,14 +635,16 @@ def value_and_grad(X, Y, W, b, *, out=None, strict=False):
             W_out, b_out = _inner
         else:
             J_out = _empty((), _DTYPE)
-            W_out = _empty((D, H), _DTYPE)
-            b_out = _empty((H,), _DTYPE)
+            W_out = (_empty if D * H < 65536 else _recycled)((D, H), _DTYPE)
+            b_out = (_empty if H < 65536 else _recycled)((H,), _DTYPE)
         _status = _lib.single_layer_call_brk_value_and_grad(
             D, H, N, _brought, _id(X), _id(Y), _id(W), _id(b), _id(J_out), _id(W_out), _id(b_out)
         )
     except _UNFIT:
         pass
     if _status == -2:
+        W_out = None
+        b_out = None
         D, H, N, X, Y, W, b, J_out, W_out, b_out = _value_and_grad_checked(X, Y, W, b, out, strict)
         _status = _lib.single_layer_call_value_and_grad(
             D, H, N, _address(X), _address(Y), _address(W), _address(b), _address(J_out), _address(W_out),
