@@ -10,6 +10,7 @@ CAMPAIGN_MINUTES ?= 10
 BIN     := $(VENV)/bin
 STAMPS  := $(VENV)/.stamps
 SETUP   := pyproject.toml tools/environment.py
+GOLDENS := generated readme derivation_texts verify_moves
 CODE    := bracketc tests examples benchmarks tools
 
 .DEFAULT_GOAL := help
@@ -58,8 +59,8 @@ coverage: $(STAMPS)/test $(STAMPS)/dev ## branches of the compiler that the test
 mutants: $(STAMPS)/test ## every step of the example derivations with one thing changed: what changes its value is refuted
 	@$(BIN)/python tests/mutants.py $(ARGS)
 
-goldens: $(STAMPS)/test ## rewrite generated/ from models/, and the answers in README.md (review the diff)
-	@$(BIN)/python -m pytest -q tests/test_generated.py tests/test_readme.py --update-golden $(ARGS)
+goldens: $(STAMPS)/test ## rewrite generated/ from models/, texts of derivations, and the answers in README.md (review the diff)
+	@$(BIN)/python -m pytest -q $(GOLDENS:%=tests/test_%.py) --update-golden $(ARGS)
 
 wheel: $(STAMPS)/test ## build a wheel into dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

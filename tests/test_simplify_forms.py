@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bracketc.ir import build
-from bracketc.ir.build import add, delta, einsum, fill, fill_value, literal, multiply, pointwise, power, scale, size
+from bracketc.ir.build import add, delta, einsum, fill, fill_value, literal, multiply, permute, pointwise, power, scale, size
 from bracketc.ir.dims import Dim
 from bracketc.ir.interpret import interpret
 from bracketc.ir.nodes import Add, Einsum, Node, Pointwise, Reduce, Select, Tensor
@@ -38,6 +38,8 @@ SIZES = {"N": 3, "M": 2}
 
 
 SUM = einsum(1, [(pointwise("exp", X), "nk")], "n")
+WEIGHTED = einsum(1, [(pointwise("exp", X), "nk"), (build.tensor("B", "M", "N"), "kd")], "nd")
+PUSHED = "(exp(X)_ik B_kj (exp(X)_ij | i)**-1_i | ij)"
 
 
 def value(node: Node) -> np.ndarray:
@@ -172,10 +174,12 @@ def test_what_may_swap_its_labels() -> None:
 
 
 def test_sums_read_from_products_to_numbers_and_what_is_subtracted_comes_last() -> None:
-    terms = [literal(2), scale(-1, multiply(x, y)), x, multiply(x, y, z), multiply(x, z), scale(-1, multiply(x, y, z))]
-    ordered = sorted((term for term in terms if term.rank), key=term_key)
+    turned = permute(S, (1, 0))
+    assert term_key(S)[:2] == term_key(turned)[:2] == term_key(scale(2, turned))[:2], "a tensor is a product of one"
+    less = [scale(-1, multiply(x, y)), scale(-1, multiply(x, y, z))]
+    ordered = sorted([*less, scale(Fraction(1, 2), multiply(y, z)), x, multiply(x, y, z), multiply(x, z)], key=term_key)
     assert [worded(term) for term in ordered] == [
-        "(x_i y_i z_i | i)", "(x_i z_i | i)", "x", "(-x_i y_i z_i | i)", "(-x_i y_i | i)",
+        "(x_i y_i z_i | i)", "((1/2) y_i z_i | i)", "(x_i z_i | i)", "x", "(-x_i y_i z_i | i)", "(-x_i y_i | i)",
     ]  # fmt: skip
 
 
@@ -212,7 +216,7 @@ def test_opposites_are_found_term_by_term() -> None:
 def test_what_is_positive_by_its_form() -> None:
     known = Tensor("P", (N,), "real", ("positive",))
     made = [multiply(exp(x), exp(y)), scale(3, exp(x)), Add((exp(x), exp(y)))]
-    for node in (exp(x), literal(2), fill(Fraction(1, 2), (N,)), size(N), *made):
+    for node in (exp(x), literal(2), literal(Fraction(1, 2)), fill(Fraction(1, 2), (N,)), size(N), *made):
         assert positive(node) and declared_positive(node), worded(node)
     for node in (known, scale(3, known), multiply(known, exp(x)), Add((known, exp(x))), power(known, Fraction(-1, 2))):
         assert not positive(node) and declared_positive(node), worded(node)
@@ -261,6 +265,9 @@ def quotient(*factors: tuple[Node, str], output: str) -> Node:
         (stable_quotient, multiply(exp(x), pointwise("sigmoid", x)), None),
         (stable_quotient, quotient((exp(X), "nk"), (power(SUM, -1), "n"), output="nk"), "exp((X + (-logsumexp(X)_i | ij)))"),
         (stable_quotient, quotient((exp(X), "nk"), (power(SUM, 2), "n"), output="nk"), None),
+        (stable_quotient, quotient((WEIGHTED, "nd"), (power(SUM, -1), "n"), output="nd"), PUSHED),
+        (stable_quotient, quotient((WEIGHTED, "nd"), (power(SUM, 2), "n"), output="nd"), None),
+        (stable_quotient, quotient((WEIGHTED, "nd"), (power(x, -1), "n"), output="nd"), None),
         (stable_logarithm, pointwise("ln", exp(x)), "x"),
         (stable_logarithm, pointwise("ln", SUM), "logsumexp(X)"),
         (stable_logarithm, pointwise("ln", Add((fill(1, (N,)), exp(x)))), "softplus(x)"),

@@ -232,8 +232,6 @@ def are_opposite(left: Node, right: Node) -> bool:
 def _terms(node: Node) -> dict[Node, Number]:
     """Numbers by what they multiply, one scaled sum taken apart."""
     front, body = split_scale(node)
-    if isinstance(body, Einsum) and len(body.factors) == 1 and body.factors[0][1] == body.output:
-        body = body.operands[0]
     found: dict[Node, Number] = {}
     for term in body.terms if isinstance(body, Add) else (body,):
         number, inner = split_scale(term)
@@ -297,8 +295,6 @@ def stable_exponential(node: Node) -> Node:
     if inner is None:
         return node
     number, body = split_scale(inner)
-    if isinstance(body, Einsum) and len(body.factors) == 1 and body.factors[0][1] == body.output:
-        body = body.operands[0]
     softplus = _argument(body, "softplus")
     if softplus is not None and number == -1:
         return pointwise("sigmoid", times(Fraction(-1), softplus))

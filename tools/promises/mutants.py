@@ -91,7 +91,7 @@ def _statements(path: Path) -> dict[int, range]:
 
 def tests_of(mutant: Mutant, first: Counter[str] | None = None) -> list[str]:
     """Tests that run the changed line (or a line of its statement; for what runs at import, that line and then any of the file):
-    those that noticed most changes, then those that are quick and run few lines, from each file in turn, as many as `BUDGET` allows."""
+    those that noticed most changes, then quick ones that run few lines, from each file in turn, as many as `BUDGET` allows."""
     known = covered()
     lines = known.lines.get(mutant.source, {})
     line = mutant.change.line
