@@ -6,17 +6,15 @@ That every step holds is tested in `test_derive_steps.py`; this says that the te
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from goldens import FOLDER, compare, sections
 from modelcases import MODELS
 from test_derive_steps import HEAD, JACOBIANS, PROGRAMS, RULES, SCALAR, layers, presented
 
 from bracketc.emit.steps import derivation_block
 from bracketc.proof.jacobian import present_jacobian
 
-TEXTS = Path(__file__).resolve().parent / "cases" / "derivations.txt"
-RULER = "## "
+TEXTS = FOLDER / "derivations.txt"
 
 CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     **{name: (path.read_text(encoding="utf-8"), "J", ()) for name, path in MODELS.items()},
@@ -27,33 +25,21 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "two members of a family": (PROGRAMS["residual layers"], "J", ("W[1]", "W[4]")),
 }
 SLOPES = {f"{name}: {line}".replace("\n", ", "): (line, name) for line, name, *_ in JACOBIANS}
+NAMES = [*CASES, *(f"jacobian by {name}" for name in SLOPES)]
 
 
-def known() -> dict[str, str]:
-    """The texts by name."""
-    found = {}
-    for part in f"\n{TEXTS.read_text(encoding='utf-8')}".split(f"\n{RULER}")[1:]:
-        name, text = part.split("\n", 1)
-        found[name] = text.rstrip("\n")
-    return found
-
-
-def compare(name: str, text: str, update: bool) -> None:
-    texts = known()
-    if update:
-        texts[name] = text
-        names = [name for name in (*CASES, *(f"jacobian by {name}" for name in SLOPES)) if name in texts]
-        TEXTS.write_text("".join(f"{RULER}{name}\n{texts[name]}\n" for name in names), encoding="utf-8")
-    assert text == texts[name]
+def test_every_text_is_that_of_a_case() -> None:
+    assert list(sections(TEXTS)) == NAMES
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_derivation_of_a_gradient(name: str, update_golden: bool) -> None:
     text, target, wrt = CASES[name]
-    compare(name, derivation_block(presented(text, target, *wrt)), update_golden)
+    compare(TEXTS, NAMES, name, derivation_block(presented(text, target, *wrt)), update_golden)
 
 
 @pytest.mark.parametrize("name", SLOPES)
 def test_the_derivation_of_a_jacobian(name: str, update_golden: bool) -> None:
     line, wrt = SLOPES[name]
-    compare(f"jacobian by {name}", derivation_block(present_jacobian(layers(HEAD + line), "F", [wrt])), update_golden)
+    text = derivation_block(present_jacobian(layers(HEAD + line), "F", [wrt]))
+    compare(TEXTS, NAMES, f"jacobian by {name}", text, update_golden)
