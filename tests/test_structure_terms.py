@@ -1,0 +1,134 @@
+"""What of a derivative is stored: products of deltas and smaller tensors, and their sums, taken apart and put together again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bracketc.ir.build import add, delta, einsum, fill, literal, pointwise, scale, tensor
+from bracketc.ir.dims import Dim
+from bracketc.ir.interpret import interpret
+from bracketc.ir.nodes import Add, Node
+from bracketc.ir.rewrite import tensors
+from bracketc.simplify.structure import MOST_TERMS, Stored, _is_diagonal, describe
+
+N, M, TWO, ONE = Dim.named("N"), Dim.named("M"), Dim.of(2), Dim.of(1)
+x, y, z, s = tensor("x", "N"), tensor("y", "N"), tensor("z", "N"), tensor("s")
+A, B, C = tensor("A", "N", "M"), tensor("B", "M", "M"), tensor("C", "N", "M", "M")
+S = tensor("S", "N", "N")
+SIZES = {"N": 3, "M": 2}
+I, E = delta(N), delta(M)
+
+
+def value(node: Node) -> np.ndarray:
+    arrays = {}
+    for each in tensors([node]):
+        shape = tuple(extent.evaluate(SIZES) for extent in each.shape)
+        arrays[each] = np.random.default_rng([ord(letter) for letter in each.name]).uniform(0.5, 1.5, shape)
+    return interpret([node], arrays, SIZES)[0]
+
+
+def whole(stored: Stored, node: Node) -> Node:
+    """The tensor that the terms say: what is stored, at its axes, where the axes of each group agree."""
+    terms = []
+    extents = dict(enumerate(node.shape))
+    for term in stored.structure.terms:
+        factors = [(stored.nodes[place], axes) for place, axes in zip(term.stored, term.factors, strict=True)]
+        deltas = [(delta(node.shape[group[0]]), (group[0], other)) for group in term.equal for other in group[1:]]
+        terms.append(einsum(1, [*factors, *deltas], tuple(range(node.rank)), extents))
+    return add(terms)
+
+
+def kinds(node: Node, rows: int) -> tuple[str, ...] | None:
+    stored = describe(node, rows)
+    if stored is None:
+        return None
+    np.testing.assert_allclose(value(whole(stored, node)), value(node), rtol=1e-12)
+    assert all(each.rank < node.rank for each in stored.nodes)
+    return tuple(term.kind for term in stored.structure.terms)
+
+
+DIAGONAL = einsum(1, [(I, "ij"), (x, "i")], "ij")
+MATRICES = einsum(1, [(I, "ik"), (C, "ijl")], "ijkl")
+
+
+@pytest.mark.parametrize(
+    ("node", "rows", "wanted"),
+    [
+        (DIAGONAL, 1, ("diagonal",)),
+        (scale(3, I), 1, ("diagonal",)),
+        (einsum(1, [(x, "i"), (x, "j")], "ij"), 1, ("symmetric",)),
+        (einsum(1, [(x, "i"), (y, "j")], "ij"), 1, ("product",)),
+        (einsum(1, [(x, "i"), (tensor("b", "M"), "j")], "ij"), 1, ("product",)),
+        (add([DIAGONAL, einsum(-1, [(x, "i"), (x, "j")], "ij")]), 1, ("diagonal", "symmetric")),
+        (MATRICES, 2, ("block diagonal",)),
+        (einsum(1, [(I, "ik"), (B, "jl")], "ijkl"), 2, ("kronecker",)),
+        (einsum(1, [(S, "ik"), (B, "jl")], "ijkl"), 2, ("kronecker",)),
+        (einsum(1, [(I, "ik"), (A, "ij"), (A, "kl")], "ijkl"), 2, ("block diagonal",)),
+        (einsum(1, [(I, "ik"), (E, "jl"), (A, "ij")], "ijkl"), 2, ("diagonal",)),
+        (einsum(1, [(I, "il"), (E, "jk")], "ijkl"), 2, ("kronecker",)),
+        (einsum(1, [(A, "ij"), (A, "kl")], "ijkl"), 2, ("symmetric",)),
+        (einsum(1, [(I, "ij"), (S, "kl")], "ijkl"), 2, ("product",)),
+        (einsum(1, [(x, "i"), (y, "j"), (z, "k")], "ijk"), 1, ("product",)),
+        (einsum(1, [(I, "ij"), (I, "jk"), (x, "i")], "ijk"), 1, ("product",)),
+        (add([MATRICES, einsum(1, [(I, "ik"), (B, "jl")], "ijkl")]), 2, ("block diagonal",)),
+        (add([DIAGONAL, einsum(2, [(I, "ij"), (y, "j"), (s, "")], "ij")]), 1, ("diagonal",)),
+        (einsum(1, [(Add((S, I)), "ij"), (x, "i"), (x, "j")], "ij"), 1, None),
+        (einsum(1, [(Add((einsum(1, [(x, "i"), (y, "j")], "ij"), I)), "ij"), (z, "i")], "ij"), 1, ("diagonal", "product")),
+        (S, 1, None),
+        (pointwise("tanh", S), 1, None),
+        (s, 0, None),
+        (fill(2, (N, N)), 1, ("symmetric",)),
+    ],
+)  # fmt: skip
+def test_what_is_stored_of_a_derivative(node: Node, rows: int, wanted: tuple[str, ...] | None) -> None:
+    assert kinds(node, rows) == wanted
+
+
+def test_equal_factors_are_stored_once_and_the_number_by_itself() -> None:
+    stored = describe(einsum(-3, [(x, "i"), (x, "j"), (s, "")], "ij"), 1)
+    assert stored is not None and [node.rank for node in stored.nodes] == [1, 0]
+    assert stored.structure.terms[0].stored == (0, 0, 1) and stored.structure.symmetric
+    plain = describe(einsum(-3, [(x, "i"), (y, "j")], "ij"), 1)
+    assert plain is not None and [node.rank for node in plain.nodes] == [1, 1] and not plain.structure.symmetric
+
+
+@pytest.mark.parametrize(("count", "is_stored"), [(MOST_TERMS, True), (MOST_TERMS + 1, False)])
+def test_a_sum_of_many_products_is_dense(count: int, is_stored: bool) -> None:
+    terms = [einsum(1, [(tensor(f"a{k}", "N"), "i"), (tensor(f"b{k}", "N"), "j")], "ij") for k in range(count)]
+    assert (describe(add(terms), 1) is not None) == is_stored
+
+
+@pytest.mark.parametrize(("extent", "is_stored"), [(N, True), (Dim.of(3), True), (TWO, True), (ONE, False)])
+def test_what_is_not_less_than_all_of_it_is_dense(extent: Dim, is_stored: bool) -> None:
+    """Two vectors of 3 are less than 9 numbers and two of 1 are not; a named size is taken for large."""
+    first, second = (tensor(name, extent) for name in "uv")
+    node = einsum(1, [(first, "i"), (second, "j")], "ij")
+    assert (describe(node, 1) is not None) == (is_stored and extent is not TWO)
+    assert (describe(einsum(1, [(first, "i"), (first, "j")], "ij"), 1) is not None) == is_stored
+
+
+def test_which_groups_of_axes_are_a_diagonal() -> None:
+    assert _is_diagonal([(0, 1)], 1, 2) and _is_diagonal([(0, 2), (1, 3)], 2, 4)
+    for groups, rows, rank in (([(0, 2)], 2, 4), ([], 0, 0), ([(0, 3), (1, 2)], 2, 4), ([(0, 1)], 1, 3), ([(0, 2), (1, 3)], 2, 5)):
+        assert not _is_diagonal(groups, rows, rank)
+
+
+def product(rng: np.random.Generator, rank: int) -> Node:
+    """A product of few factors over some axes of size N, numbers and scalars among them, at times a sum inside."""
+    factors: list[tuple[Node, tuple[int, ...]]] = []
+    for _ in range(rng.integers(1, 4)):
+        axes = tuple(int(axis) for axis in rng.permutation(rank)[: rng.integers(0, 3)])
+        leaves: tuple[Node, ...] = ((s, literal(2)), (x, y, pointwise("tanh", x)), (I, S, I, Add((S, scale(2, I)))))[len(axes)]
+        factors.append((leaves[rng.integers(len(leaves))], axes))
+    return einsum(int(rng.choice([-1, 1, 2])), factors, tuple(range(rank)), dict.fromkeys(range(rank), N))
+
+
+def test_random_sums_of_products_are_what_is_stored_of_them() -> None:
+    stored = 0
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        rank = int(rng.integers(2, 5))
+        node = add([product(rng, rank) for _ in range(rng.integers(1, 4))])
+        stored += kinds(node, int(rng.integers(0, rank + 1))) is not None
+    assert stored > 60
