@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -51,11 +52,11 @@ def key(monkeypatch: pytest.MonkeyPatch, text: str = SOURCE, **given: object) ->
         found.append(key)
         raise InterruptedError
 
-    options = make_options({"backend": "c", "cache_dir": "unused", **given})
-    program = bc.parse(text)
-    emitted = compiler.emit(compiler.stages(program, options), "model", options)
-    assert emitted.glue is not None
-    with monkeypatch.context() as patched:
+    with TemporaryDirectory() as folder, monkeypatch.context() as patched:
+        options = make_options({"backend": "c", "cache_dir": folder, **given})
+        program = bc.parse(text)
+        emitted = compiler.emit(compiler.stages(program, options), "model", options)
+        assert emitted.glue is not None
         patched.setattr(extension, "cached", note)
         with pytest.raises(InterruptedError):
             extension.load_extension("model", emitted.files, emitted.glue, options)

@@ -66,21 +66,26 @@ class RowCounts:
 
 @dataclass(frozen=True, slots=True)
 class Masking:
-    """Intrinsics for one real type: masked loads and stores, and stores of a ``vector`` past the caches."""
+    """Masked loads and stores for one real type, and stores of a ``vector`` past the caches: as intrinsics, and as builtins of GCC.
+    ``type`` is that of a mask, or of its lanes."""
 
     type: str
     load: str
     store: str
     vector: str
     stream: str
+    get: str
+    put: str
+    past: str
 
 
 @dataclass(frozen=True, slots=True)
 class Streaming:
-    """The intrinsic that stores a ``vector`` past the caches."""
+    """What stores a ``vector`` past the caches: an intrinsic, and a builtin of GCC."""
 
     vector: str
     stream: str
+    past: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +127,34 @@ _TRANSPOSE_4 = (
 )
 _TRANSPOSE_2 = (Shuffle("t0", "q0", "q1", "0, 2"), Shuffle("t1", "q0", "q1", "1, 3"))
 
+def _masking(type: str, prefix: str, masked: tuple[str, str], vector: str, end: str, builtins: tuple[str, str, str]) -> Masking:
+    get, put, past = (f"__builtin_ia32_{name}" for name in builtins)
+    load, store = (f"{prefix}_{name}_{end}" for name in masked)
+    return Masking(type, load, store, vector, f"{prefix}_stream_{end}", get, put, past)
+
+
+_UNDER_PREDICATES = ("maskz_loadu", "mask_storeu")
+_UNDER_VECTORS = ("maskload", "maskstore")
 _AVX512 = {
-    "float32": Masking("__mmask16", "_mm512_maskz_loadu_ps", "_mm512_mask_storeu_ps", "__m512", "_mm512_stream_ps"),
-    "float64": Masking("__mmask8", "_mm512_maskz_loadu_pd", "_mm512_mask_storeu_pd", "__m512d", "_mm512_stream_pd"),
+    "float32": _masking(
+        "uint16_t", "_mm512", _UNDER_PREDICATES, "__m512", "ps", ("loadups512_mask", "storeups512_mask", "movntps512")
+    ),
+    "float64": _masking(
+        "uint8_t", "_mm512", _UNDER_PREDICATES, "__m512d", "pd", ("loadupd512_mask", "storeupd512_mask", "movntpd512")
+    ),
 }
 _AVX = {
-    "float32": Masking("__m256i", "_mm256_maskload_ps", "_mm256_maskstore_ps", "__m256", "_mm256_stream_ps"),
-    "float64": Masking("__m256i", "_mm256_maskload_pd", "_mm256_maskstore_pd", "__m256d", "_mm256_stream_pd"),
+    "float32": _masking(
+        "int", "_mm256", _UNDER_VECTORS, "__m256", "ps", ("maskloadps256", "maskstoreps256", "movntps256")
+    ),
+    "float64": _masking(
+        "long long", "_mm256", _UNDER_VECTORS, "__m256d", "pd", ("maskloadpd256", "maskstorepd256", "movntpd256")
+    ),
 }
-_SSE = {"float32": Streaming("__m128", "_mm_stream_ps"), "float64": Streaming("__m128d", "_mm_stream_pd")}
+_SSE = {
+    "float32": Streaming("__m128", "_mm_stream_ps", "__builtin_ia32_movntps"),
+    "float64": Streaming("__m128d", "_mm_stream_pd", "__builtin_ia32_movntpd"),
+}
 _MASKING = {"avx512": "BRK_PREDICATES", "avx": "BRK_MASK_VECTORS", "lanes": "BRK_SINGLE_LANES"}
 
 

@@ -19,9 +19,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#if defined(__SSE__)
-#include <immintrin.h>
-#endif
 
 #define BRK_INLINE static inline __attribute__((always_inline, unused))
 #define BRK_NOINLINE static __attribute__((noinline, unused))
@@ -187,6 +184,19 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
 #define FAR_f32 0
 #endif
 
+/* What is needed of immintrin.h, which GCC would read for longer than all else that stands here, it has built in. */
+#if defined(__has_builtin) && !defined(__clang__)
+#if BRK_MASKING == BRK_PREDICATES ? __has_builtin(__builtin_ia32_loadups512_mask) : BRK_MASKING == BRK_MASK_VECTORS ? __has_builtin(__builtin_ia32_maskloadps256) : __has_builtin(__builtin_ia32_movntps)
+#define BRK_BUILTINS 1
+#endif
+#endif
+#ifndef BRK_BUILTINS
+#define BRK_BUILTINS 0
+#if defined(__SSE__)
+#include <immintrin.h>
+#endif
+#endif
+
 typedef float vec_f32 __attribute__((vector_size(BYTES_f32), may_alias));
 typedef float vecu_f32 __attribute__((vector_size(BYTES_f32), aligned(sizeof(float)), may_alias));
 typedef int32_t ivec_f32 __attribute__((vector_size(BYTES_f32), may_alias));
@@ -201,21 +211,29 @@ BRK_INLINE vec_f32 splat_f32(float x) { return x - (vec_f32){0}; }
 
 /* mask_first: the first `count` lanes, 0 <= count <= WIDTH; the others read as 0 and are not written. */
 #if BRK_MASKING == BRK_PREDICATES
-typedef __mmask16 mask_f32;
+typedef uint16_t mask_f32;
 
 BRK_INLINE mask_f32 mask_first_f32(int64_t count) { return (mask_f32)((1u << count) - 1u); }
 
 BRK_INLINE vec_f32 load_masked_f32(const float *p, mask_f32 mask)
 {
+#if BRK_BUILTINS
+    return (vec_f32)__builtin_ia32_loadups512_mask((const void *)p, (vec_f32){0}, mask);
+#else
     return (vec_f32)_mm512_maskz_loadu_ps(mask, p);
+#endif
 }
 
 BRK_INLINE void store_masked_f32(float *p, mask_f32 mask, vec_f32 x)
 {
+#if BRK_BUILTINS
+    __builtin_ia32_storeups512_mask((void *)p, x, mask);
+#else
     _mm512_mask_storeu_ps(p, mask, x);
+#endif
 }
 #elif BRK_MASKING == BRK_MASK_VECTORS
-typedef __m256i mask_f32;
+typedef int mask_f32 __attribute__((vector_size(BYTES_f32)));
 
 BRK_INLINE mask_f32 mask_first_f32(int64_t count)
 {
@@ -225,12 +243,20 @@ BRK_INLINE mask_f32 mask_first_f32(int64_t count)
 
 BRK_INLINE vec_f32 load_masked_f32(const float *p, mask_f32 mask)
 {
-    return (vec_f32)_mm256_maskload_ps(p, mask);
+#if BRK_BUILTINS
+    return (vec_f32)__builtin_ia32_maskloadps256((const void *)p, mask);
+#else
+    return (vec_f32)_mm256_maskload_ps(p, (__m256i)mask);
+#endif
 }
 
 BRK_INLINE void store_masked_f32(float *p, mask_f32 mask, vec_f32 x)
 {
-    _mm256_maskstore_ps(p, mask, x);
+#if BRK_BUILTINS
+    __builtin_ia32_maskstoreps256((void *)p, mask, x);
+#else
+    _mm256_maskstore_ps(p, (__m256i)mask, x);
+#endif
 }
 #else
 typedef int64_t mask_f32;
