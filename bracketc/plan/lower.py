@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from bracketc.ir import build
 from bracketc.ir.nodes import (
     REAL,
     Add,
@@ -25,7 +24,6 @@ from bracketc.ir.nodes import (
     Linalg,
     Literal,
     Node,
-    Number,
     Overlap,
     Pointwise,
     Project,
@@ -46,6 +44,7 @@ from bracketc.ir.nodes import (
     Scatter as ScatterNode,
 )
 from bracketc.ir.rewrite import Origin
+from bracketc.plan.bracket import Factor, Scale, is_delta, pattern, without_deltas
 from bracketc.plan.hints import Hints
 from bracketc.plan.matrices import described, named
 from bracketc.plan.paths import path
@@ -69,6 +68,17 @@ from bracketc.plan.schedule import (
     Store,
     Take,
 )
+from bracketc.plan.stable import (
+    from_parts,
+    log_parts,
+    log_softmax,
+    log_sum_exp,
+    name_of,
+    softmax,
+    softmax_of,
+    split_log,
+    subtracted,
+)
 from bracketc.plan.steps import writes
 from bracketc.plan.values import Formula, Value, View, put, put_real, relabel, whole
 
@@ -76,8 +86,6 @@ FORMULA_LENGTH = 16
 """A formula of more instructions is computed once into a buffer instead of wherever it is used."""
 
 Origins = Mapping[Node, Origin]
-Factor = tuple[Value, Labels]
-"""A factor of a bracket: label k belongs to axis k of the value."""
 
 
 def source_name(origins: Origins, node: Node) -> str:
@@ -107,7 +115,7 @@ class Lowering:
         for reduced in parts:
             top, logarithm = log_parts(reduced)
             self.parts[reduced] = self.values[top], self.values[logarithm]
-            self.values[reduced] = _from_parts(self, reduced, "lse")
+            self.values[reduced] = from_parts(self, reduced, "lse")
         self._made: dict[object, Value] = {}
         """Sums and contractions by what they are made of: brackets that differ in a scale share them."""
         self._projects: dict[Recurrence, dict[int, None]] = {}
@@ -187,23 +195,23 @@ class Lowering:
         node = without_deltas(node)
         factors = [(self.value(factor), labels) for factor, labels in node.factors]
         scalars = [value for value, labels in factors if not labels]
-        deltas = [factor for factor in factors if _is_delta(factor, node.output)]
+        deltas = [factor for factor in factors if is_delta(factor, node.output)]
         tensors = [factor for factor in factors if factor[1] and factor not in deltas]
         name = self.name(node, "t")
         output = tuple(label for label in node.output if any(label in labels for _, labels in tensors))
         summed = {label for _, labels in tensors for label in labels}.difference(output)
         spread = bool(deltas) or len(output) < len(node.output)
-        scale = _Scale(node.coefficient, tuple(scalars))
+        scale = Scale(node.coefficient, tuple(scalars))
         if not summed:
             return self._product(node, [*tensors, *deltas], scale)
         tensors = [self._reduce_private(tensors, place, output, node.extents) for place in range(len(tensors))]
         inner = "t" if spread else name
         value, labels = self._contract(tensors, output, node.extents, scale, inner)
         if deltas:
-            return self._product(node, [(value, labels), *deltas], _Scale(Fraction(1), ()))
+            return self._product(node, [(value, labels), *deltas], Scale(Fraction(1), ()))
         return relabel(value, labels, node.shape)
 
-    def _product(self, node: Einsum, factors: list[Factor], scale: _Scale) -> Value:
+    def _product(self, node: Einsum, factors: list[Factor], scale: Scale) -> Value:
         """Factors multiplied entry by entry over the output, the ones of fewest labels first."""
         if len(factors) == 1 and scale.is_one and factors[0][0].dtype == REAL:
             return relabel(factors[0][0], factors[0][1], node.shape)
@@ -225,7 +233,7 @@ class Lowering:
         return self._sum([(value, labels)], kept, extents, "t"), kept
 
     def _contract(
-        self, factors: list[Factor], output: Labels, extents: Shape, scale: _Scale, name: str
+        self, factors: list[Factor], output: Labels, extents: Shape, scale: Scale, name: str
     ) -> tuple[Value, Labels]:
         """Contract all factors to ``output`` pair by pair."""
         if len(factors) == 1:
@@ -241,10 +249,10 @@ class Lowering:
             kept = tuple(dict.fromkeys(label for label in (*left[1], *right[1]) if label in needed_later))
             if set(kept) == {*left[1], *right[1]}:  # nothing is summed: the order of the axes is free
                 kept = (*(x for x in kept if x not in output), *(x for x in output if x in kept))
-            current.append((self._pair(left, right, kept, extents, _Scale(Fraction(1), ()), "t"), kept))
+            current.append((self._pair(left, right, kept, extents, Scale(Fraction(1), ()), "t"), kept))
         raise AssertionError(factors)
 
-    def _pair(self, left: Factor, right: Factor, output: Labels, extents: Shape, scale: _Scale, name: str) -> Value:
+    def _pair(self, left: Factor, right: Factor, output: Labels, extents: Shape, scale: Scale, name: str) -> Value:
         """One product of two factors: a Contract, unless it is element-wise or sums all labels of two equal sets."""
         first, second = set(left[1]), set(right[1])
         if first | second == set(output):
@@ -258,18 +266,18 @@ class Lowering:
         return self._matrix_product(left, right, output, extents, scale, name)
 
     def _matrix_product(
-        self, left: Factor, right: Factor, output: Labels, extents: Shape, scale: _Scale, name: str
+        self, left: Factor, right: Factor, output: Labels, extents: Shape, scale: Scale, name: str
     ) -> Value:
         own = [label for label in output if (label in left[1]) != (label in right[1])]
         if own and own[0] in right[1]:
             left, right = right, left  # the rows of the result come from the left factor
-        key = ("product", scale.coefficient, scale.values, *_pattern([left, right], output))
+        key = ("product", scale.coefficient, scale.values, *pattern([left, right], output))
         if key not in self._made:
             self._made[key] = self._matrix_product_anew(left, right, output, extents, scale, name)
         return self._made[key]
 
     def _matrix_product_anew(
-        self, left: Factor, right: Factor, output: Labels, extents: Shape, scale: _Scale, name: str
+        self, left: Factor, right: Factor, output: Labels, extents: Shape, scale: Scale, name: str
     ) -> Value:
         numbers = {label: k for k, label in enumerate(dict.fromkeys((*output, *left[1], *right[1])))}
         product = Product(scale.coefficient, self._access(left, numbers), self._access(right, numbers))
@@ -294,13 +302,13 @@ class Lowering:
         return Access(self.map(scalars, number, value.shape, axes, "t"), carried)
 
     def _sum(
-        self, factors: list[Factor], output: Labels, extents: Shape, name: str, scale: _Scale | None = None
+        self, factors: list[Factor], output: Labels, extents: Shape, name: str, scale: Scale | None = None
     ) -> Value:
         """The sum of a product of factors over every label outside ``output``, in the order of the first factor's
         axes."""
         if scale is not None and not scale.is_one:
             name = "t"
-        key = ("sum", *_pattern(factors, output))
+        key = ("sum", *pattern(factors, output))
         if key not in self._made:
             self._made[key] = self._sum_anew(factors, output, extents, name)
         return self._made[key]
@@ -314,7 +322,7 @@ class Lowering:
         target = tuple(order[label] for label in output)
         return whole(self.map(scalars, scalars.multiply(args), shape, target, name, REAL, "sum"))
 
-    def _scaled(self, value: Value, output: Labels, extents: Shape, scale: _Scale, name: str) -> Value:
+    def _scaled(self, value: Value, output: Labels, extents: Shape, scale: Scale, name: str) -> Value:
         """``value``, already summed and therefore small, times ``scale``."""
         if scale.is_one:
             return value
@@ -388,46 +396,6 @@ class Lowering:
         self.values[Project(node, place)] = whole(buffer)
 
 
-class _Scale:
-    """A number and rank-0 values that a bracket is multiplied by."""
-
-    __slots__ = ("coefficient", "values")
-
-    def __init__(self, coefficient: Number, values: tuple[Value, ...]) -> None:
-        self.coefficient = coefficient
-        self.values = values
-
-    @property
-    def is_one(self) -> bool:
-        return self.coefficient == 1 and not self.values
-
-    def put(self, scalars: Scalars, args: list[int]) -> int:
-        """The product of everything: the scalars first, since they are computed outside of all loops."""
-        if self.coefficient == -1 and not self.values and args:
-            return scalars.emit("negate", scalars.multiply(args))
-        front = [] if self.coefficient == 1 and (self.values or args) else [scalars.constant(self.coefficient)]
-        front += [put_real(scalars, value, ()) for value in self.values]
-        return scalars.multiply([*front, *args])
-
-    def put_values(self, scalars: Scalars, args: list[int]) -> int:
-        """The product without the coefficient, which stands elsewhere."""
-        return scalars.multiply([*(put_real(scalars, value, ()) for value in self.values), *args])
-
-
-def _pattern(factors: Iterable[Factor], output: Labels) -> tuple[object, ...]:
-    """Factors and output with labels in order of appearance: equal for brackets that differ in the names of labels."""
-    names: dict[int, int] = {}
-    listed = tuple((value, tuple(names.setdefault(x, len(names)) for x in labels)) for value, labels in factors)
-    return listed, tuple(names.setdefault(label, len(names)) for label in output)
-
-
-def _is_delta(factor: Factor, output: Labels) -> bool:
-    """Whether a factor is best left for last: a formula with a delta of which nothing is summed."""
-    value, labels = factor
-    with_delta = isinstance(value, Formula) and any(i.operation == "delta" for i in value.program)
-    return with_delta and all(label in output for label in labels)
-
-
 def needed(roots: Iterable[Node], known: Mapping[Node, Value]) -> list[Node]:
     """Nodes below ``roots`` that are not ``known``, operands first."""
     order: list[Node] = []
@@ -466,42 +434,6 @@ def _live_results(node: Recurrence, used: Iterable[int]) -> list[int]:
     return sorted(live)
 
 
-def without_deltas(node: Einsum) -> Einsum:
-    """Contract every delta that carries a summed label; drop the diagonal of a delta, which is 1.
-
-    (δ_ij A_jk | ik)  ->  (A_ik | ik)
-    """
-    if not any(isinstance(factor, Delta) for factor, _ in node.factors):
-        return node
-    renamed = list(range(len(node.extents)))
-
-    def find(label: int) -> int:
-        while renamed[label] != label:
-            label = renamed[label]
-        return label
-
-    kept: list[tuple[Node, Labels]] = []
-    for factor, labels in node.factors:
-        if not isinstance(factor, Delta):
-            kept.append((factor, labels))
-            continue
-        first, second = (find(label) for label in labels)
-        if first == second:
-            kept.append((build.ones((factor.extent,)), (first,)))  # a label that nothing else carries keeps its sum
-        elif first not in node.output or second not in node.output:
-            gone, stays = (first, second) if first not in node.output else (second, first)
-            renamed[gone] = stays
-            kept.append((build.ones((factor.extent,)), (stays,)))
-        else:
-            kept.append((factor, (first, second)))
-    factors = [(factor, tuple(find(label) for label in labels)) for factor, labels in kept]
-    result = build.einsum(node.coefficient, factors, node.output, dict(enumerate(node.extents)))
-    if isinstance(result, Einsum):
-        return result
-    labels = tuple(range(result.rank))
-    return Einsum(Fraction(1), ((result, labels),), labels, result.shape)
-
-
 # ------------------------------------------------------------------------------------------------ rules
 def _literal(lowering: Lowering, node: Literal) -> Value:
     return Formula((Instruction("constant", number=node.value),), ())
@@ -523,65 +455,21 @@ def _einsum(lowering: Lowering, node: Einsum) -> Value:
     return lowering.einsum(node)
 
 
-def log_parts(reduced: Reduce) -> tuple[Node, Node]:
-    """Nodes of which a log-sum-exp is the sum: the maxima m, and ``ln Σ exp (x - m)``.
-
-    Kept apart they say more than their sum, whose rounding is as large as the logarithm when m is.
-    """
-    top = Reduce("max", reduced.arg, reduced.axes)
-    return top, build.subtract(reduced, top)
-
-
-def split_log(node: Node) -> Reduce | None:
-    """The log-sum-exp whose second part ``node`` is."""
-    if isinstance(node, Add):
-        for term in node.terms:
-            if isinstance(term, Reduce) and term.operator == "logsumexp" and log_parts(term)[1] is node:
-                return term
-    return None
-
-
 def _add(lowering: Lowering, node: Add) -> Value:
     reduced = split_log(node)
     if reduced is not None:
         return lowering.parts[reduced][1]
     for term in node.terms:
-        reduced = _subtracted(term)
+        reduced = subtracted(term)
         if reduced is not None and reduced.arg in node.terms:
-            return _log_softmax(lowering, node, term, reduced)
+            return log_softmax(lowering, node, term, reduced)
     return lowering.entrywise(node, node.terms, lambda scalars, args: scalars.emit("add", *args))
 
 
-def _subtracted(term: Node) -> Reduce | None:
-    """The log-sum-exp R(x) when ``term`` is -R(x) spread over the shape of x."""
-    if not isinstance(term, Einsum) or term.coefficient != -1 or len(term.factors) != 1:
-        return None
-    ((reduced, labels),) = term.factors
-    if not isinstance(reduced, Reduce) or reduced.operator != "logsumexp":
-        return None
-    kept = tuple(axis for axis in range(reduced.arg.rank) if axis not in reduced.axes)
-    return reduced if labels == kept and term.output == tuple(range(reduced.arg.rank)) else None
-
-
-def _log_softmax(lowering: Lowering, node: Add, term: Node, reduced: Reduce) -> Value:
-    """``x - R(x)`` as ``(x - m) - ln Σ exp (x - m)``: what is large leaves before anything is rounded."""
-    top, logarithm = lowering.parts[reduced]
-    labels = tuple(range(node.rank))
-    kept = tuple(axis for axis in labels if axis not in reduced.axes)
-    others = [other for other in node.terms if other is not term and other is not reduced.arg]
-    scalars = Scalars()
-    shift = scalars.emit("finite_or_zero", put(scalars, top, kept))
-    shifted = scalars.emit("subtract", put(scalars, lowering.value(reduced.arg), labels), shift)
-    number = scalars.emit("subtract", shifted, put(scalars, logarithm, kept))
-    if others:
-        number = scalars.emit("add", number, *(put(scalars, lowering.value(other), labels) for other in others))
-    return lowering.finish(node, scalars, number, REAL)
-
-
 def _pointwise(lowering: Lowering, node: Pointwise) -> Value:
-    reduced = _softmax_of(node)
+    reduced = softmax_of(node)
     if reduced is not None and reduced in lowering.exponentials:
-        return _softmax(lowering, node, reduced)
+        return softmax(lowering, node, reduced)
 
     def apply(scalars: Scalars, args: list[int]) -> int:
         if node.function != "power":
@@ -591,29 +479,6 @@ def _pointwise(lowering: Lowering, node: Pointwise) -> Value:
         return scalars.emit("power", *args, number=node.exponent)
 
     return lowering.entrywise(node, node.args, apply)
-
-
-def _softmax_of(node: Pointwise) -> Reduce | None:
-    """The log-sum-exp R when ``node`` is ``exp(x - R(x))``."""
-    (arg, *_) = node.args
-    if node.function != "exp" or not isinstance(arg, Add) or len(arg.terms) != 2:
-        return None
-    for x, other in (arg.terms, arg.terms[::-1]):
-        reduced = _subtracted(other)
-        if reduced is not None and reduced.arg is x:
-            return reduced
-    return None
-
-
-def _softmax(lowering: Lowering, node: Pointwise, reduced: Reduce) -> Value:
-    """exp(x - ln Σ exp x) from the exponentials that the sum has taken already: a division instead of a function."""
-    shifted, summed = lowering.exponentials[reduced]
-    labels = tuple(range(node.rank))
-    kept = tuple(axis for axis in labels if axis not in reduced.axes)
-    scalars = Scalars()
-    inverse = scalars.emit("power", scalars.load(Access(summed, kept)), number=Fraction(-1))
-    number = scalars.multiply([scalars.load(Access(shifted, labels)), inverse])
-    return lowering.finish(node, scalars, number, REAL)
 
 
 def _compare(lowering: Lowering, node: Compare) -> Value:
@@ -634,38 +499,9 @@ def _reduce(lowering: Lowering, node: Reduce) -> Value:
     scalars = Scalars()
     entry = put(scalars, arg, labels)
     if node.operator in modes:
-        name = lowering.name(node, f"{node.operator}_{_named(arg)}")
+        name = lowering.name(node, f"{node.operator}_{name_of(arg)}")
         return whole(lowering.map(scalars, entry, extents, kept, name, REAL, modes[node.operator]))
-    # ln Σ exp x = m + ln Σ exp (x - m), where m is the largest x: no exponential overflows, and one of them is 1
-    name = f"max_{_named(arg)}"
-    top = lowering.values.setdefault(
-        Reduce("max", node.arg, node.axes), whole(lowering.map(scalars, entry, extents, kept, name, REAL, "max"))
-    )
-    scalars = Scalars()
-    shift = scalars.emit("finite_or_zero", put(scalars, top, kept))
-    exponential = scalars.emit("call", scalars.emit("subtract", put(scalars, arg, labels), shift), function="exp")
-    shifted = lowering.map(scalars, exponential, extents, labels, f"exp_{_named(arg)}")
-    scalars = Scalars()
-    exponential = scalars.load(Access(shifted, labels))
-    summed = lowering.map(scalars, exponential, extents, kept, f"sum_exp_{_named(arg)}", REAL, "sum")
-    lowering.exponentials[node] = (shifted, summed)
-    scalars, outer = Scalars(), tuple(range(len(kept)))
-    number = scalars.emit("call", scalars.load(Access(summed, outer)), function="ln")
-    logarithm = lowering.map(scalars, number, node.shape, outer, f"log_sum_exp_{_named(arg)}")
-    lowering.parts[node] = top, whole(logarithm)
-    return _from_parts(lowering, node, f"lse_{_named(arg)}")
-
-
-def _from_parts(lowering: Lowering, node: Reduce, otherwise: str) -> Value:
-    top, logarithm = lowering.parts[node]
-    scalars, labels = Scalars(), tuple(range(node.rank))
-    shift = scalars.emit("finite_or_zero", put(scalars, top, labels))
-    number = scalars.emit("add", shift, put(scalars, logarithm, labels))
-    return whole(lowering.map(scalars, number, node.shape, labels, lowering.name(node, otherwise)))
-
-
-def _named(value: Value) -> str:
-    return value.buffer.name if isinstance(value, View) else "range"
+    return log_sum_exp(lowering, node)
 
 
 def _window(lowering: Lowering, node: Window) -> Value:

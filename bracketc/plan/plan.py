@@ -23,12 +23,13 @@ from bracketc.plan.cost import flops, moved
 from bracketc.plan.factors import factorise, through_inverses
 from bracketc.plan.fusion import fuse, without_dead
 from bracketc.plan.hints import Hints, choose_hints
-from bracketc.plan.lower import Lowering, log_parts, source_name, split_log
+from bracketc.plan.lower import Lowering, source_name
 from bracketc.plan.matrices import named
 from bracketc.plan.names import distinct, unique_names
 from bracketc.plan.notation import with_brackets
 from bracketc.plan.residuals import Residuals, choose_residuals
 from bracketc.plan.schedule import Buffer, Contract, Plan, Schedule, Step, Variant
+from bracketc.plan.stable import log_parts, split_log
 from bracketc.plan.steps import rename, writes
 from bracketc.plan.storage import arranged
 from bracketc.plan.values import Value, View, whole
