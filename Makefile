@@ -10,7 +10,7 @@ CAMPAIGN_MINUTES ?= 10
 BIN     := $(VENV)/bin
 STAMPS  := $(VENV)/.stamps
 SETUP   := pyproject.toml tools/environment.py
-GOLDENS := generated readme derivation_texts simplified_texts verify_moves
+GOLDENS := generated readme derivation_texts simplified_texts refutation_texts verify_moves
 CODE    := bracketc tests examples benchmarks tools
 
 .DEFAULT_GOAL := help

@@ -66,6 +66,7 @@ MATRICES = einsum(1, [(I, "ik"), (C, "ijl")], "ijkl")
         (einsum(1, [(S, "ik"), (B, "jl")], "ijkl"), 2, ("kronecker",)),
         (einsum(1, [(I, "ik"), (A, "ij"), (A, "kl")], "ijkl"), 2, ("block diagonal",)),
         (einsum(1, [(I, "ik"), (E, "jl"), (A, "ij")], "ijkl"), 2, ("diagonal",)),
+        (einsum(1, [(I, "ik"), (tensor("b", "M"), "j"), (tensor("c", "M"), "l")], "ijkl"), 2, ("kronecker",)),
         (einsum(1, [(I, "il"), (E, "jk")], "ijkl"), 2, ("kronecker",)),
         (einsum(1, [(A, "ij"), (A, "kl")], "ijkl"), 2, ("symmetric",)),
         (einsum(1, [(I, "ij"), (S, "kl")], "ijkl"), 2, ("product",)),
