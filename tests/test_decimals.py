@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from bracketc.ir import build
+from bracketc.ir.build import add, literal, multiply, project
 from bracketc.ir.dims import Dim
-from bracketc.ir.nodes import Linalg, Reduce, Tensor
+from bracketc.ir.nodes import Linalg, Range, Reduce, Tensor
+from bracketc.ir.recurrence import recurrence
 from bracketc.proof import decimals
 from bracketc.proof.decimals import FUNCTIONS, bernoulli, exact, pi, power
 from bracketc.proof.precise import decimals as as_decimals
@@ -205,6 +207,17 @@ def test_positions_beyond_an_axis_are_an_error() -> None:
     assert interpret_precisely([inside], {x: array}, {"N": 5})[inside].tolist() == [3, 4]
     with pytest.raises(ValueError, match=r"positions 4\.\.5 in an axis of size 5"):
         interpret_precisely([outside], {x: array}, {"N": 5})
+
+
+def test_numbers_of_a_range_and_states_of_a_loop() -> None:
+    """1, 2, 3; and of a loop with two states and their sums the one that is asked for."""
+    numbers = Range(N)
+    assert interpret_precisely([numbers], {}, {"N": 3})[numbers].tolist() == [1, 2, 3]
+    a, b = Tensor("%a", ()), Tensor("%b", ())
+    loop = recurrence(N, [(a, literal(1), add([a, b])), (b, literal(2), b)], [], [], [multiply(a, a)])
+    states = [project(loop, k) for k in range(3)]
+    found = interpret_precisely(states, {}, {"N": 3})
+    assert [found[state].tolist() for state in states] == [7, 2, [1, 9, 25]]
 
 
 def test_numbers_beyond_those_of_floats_stay_finite() -> None:

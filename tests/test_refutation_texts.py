@@ -27,6 +27,8 @@ MORE = (
     "x x^T = x b^T",
     "inv(S) @ S @ S = S^T",
     "d(A @ x) = A @ db",
+    "A @ (x + (5/7) b) = A @ x + A @ b",
+    "sin(a) ⊙ sin(a) ⊙ a = a - cos(a) ⊙ cos(a) ⊙ a",
     "∇[x](x · x) = x",
 )
 CASES = {

@@ -183,6 +183,19 @@ def test_small_sizes_leave_no_axis_empty() -> None:
     assert [s["N"] for s in trials._small_sizes(read)] == [2, 2, 3]
 
 
+def test_sizes_fit_where_the_program_demands_that_they_agree() -> None:
+    read, _ = program("dim N, M, K; input x : N; input y : K", "x · x")
+    read = replace(read, constraints=((Dim.named("N") + Dim.named("M"), Dim.named("K"), "y"),))
+    assert trials._fits(read, {"N": 1, "M": 2, "K": 3}) and not trials._fits(read, {"N": 1, "M": 2, "K": 2})
+    assert not trials._fits(read, {"N": 0, "M": 0, "K": 0})
+
+
+def test_draws_are_of_both_signs_unless_they_are_to_be_positive() -> None:
+    read, _ = program("dim N; input x : N", "x · x")
+    array = draw(read.arguments[0], {"N": 50}, np.random.default_rng(0))
+    assert array.min() < 0 < array.max()
+
+
 def test_drawn_small_sizes_are_pairwise_different() -> None:
     read, (node,) = program("dim N, M, K; input A : N, M; input B : M, K", "A @ B")
     for seed in range(5):

@@ -325,7 +325,7 @@ class _Graph:
     def starts(self, order: Sequence[str]) -> dict[str, tuple[tuple[str, str], ...]]:
         """Start values that vary: the names by which steps use them, and the numbers of these steps."""
         found: dict[str, list[tuple[str, str]]] = {}
-        used = {tensor.name for name in order for tensor in self.uses[name]}
+        used = dict.fromkeys(tensor.name for name in order for tensor in self.uses[name])
         for base, starts in self.first_values.items():
             ranged = self.ranges.get(base)
             if ranged is None:
@@ -333,7 +333,7 @@ class _Graph:
             for position, tensor in starts:
                 if self._key(tensor.name) not in self.varying:
                     continue
-                for name in sorted(used):
+                for name in used:
                     offset = ranged.offset(name)
                     if offset:
                         found.setdefault(tensor.name, []).append((name, str(position - offset).replace(" ", "")))

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bracketc.ir.build import add, einsum, exact, product
-from bracketc.ir.nodes import Add, Delta, Einsum, Labels, Literal, Node, Number, Shape
+from bracketc.ir.nodes import Add, Delta, Einsum, Labels, Node, Number, Shape
 from bracketc.ir.program import Candidate, Entry, Form, Structure, Term, TermKind
 from bracketc.ir.rewrite import topological
 from bracketc.simplify.brackets import is_contraction
@@ -164,13 +164,9 @@ def _products(node: Node) -> list[_Product] | None:
             others = (*current.factors[:place], *current.factors[place + 1 :])
             if isinstance(factor, Delta):
                 pending.append(_Product(current.coefficient, (*current.equal, labels), others))
-            elif isinstance(factor, Literal):
-                pending.append(_Product(product(current.coefficient, factor.value), current.equal, others))
             elif isinstance(factor, Einsum) and not is_contraction(factor):
                 inner = tuple((part, tuple(labels[label] for label in own)) for part, own in factor.factors)
                 opened = (*current.factors[:place], *inner, *current.factors[place + 1 :])
-                if opened == current.factors:
-                    continue
                 pending.append(_Product(product(current.coefficient, factor.coefficient), current.equal, opened))
             elif isinstance(factor, Add) and (not others or factor in holds):
                 terms = [replace(current, factors=(*others[:place], (term, labels), *others[place:])) for term in factor.terms]
