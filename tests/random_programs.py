@@ -365,9 +365,9 @@ def random_program(seed: int, *, kinks: bool = True, matrices: bool = True) -> S
     for line in HEADER:
         made.add(Statement(line))
     makers = (made.definition, made.recurrence, made.by_index, made.family, made.derivation)
-    for _ in range(rng.choice((1, 2, 3, 4))):
+    for _ in range(rng.choice((1, 1, 2, 3))):
         rng.choices(makers, (12, 3, 3, 1, 1))[0]()
-    target = made.expr((), rng.choice((2, 3)))
+    target = made.expr((), rng.choice((1, 2, 2, 3)))
     defined = [(name, type) for name, type in made.names.items() if name[0] in "DR"]
     for name, type in defined[-3:]:
         scalar = {0: "sin({})", 1: "tanh({0}) · cos({0})"}.get(len(type), "sum(sin({}))").format(name)

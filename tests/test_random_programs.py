@@ -29,7 +29,7 @@ from promises.answers import numpy
 from promises.promise import Skip
 
 SEEDS = range(60)
-MANY = range(300)
+MANY = range(450)
 """Seeds that hold every construct."""
 
 
