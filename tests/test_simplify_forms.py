@@ -10,16 +10,35 @@ import numpy as np
 import pytest
 
 from bracketc.ir import build
-from bracketc.ir.build import add, delta, einsum, fill, fill_value, literal, multiply, permute, pointwise, power, scale, size
+from bracketc.ir.build import (
+    add,
+    delta,
+    einsum,
+    fill,
+    fill_value,
+    literal,
+    multiply,
+    permute,
+    pointwise,
+    power,
+    project,
+    scale,
+    size,
+)
 from bracketc.ir.dims import Dim
 from bracketc.ir.interpret import interpret
-from bracketc.ir.nodes import Add, Einsum, Node, Pointwise, Reduce, Select, Tensor
-from bracketc.ir.rewrite import tensors, topological
+from bracketc.ir.nodes import Add, Einsum, Node, Pointwise, Recurrence, Reduce, Select, Tensor
+from bracketc.ir.recurrence import recurrence
+from bracketc.ir.rewrite import Roots, tensors, topological
 from bracketc.proof.wording import worded
 from bracketc.simplify.broadcasts import broadcast_scalar, fold_constant, spread_later
 from bracketc.simplify.canonical import canonical_bracket, declared_symmetry, no_symmetry
 from bracketc.simplify.facts import declared_positive, positive
+from bracketc.simplify.flatten import _components
 from bracketc.simplify.order import term_key
+from bracketc.simplify.powers import split_size
+from bracketc.simplify.recurrences import drop_unused
+from bracketc.simplify.sharing import share_transposes
 from bracketc.simplify.stable import (
     are_opposite,
     logarithm,
@@ -31,10 +50,10 @@ from bracketc.simplify.stable import (
     stable_quotient,
 )
 
-N, M = Dim.named("N"), Dim.named("M")
+N, M, K = (Dim.named(name) for name in "NMK")
 A, S, X = build.tensor("A", "N", "M"), build.tensor("S", "N", "N"), build.tensor("X", "N", "M")
 x, y, z = (build.tensor(name, "N") for name in "xyz")
-SIZES = {"N": 3, "M": 2}
+SIZES = {"N": 3, "M": 2, "K": 4}
 
 
 SUM = einsum(1, [(pointwise("exp", X), "nk")], "n")
@@ -109,6 +128,55 @@ def test_work_is_done_before_spreading_along_the_axes_that_all_operands_share() 
         assert spread_later(kept) is kept
     chosen = Select(build.compare("<", rows, rows), rows, scale(2, rows))
     assert not isinstance(spread_later(chosen), Select)
+
+
+# ------------------------------------------------------------------------------------------------- products and sizes
+def test_a_transposed_product_is_the_transposition_of_the_product() -> None:
+    B = build.tensor("B", "M", "K")
+    made, turned = (Einsum(Fraction(2), ((A, (0, 2)), (B, (2, 1))), (0, 1), (N, K, M)), einsum(2, [(A, "ij"), (B, "jk")], "ki"))
+    assert share_transposes(Roots((made, turned))).nodes == (made, permute(made, (1, 0)))
+    assert share_transposes(Roots((made, exp(turned)))).nodes == (made, exp(permute(made, (1, 0))))
+    other = einsum(3, [(A, "ij"), (B, "jk")], "ki")
+    assert share_transposes(Roots((made, other))).nodes == (made, other)
+
+
+def test_factors_that_common_labels_connect() -> None:
+    def groups(node: Node) -> set[frozenset[Node]]:
+        assert isinstance(node, Einsum)
+        return {frozenset(factor for factor, _ in group) for group in _components(node)}
+
+    c, d, w = build.tensor("c"), build.tensor("d"), build.tensor("w", "M")
+    assert groups(einsum(1, [(x, "i"), (y, "j"), (z, "k")], "ijk")) == {frozenset((x, y, z))}, "they reach the output"
+    assert groups(einsum(1, [(x, "i"), (y, "j"), (w, "k"), (X, "lk")], "ij")) == {frozenset((x, y)), frozenset((w, X))}
+    assert groups(einsum(1, [(c, ""), (d, ""), (x, "i")], "i")) == {frozenset((c,)), frozenset((d,)), frozenset((x,))}
+
+
+@pytest.mark.parametrize(
+    ("dim", "wanted"), [(N, "N"), (N * N, "N**2"), (2 * N, "2 N"), (N * M, "M N"), (N * N * M, "M N**2"), (N + M, "(M + N)")]
+)
+def test_a_size_is_the_product_of_its_names(dim: Dim, wanted: str) -> None:
+    found = split_size(size(dim))
+    assert found is size(dim) if dim in (N, N + M) else worded(found) in (wanted, " ".join(reversed(wanted.split())))
+    assert value(found) == value(size(dim))
+
+
+def test_what_a_loop_takes_step_by_step_is_a_constant_where_all_steps_are_equal() -> None:
+    """Equal along the steps, and not along another axis."""
+    T = Dim.named("T")
+    z, u = Tensor("%z", (N,)), Tensor("%u", (N,))
+    v, w = Tensor("v", (T,)), build.tensor("w", "N")
+    for stack, is_constant in (
+        (einsum(1, [(v, (0,))], (0, 1), {0: T, 1: N}), False),
+        (einsum(1, [(w, (1,))], (0, 1), {0: T, 1: N}), True),
+        (fill(2, (T, N)), True),
+    ):
+        loop = recurrence(T, [(z, x, multiply(z, add([z, u])))], [(u, stack)], [], [])
+        (found,) = drop_unused(Roots((project(loop, 0),))).nodes
+        loops = [node for node in topological([found]) if isinstance(node, Recurrence)]
+        assert len(loops) == 1 and (not loops[0].xs) == is_constant
+        arrays = {x: np.ones(3), v: np.array([0.5, 2.0]), w: np.array([1.0, -1, 0.5])}
+        results = [interpret([node], arrays, {"N": 3, "T": 2})[0] for node in (found, project(loop, 0))]
+        np.testing.assert_allclose(*results)
 
 
 # ------------------------------------------------------------------------------------------------- one order

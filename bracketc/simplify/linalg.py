@@ -96,7 +96,7 @@ def undo_inverse(node: Node) -> Node:
     if node.operator in ("inv", "solve") and isinstance(matrix, Einsum) and matrix.coefficient not in (1, 0):
         factor = matrix.coefficient
         plain = einsum(1, matrix.factors, matrix.output, dict[Hashable, Dim](enumerate(matrix.extents)))
-        inverse = 1 / factor if isinstance(factor, float) else Fraction(1) / factor
+        inverse = Fraction(1) / factor
         return scale(inverse, Linalg(node.operator, (plain, *node.args[1:])))
     if not isinstance(matrix, Linalg) or matrix.operator != "inv":
         return node

@@ -192,8 +192,8 @@ def _drop_unused(node: Recurrence, wanted: tuple[int, ...]) -> Mapping[int, Node
         new = recurrence(
             node.length,
             [(loop.states[k], node.carries[k], results[k]) for k in moving],
-            [pair for pair in xs if pair[0] not in values],
-            [pair for pair in consts if pair[0] not in values],
+            xs,
+            consts,
             inside,
             node.reverse,
         )
