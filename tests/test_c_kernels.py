@@ -50,6 +50,12 @@ int64_t bytes(const int64_t *q)
     return brk_max(packed, brk_max(contract_small_bytes_{s}(q[1], q[2]), contract_vector_bytes_{s}(q[2])));
 }}
 
+/* What a caller sets aside, who knows no more of the result than its sizes. */
+int64_t chosen_bytes(const int64_t *q)
+{{
+    return contract_bytes_{s}(q[0], q[1], q[2], q[4], q[5], q[6]);
+}}
+
 void run(int form, const int64_t *q, const int64_t *range, const {real} *a, const {real} *b, {real} *c, {real} alpha,
     int accumulate, void *workspace)
 {{
@@ -225,6 +231,29 @@ def test_long_sums_and_many_blocks(kernels: Kernels, form: int) -> None:
         for left, right in ((a, b), (np.asfortranarray(a), b), (a, np.asfortranarray(b))):
             kernels.contract(form, left, right, c)
             _assert_close(c, *_product(a, b))
+
+
+@pytest.mark.parametrize("layouts", ["CC", "FC", "CF", "FF"])
+@pytest.mark.parametrize(
+    "m, n, k",
+    [(65, 40, 8), (100, 100, 20), (90, 512, 4), (70, 1024, 10), (64, 1536, 16), (60, 144, 600), (200, 35, 3), (34, 300, 17)],
+)
+def test_the_chosen_form_needs_no_more_than_the_bytes_set_aside(kernels: Kernels, m: int, n: int, k: int, layouts: str) -> None:
+    rng = np.random.default_rng(m + n + k)
+    a, b = (np.asarray(rng.standard_normal(shape).astype(kernels.dtype), order=order)  # type: ignore[call-overload]
+            for shape, order in (((m, k), layouts[0]), ((k, n), layouts[1])))  # fmt: skip
+    c = np.full((m, n), np.nan, kernels.dtype)
+    size = kernels.dtype.itemsize
+    q = np.array([m, n, k, *(stride // size for array in (a, b, c) for stride in array.strides)], dtype=np.int64)
+    kernels.library.chosen_bytes.restype = ctypes.c_int64
+    room = kernels.library.chosen_bytes(kernels.pointer(q))
+    raw = np.full(room + 192, 0xFF, dtype=np.uint8)
+    workspace = raw[-raw.ctypes.data % 64 :]
+    span = np.array([0, m, 0, n], dtype=np.int64)
+    common = (kernels.pointer(a), kernels.pointer(b), kernels.pointer(c), kernels.real(1.0), 0)
+    kernels.library.run(2, kernels.pointer(q), kernels.pointer(span), *common, kernels.pointer(workspace))
+    np.testing.assert_allclose(c, a.astype(float) @ b, rtol=0, atol=2e-5 * np.sqrt(k) if size == 4 else 1e-13 * k)
+    assert np.all(workspace[room:] == 0xFF)
 
 
 @pytest.mark.parametrize("layout", ["C", "F"])

@@ -940,6 +940,12 @@ BRK_INLINE int small_copies_f32(const contraction_f32 *t)
     return t->m > 3 * SMALL_ROWS_f32 && strides_collide_f32(&t->b_k, t->k);
 }
 
+/* Whether B is read where it lies. */
+BRK_INLINE int small_adjacent_f32(const contraction_f32 *t)
+{
+    return t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
+}
+
 /* Bytes of B that stay in the second cache while all rows of A pass, of A while these columns of B do, and of B where
    one row of tiles after the other is computed: in place, and in panels. */
 enum { SMALL_B_f32 = 1 << 18, SMALL_A_f32 = 1 << 17, SMALL_ACROSS_f32 = 1 << 15, SMALL_PANELS_f32 = 1 << 17 };
@@ -958,6 +964,14 @@ BRK_INLINE int64_t contract_small_bytes_f32(int64_t n, int64_t k)
 {
     const int64_t row = k * (int64_t)sizeof(float);
     return brk_max(NR_f32 * row, brk_min(SMALL_B_f32, brk_round_up(n, NR_f32) * row));
+}
+
+/* Whether all columns can be computed for some rows before the next rows: B stays in a cache as it lies, or packed. */
+BRK_INLINE int small_across_f32(const contraction_f32 *t)
+{
+    const int64_t bytes = brk_min(t->n, small_columns_f32(t->k)) * brk_max(t->k, 1) * (int64_t)sizeof(float);
+    return t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table
+        && bytes <= (small_adjacent_f32(t) ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
 }
 
 enum { VECTOR_BLOCK_f32 = 2048 };
@@ -1440,11 +1454,9 @@ BRK_PRODUCTS void contract_small_f32(
     const int64_t row_part = brk_max(brk_part(i_last - i_first, rows_max, 1), 1), row_bytes = brk_max(t->k, 1) * (int64_t)sizeof(float);
     const int64_t columns_kept = small_columns_f32(t->k);
     const int stacked = t->k <= k_part && !t->a_m.table && !t->c_m.table; /* tiles follow each other evenly: below, or beside */
-    const int beside = t->k <= k_part && t->n >= 2 * NR_f32 && t->c_n.stride == 1 && !t->c_n.table;
-    const int adjacent = t->b_n.stride == 1 && !t->b_n.table && !t->b_k.table && !small_copies_f32(t);
+    const int adjacent = small_adjacent_f32(t);
     /* One row of tiles after the other: results, and what an epilogue reads of more than a cache, pass in the order of memory. */
-    const int by_rows = beside && (!epilogue || t->m * t->n * (int64_t)sizeof(float) > SMALL_B_f32)
-        && brk_min(t->n, columns_kept) * row_bytes <= (adjacent ? SMALL_ACROSS_f32 : SMALL_PANELS_f32);
+    const int by_rows = t->k <= k_part && small_across_f32(t) && (!epilogue || t->m * t->n * (int64_t)sizeof(float) > SMALL_B_f32);
     const int across = by_rows && !epilogue;
     const int64_t rows_kept = by_rows ? row_part : brk_max(SMALL_A_f32 / row_bytes / row_part, 1) * row_part;
     const int stays = i_last - i_first > rows_kept;
@@ -1589,17 +1601,41 @@ BRK_PRODUCTS void contract_vector_f32(
 
 enum { BRK_SMALL_BYTES_f32 = 1 << 20 };
 
-/* Whether the contraction runs without packing A: B or A is read few times, or both stay in the second-level cache. */
+/* Terms of a sum that costs less than to store it. Bytes of one beside which a tile costs nothing, of an A that passes several times
+   from the last cache, and of a B that does from the second one. */
+enum { SHORT_SUM_f32 = 16, LONG_SUM_f32 = 2048, LONG_A_f32 = 1 << 22, LONG_B_f32 = 1 << 21 };
+
+/* Whether packing both operands costs more than the larger register tile saves: it moves m k + k n numbers for m n k products. Where A
+   lies in the order of the sum it is read well in place, too. Tiles of equal size save little. */
+BRK_INLINE int packing_costs_f32(const contraction_f32 *t, int in_order)
+{
+    return 2 * MR_f32 <= 3 * SMALL_ROWS_f32 || 2 * t->m * t->n < (in_order ? 11 : 6) * WIDTH_f32 * (t->m + t->n);
+}
+
+/* Whether what is stored of a tile drives itself out of the first cache, so that a row of tiles is better finished before the next. */
+BRK_INLINE int stored_by_rows_f32(const contraction_f32 *t)
+{
+    return t->k <= SHORT_SUM_f32 && strides_collide_f32(&t->c_m, MR_f32) && small_across_f32(t);
+}
+
+/* Whether the contraction runs without packing A: B or A is read few times, or both stay in a cache and packing would cost more. */
 BRK_INLINE int contract_in_place_f32(const contraction_f32 *t)
 {
-    const int64_t size = sizeof(float);
+    const int64_t size = sizeof(float), a_bytes = t->m * t->k * size, b_bytes = t->k * t->n * size;
     if (t->a_k.table || t->b_k.table)
         return 0;
     if (t->m <= 4 * SMALL_ROWS_f32)
         return 1;
-    if (t->n <= 4 * NR_f32 && t->a_k.stride == 1)
+    const int in_order = t->a_k.stride == 1;
+    const int long_sums = 2 * MR_f32 > 3 * SMALL_ROWS_f32 && in_order && t->k * size >= LONG_SUM_f32
+        && a_bytes <= LONG_A_f32 && b_bytes <= LONG_B_f32;
+    if (long_sums || stored_by_rows_f32(t))
         return 1;
-    return t->k * t->n * size <= BRK_SMALL_BYTES_f32 && t->m * t->k * size <= BRK_SMALL_BYTES_f32
+    if (!packing_costs_f32(t, in_order))
+        return 0;
+    if (t->n <= 4 * NR_f32 && in_order)
+        return 1;
+    return a_bytes <= BRK_SMALL_BYTES_f32 && b_bytes <= BRK_SMALL_BYTES_f32
         && !strides_collide_f32(&t->a_k, t->k) && !strides_collide_f32(&t->b_k, t->k);
 }
 
@@ -1609,9 +1645,12 @@ BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k, int64_t a
     const contraction_f32 t = {.m = m, .n = n, .k = k, .a_k = {a_k, NULL}, .b_k = {b_k, NULL}};
     if (m == 1)
         return contract_vector_bytes_f32(k);
-    if (a_k >= 0 && b_k >= 0 && contract_in_place_f32(&t))
-        return b_n == 1 && BRK_MASKING != BRK_SINGLE_LANES && !small_copies_f32(&t) ? 0 : contract_small_bytes_f32(n, k);
-    return contract_packed_bytes_f32(m, n, k);
+    const int in_place = a_k >= 0 && b_k >= 0 && contract_in_place_f32(&t);
+    const int64_t small = b_n == 1 && BRK_MASKING != BRK_SINGLE_LANES && !small_copies_f32(&t) ? 0 : contract_small_bytes_f32(n, k);
+    if (in_place)
+        return small;
+    const int64_t packed = contract_packed_bytes_f32(m, n, k);
+    return k <= SHORT_SUM_f32 ? brk_max(small, packed) : packed; /* the rows of the result may decide */
 }
 
 #if BRK_MAKES(BRK_PANELS)
