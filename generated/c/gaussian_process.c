@@ -1337,49 +1337,53 @@ BRK_PRODUCTS void contract_packed_f32(
             for (int64_t i0 = i_first; i0 < i_last; i0 += m_part) {
                 const int64_t rows = brk_min(m_part, i_last - i0), tiles = (rows + MR_f32 - 1) / MR_f32;
                 pack_rows_f32(t->a, &t->a_m, i0, rows, &t->a_k, p0, kc, a_block);
-                for (int64_t j = 0; j < columns; j += NR_f32) {
-                    const int64_t nr = brk_min(NR_f32, columns - j);
-                    const int64_t vectors = (nr + WIDTH_f32 - 1) / WIDTH_f32;
-                    const int direct = !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
-                    float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = b_block + (stays ? j : j % together) * kc;
-                    if (i0 == i_first && j % together == 0)
-                        pack_columns_f32(t->b, &t->b_n, j0 + j, brk_min(together, columns - j), &t->b_k, p0, kc, b);
-                    const int64_t after = j - j % together + together;
+                for (int64_t j_block = 0; j_block < columns; j_block += together) {
+                    const int64_t wide = brk_min(together, columns - j_block);
+                    float *const block = b_block + (stays ? j_block * kc : 0);
+                    if (i0 == i_first)
+                        pack_columns_f32(t->b, &t->b_n, j0 + j_block, wide, &t->b_k, p0, kc, block);
+                    const int64_t after = j_block + wide;
                     const int columns_next = i0 == i_first && after < columns;
-                    for (int64_t i = 0; i < rows; i += MR_f32) {
-                        /* What is packed next comes into the second cache meanwhile, LINE rows or columns in each tile. */
-                        const int64_t first = LINE_f32 * ((columns_next ? j % together : j) / NR_f32 * tiles + i / MR_f32);
-                        ahead_f32 ahead = {(uintptr_t)a_block, 0, 0};
-                        if (columns_next && first < brk_min(together, columns - after))
-                            ahead = ahead_from_f32(t->b + brk_at(&t->b_n, j0 + after + first) + brk_at(&t->b_k, p0), &t->b_n, &t->b_k);
-                        else if (!columns_next && first < brk_min(m_part, i_last - i0 - rows))
-                            ahead = ahead_from_f32(t->a + brk_at(&t->a_m, i0 + rows + first) + brk_at(&t->a_k, p0), &t->a_m, &t->a_k);
-                        else if (!columns_next && t->a_next && i0 + rows == t->m && p0 + kc == t->k && first < brk_min(m_part, t->m))
-                            ahead = ahead_from_f32(t->a + t->a_next + brk_at(&t->a_m, first), &t->a_m, &t->a_k);
-                        const int64_t mr = brk_min(MR_f32, rows - i);
-                        const int whole = mr == MR_f32 && vectors == VECTORS_f32;
-                        const float *a = a_block + i * kc;
-                        if (direct && (whole || mr % 2 == 0)) {
-                            float *const out = c + (i0 + i) * t->c_m.stride;
+                    int64_t number = columns_next ? 0 : j_block / NR_f32 * tiles;
+                    for (int64_t i = 0; i < rows; i += MR_f32)
+                        for (int64_t j = j_block; j < after; j += NR_f32, ++number) {
+                            const int64_t nr = brk_min(NR_f32, columns - j);
+                            const int64_t vectors = (nr + WIDTH_f32 - 1) / WIDTH_f32;
+                            const int direct = !t->c_m.table && nr == vectors * WIDTH_f32 && brk_run(&t->c_n, j0 + j, nr) == nr;
+                            float *const c = t->c + brk_at(&t->c_n, j0 + j), *const b = block + (j - j_block) * kc;
+                            /* What is packed next comes into the second cache meanwhile, LINE rows or columns in each tile. */
+                            const int64_t first = LINE_f32 * number;
+                            ahead_f32 ahead = {(uintptr_t)a_block, 0, 0};
+                            if (columns_next && first < brk_min(together, columns - after))
+                                ahead = ahead_from_f32(t->b + brk_at(&t->b_n, j0 + after + first) + brk_at(&t->b_k, p0), &t->b_n, &t->b_k);
+                            else if (!columns_next && first < brk_min(m_part, i_last - i0 - rows))
+                                ahead = ahead_from_f32(t->a + brk_at(&t->a_m, i0 + rows + first) + brk_at(&t->a_k, p0), &t->a_m, &t->a_k);
+                            else if (!columns_next && t->a_next && i0 + rows == t->m && p0 + kc == t->k && first < brk_min(m_part, t->m))
+                                ahead = ahead_from_f32(t->a + t->a_next + brk_at(&t->a_m, first), &t->a_m, &t->a_k);
+                            const int64_t mr = brk_min(MR_f32, rows - i);
+                            const int whole = mr == MR_f32 && vectors == VECTORS_f32;
+                            const float *a = a_block + i * kc;
+                            if (direct && (whole || mr % 2 == 0)) {
+                                float *const out = c + (i0 + i) * t->c_m.stride;
+                                if (whole)
+                                    packed_tile_f32(kc, t->alpha, a, b, out, t->c_m.stride, accumulate, &ahead);
+                                else
+                                    packed_edge_f32(mr, vectors, kc, t->alpha, a, b, out, t->c_m.stride, accumulate, &ahead);
+                                if (finishing)
+                                    epilogue(operands, i0 + i, mr, j0 + j, nr, out, t->c_m.stride);
+                                continue;
+                            }
+                            float tile[(MR_f32 + 1) * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
+                            if (accumulate)
+                                tile_load_f32(t, i0 + i, mr, j0 + j, nr, tile, NR_f32);
                             if (whole)
-                                packed_tile_f32(kc, t->alpha, a, b, out, t->c_m.stride, accumulate, &ahead);
+                                packed_tile_f32(kc, t->alpha, a, b, tile, NR_f32, accumulate, &ahead);
                             else
-                                packed_edge_f32(mr, vectors, kc, t->alpha, a, b, out, t->c_m.stride, accumulate, &ahead);
+                                packed_edge_f32(mr, vectors, kc, t->alpha, a, b, tile, NR_f32, accumulate, &ahead);
                             if (finishing)
-                                epilogue(operands, i0 + i, mr, j0 + j, nr, out, t->c_m.stride);
-                            continue;
+                                epilogue(operands, i0 + i, mr, j0 + j, nr, tile, NR_f32);
+                            tile_store_f32(t, i0 + i, mr, j0 + j, nr, tile, NR_f32);
                         }
-                        float tile[(MR_f32 + 1) * NR_f32] __attribute__((aligned(BRK_CACHE_LINE)));
-                        if (accumulate)
-                            tile_load_f32(t, i0 + i, mr, j0 + j, nr, tile, NR_f32);
-                        if (whole)
-                            packed_tile_f32(kc, t->alpha, a, b, tile, NR_f32, accumulate, &ahead);
-                        else
-                            packed_edge_f32(mr, vectors, kc, t->alpha, a, b, tile, NR_f32, accumulate, &ahead);
-                        if (finishing)
-                            epilogue(operands, i0 + i, mr, j0 + j, nr, tile, NR_f32);
-                        tile_store_f32(t, i0 + i, mr, j0 + j, nr, tile, NR_f32);
-                    }
                 }
             }
             p0 += kc;
