@@ -175,8 +175,8 @@ def test_what_a_loop_takes_step_by_step_is_a_constant_where_all_steps_are_equal(
         loops = [node for node in topological([found]) if isinstance(node, Recurrence)]
         assert len(loops) == 1 and (not loops[0].xs) == is_constant
         arrays = {x: np.ones(3), v: np.array([0.5, 2.0]), w: np.array([1.0, -1, 0.5])}
-        results = [interpret([node], arrays, {"N": 3, "T": 2})[0] for node in (found, project(loop, 0))]
-        np.testing.assert_allclose(*results)
+        new, old = (interpret([node], arrays, {"N": 3, "T": 2})[0] for node in (found, project(loop, 0)))
+        np.testing.assert_allclose(new, old)
 
 
 # ------------------------------------------------------------------------------------------------- one order
