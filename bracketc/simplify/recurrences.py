@@ -14,18 +14,14 @@ from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import (
     Add,
     Body,
-    Delta,
     Einsum,
     Linalg,
-    Literal,
     Node,
     Pointwise,
     Project,
-    Range,
     Recurrence,
     Reduce,
     Scatter,
-    Size,
     Tensor,
     Window,
 )
@@ -134,10 +130,6 @@ class Loop:
     def once(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
         """``nodes`` of the step that depend on consts alone."""
         return substitute(tuple(nodes), dict(self.consts))
-
-
-def _is_leaf(node: Node) -> bool:
-    return isinstance(node, Tensor | Literal | Size | Range | Delta) or not node.operands
 
 
 def _is_heavy(node: Node) -> bool:
