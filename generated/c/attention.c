@@ -1820,70 +1820,6 @@ static void tile_2(
 }
 
 typedef struct {
-    const float *x0;
-    int64_t x0_row;
-    const float *x1;
-    int64_t x1_row;
-    float *x2;
-    int64_t x2_row;
-    int64_t group_rows;
-    int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_3_operands;
-
-/* saved_6_block_btd = (t5_block_bthe WO_hed | btd) + X_block_btd - Y_block_btd
-   t6_part = sum(saved_6_block_btd²) */
-static void tile_3(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_3_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t first = 0, last; first < rows; first = last) {
-        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
-        last = brk_min(rows, first + o->group_rows - place);
-        float *const x2 = o->x2 + group * o->x2_row + j0;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
-                __builtin_prefetch(x0 + j + o->ahead);
-                __builtin_prefetch(x1 + j + o->ahead);
-                const vec_f32 v0 = load_f32(row + j);
-                const vec_f32 v1 = load_f32(x0 + j);
-                const vec_f32 v2 = load_f32(x1 + j);
-                const vec_f32 v3 = v0 + v2;
-                const vec_f32 v4 = v3 - v1;
-                const vec_f32 v5 = v4 * v4;
-                store_f32(row + j, v4);
-                sum_2 += v5;
-            }
-            store_f32(x2 + j, sum_2);
-        }
-        if (j < cols) {
-            const int64_t rest = cols - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
-                const vec_f32 v0 = load_masked_f32(row + j, tail);
-                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-                const vec_f32 v2 = load_masked_f32(x1 + j, tail);
-                const vec_f32 v3 = v0 + v2;
-                const vec_f32 v4 = v3 - v1;
-                const vec_f32 v5 = v4 * v4;
-                store_masked_f32(row + j, tail, v4);
-                sum_2 += v5;
-            }
-            store_masked_f32(x2 + j, tail, sum_2);
-        }
-    }
-}
-
-typedef struct {
     int64_t size_0; /* B */
     int64_t size_1; /* T */
     const float *x0;
@@ -1893,13 +1829,13 @@ typedef struct {
     float *x2;
     int64_t x2_row;
     int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_4_operands;
+} tile_3_operands;
 
 /* t6_bhti = bar_J (1 / B) (1 / T) (t3_bthe saved_5_bihe | bhti) A_bhti; t7_bht = sum(t6_bhti) */
-static void tile_4(
+static void tile_3(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_4_operands *const o = operands;
+    const tile_3_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -1936,13 +1872,13 @@ static void tile_4(
 
 typedef struct {
     int64_t size_0; /* E */
-} tile_5_operands;
+} tile_4_operands;
 
 /* t10_dbt = E**-1/2 (WK_dhe t9_bthe | dbt) */
-static void tile_5(
+static void tile_4(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_5_operands *const o = operands;
+    const tile_4_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -1983,14 +1919,14 @@ typedef struct {
     float *x6;
     int64_t x6_row;
     int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_6_operands;
+} tile_5_operands;
 
 /* d_g_d = sum(t1_btd (saved_2_bt (bar_J (1 / B) (1 / T) t5_dbt + t10_dbt + E**-1/2 (WQ_dhe t11_bthe | dbt))))
    d_s_d = sum(bar_J (1 / B) (1 / T) t5_dbt + t10_dbt + E**-1/2 (WQ_dhe t11_bthe | dbt)) */
-static void tile_6(
+static void tile_5(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_6_operands *const o = operands;
+    const tile_5_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -2055,13 +1991,13 @@ typedef struct {
     int64_t size_1; /* T */
     const float *x0;
     int64_t x0_row;
-} tile_7_operands;
+} tile_6_operands;
 
 /* d_WV_dhe = bar_J (1 / B) (1 / T) (t2_btd t4_bthe | dhe) */
-static void tile_7(
+static void tile_6(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_7_operands *const o = operands;
+    const tile_6_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -2083,6 +2019,69 @@ static void tile_7(
             const vec_f32 v0 = load_masked_f32(row + j, tail);
             const vec_f32 v6 = v1 * v3 * v5 * v0;
             store_masked_f32(row + j, tail, v6);
+        }
+    }
+}
+
+typedef struct {
+    const float *x0;
+    int64_t x0_row;
+    const float *x1;
+    int64_t x1_row;
+    float *x2;
+    int64_t x2_row;
+    int64_t group_rows;
+    int64_t ahead; /* columns until what is fetched meanwhile */
+} tile_7_operands;
+
+/* t11_btd = (t10_bthe WO_hed | btd) + X_btd - Y_btd; t12 = sum(t11_btd²) */
+static void tile_7(
+    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
+{
+    const tile_7_operands *const o = operands;
+    (void)operands, (void)i0, (void)j0;
+    for (int64_t first = 0, last; first < rows; first = last) {
+        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
+        last = brk_min(rows, first + o->group_rows - place);
+        float *const x2 = o->x2 + group * o->x2_row + j0;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
+            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                __builtin_prefetch(x0 + j + o->ahead);
+                __builtin_prefetch(x1 + j + o->ahead);
+                const vec_f32 v0 = load_f32(row + j);
+                const vec_f32 v1 = load_f32(x0 + j);
+                const vec_f32 v2 = load_f32(x1 + j);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                store_f32(row + j, v4);
+                sum_2 += v5;
+            }
+            store_f32(x2 + j, sum_2);
+        }
+        if (j < cols) {
+            const int64_t rest = cols - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
+            for (int64_t r = first; r < last; ++r) {
+                float *const row = tile + r * stride;
+                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
+                const vec_f32 v0 = load_masked_f32(row + j, tail);
+                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+                const vec_f32 v2 = load_masked_f32(x1 + j, tail);
+                const vec_f32 v3 = v0 + v2;
+                const vec_f32 v4 = v3 - v1;
+                const vec_f32 v5 = v4 * v4;
+                store_masked_f32(row + j, tail, v4);
+                sum_2 += v5;
+            }
+            store_masked_f32(x2 + j, tail, sum_2);
         }
     }
 }
@@ -2877,7 +2876,7 @@ static int64_t forward_layout(const attention_dims *dims, int64_t *slot)
     slot[7] = end;
     end += brk_round_up(B_block * E * H * T * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
-    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(B_block * T, E * H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(T, T, E, 1, 1, E * H), BRK_CACHE_LINE));
@@ -2951,7 +2950,8 @@ static int forward_run(
     float *const exp_t_block = (float *)(arena + slot[4]);
     float *const sum_exp_t_block = (float *)(arena + slot[6]);
     float *const t5_block = (float *)(arena + slot[7]);
-    float *const t6_part_lines = (float *)(arena + slot[8]);
+    float *const saved_6_block_bare = (float *)(arena + slot[2]);
+    float *const t6_part_new = (float *)(arena + slot[8]);
     char *const scratch = arena + slot[9];
     const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
 
@@ -3307,8 +3307,7 @@ static int forward_run(
                     }
                 }
 
-                /* saved_6_block_btd = (t5_block_bthe WO_hed | btd) + X_block_btd - Y_block_btd
-                   t6_part = sum(saved_6_block_btd²) */
+                /* saved_6_block_bare_btd = (t5_block_bthe WO_hed | btd) */
                 {
                     const contraction_f32 product = {
                         .m = B_block * T,
@@ -3320,32 +3319,69 @@ static int forward_run(
                         .b = WO,
                         .b_k = {D, NULL},
                         .b_n = {1, NULL},
-                        .c = saved_6_block,
+                        .c = saved_6_block_bare,
                         .c_m = {D, NULL},
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    const tile_3_operands operands = {
-                        .x0 = Y_block,
-                        .x0_row = D,
-                        .x1 = X_block,
-                        .x1_row = D,
-                        .x2 = t6_part_lines,
-                        .x2_row = D,
-                        .group_rows = brk_group_rows(product.m, MR_f32),
-                        .ahead = epilogue_ahead_f32(product.k),
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                /* saved_6_block_btd = saved_6_block_bare_btd + X_block_btd - Y_block_btd; t6_part = sum(saved_6_block_btd²) */
+                {
+                    vec_f32 whole_sum = splat_f32(0.0f);
+                    for (int64_t i_first = 0; i_first < B_block * D * T; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+                        const int64_t i_end = brk_min(B_block * D * T, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+                        vec_f32 sum = splat_f32(0.0f);
+                        int64_t i = i_first;
+                        if (i + 4 * WIDTH_f32 <= i_end) {
+                            vec_f32 sum_of[4] = {sum, sum, sum, sum};
+                            do {
+#pragma GCC unroll 4
+                                for (int q = 0; q < 4; ++q, i += WIDTH_f32) {
+                                    const vec_f32 v0 = load_f32(saved_6_block_bare + i);
+                                    const vec_f32 v1 = load_f32(Y_block + i);
+                                    const vec_f32 v2 = load_f32(X_block + i);
+                                    const vec_f32 v3 = v0 + v2;
+                                    const vec_f32 v4 = v3 - v1;
+                                    const vec_f32 v5 = v4 * v4;
+                                    sum_of[q] = sum_of[q] + v5;
+                                    store_f32(saved_6_block + i, v4);
+                                }
+                            } while (i + 4 * WIDTH_f32 <= i_end);
+                            sum = (sum_of[0] + sum_of[2]) + (sum_of[1] + sum_of[3]);
+                        }
+                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(saved_6_block_bare + i);
+                            const vec_f32 v1 = load_f32(Y_block + i);
+                            const vec_f32 v2 = load_f32(X_block + i);
+                            const vec_f32 v3 = v0 + v2;
+                            const vec_f32 v4 = v3 - v1;
+                            const vec_f32 v5 = v4 * v4;
+                            sum = sum + v5;
+                            store_f32(saved_6_block + i, v4);
+                        }
+                        if (i < i_end) {
+                            const int64_t rest = i_end - i;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(saved_6_block_bare + i, tail);
+                            const vec_f32 v1 = load_masked_f32(Y_block + i, tail);
+                            const vec_f32 v2 = load_masked_f32(X_block + i, tail);
+                            const vec_f32 v3 = v0 + v2;
+                            const vec_f32 v4 = v3 - v1;
+                            const vec_f32 v5 = v4 * v4;
+                            sum = sum + keep_first_f32(v5, rest, 0.0f);
+                            store_masked_f32(saved_6_block + i, tail, v4);
+                        }
+                        whole_sum = whole_sum + sum;
+                    }
+                    t6_part_new[0] = sum_lanes_f32(whole_sum);
                 }
 
                 {
-                    const int64_t groups = brk_groups(B_block * T, brk_group_rows(B_block * T, MR_f32));
-                    vec_f32 sum = splat_f32(0);
-                    for (int64_t group = 0; group < groups; ++group)
-                        for (int64_t i = 0; i < D; i += WIDTH_f32)
-                            sum += load_masked_f32(t6_part_lines + group * D + i, mask_first_f32(brk_min(D - i, WIDTH_f32)));
-                    t6_part_group[0] += sum_lanes_f32(sum);
+                    const float v0 = t6_part_new[0];
+                    t6_part_group[0] = t6_part_group[0] + v0;
                 }
             }
         }
@@ -3688,7 +3724,7 @@ int ATTENTION_NAME(backward)(
                     .accumulate = 0,
                     .a_next = E,
                 };
-                const tile_4_operands operands = {
+                const tile_3_operands operands = {
                     .size_0 = B,
                     .size_1 = T,
                     .x0 = A + i * H * T * T + j * T * T,
@@ -3699,7 +3735,7 @@ int ATTENTION_NAME(backward)(
                     .x2_row = 1,
                     .ahead = epilogue_ahead_f32(product.k),
                 };
-                contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+                contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
                 for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
                     (t7 + i * H * T + j * T)[i] = 0.0f;
                 }
@@ -3793,10 +3829,10 @@ int ATTENTION_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_5_operands operands = {
+        const tile_4_operands operands = {
             .size_0 = E,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
     /* t11_bthe = (t8_bhti saved_3_bihe | bthe) */
@@ -3844,7 +3880,7 @@ int ATTENTION_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_6_operands operands = {
+        const tile_5_operands operands = {
             .size_0 = E,
             .size_1 = B,
             .size_2 = T,
@@ -3865,7 +3901,7 @@ int ATTENTION_NAME(backward)(
             .x6_row = 1,
             .ahead = epilogue_ahead_f32(product.k),
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
         for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
             (d_g)[i] = 0.0f;
             (d_s)[i] = 0.0f;
@@ -3890,10 +3926,10 @@ int ATTENTION_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_5_operands operands = {
+        const tile_4_operands operands = {
             .size_0 = E,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
     /* d_WK_dhe = E**-1/2 (t2_btd t9_bthe | dhe) */
@@ -3914,10 +3950,10 @@ int ATTENTION_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_5_operands operands = {
+        const tile_4_operands operands = {
             .size_0 = E,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
     /* d_WV_dhe = bar_J (1 / B) (1 / T) (t2_btd t4_bthe | dhe) */
@@ -3938,13 +3974,13 @@ int ATTENTION_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_7_operands operands = {
+        const tile_6_operands operands = {
             .size_0 = B,
             .size_1 = T,
             .x0 = bar_J,
             .x0_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
     }
 
     /* t12_bthe = (A_bhti saved_5_bihe | bthe) */
@@ -3991,13 +4027,13 @@ int ATTENTION_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_7_operands operands = {
+        const tile_6_operands operands = {
             .size_0 = B,
             .size_1 = T,
             .x0 = bar_J,
             .x0_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
     }
 
     return ATTENTION_OK;
@@ -4491,7 +4527,7 @@ int ATTENTION_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_3_operands operands = {
+        const tile_7_operands operands = {
             .x0 = Y,
             .x0_row = D,
             .x1 = X,
@@ -4501,7 +4537,7 @@ int ATTENTION_NAME(value_and_grad)(
             .group_rows = brk_group_rows(product.m, MR_f32),
             .ahead = epilogue_ahead_f32(product.k),
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
     }
 
     {
@@ -4717,10 +4753,10 @@ int ATTENTION_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_5_operands operands = {
+        const tile_4_operands operands = {
             .size_0 = E,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
     /* t21_bthe = (t18_bhit t7_bihe | bthe) */
@@ -4812,10 +4848,10 @@ int ATTENTION_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_5_operands operands = {
+        const tile_4_operands operands = {
             .size_0 = E,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
     /* d_WK_dhe = E**-1/2 (t5_btd t21_bthe | dhe) */
@@ -4836,10 +4872,10 @@ int ATTENTION_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_5_operands operands = {
+        const tile_4_operands operands = {
             .size_0 = E,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
     /* d_WV_dhe = (1 / B) (1 / T) (t5_btd t14_bthe | dhe) */

@@ -1753,82 +1753,13 @@ typedef struct {
     int64_t size_0; /* N */
     const float *x0;
     int64_t x0_row;
-    const float *x1;
-    int64_t x1_row;
-    float *x2;
-    int64_t x2_row;
-    int64_t group_rows;
-    int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_3_operands;
 
-/* t3_nh = bar_J (1 / N) (1 - Z1_nh²) (t1_nk W2_hk | nh); d_b1_h = sum(t3_nh) */
+/* d_W2_hk = bar_J (1 / N) (Z1_nh t1_nk | hk) */
 static void tile_3(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
     const tile_3_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t first = 0, last; first < rows; first = last) {
-        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
-        last = brk_min(rows, first + o->group_rows - place);
-        float *const x2 = o->x2 + group * o->x2_row + j0;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
-                const vec_f32 v3 = splat_f32(1.0f);
-                const vec_f32 v5 = splat_f32(x1[0]);
-                const vec_f32 v6 = splat_f32((float)(o->size_0));
-                const vec_f32 v7 = 1 / v6;
-                __builtin_prefetch(x0 + j + o->ahead);
-                const vec_f32 v0 = load_f32(row + j);
-                const vec_f32 v1 = load_f32(x0 + j);
-                const vec_f32 v2 = v1 * v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v8 = v5 * v7 * v4 * v0;
-                store_f32(row + j, v8);
-                sum_2 += v8;
-            }
-            store_f32(x2 + j, sum_2);
-        }
-        if (j < cols) {
-            const int64_t rest = cols - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
-                const vec_f32 v3 = splat_f32(1.0f);
-                const vec_f32 v5 = splat_f32(x1[0]);
-                const vec_f32 v6 = splat_f32((float)(o->size_0));
-                const vec_f32 v7 = 1 / v6;
-                const vec_f32 v0 = load_masked_f32(row + j, tail);
-                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-                const vec_f32 v2 = v1 * v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v8 = v5 * v7 * v4 * v0;
-                store_masked_f32(row + j, tail, v8);
-                sum_2 += v8;
-            }
-            store_masked_f32(x2 + j, tail, sum_2);
-        }
-    }
-}
-
-typedef struct {
-    int64_t size_0; /* N */
-    const float *x0;
-    int64_t x0_row;
-} tile_4_operands;
-
-/* d_W2_hk = bar_J (1 / N) (Z1_nh t1_nk | hk) */
-static void tile_4(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_4_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -1854,76 +1785,13 @@ static void tile_4(
 
 typedef struct {
     int64_t size_0; /* N */
-    const float *x0;
-    int64_t x0_row;
-    float *x1;
-    int64_t x1_row;
-    int64_t group_rows;
-    int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_5_operands;
-
-/* t4_nh = (1 / N) (1 - Z1_nh²) (t2_nk W2_hk | nh); d_b1_h = sum(t4_nh) */
-static void tile_5(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_5_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t first = 0, last; first < rows; first = last) {
-        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
-        last = brk_min(rows, first + o->group_rows - place);
-        float *const x1 = o->x1 + group * o->x1_row + j0;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            vec_f32 sum_1 = place > 0 ? load_f32(x1 + j) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const vec_f32 v3 = splat_f32(1.0f);
-                const vec_f32 v5 = splat_f32((float)(o->size_0));
-                const vec_f32 v6 = 1 / v5;
-                __builtin_prefetch(x0 + j + o->ahead);
-                const vec_f32 v0 = load_f32(row + j);
-                const vec_f32 v1 = load_f32(x0 + j);
-                const vec_f32 v2 = v1 * v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v7 = v6 * v4 * v0;
-                store_f32(row + j, v7);
-                sum_1 += v7;
-            }
-            store_f32(x1 + j, sum_1);
-        }
-        if (j < cols) {
-            const int64_t rest = cols - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            vec_f32 sum_1 = place > 0 ? load_masked_f32(x1 + j, tail) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const vec_f32 v3 = splat_f32(1.0f);
-                const vec_f32 v5 = splat_f32((float)(o->size_0));
-                const vec_f32 v6 = 1 / v5;
-                const vec_f32 v0 = load_masked_f32(row + j, tail);
-                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-                const vec_f32 v2 = v1 * v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v7 = v6 * v4 * v0;
-                store_masked_f32(row + j, tail, v7);
-                sum_1 += v7;
-            }
-            store_masked_f32(x1 + j, tail, sum_1);
-        }
-    }
-}
-
-typedef struct {
-    int64_t size_0; /* N */
-} tile_6_operands;
+} tile_4_operands;
 
 /* d_W2_hk = (1 / N) (Z1_nh t2_nk | hk) */
-static void tile_6(
+static void tile_4(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_6_operands *const o = operands;
+    const tile_4_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -2484,20 +2352,18 @@ static int64_t backward_layout(const classifier_dims *dims, int64_t *slot)
     end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
     end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[3] = end;
-    end += brk_round_up(64 * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, K, 1, 1, K), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N, D, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N, H, K, 1), BRK_CACHE_LINE));
-    slot[4] = end;
+    slot[3] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t CLASSIFIER_NAME(backward_workspace)(const classifier_dims *dims)
 {
-    int64_t slot[5];
+    int64_t slot[4];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -2523,7 +2389,7 @@ int CLASSIFIER_NAME(backward)(
     int64_t saved[2];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[5];
+    int64_t slot[4];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2537,9 +2403,9 @@ int CLASSIFIER_NAME(backward)(
     const float *const saved_ = (const float *)((const char *)residuals + saved[1]);
     float *const t2 = (float *)(arena + slot[1]);
     float *const t1 = (float *)(arena + slot[0]);
+    float *const t3_bare = (float *)(arena + slot[2]);
     float *const t3 = (float *)(arena + slot[2]);
-    float *const d_b1_lines = (float *)(arena + slot[3]);
-    char *const scratch = arena + slot[4];
+    char *const scratch = arena + slot[3];
 
     for (int64_t i = 0; i < K; ++i)
         t2[i] = 0.0f;
@@ -2592,7 +2458,7 @@ int CLASSIFIER_NAME(backward)(
         }
     }
 
-    /* t3_nh = bar_J (1 / N) (1 - Z1_nh²) (t1_nk W2_hk | nh); d_b1_h = sum(t3_nh) */
+    /* t3_bare_nh = (t1_nk W2_hk | nh) */
     {
         const contraction_f32 product = {
             .m = N,
@@ -2604,34 +2470,49 @@ int CLASSIFIER_NAME(backward)(
             .b = W2,
             .b_k = {1, NULL},
             .b_n = {K, NULL},
-            .c = t3,
+            .c = t3_bare,
             .c_m = {H, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_3_operands operands = {
-            .size_0 = N,
-            .x0 = Z1,
-            .x0_row = H,
-            .x1 = bar_J,
-            .x1_row = 0,
-            .x2 = d_b1_lines,
-            .x2_row = H,
-            .group_rows = brk_group_rows(product.m, MR_f32),
-            .ahead = epilogue_ahead_f32(product.k),
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    {
-        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
-        for (int64_t i = 0; i < H; i += WIDTH_f32) {
-            const mask_f32 tail = mask_first_f32(brk_min(H - i, WIDTH_f32));
-            vec_f32 sum = splat_f32(0);
-            for (int64_t group = 0; group < groups; ++group)
-                sum += load_masked_f32(d_b1_lines + group * H + i, tail);
-            store_masked_f32(d_b1 + i, tail, sum);
+    for (int64_t i = 0; i < H; ++i)
+        d_b1[i] = 0.0f;
+
+    /* t3_nh = bar_J (1 / N) (1 - Z1_nh²) t3_bare_nh; d_b1_h = sum(t3_nh) */
+    for (int64_t i = 0; i < N; ++i) {
+        float *const t3_bare_row = t3_bare + i * H;
+        const float *const Z1_row = Z1 + i * H;
+        float *const t3_row = t3 + i * H;
+        const vec_f32 v3 = splat_f32(1.0f);
+        const vec_f32 v5 = splat_f32(bar_J[0]);
+        const vec_f32 v6 = splat_f32((float)N);
+        const vec_f32 v7 = 1 / v6;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t3_bare_row + j);
+            const vec_f32 v1 = load_f32(Z1_row + j);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v8 = v5 * v7 * v4 * v0;
+            const vec_f32 held = load_f32(d_b1 + j);
+            store_f32(t3_row + j, v8);
+            store_f32(d_b1 + j, held + v8);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t3_bare_row + j, tail);
+            const vec_f32 v1 = load_masked_f32(Z1_row + j, tail);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v8 = v5 * v7 * v4 * v0;
+            const vec_f32 held = load_masked_f32(d_b1 + j, tail);
+            store_masked_f32(t3_row + j, tail, v8);
+            store_masked_f32(d_b1 + j, tail, held + v8);
         }
     }
 
@@ -2674,12 +2555,12 @@ int CLASSIFIER_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_4_operands operands = {
+        const tile_3_operands operands = {
             .size_0 = N,
             .x0 = bar_J,
             .x0_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
     return CLASSIFIER_OK;
@@ -2712,22 +2593,20 @@ static int64_t value_and_grad_layout(const classifier_dims *dims, int64_t *slot)
     end += brk_round_up(K * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
     end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
-    end += brk_round_up(64 * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, D, 1, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, K, H, 1, K, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, K, 1, 1, K), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N, D, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, K, N, H, K, 1), BRK_CACHE_LINE));
-    slot[10] = end;
+    slot[9] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t CLASSIFIER_NAME(value_and_grad_workspace)(const classifier_dims *dims)
 {
-    int64_t slot[11];
+    int64_t slot[10];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2750,7 +2629,7 @@ int CLASSIFIER_NAME(value_and_grad)(
     const int64_t K = dims->K;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[11];
+    int64_t slot[10];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2772,9 +2651,9 @@ int CLASSIFIER_NAME(value_and_grad)(
     float *const t3 = (float *)(arena + slot[7]);
     float *const t1 = (float *)(arena + slot[6]);
     float *const t2 = (float *)(arena + slot[1]);
+    float *const t4_bare = (float *)(arena + slot[8]);
     float *const t4 = (float *)(arena + slot[8]);
-    float *const d_b1_lines = (float *)(arena + slot[9]);
-    char *const scratch = arena + slot[10];
+    char *const scratch = arena + slot[9];
 
     /* Z1_nh = tanh((X_nd W1_dh | nh) + b1_h) */
     {
@@ -3013,7 +2892,7 @@ int CLASSIFIER_NAME(value_and_grad)(
         }
     }
 
-    /* t4_nh = (1 / N) (1 - Z1_nh²) (t2_nk W2_hk | nh); d_b1_h = sum(t4_nh) */
+    /* t4_bare_nh = (t2_nk W2_hk | nh) */
     {
         const contraction_f32 product = {
             .m = N,
@@ -3025,32 +2904,48 @@ int CLASSIFIER_NAME(value_and_grad)(
             .b = W2,
             .b_k = {1, NULL},
             .b_n = {K, NULL},
-            .c = t4,
+            .c = t4_bare,
             .c_m = {H, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_5_operands operands = {
-            .size_0 = N,
-            .x0 = Z1,
-            .x0_row = H,
-            .x1 = d_b1_lines,
-            .x1_row = H,
-            .group_rows = brk_group_rows(product.m, MR_f32),
-            .ahead = epilogue_ahead_f32(product.k),
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    {
-        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
-        for (int64_t i = 0; i < H; i += WIDTH_f32) {
-            const mask_f32 tail = mask_first_f32(brk_min(H - i, WIDTH_f32));
-            vec_f32 sum = splat_f32(0);
-            for (int64_t group = 0; group < groups; ++group)
-                sum += load_masked_f32(d_b1_lines + group * H + i, tail);
-            store_masked_f32(d_b1 + i, tail, sum);
+    for (int64_t i = 0; i < H; ++i)
+        d_b1[i] = 0.0f;
+
+    /* t4_nh = (1 / N) (1 - Z1_nh²) t4_bare_nh; d_b1_h = sum(t4_nh) */
+    for (int64_t i = 0; i < N; ++i) {
+        float *const t4_bare_row = t4_bare + i * H;
+        float *const Z1_row = Z1 + i * H;
+        float *const t4_row = t4 + i * H;
+        const vec_f32 v3 = splat_f32(1.0f);
+        const vec_f32 v5 = splat_f32((float)N);
+        const vec_f32 v6 = 1 / v5;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t4_bare_row + j);
+            const vec_f32 v1 = load_f32(Z1_row + j);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v7 = v6 * v4 * v0;
+            const vec_f32 held = load_f32(d_b1 + j);
+            store_f32(t4_row + j, v7);
+            store_f32(d_b1 + j, held + v7);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t4_bare_row + j, tail);
+            const vec_f32 v1 = load_masked_f32(Z1_row + j, tail);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v7 = v6 * v4 * v0;
+            const vec_f32 held = load_masked_f32(d_b1 + j, tail);
+            store_masked_f32(t4_row + j, tail, v7);
+            store_masked_f32(d_b1 + j, tail, held + v7);
         }
     }
 
@@ -3093,10 +2988,10 @@ int CLASSIFIER_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_6_operands operands = {
+        const tile_4_operands operands = {
             .size_0 = N,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
     return CLASSIFIER_OK;

@@ -876,11 +876,11 @@ _COUNTS = {
     )),
     "backward": (("D", "H", "K", "N"), lambda D, H, K, N: (
         2 * D * H * N + 4 * H * K * N + H * K + 5 * H * N + 3 * K * N + K + 6,
-        4 * D * H + 4 * D * N + 8 * H * K + 16 * H * N + 20 * K * N + 4 * H + 12 * K + 12,
+        4 * D * H + 4 * D * N + 8 * H * K + 24 * H * N + 20 * K * N + 4 * H + 12 * K + 12,
     )),
     "value_and_grad": (("D", "H", "K", "N"), lambda D, H, K, N: (
         4 * D * H * N + 6 * H * K * N + H * K + 7 * H * N + 12 * K * N + K + 4 * N + 4,
-        8 * D * H + 8 * D * N + 12 * H * K + 24 * H * N + 40 * K * N + 8 * H + 16 * K + 32 * N + 12,
+        8 * D * H + 8 * D * N + 12 * H * K + 32 * H * N + 40 * K * N + 8 * H + 16 * K + 32 * N + 12,
     )),
 }
 
@@ -997,7 +997,7 @@ SIGNATURE = {
                 "b2": {"shape": ("K",), "dtype": "float32"},
             },
             "flops": "2 * D * H * N + 4 * H * K * N + H * K + 5 * H * N + 3 * K * N + K + 6",
-            "bytes": "4 * D * H + 4 * D * N + 8 * H * K + 16 * H * N + 20 * K * N + 4 * H + 12 * K + 12",
+            "bytes": "4 * D * H + 4 * D * N + 8 * H * K + 24 * H * N + 20 * K * N + 4 * H + 12 * K + 12",
             "split": None,
         },
         "value_and_grad": {
@@ -1010,7 +1010,7 @@ SIGNATURE = {
                 "b2": {"shape": ("K",), "dtype": "float32"},
             },
             "flops": "4 * D * H * N + 6 * H * K * N + H * K + 7 * H * N + 12 * K * N + K + 4 * N + 4",
-            "bytes": "8 * D * H + 8 * D * N + 12 * H * K + 24 * H * N + 40 * K * N + 8 * H + 16 * K + 32 * N + 12",
+            "bytes": "8 * D * H + 8 * D * N + 12 * H * K + 32 * H * N + 40 * K * N + 8 * H + 16 * K + 32 * N + 12",
             "split": None,
         },
     },

@@ -1750,57 +1750,40 @@ static void tile_2(
 typedef struct {
     const float *x0;
     int64_t x0_row;
-    float *x1;
+    const float *x1;
     int64_t x1_row;
-    int64_t group_rows;
     int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_3_operands;
 
-/* t2_ni = (1 - Z1_ni²) (t1_nj W2_ij | ni); d_b1_i = sum(t2_ni) */
+/* d_W1_ij = (1/1000) bar_J W1_ij + (X_ni t2_nj | ij) */
 static void tile_3(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
     const tile_3_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
-    for (int64_t first = 0, last; first < rows; first = last) {
-        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
-        last = brk_min(rows, first + o->group_rows - place);
-        float *const x1 = o->x1 + group * o->x1_row + j0;
+    for (int64_t r = 0; r < rows; ++r) {
+        float *const row = tile + r * stride;
+        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
+        const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
+        const vec_f32 v2 = splat_f32(0.001f);
+        const vec_f32 v3 = splat_f32(x1[0]);
         int64_t j = 0;
         for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            vec_f32 sum_1 = place > 0 ? load_f32(x1 + j) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const vec_f32 v3 = splat_f32(1.0f);
-                __builtin_prefetch(x0 + j + o->ahead);
-                const vec_f32 v0 = load_f32(row + j);
-                const vec_f32 v1 = load_f32(x0 + j);
-                const vec_f32 v2 = v1 * v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v5 = v4 * v0;
-                store_f32(row + j, v5);
-                sum_1 += v5;
-            }
-            store_f32(x1 + j, sum_1);
+            __builtin_prefetch(x0 + j + o->ahead);
+            const vec_f32 v0 = load_f32(row + j);
+            const vec_f32 v1 = load_f32(x0 + j);
+            const vec_f32 v4 = v2 * v3 * v1;
+            const vec_f32 v5 = v4 + v0;
+            store_f32(row + j, v5);
         }
         if (j < cols) {
             const int64_t rest = cols - j;
             const mask_f32 tail = mask_first_f32(rest);
-            vec_f32 sum_1 = place > 0 ? load_masked_f32(x1 + j, tail) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const vec_f32 v3 = splat_f32(1.0f);
-                const vec_f32 v0 = load_masked_f32(row + j, tail);
-                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-                const vec_f32 v2 = v1 * v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v5 = v4 * v0;
-                store_masked_f32(row + j, tail, v5);
-                sum_1 += v5;
-            }
-            store_masked_f32(x1 + j, tail, sum_1);
+            const vec_f32 v0 = load_masked_f32(row + j, tail);
+            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
+            const vec_f32 v4 = v2 * v3 * v1;
+            const vec_f32 v5 = v4 + v0;
+            store_masked_f32(row + j, tail, v5);
         }
     }
 }
@@ -1813,7 +1796,7 @@ typedef struct {
     int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_4_operands;
 
-/* d_W1_ij = (1/1000) bar_J W1_ij + (X_ni t2_nj | ij) */
+/* d_W2_ij = (Z1_ni t1_nj | ij) + (1/1000) bar_J W2_ij */
 static void tile_4(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
@@ -1831,7 +1814,7 @@ static void tile_4(
             const vec_f32 v0 = load_f32(row + j);
             const vec_f32 v1 = load_f32(x0 + j);
             const vec_f32 v4 = v2 * v3 * v1;
-            const vec_f32 v5 = v4 + v0;
+            const vec_f32 v5 = v0 + v4;
             store_f32(row + j, v5);
         }
         if (j < cols) {
@@ -1840,7 +1823,7 @@ static void tile_4(
             const vec_f32 v0 = load_masked_f32(row + j, tail);
             const vec_f32 v1 = load_masked_f32(x0 + j, tail);
             const vec_f32 v4 = v2 * v3 * v1;
-            const vec_f32 v5 = v4 + v0;
+            const vec_f32 v5 = v0 + v4;
             store_masked_f32(row + j, tail, v5);
         }
     }
@@ -1849,118 +1832,14 @@ static void tile_4(
 typedef struct {
     const float *x0;
     int64_t x0_row;
-    const float *x1;
-    int64_t x1_row;
     int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_5_operands;
 
-/* d_W2_ij = (Z1_ni t1_nj | ij) + (1/1000) bar_J W2_ij */
+/* d_W1_ij = (X_ni t6_nj | ij) + (1/1000) W1_ij */
 static void tile_5(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
     const tile_5_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        const float *const x1 = o->x1 + (i0 + r) * o->x1_row;
-        const vec_f32 v2 = splat_f32(0.001f);
-        const vec_f32 v3 = splat_f32(x1[0]);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            __builtin_prefetch(x0 + j + o->ahead);
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_f32(x0 + j);
-            const vec_f32 v4 = v2 * v3 * v1;
-            const vec_f32 v5 = v0 + v4;
-            store_f32(row + j, v5);
-        }
-        if (j < cols) {
-            const int64_t rest = cols - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(row + j, tail);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-            const vec_f32 v4 = v2 * v3 * v1;
-            const vec_f32 v5 = v0 + v4;
-            store_masked_f32(row + j, tail, v5);
-        }
-    }
-}
-
-typedef struct {
-    int64_t size_0; /* N */
-    const float *x0;
-    int64_t x0_row;
-    float *x1;
-    int64_t x1_row;
-    int64_t group_rows;
-    int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_6_operands;
-
-/* t6_ni = (1 / N) (1 - Z1_ni²) (t4_nj W2_ij | ni); d_b1_i = sum(t6_ni) */
-static void tile_6(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_6_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t first = 0, last; first < rows; first = last) {
-        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
-        last = brk_min(rows, first + o->group_rows - place);
-        float *const x1 = o->x1 + group * o->x1_row + j0;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            vec_f32 sum_1 = place > 0 ? load_f32(x1 + j) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const vec_f32 v3 = splat_f32(1.0f);
-                const vec_f32 v5 = splat_f32((float)(o->size_0));
-                const vec_f32 v6 = 1 / v5;
-                __builtin_prefetch(x0 + j + o->ahead);
-                const vec_f32 v0 = load_f32(row + j);
-                const vec_f32 v1 = load_f32(x0 + j);
-                const vec_f32 v2 = v1 * v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v7 = v6 * v4 * v0;
-                store_f32(row + j, v7);
-                sum_1 += v7;
-            }
-            store_f32(x1 + j, sum_1);
-        }
-        if (j < cols) {
-            const int64_t rest = cols - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            vec_f32 sum_1 = place > 0 ? load_masked_f32(x1 + j, tail) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const vec_f32 v3 = splat_f32(1.0f);
-                const vec_f32 v5 = splat_f32((float)(o->size_0));
-                const vec_f32 v6 = 1 / v5;
-                const vec_f32 v0 = load_masked_f32(row + j, tail);
-                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-                const vec_f32 v2 = v1 * v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v7 = v6 * v4 * v0;
-                store_masked_f32(row + j, tail, v7);
-                sum_1 += v7;
-            }
-            store_masked_f32(x1 + j, tail, sum_1);
-        }
-    }
-}
-
-typedef struct {
-    const float *x0;
-    int64_t x0_row;
-    int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_7_operands;
-
-/* d_W1_ij = (X_ni t6_nj | ij) + (1/1000) W1_ij */
-static void tile_7(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_7_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -1992,13 +1871,13 @@ typedef struct {
     const float *x0;
     int64_t x0_row;
     int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_8_operands;
+} tile_6_operands;
 
 /* d_W2_ij = (1 / N) (Z1_ni t4_nj | ij) + (1/1000) W2_ij */
-static void tile_8(
+static void tile_6(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_8_operands *const o = operands;
+    const tile_6_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -2640,20 +2519,18 @@ static int64_t backward_layout(const digits_dims *dims, int64_t *slot)
     end += brk_round_up(10 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
     end += brk_round_up(64 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[2] = end;
-    end += brk_round_up(4096 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, 64, 10, 1, 1, 10), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(64, 64, N, 64, 64, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(64, 10, N, 64, 10, 1), BRK_CACHE_LINE));
-    slot[3] = end;
+    slot[2] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t DIGITS_NAME(backward_workspace)(const digits_dims *dims)
 {
-    int64_t slot[4];
+    int64_t slot[3];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -2676,7 +2553,7 @@ int DIGITS_NAME(backward)(
     int64_t saved[2];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[4];
+    int64_t slot[3];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2691,9 +2568,9 @@ int DIGITS_NAME(backward)(
     const float *const Z1 = (const float *)((const char *)residuals + saved[0]);
     const float *const saved_ = (const float *)((const char *)residuals + saved[1]);
     float *const t1 = (float *)(arena + slot[0]);
+    float *const t2_bare = (float *)(arena + slot[1]);
     float *const t2 = (float *)(arena + slot[1]);
-    float *const d_b1_lines = (float *)(arena + slot[2]);
-    char *const scratch = arena + slot[3];
+    char *const scratch = arena + slot[2];
 
     for (int64_t i = 0; i < 10; ++i)
         d_b2[i] = 0.0f;
@@ -2738,7 +2615,7 @@ int DIGITS_NAME(backward)(
         }
     }
 
-    /* t2_ni = (1 - Z1_ni²) (t1_nj W2_ij | ni); d_b1_i = sum(t2_ni) */
+    /* t2_bare_ni = (t1_nj W2_ij | ni) */
     {
         const contraction_f32 product = {
             .m = N,
@@ -2750,31 +2627,46 @@ int DIGITS_NAME(backward)(
             .b = W2,
             .b_k = {1, NULL},
             .b_n = {10, NULL},
-            .c = t2,
+            .c = t2_bare,
             .c_m = {64, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_3_operands operands = {
-            .x0 = Z1,
-            .x0_row = 64,
-            .x1 = d_b1_lines,
-            .x1_row = 64,
-            .group_rows = brk_group_rows(product.m, MR_f32),
-            .ahead = epilogue_ahead_f32(product.k),
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    {
-        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
-        for (int64_t i = 0; i < 64; i += WIDTH_f32) {
-            const mask_f32 tail = mask_first_f32(brk_min(64 - i, WIDTH_f32));
-            vec_f32 sum = splat_f32(0);
-            for (int64_t group = 0; group < groups; ++group)
-                sum += load_masked_f32(d_b1_lines + group * 64 + i, tail);
-            store_masked_f32(d_b1 + i, tail, sum);
+    for (int64_t i = 0; i < 64; ++i)
+        d_b1[i] = 0.0f;
+
+    /* t2_ni = (1 - Z1_ni²) t2_bare_ni; d_b1_i = sum(t2_ni) */
+    for (int64_t i = 0; i < N; ++i) {
+        float *const t2_bare_row = t2_bare + i * 64;
+        const float *const Z1_row = Z1 + i * 64;
+        float *const t2_row = t2 + i * 64;
+        const vec_f32 v3 = splat_f32(1.0f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= 64; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t2_bare_row + j);
+            const vec_f32 v1 = load_f32(Z1_row + j);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v5 = v4 * v0;
+            const vec_f32 held = load_f32(d_b1 + j);
+            store_f32(t2_row + j, v5);
+            store_f32(d_b1 + j, held + v5);
+        }
+        if (j < 64) {
+            const int64_t rest = 64 - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t2_bare_row + j, tail);
+            const vec_f32 v1 = load_masked_f32(Z1_row + j, tail);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v5 = v4 * v0;
+            const vec_f32 held = load_masked_f32(d_b1 + j, tail);
+            store_masked_f32(t2_row + j, tail, v5);
+            store_masked_f32(d_b1 + j, tail, held + v5);
         }
     }
 
@@ -2796,14 +2688,14 @@ int DIGITS_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_4_operands operands = {
+        const tile_3_operands operands = {
             .x0 = W1,
             .x0_row = 64,
             .x1 = bar_J,
             .x1_row = 0,
             .ahead = epilogue_ahead_f32(product.k),
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
     }
 
     /* d_W2_ij = (Z1_ni t1_nj | ij) + (1/1000) bar_J W2_ij */
@@ -2824,14 +2716,14 @@ int DIGITS_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_5_operands operands = {
+        const tile_4_operands operands = {
             .x0 = W2,
             .x0_row = 10,
             .x1 = bar_J,
             .x1_row = 0,
             .ahead = epilogue_ahead_f32(product.k),
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
     return DIGITS_OK;
@@ -2844,7 +2736,7 @@ static int64_t value_and_grad_layout(const digits_dims *dims, int64_t *slot)
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(4096 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[2] = end;
@@ -2920,8 +2812,8 @@ int DIGITS_NAME(value_and_grad)(
     float *const t5 = (float *)(arena + slot[9]);
     float *const t3 = (float *)(arena + slot[8]);
     float *const t4 = (float *)(arena + slot[3]);
+    float *const t6_bare = (float *)(arena + slot[4]);
     float *const t6 = (float *)(arena + slot[4]);
-    float *const d_b1_lines = (float *)(arena + slot[0]);
     char *const scratch = arena + slot[10];
 
     /* t1 = sum(W2_ij²) */
@@ -3197,7 +3089,7 @@ int DIGITS_NAME(value_and_grad)(
         }
     }
 
-    /* t6_ni = (1 / N) (1 - Z1_ni²) (t4_nj W2_ij | ni); d_b1_i = sum(t6_ni) */
+    /* t6_bare_ni = (t4_nj W2_ij | ni) */
     {
         const contraction_f32 product = {
             .m = N,
@@ -3209,32 +3101,48 @@ int DIGITS_NAME(value_and_grad)(
             .b = W2,
             .b_k = {1, NULL},
             .b_n = {10, NULL},
-            .c = t6,
+            .c = t6_bare,
             .c_m = {64, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_6_operands operands = {
-            .size_0 = N,
-            .x0 = Z1,
-            .x0_row = 64,
-            .x1 = d_b1_lines,
-            .x1_row = 64,
-            .group_rows = brk_group_rows(product.m, MR_f32),
-            .ahead = epilogue_ahead_f32(product.k),
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    {
-        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
-        for (int64_t i = 0; i < 64; i += WIDTH_f32) {
-            const mask_f32 tail = mask_first_f32(brk_min(64 - i, WIDTH_f32));
-            vec_f32 sum = splat_f32(0);
-            for (int64_t group = 0; group < groups; ++group)
-                sum += load_masked_f32(d_b1_lines + group * 64 + i, tail);
-            store_masked_f32(d_b1 + i, tail, sum);
+    for (int64_t i = 0; i < 64; ++i)
+        d_b1[i] = 0.0f;
+
+    /* t6_ni = (1 / N) (1 - Z1_ni²) t6_bare_ni; d_b1_i = sum(t6_ni) */
+    for (int64_t i = 0; i < N; ++i) {
+        float *const t6_bare_row = t6_bare + i * 64;
+        float *const Z1_row = Z1 + i * 64;
+        float *const t6_row = t6 + i * 64;
+        const vec_f32 v3 = splat_f32(1.0f);
+        const vec_f32 v5 = splat_f32((float)N);
+        const vec_f32 v6 = 1 / v5;
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= 64; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t6_bare_row + j);
+            const vec_f32 v1 = load_f32(Z1_row + j);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v7 = v6 * v4 * v0;
+            const vec_f32 held = load_f32(d_b1 + j);
+            store_f32(t6_row + j, v7);
+            store_f32(d_b1 + j, held + v7);
+        }
+        if (j < 64) {
+            const int64_t rest = 64 - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t6_bare_row + j, tail);
+            const vec_f32 v1 = load_masked_f32(Z1_row + j, tail);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 - v2;
+            const vec_f32 v7 = v6 * v4 * v0;
+            const vec_f32 held = load_masked_f32(d_b1 + j, tail);
+            store_masked_f32(t6_row + j, tail, v7);
+            store_masked_f32(d_b1 + j, tail, held + v7);
         }
     }
 
@@ -3256,12 +3164,12 @@ int DIGITS_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_7_operands operands = {
+        const tile_5_operands operands = {
             .x0 = W1,
             .x0_row = 64,
             .ahead = epilogue_ahead_f32(product.k),
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
     /* d_W2_ij = (1 / N) (Z1_ni t4_nj | ij) + (1/1000) W2_ij */
@@ -3282,13 +3190,13 @@ int DIGITS_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_8_operands operands = {
+        const tile_6_operands operands = {
             .size_0 = N,
             .x0 = W2,
             .x0_row = 10,
             .ahead = epilogue_ahead_f32(product.k),
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_8, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
     }
 
     return DIGITS_OK;

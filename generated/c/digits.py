@@ -871,11 +871,11 @@ _COUNTS = {
     )),
     "backward": (("N",), lambda N: (
         11068 * N + 9477,
-        1520 * N + 40756,
+        2032 * N + 40756,
     )),
     "value_and_grad": (("N",), lambda N: (
         20796 * N + 19602,
-        2480 * N + 79036,
+        2992 * N + 79036,
     )),
 }
 
@@ -995,7 +995,7 @@ SIGNATURE = {
                 "b2": {"shape": ("10",), "dtype": "float32"},
             },
             "flops": "11068 * N + 9477",
-            "bytes": "1520 * N + 40756",
+            "bytes": "2032 * N + 40756",
             "split": None,
         },
         "value_and_grad": {
@@ -1008,7 +1008,7 @@ SIGNATURE = {
                 "b2": {"shape": ("10",), "dtype": "float32"},
             },
             "flops": "20796 * N + 19602",
-            "bytes": "2480 * N + 79036",
+            "bytes": "2992 * N + 79036",
             "split": None,
         },
     },

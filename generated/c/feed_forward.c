@@ -1869,7 +1869,7 @@ typedef struct {
     int64_t x0_row;
     const float *x1;
     int64_t x1_row;
-    const float *x2;
+    float *x2;
     int64_t x2_row;
     float *x3;
     int64_t x3_row;
@@ -1877,156 +1877,11 @@ typedef struct {
     int64_t ahead; /* columns until what is fetched meanwhile */
 } tile_4_operands;
 
-/* saved_5_block_nd = (t4_block_nh W2_hd | nd) + X_block_nd + b2_d - Y_block_nd; t5_part = sum(saved_5_block_nd²) */
+/* t7_d = sum(t1_nd (saved_2_n (W1_dh t5_nh | nd))); t8_d = sum((W1_dh t5_nh | nd)) */
 static void tile_4(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
     const tile_4_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t first = 0, last; first < rows; first = last) {
-        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
-        last = brk_min(rows, first + o->group_rows - place);
-        float *const x3 = o->x3 + group * o->x3_row + j0;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            vec_f32 sum_3 = place > 0 ? load_f32(x3 + j) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
-                const float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
-                __builtin_prefetch(x0 + j + o->ahead);
-                __builtin_prefetch(x1 + j + o->ahead);
-                const vec_f32 v0 = load_f32(row + j);
-                const vec_f32 v1 = load_f32(x0 + j);
-                const vec_f32 v2 = load_f32(x1 + j);
-                const vec_f32 v3 = load_f32(x2 + j);
-                const vec_f32 v4 = v0 + v2 + v3;
-                const vec_f32 v5 = v4 - v1;
-                const vec_f32 v6 = v5 * v5;
-                store_f32(row + j, v5);
-                sum_3 += v6;
-            }
-            store_f32(x3 + j, sum_3);
-        }
-        if (j < cols) {
-            const int64_t rest = cols - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            vec_f32 sum_3 = place > 0 ? load_masked_f32(x3 + j, tail) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
-                const float *const x2 = o->x2 + (i0 + r) * o->x2_row + j0;
-                const vec_f32 v0 = load_masked_f32(row + j, tail);
-                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-                const vec_f32 v2 = load_masked_f32(x1 + j, tail);
-                const vec_f32 v3 = load_masked_f32(x2 + j, tail);
-                const vec_f32 v4 = v0 + v2 + v3;
-                const vec_f32 v5 = v4 - v1;
-                const vec_f32 v6 = v5 * v5;
-                store_masked_f32(row + j, tail, v5);
-                sum_3 += v6;
-            }
-            store_masked_f32(x3 + j, tail, sum_3);
-        }
-    }
-}
-
-typedef struct {
-    const float *x0;
-    int64_t x0_row;
-    const float *x1;
-    int64_t x1_row;
-    float *x2;
-    int64_t x2_row;
-    int64_t group_rows;
-    int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_5_operands;
-
-/* t5_nh = 0.3989422804014327 saved_3_nh (saved_5_nd W2_hd | nh) exp((-0.5000000000000001) saved_3_nh²) + (1/2) saved_4_nh (saved_5…
-   t6_h = sum(t5_nh) */
-static void tile_5(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_5_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t first = 0, last; first < rows; first = last) {
-        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
-        last = brk_min(rows, first + o->group_rows - place);
-        float *const x2 = o->x2 + group * o->x2_row + j0;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
-                const vec_f32 v3 = splat_f32(-0.5000000000000001f);
-                const vec_f32 v6 = splat_f32(0.3989422804014327f);
-                const vec_f32 v9 = splat_f32(0.5f);
-                __builtin_prefetch(x0 + j + o->ahead);
-                __builtin_prefetch(x1 + j + o->ahead);
-                const vec_f32 v0 = load_f32(row + j);
-                const vec_f32 v1 = load_f32(x0 + j);
-                const vec_f32 v2 = v1 * v1;
-                const vec_f32 v4 = v3 * v2;
-                const vec_f32 v5 = vexp_f32(v4);
-                const vec_f32 v7 = v6 * v1 * v0 * v5;
-                const vec_f32 v8 = load_f32(x1 + j);
-                const vec_f32 v10 = v9 * v8 * v0;
-                const vec_f32 v11 = v7 + v10;
-                store_f32(row + j, v11);
-                sum_2 += v11;
-            }
-            store_f32(x2 + j, sum_2);
-        }
-        if (j < cols) {
-            const int64_t rest = cols - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
-                const vec_f32 v3 = splat_f32(-0.5000000000000001f);
-                const vec_f32 v6 = splat_f32(0.3989422804014327f);
-                const vec_f32 v9 = splat_f32(0.5f);
-                const vec_f32 v0 = load_masked_f32(row + j, tail);
-                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-                const vec_f32 v2 = v1 * v1;
-                const vec_f32 v4 = v3 * v2;
-                const vec_f32 v5 = vexp_f32(v4);
-                const vec_f32 v7 = v6 * v1 * v0 * v5;
-                const vec_f32 v8 = load_masked_f32(x1 + j, tail);
-                const vec_f32 v10 = v9 * v8 * v0;
-                const vec_f32 v11 = v7 + v10;
-                store_masked_f32(row + j, tail, v11);
-                sum_2 += v11;
-            }
-            store_masked_f32(x2 + j, tail, sum_2);
-        }
-    }
-}
-
-typedef struct {
-    const float *x0;
-    int64_t x0_row;
-    const float *x1;
-    int64_t x1_row;
-    float *x2;
-    int64_t x2_row;
-    float *x3;
-    int64_t x3_row;
-    int64_t group_rows;
-    int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_6_operands;
-
-/* t7_d = sum(t1_nd (saved_2_n (W1_dh t5_nh | nd))); t8_d = sum((W1_dh t5_nh | nd)) */
-static void tile_6(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_6_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t first = 0, last; first < rows; first = last) {
         const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
@@ -2082,13 +1937,13 @@ typedef struct {
     int64_t size_0; /* N */
     const float *x0;
     int64_t x0_row;
-} tile_7_operands;
+} tile_5_operands;
 
 /* d_W1_dh = bar_J (1 / N) (t2_nd t5_nh | dh) */
-static void tile_7(
+static void tile_5(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_7_operands *const o = operands;
+    const tile_5_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -2125,13 +1980,13 @@ typedef struct {
     int64_t x4_row;
     int64_t group_rows;
     int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_8_operands;
+} tile_6_operands;
 
 /* t9_nd = (t8_nh W2_hd | nd) + X_nd + b2_d - Y_nd; t10 = sum(t9_nd²); t11_d = sum(t9_nd) */
-static void tile_8(
+static void tile_6(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_8_operands *const o = operands;
+    const tile_6_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t first = 0, last; first < rows; first = last) {
         const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
@@ -2192,13 +2047,13 @@ static void tile_8(
 
 typedef struct {
     int64_t size_0; /* N */
-} tile_9_operands;
+} tile_7_operands;
 
 /* d_W1_dh = (1 / N) (t5_nd t12_nh | dh) */
-static void tile_9(
+static void tile_7(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_9_operands *const o = operands;
+    const tile_7_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -2637,7 +2492,7 @@ static int64_t forward_layout(const feed_forward_dims *dims, int64_t *slot)
     slot[4] = end;
     end += brk_round_up(H * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[5] = end;
-    end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, H, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_most_bytes_f32(N_block, D, H), BRK_CACHE_LINE));
@@ -2701,7 +2556,8 @@ static int forward_run(
     float *const t2_block = (float *)(arena + slot[3]);
     float *const t3_block = (float *)(arena + slot[2]);
     float *const t4_block = (float *)(arena + slot[4]);
-    float *const t5_part_lines = (float *)(arena + slot[5]);
+    float *const saved_5_block_bare = (float *)(arena + slot[2]);
+    float *const t5_part_new = (float *)(arena + slot[5]);
     char *const scratch = arena + slot[6];
     const brk_batch N_blocks = brk_cut_batch(N, 20 * D + 12 * H + 12, 262144, 16, 32);
 
@@ -2882,7 +2738,7 @@ static int forward_run(
                     contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
                 }
 
-                /* saved_5_block_nd = (t4_block_nh W2_hd | nd) + X_block_nd + b2_d - Y_block_nd; t5_part = sum(saved_5_block_nd²) */
+                /* saved_5_block_bare_nd = (t4_block_nh W2_hd | nd) */
                 {
                     const contraction_f32 product = {
                         .m = N_block,
@@ -2894,34 +2750,75 @@ static int forward_run(
                         .b = W2,
                         .b_k = {D, NULL},
                         .b_n = {1, NULL},
-                        .c = saved_5_block,
+                        .c = saved_5_block_bare,
                         .c_m = {D, NULL},
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    const tile_4_operands operands = {
-                        .x0 = Y_block,
-                        .x0_row = D,
-                        .x1 = X_block,
-                        .x1_row = D,
-                        .x2 = b2,
-                        .x2_row = 0,
-                        .x3 = t5_part_lines,
-                        .x3_row = D,
-                        .group_rows = brk_group_rows(product.m, MR_f32),
-                        .ahead = epilogue_ahead_f32(product.k),
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                /* saved_5_block_nd = saved_5_block_bare_nd + X_block_nd + b2_d - Y_block_nd; t5_part = sum(saved_5_block_nd²) */
+                {
+                    vec_f32 whole_sum = splat_f32(0.0f);
+                    for (int64_t i = 0; i < N_block; ++i) {
+                        float *const saved_5_block_bare_row = saved_5_block_bare + i * D;
+                        const float *const Y_block_row = Y_block + i * D;
+                        const float *const X_block_row = X_block + i * D;
+                        float *const saved_5_block_row = saved_5_block + i * D;
+                        vec_f32 sum = splat_f32(0.0f);
+                        int64_t j = 0;
+                        if (j + 4 * WIDTH_f32 <= D) {
+                            vec_f32 sum_of[4] = {sum, sum, sum, sum};
+                            do {
+#pragma GCC unroll 4
+                                for (int q = 0; q < 4; ++q, j += WIDTH_f32) {
+                                    const vec_f32 v0 = load_f32(saved_5_block_bare_row + j);
+                                    const vec_f32 v1 = load_f32(Y_block_row + j);
+                                    const vec_f32 v2 = load_f32(X_block_row + j);
+                                    const vec_f32 v3 = load_f32(b2 + j);
+                                    const vec_f32 v4 = v0 + v2 + v3;
+                                    const vec_f32 v5 = v4 - v1;
+                                    const vec_f32 v6 = v5 * v5;
+                                    sum_of[q] = sum_of[q] + v6;
+                                    store_f32(saved_5_block_row + j, v5);
+                                }
+                            } while (j + 4 * WIDTH_f32 <= D);
+                            sum = (sum_of[0] + sum_of[2]) + (sum_of[1] + sum_of[3]);
+                        }
+                        for (; j + WIDTH_f32 <= D; j += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(saved_5_block_bare_row + j);
+                            const vec_f32 v1 = load_f32(Y_block_row + j);
+                            const vec_f32 v2 = load_f32(X_block_row + j);
+                            const vec_f32 v3 = load_f32(b2 + j);
+                            const vec_f32 v4 = v0 + v2 + v3;
+                            const vec_f32 v5 = v4 - v1;
+                            const vec_f32 v6 = v5 * v5;
+                            sum = sum + v6;
+                            store_f32(saved_5_block_row + j, v5);
+                        }
+                        if (j < D) {
+                            const int64_t rest = D - j;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(saved_5_block_bare_row + j, tail);
+                            const vec_f32 v1 = load_masked_f32(Y_block_row + j, tail);
+                            const vec_f32 v2 = load_masked_f32(X_block_row + j, tail);
+                            const vec_f32 v3 = load_masked_f32(b2 + j, tail);
+                            const vec_f32 v4 = v0 + v2 + v3;
+                            const vec_f32 v5 = v4 - v1;
+                            const vec_f32 v6 = v5 * v5;
+                            sum = sum + keep_first_f32(v6, rest, 0.0f);
+                            store_masked_f32(saved_5_block_row + j, tail, v5);
+                        }
+                        whole_sum = whole_sum + sum;
+                    }
+                    t5_part_new[0] = sum_lanes_f32(whole_sum);
                 }
 
                 {
-                    const int64_t groups = brk_groups(N_block, brk_group_rows(N_block, MR_f32));
-                    vec_f32 sum = splat_f32(0);
-                    for (int64_t group = 0; group < groups; ++group)
-                        for (int64_t i = 0; i < D; i += WIDTH_f32)
-                            sum += load_masked_f32(t5_part_lines + group * D + i, mask_first_f32(brk_min(D - i, WIDTH_f32)));
-                    t5_part_group[0] += sum_lanes_f32(sum);
+                    const float v0 = t5_part_new[0];
+                    t5_part_group[0] = t5_part_group[0] + v0;
                 }
             }
         }
@@ -3045,28 +2942,26 @@ static int64_t backward_layout(const feed_forward_dims *dims, int64_t *slot)
     slot[5] = end;
     end += brk_round_up(H * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(64 * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[7] = end;
     end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[8] = end;
+    slot[7] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
+    slot[8] = end;
     end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[10] = end;
+    slot[9] = end;
     end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, D, 1, 1, D), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, D, H, 1, 1, H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N, D, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, D, N, H, D, 1), BRK_CACHE_LINE));
-    slot[11] = end;
+    slot[10] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t FEED_FORWARD_NAME(backward_workspace)(const feed_forward_dims *dims)
 {
-    int64_t slot[12];
+    int64_t slot[11];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -3091,7 +2986,7 @@ int FEED_FORWARD_NAME(backward)(
     int64_t saved[5];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[12];
+    int64_t slot[11];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const g = args->g;
@@ -3114,15 +3009,15 @@ int FEED_FORWARD_NAME(backward)(
     float *const t2 = (float *)(arena + slot[1]);
     float *const t3 = (float *)(arena + slot[2]);
     float *const t4 = (float *)(arena + slot[3]);
-    float *const t5 = (float *)(arena + slot[4]);
-    float *const t6_lines = (float *)(arena + slot[6]);
+    float *const t5_bare = (float *)(arena + slot[4]);
     float *const t6 = (float *)(arena + slot[5]);
-    float *const t7_tile = (float *)(arena + slot[8]);
-    float *const t7_lines = (float *)(arena + slot[9]);
-    float *const t8_lines = (float *)(arena + slot[10]);
+    float *const t5 = (float *)(arena + slot[4]);
+    float *const t7_tile = (float *)(arena + slot[7]);
+    float *const t7_lines = (float *)(arena + slot[8]);
+    float *const t8_lines = (float *)(arena + slot[9]);
     float *const t7 = (float *)(arena + slot[3]);
-    float *const t8 = (float *)(arena + slot[7]);
-    char *const scratch = arena + slot[11];
+    float *const t8 = (float *)(arena + slot[6]);
+    char *const scratch = arena + slot[10];
 
     /* t1_nd = X_nd - (1 / D) saved_n; t2_nd = g_d saved_2_n t1_nd + s_d */
     for (int64_t i = 0; i < N; ++i) {
@@ -3222,8 +3117,7 @@ int FEED_FORWARD_NAME(backward)(
         }
     }
 
-    /* t5_nh = 0.3989422804014327 saved_3_nh (saved_5_nd W2_hd | nh) exp((-0.5000000000000001) saved_3_nh²) + (1/2) saved_4_nh (saved_5…
-       t6_h = sum(t5_nh) */
+    /* t5_bare_nh = (saved_5_nd W2_hd | nh) */
     {
         const contraction_f32 product = {
             .m = N,
@@ -3235,33 +3129,58 @@ int FEED_FORWARD_NAME(backward)(
             .b = W2,
             .b_k = {1, NULL},
             .b_n = {D, NULL},
-            .c = t5,
+            .c = t5_bare,
             .c_m = {H, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_5_operands operands = {
-            .x0 = saved_3,
-            .x0_row = H,
-            .x1 = saved_4,
-            .x1_row = H,
-            .x2 = t6_lines,
-            .x2_row = H,
-            .group_rows = brk_group_rows(product.m, MR_f32),
-            .ahead = epilogue_ahead_f32(product.k),
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    {
-        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
-        for (int64_t i = 0; i < H; i += WIDTH_f32) {
-            const mask_f32 tail = mask_first_f32(brk_min(H - i, WIDTH_f32));
-            vec_f32 sum = splat_f32(0);
-            for (int64_t group = 0; group < groups; ++group)
-                sum += load_masked_f32(t6_lines + group * H + i, tail);
-            store_masked_f32(t6 + i, tail, sum);
+    for (int64_t i = 0; i < H; ++i)
+        t6[i] = 0.0f;
+
+    /* t5_nh = 0.3989422804014327 saved_3_nh t5_bare_nh exp((-0.5000000000000001) saved_3_nh²) + (1/2) saved_4_nh t5_bare_nh
+       t6_h = sum(t5_nh) */
+    for (int64_t i = 0; i < N; ++i) {
+        float *const t5_bare_row = t5_bare + i * H;
+        const float *const saved_3_row = saved_3 + i * H;
+        const float *const saved_4_row = saved_4 + i * H;
+        float *const t5_row = t5 + i * H;
+        const vec_f32 v3 = splat_f32(-0.5000000000000001f);
+        const vec_f32 v6 = splat_f32(0.3989422804014327f);
+        const vec_f32 v9 = splat_f32(0.5f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t5_bare_row + j);
+            const vec_f32 v1 = load_f32(saved_3_row + j);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 * v2;
+            const vec_f32 v5 = vexp_f32(v4);
+            const vec_f32 v7 = v6 * v1 * v0 * v5;
+            const vec_f32 v8 = load_f32(saved_4_row + j);
+            const vec_f32 v10 = v9 * v8 * v0;
+            const vec_f32 v11 = v7 + v10;
+            const vec_f32 held = load_f32(t6 + j);
+            store_f32(t5_row + j, v11);
+            store_f32(t6 + j, held + v11);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t5_bare_row + j, tail);
+            const vec_f32 v1 = load_masked_f32(saved_3_row + j, tail);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 * v2;
+            const vec_f32 v5 = vexp_f32(v4);
+            const vec_f32 v7 = v6 * v1 * v0 * v5;
+            const vec_f32 v8 = load_masked_f32(saved_4_row + j, tail);
+            const vec_f32 v10 = v9 * v8 * v0;
+            const vec_f32 v11 = v7 + v10;
+            const vec_f32 held = load_masked_f32(t6 + j, tail);
+            store_masked_f32(t5_row + j, tail, v11);
+            store_masked_f32(t6 + j, tail, held + v11);
         }
     }
 
@@ -3303,7 +3222,7 @@ int FEED_FORWARD_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_6_operands operands = {
+        const tile_4_operands operands = {
             .x0 = saved_2,
             .x0_row = 1,
             .x1 = t1,
@@ -3315,7 +3234,7 @@ int FEED_FORWARD_NAME(backward)(
             .group_rows = brk_group_rows(product.m, MR_f32),
             .ahead = epilogue_ahead_f32(product.k),
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
     {
@@ -3398,12 +3317,12 @@ int FEED_FORWARD_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_7_operands operands = {
+        const tile_5_operands operands = {
             .size_0 = N,
             .x0 = bar_J,
             .x0_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
     /* d_W2_hd = bar_J (1 / N) (t3_nh saved_5_nd | hd) */
@@ -3424,12 +3343,12 @@ int FEED_FORWARD_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_7_operands operands = {
+        const tile_5_operands operands = {
             .size_0 = N,
             .x0 = bar_J,
             .x0_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
     }
 
     return FEED_FORWARD_OK;
@@ -3472,10 +3391,8 @@ static int64_t value_and_grad_layout(const feed_forward_dims *dims, int64_t *slo
     slot[13] = end;
     end += brk_round_up(H * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[14] = end;
-    end += brk_round_up(64 * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[15] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[16] = end;
+    slot[15] = end;
     end += brk_round_up(64 * D * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, D, 1, H, 1), BRK_CACHE_LINE));
@@ -3484,14 +3401,14 @@ static int64_t value_and_grad_layout(const feed_forward_dims *dims, int64_t *slo
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, D, H, 1, 1, H), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N, D, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(H, D, N, H, D, 1), BRK_CACHE_LINE));
-    slot[17] = end;
+    slot[16] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t FEED_FORWARD_NAME(value_and_grad_workspace)(const feed_forward_dims *dims)
 {
-    int64_t slot[18];
+    int64_t slot[17];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -3513,7 +3430,7 @@ int FEED_FORWARD_NAME(value_and_grad)(
     const int64_t H = dims->H;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[18];
+    int64_t slot[17];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -3543,15 +3460,15 @@ int FEED_FORWARD_NAME(value_and_grad)(
     float *const t11_lines = (float *)(arena + slot[11]);
     float *const t10 = (float *)(arena + slot[8]);
     float *const t11 = (float *)(arena + slot[9]);
-    float *const t12 = (float *)(arena + slot[12]);
-    float *const t13_lines = (float *)(arena + slot[14]);
+    float *const t12_bare = (float *)(arena + slot[12]);
     float *const t13 = (float *)(arena + slot[13]);
-    float *const t14_tile = (float *)(arena + slot[15]);
+    float *const t12 = (float *)(arena + slot[4]);
+    float *const t14_tile = (float *)(arena + slot[14]);
     float *const t14_lines = (float *)(arena + slot[11]);
-    float *const t15_lines = (float *)(arena + slot[16]);
+    float *const t15_lines = (float *)(arena + slot[15]);
     float *const t14 = (float *)(arena + slot[9]);
     float *const t15 = (float *)(arena + slot[10]);
-    char *const scratch = arena + slot[17];
+    char *const scratch = arena + slot[16];
 
     {
         const int64_t step = brk_rows((3 * D + 2) * (int64_t)sizeof(float));
@@ -3730,7 +3647,7 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_8_operands operands = {
+        const tile_6_operands operands = {
             .x0 = Y,
             .x0_row = D,
             .x1 = X,
@@ -3744,7 +3661,7 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .group_rows = brk_group_rows(product.m, MR_f32),
             .ahead = epilogue_ahead_f32(product.k),
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_8, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
     }
 
     {
@@ -3796,8 +3713,7 @@ int FEED_FORWARD_NAME(value_and_grad)(
         }
     }
 
-    /* t12_nh = 0.3989422804014327 t6_nh (t9_nd W2_hd | nh) exp((-0.5000000000000001) t6_nh²) + (1/2) t7_nh (t9_nd W2_hd | nh)
-       t13_h = sum(t12_nh) */
+    /* t12_bare_nh = (t9_nd W2_hd | nh) */
     {
         const contraction_f32 product = {
             .m = N,
@@ -3809,33 +3725,58 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .b = W2,
             .b_k = {1, NULL},
             .b_n = {D, NULL},
-            .c = t12,
+            .c = t12_bare,
             .c_m = {H, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_5_operands operands = {
-            .x0 = t6,
-            .x0_row = H,
-            .x1 = t7,
-            .x1_row = H,
-            .x2 = t13_lines,
-            .x2_row = H,
-            .group_rows = brk_group_rows(product.m, MR_f32),
-            .ahead = epilogue_ahead_f32(product.k),
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    {
-        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
-        for (int64_t i = 0; i < H; i += WIDTH_f32) {
-            const mask_f32 tail = mask_first_f32(brk_min(H - i, WIDTH_f32));
-            vec_f32 sum = splat_f32(0);
-            for (int64_t group = 0; group < groups; ++group)
-                sum += load_masked_f32(t13_lines + group * H + i, tail);
-            store_masked_f32(t13 + i, tail, sum);
+    for (int64_t i = 0; i < H; ++i)
+        t13[i] = 0.0f;
+
+    /* t12_nh = 0.3989422804014327 t6_nh t12_bare_nh exp((-0.5000000000000001) t6_nh²) + (1/2) t7_nh t12_bare_nh
+       t13_h = sum(t12_nh) */
+    for (int64_t i = 0; i < N; ++i) {
+        float *const t12_bare_row = t12_bare + i * H;
+        float *const t6_row = t6 + i * H;
+        float *const t7_row = t7 + i * H;
+        float *const t12_row = t12 + i * H;
+        const vec_f32 v3 = splat_f32(-0.5000000000000001f);
+        const vec_f32 v6 = splat_f32(0.3989422804014327f);
+        const vec_f32 v9 = splat_f32(0.5f);
+        int64_t j = 0;
+        for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+            const vec_f32 v0 = load_f32(t12_bare_row + j);
+            const vec_f32 v1 = load_f32(t6_row + j);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 * v2;
+            const vec_f32 v5 = vexp_f32(v4);
+            const vec_f32 v7 = v6 * v1 * v0 * v5;
+            const vec_f32 v8 = load_f32(t7_row + j);
+            const vec_f32 v10 = v9 * v8 * v0;
+            const vec_f32 v11 = v7 + v10;
+            const vec_f32 held = load_f32(t13 + j);
+            store_f32(t12_row + j, v11);
+            store_f32(t13 + j, held + v11);
+        }
+        if (j < H) {
+            const int64_t rest = H - j;
+            const mask_f32 tail = mask_first_f32(rest);
+            const vec_f32 v0 = load_masked_f32(t12_bare_row + j, tail);
+            const vec_f32 v1 = load_masked_f32(t6_row + j, tail);
+            const vec_f32 v2 = v1 * v1;
+            const vec_f32 v4 = v3 * v2;
+            const vec_f32 v5 = vexp_f32(v4);
+            const vec_f32 v7 = v6 * v1 * v0 * v5;
+            const vec_f32 v8 = load_masked_f32(t7_row + j, tail);
+            const vec_f32 v10 = v9 * v8 * v0;
+            const vec_f32 v11 = v7 + v10;
+            const vec_f32 held = load_masked_f32(t13 + j, tail);
+            store_masked_f32(t12_row + j, tail, v11);
+            store_masked_f32(t13 + j, tail, held + v11);
         }
     }
 
@@ -3876,7 +3817,7 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_6_operands operands = {
+        const tile_4_operands operands = {
             .x0 = t4,
             .x0_row = 1,
             .x1 = t2,
@@ -3888,7 +3829,7 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .group_rows = brk_group_rows(product.m, MR_f32),
             .ahead = epilogue_ahead_f32(product.k),
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_6, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
     }
 
     {
@@ -3969,10 +3910,10 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_9_operands operands = {
+        const tile_7_operands operands = {
             .size_0 = N,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_9, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
     }
 
     /* d_W2_hd = (1 / N) (t8_nh t9_nd | hd) */
@@ -3993,10 +3934,10 @@ int FEED_FORWARD_NAME(value_and_grad)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_9_operands operands = {
+        const tile_7_operands operands = {
             .size_0 = N,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_9, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_7, &operands, scratch);
     }
 
     return FEED_FORWARD_OK;

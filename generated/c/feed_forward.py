@@ -954,11 +954,11 @@ _COUNTS = {
     )),
     "backward": (("D", "H", "N"), lambda D, H, N: (
         8 * D * H * N + 2 * D * H + 9 * D * N + 12 * H * N + 3 * D + H + N + 13,
-        16 * D * H + 32 * D * N + 36 * H * N + 44 * D + 12 * H + 12 * N + 24,
+        16 * D * H + 32 * D * N + 44 * H * N + 44 * D + 12 * H + 12 * N + 24,
     )),
     "value_and_grad": (("D", "H", "N"), lambda D, H, N: (
         12 * D * H * N + 2 * D * H + 17 * D * N + 16 * H * N + 3 * D + H + 4 * N + 10,
-        24 * D * H + 52 * D * N + 40 * H * N + 48 * D + 16 * H + 28 * N + 12,
+        24 * D * H + 52 * D * N + 48 * H * N + 48 * D + 16 * H + 28 * N + 12,
     )),
 }
 
@@ -1088,7 +1088,7 @@ SIGNATURE = {
                 "b2": {"shape": ("D",), "dtype": "float32"},
             },
             "flops": "8 * D * H * N + 2 * D * H + 9 * D * N + 12 * H * N + 3 * D + H + N + 13",
-            "bytes": "16 * D * H + 32 * D * N + 36 * H * N + 44 * D + 12 * H + 12 * N + 24",
+            "bytes": "16 * D * H + 32 * D * N + 44 * H * N + 44 * D + 12 * H + 12 * N + 24",
             "split": None,
         },
         "value_and_grad": {
@@ -1103,7 +1103,7 @@ SIGNATURE = {
                 "b2": {"shape": ("D",), "dtype": "float32"},
             },
             "flops": "12 * D * H * N + 2 * D * H + 17 * D * N + 16 * H * N + 3 * D + H + 4 * N + 10",
-            "bytes": "24 * D * H + 52 * D * N + 40 * H * N + 48 * D + 16 * H + 28 * N + 12",
+            "bytes": "24 * D * H + 52 * D * N + 48 * H * N + 48 * D + 16 * H + 28 * N + 12",
             "split": None,
         },
     },

@@ -1657,65 +1657,18 @@ static void tile_1(
 }
 
 typedef struct {
-    const float *x0;
-    int64_t x0_row;
-    const float *x1;
-    int64_t x1_row;
-    float *x2;
-    int64_t x2_row;
-} tile_2_operands;
-
-/* r_n = (X_nd w_d | n) + b - y_n; t2 = sum(r_n²) */
-static void tile_2(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_2_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
-        const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
-        float *const x2 = o->x2 + (i0 + r) * o->x2_row;
-        const vec_f32 v1 = splat_f32(x0[0]);
-        vec_f32 sum_2 = splat_f32(0);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v2 = load_f32(x1 + j);
-            const vec_f32 v3 = v0 + v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v5 = v4 * v4;
-            store_f32(row + j, v4);
-            sum_2 += v5;
-        }
-        if (j < cols) {
-            const int64_t rest = cols - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(row + j, tail);
-            const vec_f32 v2 = load_masked_f32(x1 + j, tail);
-            const vec_f32 v3 = v0 + v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v5 = v4 * v4;
-            store_masked_f32(row + j, tail, v4);
-            sum_2 += keep_first_f32(v5, rest, 0);
-        }
-        x2[0] = (j0 > 0 ? x2[0] : 0) + sum_lanes_f32(sum_2);
-    }
-}
-
-typedef struct {
     int64_t size_0; /* N */
     const float *x0;
     int64_t x0_row;
     const float *x1;
     int64_t x1_row;
-} tile_3_operands;
+} tile_2_operands;
 
 /* d_w_d = bar_J ((1 / N) (X_nd r_n | d) + (1/100) w_d) */
-static void tile_3(
+static void tile_2(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_3_operands *const o = operands;
+    const tile_2_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t r = 0; r < rows; ++r) {
         float *const row = tile + r * stride;
@@ -1746,60 +1699,6 @@ static void tile_3(
             const vec_f32 v9 = v8 * v7;
             store_masked_f32(row + j, tail, v9);
         }
-    }
-}
-
-typedef struct {
-    const float *x0;
-    int64_t x0_row;
-    const float *x1;
-    int64_t x1_row;
-    float *x2;
-    int64_t x2_row;
-    float *x3;
-    int64_t x3_row;
-} tile_4_operands;
-
-/* r_block_n = (X_block_nd w_d | n) + b - y_block_n; t2_part = sum(r_block_n²); t3_part = sum(r_block_n) */
-static void tile_4(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_4_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row;
-        const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
-        float *const x2 = o->x2 + (i0 + r) * o->x2_row;
-        float *const x3 = o->x3 + (i0 + r) * o->x3_row;
-        const vec_f32 v1 = splat_f32(x0[0]);
-        vec_f32 sum_2 = splat_f32(0);
-        vec_f32 sum_3 = splat_f32(0);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v2 = load_f32(x1 + j);
-            const vec_f32 v3 = v0 + v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v5 = v4 * v4;
-            store_f32(row + j, v4);
-            sum_2 += v5;
-            sum_3 += v4;
-        }
-        if (j < cols) {
-            const int64_t rest = cols - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(row + j, tail);
-            const vec_f32 v2 = load_masked_f32(x1 + j, tail);
-            const vec_f32 v3 = v0 + v1;
-            const vec_f32 v4 = v3 - v2;
-            const vec_f32 v5 = v4 * v4;
-            store_masked_f32(row + j, tail, v4);
-            sum_2 += keep_first_f32(v5, rest, 0);
-            sum_3 += keep_first_f32(v4, rest, 0);
-        }
-        x2[0] = (j0 > 0 ? x2[0] : 0) + sum_lanes_f32(sum_2);
-        x3[0] = (j0 > 0 ? x3[0] : 0) + sum_lanes_f32(sum_3);
     }
 }
 
@@ -1951,17 +1850,19 @@ static int64_t forward_layout(const linear_dims *dims, int64_t *slot)
     slot[0] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
+    end += brk_round_up(N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[2] = end;
     end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(1, N, D, 1, 1, D), BRK_CACHE_LINE));
-    slot[2] = end;
+    slot[3] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t LINEAR_NAME(forward_workspace)(const linear_dims *dims)
 {
-    int64_t slot[3];
+    int64_t slot[4];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + forward_layout(dims, slot));
@@ -1985,7 +1886,7 @@ int LINEAR_NAME(forward)(
     int64_t saved[1];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[3];
+    int64_t slot[4];
     forward_layout(dims, slot);
     const float *const X = args->X;
     const float *const y = args->y;
@@ -1994,8 +1895,9 @@ int LINEAR_NAME(forward)(
     float *const J = results->J;
     float *const r = (float *)((char *)residuals + saved[0]);
     float *const t1 = (float *)(arena + slot[0]);
-    float *const t2 = (float *)(arena + slot[1]);
-    char *const scratch = arena + slot[2];
+    float *const r_bare = (float *)(arena + slot[1]);
+    float *const t2 = (float *)(arena + slot[2]);
+    char *const scratch = arena + slot[3];
 
     /* t1 = sum(w_d²) */
     {
@@ -2033,7 +1935,7 @@ int LINEAR_NAME(forward)(
         t1[0] = sum_lanes_f32(whole_sum);
     }
 
-    /* r_n = (X_nd w_d | n) + b - y_n; t2 = sum(r_n²) */
+    /* r_bare_n = (X_nd w_d | n) */
     {
         const contraction_f32 product = {
             .m = 1,
@@ -2044,23 +1946,61 @@ int LINEAR_NAME(forward)(
             .b = X,
             .b_k = {1, NULL},
             .b_n = {D, NULL},
-            .c = r,
+            .c = r_bare,
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_2_operands operands = {
-            .x0 = b,
-            .x0_row = 0,
-            .x1 = y,
-            .x1_row = 0,
-            .x2 = t2,
-            .x2_row = 0,
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
-        for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
-            (t2)[i * 0] = 0.0f;
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+    }
+
+    /* r_n = r_bare_n + b - y_n; t2 = sum(r_n²) */
+    {
+        vec_f32 whole_sum = splat_f32(0.0f);
+        for (int64_t i_first = 0; i_first < N; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+            const int64_t i_end = brk_min(N, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+            const vec_f32 v1 = splat_f32(b[0]);
+            vec_f32 sum = splat_f32(0.0f);
+            int64_t i = i_first;
+            if (i + 4 * WIDTH_f32 <= i_end) {
+                vec_f32 sum_of[4] = {sum, sum, sum, sum};
+                do {
+#pragma GCC unroll 4
+                    for (int q = 0; q < 4; ++q, i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(r_bare + i);
+                        const vec_f32 v2 = load_f32(y + i);
+                        const vec_f32 v3 = v0 + v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v4;
+                        sum_of[q] = sum_of[q] + v5;
+                        store_f32(r + i, v4);
+                    }
+                } while (i + 4 * WIDTH_f32 <= i_end);
+                sum = (sum_of[0] + sum_of[2]) + (sum_of[1] + sum_of[3]);
+            }
+            for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                const vec_f32 v0 = load_f32(r_bare + i);
+                const vec_f32 v2 = load_f32(y + i);
+                const vec_f32 v3 = v0 + v1;
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v5 = v4 * v4;
+                sum = sum + v5;
+                store_f32(r + i, v4);
+            }
+            if (i < i_end) {
+                const int64_t rest = i_end - i;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v0 = load_masked_f32(r_bare + i, tail);
+                const vec_f32 v2 = load_masked_f32(y + i, tail);
+                const vec_f32 v3 = v0 + v1;
+                const vec_f32 v4 = v3 - v2;
+                const vec_f32 v5 = v4 * v4;
+                sum = sum + keep_first_f32(v5, rest, 0.0f);
+                store_masked_f32(r + i, tail, v4);
+            }
+            whole_sum = whole_sum + sum;
         }
+        t2[0] = sum_lanes_f32(whole_sum);
     }
 
     /* J = (1/2) t2 / N + (1/200) t1 */
@@ -2192,14 +2132,14 @@ int LINEAR_NAME(backward)(
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_3_operands operands = {
+        const tile_2_operands operands = {
             .size_0 = N,
             .x0 = w,
             .x0_row = 0,
             .x1 = bar_J,
             .x1_row = 0,
         };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
     }
 
     return LINEAR_OK;
@@ -2296,6 +2236,7 @@ static int value_and_grad_run(
     float *const t3 = (float *)(arena + slot[1]);
     float *const d_w_sum = (float *)(arena + slot[2]);
     float *const t1 = (float *)(arena + slot[6]);
+    float *const r_block_bare = (float *)(arena + slot[7]);
     float *const r_block = (float *)(arena + slot[7]);
     float *const t2_part_new = (float *)(arena + slot[8]);
     float *const t3_part_new = (float *)(arena + slot[9]);
@@ -2319,7 +2260,7 @@ static int value_and_grad_run(
                 const int64_t N_block = brk_min(N_blocks.rows, last - first);
                 const float *const y_block = y + first;
                 const float *const X_block = X + first * D;
-                /* r_block_n = (X_block_nd w_d | n) + b - y_block_n; t2_part = sum(r_block_n²); t3_part = sum(r_block_n) */
+                /* r_block_bare_n = (X_block_nd w_d | n) */
                 {
                     const contraction_f32 product = {
                         .m = 1,
@@ -2330,26 +2271,70 @@ static int value_and_grad_run(
                         .b = X_block,
                         .b_k = {1, NULL},
                         .b_n = {D, NULL},
-                        .c = r_block,
+                        .c = r_block_bare,
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    const tile_4_operands operands = {
-                        .x0 = b,
-                        .x0_row = 0,
-                        .x1 = y_block,
-                        .x1_row = 0,
-                        .x2 = t2_part_new,
-                        .x2_row = 0,
-                        .x3 = t3_part_new,
-                        .x3_row = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
-                    for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
-                        (t2_part_new)[i * 0] = 0.0f;
-                        (t3_part_new)[i * 0] = 0.0f;
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                /* r_block_n = r_block_bare_n + b - y_block_n; t2_part = sum(r_block_n²); t3_part = sum(r_block_n) */
+                {
+                    vec_f32 whole_sum = splat_f32(0.0f);
+                    vec_f32 whole_sum_2 = splat_f32(0.0f);
+                    for (int64_t i_first = 0; i_first < N_block; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+                        const int64_t i_end = brk_min(N_block, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+                        const vec_f32 v1 = splat_f32(b[0]);
+                        vec_f32 sum = splat_f32(0.0f);
+                        vec_f32 sum_2 = splat_f32(0.0f);
+                        int64_t i = i_first;
+                        if (i + 4 * WIDTH_f32 <= i_end) {
+                            vec_f32 sum_of[4] = {sum, sum, sum, sum};
+                            vec_f32 sum_2_of[4] = {sum_2, sum_2, sum_2, sum_2};
+                            do {
+#pragma GCC unroll 4
+                                for (int q = 0; q < 4; ++q, i += WIDTH_f32) {
+                                    const vec_f32 v0 = load_f32(r_block_bare + i);
+                                    const vec_f32 v2 = load_f32(y_block + i);
+                                    const vec_f32 v3 = v0 + v1;
+                                    const vec_f32 v4 = v3 - v2;
+                                    const vec_f32 v5 = v4 * v4;
+                                    sum_of[q] = sum_of[q] + v5;
+                                    sum_2_of[q] = sum_2_of[q] + v4;
+                                    store_f32(r_block + i, v4);
+                                }
+                            } while (i + 4 * WIDTH_f32 <= i_end);
+                            sum = (sum_of[0] + sum_of[2]) + (sum_of[1] + sum_of[3]);
+                            sum_2 = (sum_2_of[0] + sum_2_of[2]) + (sum_2_of[1] + sum_2_of[3]);
+                        }
+                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(r_block_bare + i);
+                            const vec_f32 v2 = load_f32(y_block + i);
+                            const vec_f32 v3 = v0 + v1;
+                            const vec_f32 v4 = v3 - v2;
+                            const vec_f32 v5 = v4 * v4;
+                            sum = sum + v5;
+                            sum_2 = sum_2 + v4;
+                            store_f32(r_block + i, v4);
+                        }
+                        if (i < i_end) {
+                            const int64_t rest = i_end - i;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(r_block_bare + i, tail);
+                            const vec_f32 v2 = load_masked_f32(y_block + i, tail);
+                            const vec_f32 v3 = v0 + v1;
+                            const vec_f32 v4 = v3 - v2;
+                            const vec_f32 v5 = v4 * v4;
+                            sum = sum + keep_first_f32(v5, rest, 0.0f);
+                            sum_2 = sum_2 + keep_first_f32(v4, rest, 0.0f);
+                            store_masked_f32(r_block + i, tail, v4);
+                        }
+                        whole_sum = whole_sum + sum;
+                        whole_sum_2 = whole_sum_2 + sum_2;
                     }
+                    t2_part_new[0] = sum_lanes_f32(whole_sum);
+                    t3_part_new[0] = sum_lanes_f32(whole_sum_2);
                 }
 
                 {

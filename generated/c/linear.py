@@ -764,7 +764,7 @@ _COUNTS = {
     )),
     "forward": (("D", "N"), lambda D, N: (
         2 * D * N + 2 * D + 4 * N + 4,
-        4 * D * N + 8 * D + 8 * N + 24,
+        4 * D * N + 8 * D + 16 * N + 24,
     )),
     "backward": (("D", "N"), lambda D, N: (
         2 * D * N + 4 * D + N + 3,
@@ -863,7 +863,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "2 * D * N + 2 * D + 4 * N + 4",
-            "bytes": "4 * D * N + 8 * D + 8 * N + 24",
+            "bytes": "4 * D * N + 8 * D + 16 * N + 24",
             "split": None,
         },
         "backward": {

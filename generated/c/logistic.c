@@ -1772,54 +1772,6 @@ static void tile_2(
     }
 }
 
-typedef struct {
-    const float *x0;
-    int64_t x0_row;
-    float *x1;
-    int64_t x1_row;
-} tile_3_operands;
-
-/* J_part = sum(softplus(-y_block_n (X_block_nd w_d | n)))
-   t1_block_n = y_block_n sigmoid(-y_block_n (X_block_nd w_d | n)) */
-static void tile_3(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_3_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t r = 0; r < rows; ++r) {
-        float *const row = tile + r * stride;
-        const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-        float *const x1 = o->x1 + (i0 + r) * o->x1_row;
-        vec_f32 sum_1 = splat_f32(0);
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            const vec_f32 v0 = load_f32(row + j);
-            const vec_f32 v1 = load_f32(x0 + j);
-            const vec_f32 v2 = v1 * v0;
-            const vec_f32 v3 = -v2;
-            const vec_f32 v4 = vsoftplus_f32(v3);
-            const vec_f32 v5 = vsigmoid_f32(v3);
-            const vec_f32 v6 = v1 * v5;
-            store_f32(row + j, v6);
-            sum_1 += v4;
-        }
-        if (j < cols) {
-            const int64_t rest = cols - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            const vec_f32 v0 = load_masked_f32(row + j, tail);
-            const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-            const vec_f32 v2 = v1 * v0;
-            const vec_f32 v3 = -v2;
-            const vec_f32 v4 = vsoftplus_f32(v3);
-            const vec_f32 v5 = vsigmoid_f32(v3);
-            const vec_f32 v6 = v1 * v5;
-            store_masked_f32(row + j, tail, v6);
-            sum_1 += keep_first_f32(v4, rest, 0);
-        }
-        x1[0] = (j0 > 0 ? x1[0] : 0) + sum_lanes_f32(sum_1);
-    }
-}
-
 /* Where the parts of the workspace of evaluate begin, in bytes; returns the size of all. */
 static int64_t evaluate_layout(const logistic_dims *dims, int64_t *slot)
 {
@@ -2280,8 +2232,9 @@ static int value_and_grad_run(
     float *const J_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[1]);
     float *const d_w_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[1] : arena + slot[2]);
     float *const d_w_sum = (float *)(arena + slot[0]);
-    float *const t1_block = (float *)(arena + slot[3]);
+    float *const J_part_bare = (float *)(arena + slot[3]);
     float *const J_part_new = (float *)(arena + slot[4]);
+    float *const t1_block = (float *)(arena + slot[3]);
     char *const scratch = arena + slot[5];
     const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
 
@@ -2299,8 +2252,7 @@ static int value_and_grad_run(
                 const int64_t N_block = brk_min(N_blocks.rows, last - first);
                 const float *const y_block = y + first;
                 const float *const X_block = X + first * D;
-                /* J_part = sum(softplus(-y_block_n (X_block_nd w_d | n)))
-                   t1_block_n = y_block_n sigmoid(-y_block_n (X_block_nd w_d | n)) */
+                /* J_part_bare_n = (X_block_nd w_d | n) */
                 {
                     const contraction_f32 product = {
                         .m = 1,
@@ -2311,21 +2263,48 @@ static int value_and_grad_run(
                         .b = X_block,
                         .b_k = {1, NULL},
                         .b_n = {D, NULL},
-                        .c = t1_block,
+                        .c = J_part_bare,
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    const tile_3_operands operands = {
-                        .x0 = y_block,
-                        .x0_row = 0,
-                        .x1 = J_part_new,
-                        .x1_row = 0,
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
-                    for (int64_t i = 0; i < product.m && product.n == 0; ++i) {
-                        (J_part_new)[i * 0] = 0.0f;
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                /* J_part = sum(softplus(-y_block_n J_part_bare_n)); t1_block_n = y_block_n sigmoid(-y_block_n J_part_bare_n) */
+                {
+                    vec_f32 whole_sum = splat_f32(0.0f);
+                    for (int64_t i_first = 0; i_first < N_block; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
+                        const int64_t i_end = brk_min(N_block, i_first + BRK_SUM_BLOCK * WIDTH_f32);
+                        vec_f32 sum = splat_f32(0.0f);
+                        int64_t i = i_first;
+                        for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
+                            const vec_f32 v0 = load_f32(J_part_bare + i);
+                            const vec_f32 v1 = load_f32(y_block + i);
+                            const vec_f32 v2 = v1 * v0;
+                            const vec_f32 v3 = -v2;
+                            const vec_f32 v4 = vsoftplus_f32(v3);
+                            const vec_f32 v5 = vsigmoid_f32(v3);
+                            const vec_f32 v6 = v1 * v5;
+                            sum = sum + v4;
+                            store_f32(t1_block + i, v6);
+                        }
+                        if (i < i_end) {
+                            const int64_t rest = i_end - i;
+                            const mask_f32 tail = mask_first_f32(rest);
+                            const vec_f32 v0 = load_masked_f32(J_part_bare + i, tail);
+                            const vec_f32 v1 = load_masked_f32(y_block + i, tail);
+                            const vec_f32 v2 = v1 * v0;
+                            const vec_f32 v3 = -v2;
+                            const vec_f32 v4 = vsoftplus_f32(v3);
+                            const vec_f32 v5 = vsigmoid_f32(v3);
+                            const vec_f32 v6 = v1 * v5;
+                            sum = sum + keep_first_f32(v4, rest, 0.0f);
+                            store_masked_f32(t1_block + i, tail, v6);
+                        }
+                        whole_sum = whole_sum + sum;
                     }
+                    J_part_new[0] = sum_lanes_f32(whole_sum);
                 }
 
                 {

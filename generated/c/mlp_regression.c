@@ -1822,64 +1822,6 @@ static void tile_3(
 }
 
 typedef struct {
-    const float *x0;
-    int64_t x0_row;
-    float *x1;
-    int64_t x1_row;
-    int64_t group_rows;
-    int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_4_operands;
-
-/* t2_block_ni = (1 - Z2_block_ni²) (t1_block_jn W3_ij | ni); d_b2_part_i = sum(t2_block_ni) */
-static void tile_4(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_4_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t first = 0, last; first < rows; first = last) {
-        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
-        last = brk_min(rows, first + o->group_rows - place);
-        float *const x1 = o->x1 + group * o->x1_row + j0;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            vec_f32 sum_1 = place > 0 ? load_f32(x1 + j) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const vec_f32 v3 = splat_f32(1.0f);
-                __builtin_prefetch(x0 + j + o->ahead);
-                const vec_f32 v0 = load_f32(row + j);
-                const vec_f32 v1 = load_f32(x0 + j);
-                const vec_f32 v2 = v1 * v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v5 = v4 * v0;
-                store_f32(row + j, v5);
-                sum_1 += v5;
-            }
-            store_f32(x1 + j, sum_1);
-        }
-        if (j < cols) {
-            const int64_t rest = cols - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            vec_f32 sum_1 = place > 0 ? load_masked_f32(x1 + j, tail) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const vec_f32 v3 = splat_f32(1.0f);
-                const vec_f32 v0 = load_masked_f32(row + j, tail);
-                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-                const vec_f32 v2 = v1 * v1;
-                const vec_f32 v4 = v3 - v2;
-                const vec_f32 v5 = v4 * v0;
-                store_masked_f32(row + j, tail, v5);
-                sum_1 += v5;
-            }
-            store_masked_f32(x1 + j, tail, sum_1);
-        }
-    }
-}
-
-typedef struct {
     int64_t size_0; /* N */
     const float *x0;
     int64_t x0_row;
@@ -1891,15 +1833,15 @@ typedef struct {
     int64_t x3_row;
     int64_t group_rows;
     int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_5_operands;
+} tile_4_operands;
 
 /* t4_part = sum((tanh((Z2_block_nj W3_ji | ni) + b3_i) - Y_block_ni)²)
    t5_block_ni = (1 / N) (tanh((Z2_block_nj W3_ji | ni) + b3_i) - Y_block_ni) (1 - tanh((Z2_block_nj W3_ji | ni) + b3_i)²)
    d_b3_part_i = sum(t5_block_ni) */
-static void tile_5(
+static void tile_4(
     const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
 {
-    const tile_5_operands *const o = operands;
+    const tile_4_operands *const o = operands;
     (void)operands, (void)i0, (void)j0;
     for (int64_t first = 0, last; first < rows; first = last) {
         const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
@@ -2548,7 +2490,7 @@ static int64_t backward_layout(const mlp_regression_dims *dims, int64_t *slot)
     slot[9] = end;
     end += brk_round_up(2 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[10] = end;
-    end += brk_round_up(2048 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(32 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[11] = end;
     end += brk_round_up(32 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[12] = end;
@@ -2638,10 +2580,12 @@ static int backward_run(
     float *const d_W3_sum = (float *)(arena + slot[2]);
     float *const d_b3_part_new = (float *)(arena + slot[10]);
     float *const t1_block = (float *)(arena + slot[9]);
+    float *const t2_block_bare = (float *)(arena + slot[11]);
+    float *const d_b2_part_new = (float *)(arena + slot[10]);
     float *const t2_block = (float *)(arena + slot[11]);
-    float *const d_b2_part_lines = (float *)(arena + slot[10]);
+    float *const t3_block_bare = (float *)(arena + slot[12]);
+    float *const d_b1_part_new = (float *)(arena + slot[10]);
     float *const t3_block = (float *)(arena + slot[12]);
-    float *const d_b1_part_lines = (float *)(arena + slot[10]);
     char *const scratch = arena + slot[13];
     const brk_batch N_blocks = brk_cut_batch(N, 568, 262144, 16, 32);
 
@@ -2711,7 +2655,7 @@ static int backward_run(
                     }
                 }
 
-                /* t2_block_ni = (1 - Z2_block_ni²) (t1_block_jn W3_ij | ni); d_b2_part_i = sum(t2_block_ni) */
+                /* t2_block_bare_ni = (t1_block_jn W3_ij | ni) */
                 {
                     const contraction_f32 product = {
                         .m = N_block,
@@ -2723,35 +2667,66 @@ static int backward_run(
                         .b = W3,
                         .b_k = {1, NULL},
                         .b_n = {2, NULL},
-                        .c = t2_block,
+                        .c = t2_block_bare,
                         .c_m = {32, NULL},
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    const tile_4_operands operands = {
-                        .x0 = Z2_block,
-                        .x0_row = 32,
-                        .x1 = d_b2_part_lines,
-                        .x1_row = 32,
-                        .group_rows = brk_group_rows(product.m, MR_f32),
-                        .ahead = epilogue_ahead_f32(product.k),
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
                 }
 
-                {
-                    const int64_t groups = brk_groups(N_block, brk_group_rows(N_block, MR_f32));
-                    for (int64_t i = 0; i < 32; i += WIDTH_f32) {
-                        const mask_f32 tail = mask_first_f32(brk_min(32 - i, WIDTH_f32));
-                        vec_f32 sum = load_masked_f32(d_b2_part_group + i, tail);
-                        for (int64_t group = 0; group < groups; ++group)
-                            sum += load_masked_f32(d_b2_part_lines + group * 32 + i, tail);
-                        store_masked_f32(d_b2_part_group + i, tail, sum);
+                for (int64_t i = 0; i < 32; ++i)
+                    d_b2_part_new[i] = 0.0f;
+
+                /* t2_block_ni = (1 - Z2_block_ni²) t2_block_bare_ni; d_b2_part_i = sum(t2_block_ni) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    float *const t2_block_bare_row = t2_block_bare + i * 32;
+                    const float *const Z2_block_row = Z2_block + i * 32;
+                    float *const t2_block_row = t2_block + i * 32;
+                    const vec_f32 v3 = splat_f32(1.0f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t2_block_bare_row + j);
+                        const vec_f32 v1 = load_f32(Z2_block_row + j);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_f32(d_b2_part_new + j);
+                        store_f32(t2_block_row + j, v5);
+                        store_f32(d_b2_part_new + j, held + v5);
+                    }
+                    if (j < 32) {
+                        const int64_t rest = 32 - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t2_block_bare_row + j, tail);
+                        const vec_f32 v1 = load_masked_f32(Z2_block_row + j, tail);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_masked_f32(d_b2_part_new + j, tail);
+                        store_masked_f32(t2_block_row + j, tail, v5);
+                        store_masked_f32(d_b2_part_new + j, tail, held + v5);
                     }
                 }
 
-                /* t3_block_ni = (1 - Z1_block_ni²) (t2_block_nj W2_ij | ni); d_b1_part_i = sum(t3_block_ni) */
+                {
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= 32; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(d_b2_part_new + i);
+                        const vec_f32 held = load_f32(d_b2_part_group + i);
+                        store_f32(d_b2_part_group + i, held + v0);
+                    }
+                    if (i < 32) {
+                        const int64_t rest = 32 - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(d_b2_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(d_b2_part_group + i, tail);
+                        store_masked_f32(d_b2_part_group + i, tail, held + v0);
+                    }
+                }
+
+                /* t3_block_bare_ni = (t2_block_nj W2_ij | ni) */
                 {
                     const contraction_f32 product = {
                         .m = N_block,
@@ -2763,31 +2738,62 @@ static int backward_run(
                         .b = W2,
                         .b_k = {1, NULL},
                         .b_n = {32, NULL},
-                        .c = t3_block,
+                        .c = t3_block_bare,
                         .c_m = {32, NULL},
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    const tile_4_operands operands = {
-                        .x0 = Z1_block,
-                        .x0_row = 32,
-                        .x1 = d_b1_part_lines,
-                        .x1_row = 32,
-                        .group_rows = brk_group_rows(product.m, MR_f32),
-                        .ahead = epilogue_ahead_f32(product.k),
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                for (int64_t i = 0; i < 32; ++i)
+                    d_b1_part_new[i] = 0.0f;
+
+                /* t3_block_ni = (1 - Z1_block_ni²) t3_block_bare_ni; d_b1_part_i = sum(t3_block_ni) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    float *const t3_block_bare_row = t3_block_bare + i * 32;
+                    const float *const Z1_block_row = Z1_block + i * 32;
+                    float *const t3_block_row = t3_block + i * 32;
+                    const vec_f32 v3 = splat_f32(1.0f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t3_block_bare_row + j);
+                        const vec_f32 v1 = load_f32(Z1_block_row + j);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_f32(d_b1_part_new + j);
+                        store_f32(t3_block_row + j, v5);
+                        store_f32(d_b1_part_new + j, held + v5);
+                    }
+                    if (j < 32) {
+                        const int64_t rest = 32 - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t3_block_bare_row + j, tail);
+                        const vec_f32 v1 = load_masked_f32(Z1_block_row + j, tail);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_masked_f32(d_b1_part_new + j, tail);
+                        store_masked_f32(t3_block_row + j, tail, v5);
+                        store_masked_f32(d_b1_part_new + j, tail, held + v5);
+                    }
                 }
 
                 {
-                    const int64_t groups = brk_groups(N_block, brk_group_rows(N_block, MR_f32));
-                    for (int64_t i = 0; i < 32; i += WIDTH_f32) {
-                        const mask_f32 tail = mask_first_f32(brk_min(32 - i, WIDTH_f32));
-                        vec_f32 sum = load_masked_f32(d_b1_part_group + i, tail);
-                        for (int64_t group = 0; group < groups; ++group)
-                            sum += load_masked_f32(d_b1_part_lines + group * 32 + i, tail);
-                        store_masked_f32(d_b1_part_group + i, tail, sum);
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= 32; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(d_b1_part_new + i);
+                        const vec_f32 held = load_f32(d_b1_part_group + i);
+                        store_f32(d_b1_part_group + i, held + v0);
+                    }
+                    if (i < 32) {
+                        const int64_t rest = 32 - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(d_b1_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(d_b1_part_group + i, tail);
+                        store_masked_f32(d_b1_part_group + i, tail, held + v0);
                     }
                 }
 
@@ -3095,7 +3101,7 @@ static int64_t value_and_grad_layout(const mlp_regression_dims *dims, int64_t *s
     slot[16] = end;
     end += brk_round_up(2 * N_block * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[17] = end;
-    end += brk_round_up(2048 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(128 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[18] = end;
     end += brk_round_up(128 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[19] = end;
@@ -3198,10 +3204,12 @@ static int value_and_grad_run(
     float *const t5_block = (float *)(arena + slot[16]);
     float *const t4_part_lines = (float *)(arena + slot[17]);
     float *const d_b3_part_lines = (float *)(arena + slot[18]);
+    float *const t6_block_bare = (float *)(arena + slot[19]);
+    float *const d_b2_part_new = (float *)(arena + slot[17]);
     float *const t6_block = (float *)(arena + slot[19]);
-    float *const d_b2_part_lines = (float *)(arena + slot[17]);
+    float *const t7_block_bare = (float *)(arena + slot[20]);
+    float *const d_b1_part_new = (float *)(arena + slot[18]);
     float *const t7_block = (float *)(arena + slot[20]);
-    float *const d_b1_part_lines = (float *)(arena + slot[17]);
     char *const scratch = arena + slot[21];
     const brk_batch N_blocks = brk_cut_batch(N, 560, 262144, 16, 32);
 
@@ -3304,7 +3312,7 @@ static int value_and_grad_run(
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    const tile_5_operands operands = {
+                    const tile_4_operands operands = {
                         .size_0 = N,
                         .x0 = b3,
                         .x0_row = 0,
@@ -3317,7 +3325,7 @@ static int value_and_grad_run(
                         .group_rows = brk_group_rows(product.m, MR_f32),
                         .ahead = epilogue_ahead_f32(product.k),
                     };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_5, &operands, scratch);
+                    contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
                 }
 
                 {
@@ -3340,7 +3348,7 @@ static int value_and_grad_run(
                     }
                 }
 
-                /* t6_block_ni = (1 - Z2_block_ni²) (t5_block_nj W3_ij | ni); d_b2_part_i = sum(t6_block_ni) */
+                /* t6_block_bare_ni = (t5_block_nj W3_ij | ni) */
                 {
                     const contraction_f32 product = {
                         .m = N_block,
@@ -3352,35 +3360,66 @@ static int value_and_grad_run(
                         .b = W3,
                         .b_k = {1, NULL},
                         .b_n = {2, NULL},
-                        .c = t6_block,
+                        .c = t6_block_bare,
                         .c_m = {32, NULL},
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    const tile_4_operands operands = {
-                        .x0 = Z2_block,
-                        .x0_row = 32,
-                        .x1 = d_b2_part_lines,
-                        .x1_row = 32,
-                        .group_rows = brk_group_rows(product.m, MR_f32),
-                        .ahead = epilogue_ahead_f32(product.k),
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
                 }
 
-                {
-                    const int64_t groups = brk_groups(N_block, brk_group_rows(N_block, MR_f32));
-                    for (int64_t i = 0; i < 32; i += WIDTH_f32) {
-                        const mask_f32 tail = mask_first_f32(brk_min(32 - i, WIDTH_f32));
-                        vec_f32 sum = load_masked_f32(d_b2_part_group + i, tail);
-                        for (int64_t group = 0; group < groups; ++group)
-                            sum += load_masked_f32(d_b2_part_lines + group * 32 + i, tail);
-                        store_masked_f32(d_b2_part_group + i, tail, sum);
+                for (int64_t i = 0; i < 32; ++i)
+                    d_b2_part_new[i] = 0.0f;
+
+                /* t6_block_ni = (1 - Z2_block_ni²) t6_block_bare_ni; d_b2_part_i = sum(t6_block_ni) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    float *const t6_block_bare_row = t6_block_bare + i * 32;
+                    float *const Z2_block_row = Z2_block + i * 32;
+                    float *const t6_block_row = t6_block + i * 32;
+                    const vec_f32 v3 = splat_f32(1.0f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t6_block_bare_row + j);
+                        const vec_f32 v1 = load_f32(Z2_block_row + j);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_f32(d_b2_part_new + j);
+                        store_f32(t6_block_row + j, v5);
+                        store_f32(d_b2_part_new + j, held + v5);
+                    }
+                    if (j < 32) {
+                        const int64_t rest = 32 - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t6_block_bare_row + j, tail);
+                        const vec_f32 v1 = load_masked_f32(Z2_block_row + j, tail);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_masked_f32(d_b2_part_new + j, tail);
+                        store_masked_f32(t6_block_row + j, tail, v5);
+                        store_masked_f32(d_b2_part_new + j, tail, held + v5);
                     }
                 }
 
-                /* t7_block_ni = (1 - Z1_block_ni²) (t6_block_nj W2_ij | ni); d_b1_part_i = sum(t7_block_ni) */
+                {
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= 32; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(d_b2_part_new + i);
+                        const vec_f32 held = load_f32(d_b2_part_group + i);
+                        store_f32(d_b2_part_group + i, held + v0);
+                    }
+                    if (i < 32) {
+                        const int64_t rest = 32 - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(d_b2_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(d_b2_part_group + i, tail);
+                        store_masked_f32(d_b2_part_group + i, tail, held + v0);
+                    }
+                }
+
+                /* t7_block_bare_ni = (t6_block_nj W2_ij | ni) */
                 {
                     const contraction_f32 product = {
                         .m = N_block,
@@ -3392,31 +3431,62 @@ static int value_and_grad_run(
                         .b = W2,
                         .b_k = {1, NULL},
                         .b_n = {32, NULL},
-                        .c = t7_block,
+                        .c = t7_block_bare,
                         .c_m = {32, NULL},
                         .c_n = {1, NULL},
                         .alpha = 1.0f,
                         .accumulate = 0,
                     };
-                    const tile_4_operands operands = {
-                        .x0 = Z1_block,
-                        .x0_row = 32,
-                        .x1 = d_b1_part_lines,
-                        .x1_row = 32,
-                        .group_rows = brk_group_rows(product.m, MR_f32),
-                        .ahead = epilogue_ahead_f32(product.k),
-                    };
-                    contract_f32(&product, 0, product.m, 0, product.n, tile_4, &operands, scratch);
+                    contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
+                }
+
+                for (int64_t i = 0; i < 32; ++i)
+                    d_b1_part_new[i] = 0.0f;
+
+                /* t7_block_ni = (1 - Z1_block_ni²) t7_block_bare_ni; d_b1_part_i = sum(t7_block_ni) */
+                for (int64_t i = 0; i < N_block; ++i) {
+                    float *const t7_block_bare_row = t7_block_bare + i * 32;
+                    float *const Z1_block_row = Z1_block + i * 32;
+                    float *const t7_block_row = t7_block + i * 32;
+                    const vec_f32 v3 = splat_f32(1.0f);
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= 32; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(t7_block_bare_row + j);
+                        const vec_f32 v1 = load_f32(Z1_block_row + j);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_f32(d_b1_part_new + j);
+                        store_f32(t7_block_row + j, v5);
+                        store_f32(d_b1_part_new + j, held + v5);
+                    }
+                    if (j < 32) {
+                        const int64_t rest = 32 - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(t7_block_bare_row + j, tail);
+                        const vec_f32 v1 = load_masked_f32(Z1_block_row + j, tail);
+                        const vec_f32 v2 = v1 * v1;
+                        const vec_f32 v4 = v3 - v2;
+                        const vec_f32 v5 = v4 * v0;
+                        const vec_f32 held = load_masked_f32(d_b1_part_new + j, tail);
+                        store_masked_f32(t7_block_row + j, tail, v5);
+                        store_masked_f32(d_b1_part_new + j, tail, held + v5);
+                    }
                 }
 
                 {
-                    const int64_t groups = brk_groups(N_block, brk_group_rows(N_block, MR_f32));
-                    for (int64_t i = 0; i < 32; i += WIDTH_f32) {
-                        const mask_f32 tail = mask_first_f32(brk_min(32 - i, WIDTH_f32));
-                        vec_f32 sum = load_masked_f32(d_b1_part_group + i, tail);
-                        for (int64_t group = 0; group < groups; ++group)
-                            sum += load_masked_f32(d_b1_part_lines + group * 32 + i, tail);
-                        store_masked_f32(d_b1_part_group + i, tail, sum);
+                    int64_t i = 0;
+                    for (; i + WIDTH_f32 <= 32; i += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(d_b1_part_new + i);
+                        const vec_f32 held = load_f32(d_b1_part_group + i);
+                        store_f32(d_b1_part_group + i, held + v0);
+                    }
+                    if (i < 32) {
+                        const int64_t rest = 32 - i;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v0 = load_masked_f32(d_b1_part_new + i, tail);
+                        const vec_f32 held = load_masked_f32(d_b1_part_group + i, tail);
+                        store_masked_f32(d_b1_part_group + i, tail, held + v0);
                     }
                 }
 

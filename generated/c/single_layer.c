@@ -284,6 +284,21 @@ BRK_INLINE vec_f32 vselect_f32(ivec_f32 mask, vec_f32 x, vec_f32 y)
     return (vec_f32)((mask & (ivec_f32)x) | (~mask & (ivec_f32)y));
 }
 
+/* Lane numbers 0, 1, 2, .. */
+BRK_INLINE ivec_f32 lanes_f32(void)
+{
+    ivec_f32 lanes;
+    for (int lane = 0; lane < WIDTH_f32; ++lane)
+        lanes[lane] = lane;
+    return lanes;
+}
+
+/* The first `count` lanes of x, `other` in the rest. */
+BRK_INLINE vec_f32 keep_first_f32(vec_f32 x, int64_t count, float other)
+{
+    return vselect_f32(lanes_f32() < (int32_t)count, x, splat_f32(other));
+}
+
 /* Sum of all lanes, halves first. */
 #define BRK_FOLD(...) { const vec_f32 y = BRK_SHUFFLE(ivec_f32, x, x, __VA_ARGS__); x += y; }
 BRK_INLINE float sum_lanes_f32(vec_f32 x)
@@ -1671,153 +1686,6 @@ static void tile_1(
     }
 }
 
-typedef struct {
-    const float *x0;
-    int64_t x0_row;
-    const float *x1;
-    int64_t x1_row;
-    float *x2;
-    int64_t x2_row;
-    int64_t group_rows;
-    int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_2_operands;
-
-/* h_nh = tanh((X_nd W_dh | nh) + b_h); t1 = sum((h_nh - Y_nh)²) */
-static void tile_2(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_2_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t first = 0, last; first < rows; first = last) {
-        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
-        last = brk_min(rows, first + o->group_rows - place);
-        float *const x2 = o->x2 + group * o->x2_row + j0;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
-                __builtin_prefetch(x1 + j + o->ahead);
-                const vec_f32 v0 = load_f32(row + j);
-                const vec_f32 v1 = load_f32(x0 + j);
-                const vec_f32 v2 = v0 + v1;
-                const vec_f32 v3 = vtanh_f32(v2);
-                const vec_f32 v4 = load_f32(x1 + j);
-                const vec_f32 v5 = v3 - v4;
-                const vec_f32 v6 = v5 * v5;
-                store_f32(row + j, v3);
-                sum_2 += v6;
-            }
-            store_f32(x2 + j, sum_2);
-        }
-        if (j < cols) {
-            const int64_t rest = cols - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
-                const vec_f32 v0 = load_masked_f32(row + j, tail);
-                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-                const vec_f32 v2 = v0 + v1;
-                const vec_f32 v3 = vtanh_f32(v2);
-                const vec_f32 v4 = load_masked_f32(x1 + j, tail);
-                const vec_f32 v5 = v3 - v4;
-                const vec_f32 v6 = v5 * v5;
-                store_masked_f32(row + j, tail, v3);
-                sum_2 += v6;
-            }
-            store_masked_f32(x2 + j, tail, sum_2);
-        }
-    }
-}
-
-typedef struct {
-    const float *x0;
-    int64_t x0_row;
-    const float *x1;
-    int64_t x1_row;
-    float *x2;
-    int64_t x2_row;
-    float *x3;
-    int64_t x3_row;
-    int64_t group_rows;
-    int64_t ahead; /* columns until what is fetched meanwhile */
-} tile_3_operands;
-
-/* t1 = sum((tanh((X_nd W_dh | nh) + b_h) - Y_nh)²)
-   t2_nh = (tanh((X_nd W_dh | nh) + b_h) - Y_nh) (1 - tanh((X_nd W_dh | nh) + b_h)²)
-   d_b_h = sum(t2_nh) */
-static void tile_3(
-    const void *operands, int64_t i0, int64_t rows, int64_t j0, int64_t cols, float *restrict tile, int64_t stride)
-{
-    const tile_3_operands *const o = operands;
-    (void)operands, (void)i0, (void)j0;
-    for (int64_t first = 0, last; first < rows; first = last) {
-        const int64_t group = (i0 + first) / o->group_rows, place = (i0 + first) % o->group_rows;
-        last = brk_min(rows, first + o->group_rows - place);
-        float *const x2 = o->x2 + group * o->x2_row + j0;
-        float *const x3 = o->x3 + group * o->x3_row + j0;
-        int64_t j = 0;
-        for (; j + WIDTH_f32 <= cols; j += WIDTH_f32) {
-            vec_f32 sum_2 = place > 0 ? load_f32(x2 + j) : splat_f32(0);
-            vec_f32 sum_3 = place > 0 ? load_f32(x3 + j) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
-                const vec_f32 v8 = splat_f32(1.0f);
-                __builtin_prefetch(x1 + j + o->ahead);
-                const vec_f32 v0 = load_f32(row + j);
-                const vec_f32 v1 = load_f32(x0 + j);
-                const vec_f32 v2 = v0 + v1;
-                const vec_f32 v3 = vtanh_f32(v2);
-                const vec_f32 v4 = load_f32(x1 + j);
-                const vec_f32 v5 = v3 - v4;
-                const vec_f32 v6 = v5 * v5;
-                const vec_f32 v7 = v3 * v3;
-                const vec_f32 v9 = v8 - v7;
-                const vec_f32 v10 = v5 * v9;
-                store_f32(row + j, v10);
-                sum_2 += v6;
-                sum_3 += v10;
-            }
-            store_f32(x2 + j, sum_2);
-            store_f32(x3 + j, sum_3);
-        }
-        if (j < cols) {
-            const int64_t rest = cols - j;
-            const mask_f32 tail = mask_first_f32(rest);
-            vec_f32 sum_2 = place > 0 ? load_masked_f32(x2 + j, tail) : splat_f32(0);
-            vec_f32 sum_3 = place > 0 ? load_masked_f32(x3 + j, tail) : splat_f32(0);
-            for (int64_t r = first; r < last; ++r) {
-                float *const row = tile + r * stride;
-                const float *const x0 = o->x0 + (i0 + r) * o->x0_row + j0;
-                const float *const x1 = o->x1 + (i0 + r) * o->x1_row + j0;
-                const vec_f32 v8 = splat_f32(1.0f);
-                const vec_f32 v0 = load_masked_f32(row + j, tail);
-                const vec_f32 v1 = load_masked_f32(x0 + j, tail);
-                const vec_f32 v2 = v0 + v1;
-                const vec_f32 v3 = vtanh_f32(v2);
-                const vec_f32 v4 = load_masked_f32(x1 + j, tail);
-                const vec_f32 v5 = v3 - v4;
-                const vec_f32 v6 = v5 * v5;
-                const vec_f32 v7 = v3 * v3;
-                const vec_f32 v9 = v8 - v7;
-                const vec_f32 v10 = v5 * v9;
-                store_masked_f32(row + j, tail, v10);
-                sum_2 += v6;
-                sum_3 += v10;
-            }
-            store_masked_f32(x2 + j, tail, sum_2);
-            store_masked_f32(x3 + j, tail, sum_3);
-        }
-    }
-}
-
 /* Where the parts of the workspace of evaluate begin, in bytes; returns the size of all. */
 static int64_t evaluate_layout(const single_layer_dims *dims, int64_t *slot)
 {
@@ -1935,9 +1803,9 @@ static int64_t forward_layout(const single_layer_dims *dims, int64_t *slot)
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[1] = end;
-    end += brk_round_up(64 * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, D, 1, H, 1), BRK_CACHE_LINE));
     slot[2] = end;
@@ -1980,11 +1848,11 @@ int SINGLE_LAYER_NAME(forward)(
     const float *const b = args->b;
     float *const J = results->J;
     float *const h = (float *)((char *)residuals + saved[0]);
-    float *const t1_lines = (float *)(arena + slot[1]);
-    float *const t1 = (float *)(arena + slot[0]);
+    float *const h_bare = (float *)(arena + slot[0]);
+    float *const t1 = (float *)(arena + slot[1]);
     char *const scratch = arena + slot[2];
 
-    /* h_nh = tanh((X_nd W_dh | nh) + b_h); t1 = sum((h_nh - Y_nh)²) */
+    /* h_bare_nh = (X_nd W_dh | nh) */
     {
         const contraction_f32 product = {
             .m = N,
@@ -1996,32 +1864,51 @@ int SINGLE_LAYER_NAME(forward)(
             .b = W,
             .b_k = {H, NULL},
             .b_n = {1, NULL},
-            .c = h,
+            .c = h_bare,
             .c_m = {H, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_2_operands operands = {
-            .x0 = b,
-            .x0_row = 0,
-            .x1 = Y,
-            .x1_row = H,
-            .x2 = t1_lines,
-            .x2_row = H,
-            .group_rows = brk_group_rows(product.m, MR_f32),
-            .ahead = epilogue_ahead_f32(product.k),
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_2, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
+    /* h_nh = tanh(h_bare_nh + b_h); t1 = sum((h_nh - Y_nh)²) */
     {
-        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
-        vec_f32 sum = splat_f32(0);
-        for (int64_t group = 0; group < groups; ++group)
-            for (int64_t i = 0; i < H; i += WIDTH_f32)
-                sum += load_masked_f32(t1_lines + group * H + i, mask_first_f32(brk_min(H - i, WIDTH_f32)));
-        t1[0] = sum_lanes_f32(sum);
+        vec_f32 whole_sum = splat_f32(0.0f);
+        for (int64_t i = 0; i < N; ++i) {
+            float *const h_bare_row = h_bare + i * H;
+            const float *const Y_row = Y + i * H;
+            float *const h_row = h + i * H;
+            vec_f32 sum = splat_f32(0.0f);
+            int64_t j = 0;
+            for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+                const vec_f32 v0 = load_f32(h_bare_row + j);
+                const vec_f32 v1 = load_f32(b + j);
+                const vec_f32 v2 = v0 + v1;
+                const vec_f32 v3 = vtanh_f32(v2);
+                const vec_f32 v4 = load_f32(Y_row + j);
+                const vec_f32 v5 = v3 - v4;
+                const vec_f32 v6 = v5 * v5;
+                sum = sum + v6;
+                store_f32(h_row + j, v3);
+            }
+            if (j < H) {
+                const int64_t rest = H - j;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v0 = load_masked_f32(h_bare_row + j, tail);
+                const vec_f32 v1 = load_masked_f32(b + j, tail);
+                const vec_f32 v2 = v0 + v1;
+                const vec_f32 v3 = vtanh_f32(v2);
+                const vec_f32 v4 = load_masked_f32(Y_row + j, tail);
+                const vec_f32 v5 = v3 - v4;
+                const vec_f32 v6 = v5 * v5;
+                sum = sum + keep_first_f32(v6, rest, 0.0f);
+                store_masked_f32(h_row + j, tail, v3);
+            }
+            whole_sum = whole_sum + sum;
+        }
+        t1[0] = sum_lanes_f32(whole_sum);
     }
 
     /* J = (1/2) t1 */
@@ -2160,24 +2047,20 @@ static int64_t value_and_grad_layout(const single_layer_dims *dims, int64_t *slo
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[1] = end;
     end += brk_round_up(H * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[2] = end;
-    end += brk_round_up(64 * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[3] = end;
-    end += brk_round_up(64 * H * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[1] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, H, D, 1, H, 1), BRK_CACHE_LINE));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(D, H, N, D, H, 1), BRK_CACHE_LINE));
-    slot[4] = end;
+    slot[2] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t SINGLE_LAYER_NAME(value_and_grad_workspace)(const single_layer_dims *dims)
 {
-    int64_t slot[5];
+    int64_t slot[3];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + value_and_grad_layout(dims, slot));
@@ -2199,7 +2082,7 @@ int SINGLE_LAYER_NAME(value_and_grad)(
     const int64_t H = dims->H;
     const int64_t N = dims->N;
     char *const arena = brk_aligned(workspace);
-    int64_t slot[5];
+    int64_t slot[3];
     value_and_grad_layout(dims, slot);
     const float *const X = args->X;
     const float *const Y = args->Y;
@@ -2208,15 +2091,12 @@ int SINGLE_LAYER_NAME(value_and_grad)(
     float *const J = results->J;
     float *const d_W = results->grad_W;
     float *const d_b = results->grad_b;
-    float *const t2 = (float *)(arena + slot[1]);
-    float *const t1_lines = (float *)(arena + slot[2]);
-    float *const d_b_lines = (float *)(arena + slot[3]);
-    float *const t1 = (float *)(arena + slot[0]);
-    char *const scratch = arena + slot[4];
+    float *const t1_bare = (float *)(arena + slot[0]);
+    float *const t1 = (float *)(arena + slot[1]);
+    float *const t2 = (float *)(arena + slot[0]);
+    char *const scratch = arena + slot[2];
 
-    /* t1 = sum((tanh((X_nd W_dh | nh) + b_h) - Y_nh)²)
-       t2_nh = (tanh((X_nd W_dh | nh) + b_h) - Y_nh) (1 - tanh((X_nd W_dh | nh) + b_h)²)
-       d_b_h = sum(t2_nh) */
+    /* t1_bare_nh = (X_nd W_dh | nh) */
     {
         const contraction_f32 product = {
             .m = N,
@@ -2228,45 +2108,67 @@ int SINGLE_LAYER_NAME(value_and_grad)(
             .b = W,
             .b_k = {H, NULL},
             .b_n = {1, NULL},
-            .c = t2,
+            .c = t1_bare,
             .c_m = {H, NULL},
             .c_n = {1, NULL},
             .alpha = 1.0f,
             .accumulate = 0,
         };
-        const tile_3_operands operands = {
-            .x0 = b,
-            .x0_row = 0,
-            .x1 = Y,
-            .x1_row = H,
-            .x2 = t1_lines,
-            .x2_row = H,
-            .x3 = d_b_lines,
-            .x3_row = H,
-            .group_rows = brk_group_rows(product.m, MR_f32),
-            .ahead = epilogue_ahead_f32(product.k),
-        };
-        contract_f32(&product, 0, product.m, 0, product.n, tile_3, &operands, scratch);
+        contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
     }
 
-    {
-        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
-        vec_f32 sum = splat_f32(0);
-        for (int64_t group = 0; group < groups; ++group)
-            for (int64_t i = 0; i < H; i += WIDTH_f32)
-                sum += load_masked_f32(t1_lines + group * H + i, mask_first_f32(brk_min(H - i, WIDTH_f32)));
-        t1[0] = sum_lanes_f32(sum);
-    }
+    for (int64_t i = 0; i < H; ++i)
+        d_b[i] = 0.0f;
 
+    /* t1 = sum((tanh(t1_bare_nh + b_h) - Y_nh)²)
+       t2_nh = (tanh(t1_bare_nh + b_h) - Y_nh) (1 - tanh(t1_bare_nh + b_h)²)
+       d_b_h = sum(t2_nh) */
     {
-        const int64_t groups = brk_groups(N, brk_group_rows(N, MR_f32));
-        for (int64_t i = 0; i < H; i += WIDTH_f32) {
-            const mask_f32 tail = mask_first_f32(brk_min(H - i, WIDTH_f32));
-            vec_f32 sum = splat_f32(0);
-            for (int64_t group = 0; group < groups; ++group)
-                sum += load_masked_f32(d_b_lines + group * H + i, tail);
-            store_masked_f32(d_b + i, tail, sum);
+        vec_f32 whole_sum = splat_f32(0.0f);
+        for (int64_t i = 0; i < N; ++i) {
+            float *const t1_bare_row = t1_bare + i * H;
+            const float *const Y_row = Y + i * H;
+            float *const t2_row = t2 + i * H;
+            const vec_f32 v8 = splat_f32(1.0f);
+            vec_f32 sum = splat_f32(0.0f);
+            int64_t j = 0;
+            for (; j + WIDTH_f32 <= H; j += WIDTH_f32) {
+                const vec_f32 v0 = load_f32(t1_bare_row + j);
+                const vec_f32 v1 = load_f32(b + j);
+                const vec_f32 v2 = v0 + v1;
+                const vec_f32 v3 = vtanh_f32(v2);
+                const vec_f32 v4 = load_f32(Y_row + j);
+                const vec_f32 v5 = v3 - v4;
+                const vec_f32 v6 = v5 * v5;
+                const vec_f32 v7 = v3 * v3;
+                const vec_f32 v9 = v8 - v7;
+                const vec_f32 v10 = v5 * v9;
+                const vec_f32 held = load_f32(d_b + j);
+                sum = sum + v6;
+                store_f32(t2_row + j, v10);
+                store_f32(d_b + j, held + v10);
+            }
+            if (j < H) {
+                const int64_t rest = H - j;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v0 = load_masked_f32(t1_bare_row + j, tail);
+                const vec_f32 v1 = load_masked_f32(b + j, tail);
+                const vec_f32 v2 = v0 + v1;
+                const vec_f32 v3 = vtanh_f32(v2);
+                const vec_f32 v4 = load_masked_f32(Y_row + j, tail);
+                const vec_f32 v5 = v3 - v4;
+                const vec_f32 v6 = v5 * v5;
+                const vec_f32 v7 = v3 * v3;
+                const vec_f32 v9 = v8 - v7;
+                const vec_f32 v10 = v5 * v9;
+                const vec_f32 held = load_masked_f32(d_b + j, tail);
+                sum = sum + keep_first_f32(v6, rest, 0.0f);
+                store_masked_f32(t2_row + j, tail, v10);
+                store_masked_f32(d_b + j, tail, held + v10);
+            }
+            whole_sum = whole_sum + sum;
         }
+        t1[0] = sum_lanes_f32(whole_sum);
     }
 
     /* J = (1/2) t1 */

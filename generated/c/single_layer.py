@@ -783,7 +783,7 @@ _COUNTS = {
     )),
     "forward": (("D", "H", "N"), lambda D, H, N: (
         2 * D * H * N + 5 * H * N + 1,
-        4 * D * H + 4 * D * N + 8 * H * N + 4 * H + 12,
+        4 * D * H + 4 * D * N + 16 * H * N + 4 * H + 12,
     )),
     "backward": (("D", "H", "N"), lambda D, H, N: (
         2 * D * H * N + 6 * H * N,
@@ -791,7 +791,7 @@ _COUNTS = {
     )),
     "value_and_grad": (("D", "H", "N"), lambda D, H, N: (
         4 * D * H * N + 9 * H * N + 1,
-        8 * D * H + 8 * D * N + 12 * H * N + 8 * H + 12,
+        8 * D * H + 8 * D * N + 20 * H * N + 8 * H + 12,
     )),
 }
 
@@ -883,7 +883,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "2 * D * H * N + 5 * H * N + 1",
-            "bytes": "4 * D * H + 4 * D * N + 8 * H * N + 4 * H + 12",
+            "bytes": "4 * D * H + 4 * D * N + 16 * H * N + 4 * H + 12",
             "split": None,
         },
         "backward": {
@@ -904,7 +904,7 @@ SIGNATURE = {
                 "b": {"shape": ("H",), "dtype": "float32"},
             },
             "flops": "4 * D * H * N + 9 * H * N + 1",
-            "bytes": "8 * D * H + 8 * D * N + 12 * H * N + 8 * H + 12",
+            "bytes": "8 * D * H + 8 * D * N + 20 * H * N + 8 * H + 12",
             "split": None,
         },
     },
