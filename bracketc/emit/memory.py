@@ -17,7 +17,7 @@ from bracketc.plan.schedule import Buffer, Schedule
 LEAST = 1 << 18
 """Bytes from which on a result is worth the microsecond that it takes to look for memory in use before."""
 
-MOST = 1 << 28
+MOST = 1 << 27
 """Bytes that a module keeps while nobody uses them; larger results are arrays of NumPy's own."""
 
 

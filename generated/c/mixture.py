@@ -159,7 +159,7 @@ def _recycled(shape, dtype):
     size = dtype.itemsize
     for extent in shape:
         size *= extent
-    memory = _lib.mixture_call_memory(size) if 262144 <= size <= 268435456 else _ffi.NULL
+    memory = _lib.mixture_call_memory(size) if 262144 <= size <= 134217728 else _ffi.NULL
     if not memory:
         return _empty(shape, dtype)
     return _ndarray(shape, dtype, _ffi.buffer(_ffi.gc(memory, _memory_back, size), size))
