@@ -1599,7 +1599,9 @@ BRK_INLINE int contract_in_place_f32(const contraction_f32 *t)
         && a_bytes <= LONG_A_f32 && b_bytes <= LONG_B_f32;
     if (long_sums || stored_by_rows_f32(t))
         return 1;
-    if (!packing_costs_f32(t, in_order))
+    /* Tiles of packed panels are copied to rows that a table tells; in place they are written there. */
+    const int rows_told = t->c_m.table && !t->c_n.table && t->c_n.stride == 1;
+    if (!rows_told && !packing_costs_f32(t, in_order))
         return 0;
     if (t->n <= 4 * NR_f32 && in_order)
         return 1;
@@ -1617,8 +1619,7 @@ BRK_INLINE int64_t contract_bytes_f32(int64_t m, int64_t n, int64_t k, int64_t a
     const int64_t small = b_n == 1 && BRK_MASKING != BRK_SINGLE_LANES && !small_copies_f32(&t) ? 0 : contract_small_bytes_f32(n, k);
     if (in_place)
         return small;
-    const int64_t packed = contract_packed_bytes_f32(m, n, k);
-    return k <= SHORT_SUM_f32 ? brk_max(small, packed) : packed; /* the rows of the result may decide */
+    return brk_max(small, contract_packed_bytes_f32(m, n, k)); /* the rows of the result may decide */
 }
 
 #if BRK_MAKES(BRK_PANELS)
