@@ -14,6 +14,7 @@ from bracketc.emit.c_views import (
     ContractionView,
     EpilogueOperandView,
     EpilogueView,
+    FactorView,
     FieldView,
     LoopView,
     ProductShareView,
@@ -43,6 +44,9 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
         if statement.form == "symmetric":
             call = "contract_symmetric" if statement.making is None else "contract_symmetric_made"
             c.functions.add("contract_symmetric")
+        elif statement.making is not None:
+            call = "contract_packed"
+            c.functions.add("contract_made")
         if statement.form == "lanes":
             c.functions.add("contract_lanes")
             lanes = c.dim(statement.batch[-1].extent)
@@ -57,10 +61,8 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
             "m": m,
             "n": n,
             "k": k,
-            **({"a": c.pointer(statement.a), "a_m": a_m, "a_k": a_k} if statement.making is None else {}),
-            "b": c.pointer(statement.b),
-            "b_k": b_k,
-            "b_n": b_n,
+            **({"a": c.pointer(statement.a), "a_m": a_m, "a_k": a_k} if statement.a.storage.kind != "made" else {}),
+            **({"b": c.pointer(statement.b), "b_k": b_k, "b_n": b_n} if statement.b.storage.kind != "made" else {}),
             "c": c.pointer(statement.c),
             "c_m": c_m,
             "c_n": c_n,
@@ -74,8 +76,10 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
         varying = c.cuts.keys() & {n for g in (statement.m, statement.n, statement.k) for n in g.extent.names}
         a_step, b_step, column = _step(statement.k, 0, c), _step(statement.k, 1, c), _step(statement.n, 0, c)
         bytes = f"contract_bytes_{c.s}({m}, {n}, {k}, {a_step}, {b_step}, {column})"
-        if statement.making is not None:
+        if statement.making is not None and statement.form == "symmetric":
             bytes = f"{call}_bytes_{c.s}({m}, {n}, {k}, {b_step}, {column})"
+        elif statement.making is not None:
+            bytes = f"contract_made_bytes_{c.s}({m}, {n}, {k})"
         if statement.form == "lanes":
             bytes = f"contract_lanes_bytes_{c.s}({n}, {k})"
         need = f"brk_round_up({bytes}, BRK_CACHE_LINE)"
@@ -86,8 +90,14 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
         name, fields = "", tuple[FieldView, ...]()
         if statement.epilogue is not None:
             name, fields = _epilogue(statement.epilogue, statement.bracket, c, epilogues)
-        if statement.making is not None:
+        factor = None
+        if statement.making is not None and statement.form == "symmetric":
             name, fields = _epilogue(statement.making, statement.bracket.split("; ")[0], c, epilogues)
+        elif statement.making is not None:
+            tile, operands = _epilogue(statement.making, statement.bracket.split("; ")[0], c, epilogues, k)
+            factor = FactorView(tile, operands)
+            side, other = ("a", statement.m) if statement.a.storage.kind == "made" else ("b", statement.n)
+            values[f"{side}_made"] = f"{{{tile}, &factor, {int(_terms_first(statement, other))}}}"
         loops = [LoopView(c.label(axis.label), c.dim(axis.extent)) for axis in statement.batch]
         share, area, rows = None, "0, product.m, 0, product.n", ("0", "product.m")
         if statement.divided:
@@ -114,7 +124,15 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
             call,
             *rows,
             _empty(statement.epilogue, c),
+            factor,
         )
+
+
+def _terms_first(statement: Contraction, other: Group) -> bool:
+    """Whether rows of the factor that is made are terms of the sum."""
+    place = 0 if statement.a.storage.kind == "made" else 1
+    along, across = statement.k.strides[0][place].constant == 1, other.strides[0][0].constant == 1
+    return statement.k.extent.constant != 1 if along and across else across
 
 
 def _first_lane(statement: Contraction) -> Contraction:
@@ -206,7 +224,7 @@ def _axes(group: Group, c: CFunction, tables: list[TableView]) -> tuple[str, str
 
 # ------------------------------------------------------------------------------------------------- epilogues
 def _epilogue(
-    epilogue: Epilogue, bracket: str, c: CFunction, epilogues: Epilogues
+    epilogue: Epilogue, bracket: str, c: CFunction, epilogues: Epilogues, terms: str = "product.k"
 ) -> tuple[str, tuple[FieldView, ...]]:
     """The name of the tile function, and the operands to give it."""
     sums = sorted(epilogue.sums, key=lambda summed: summed.over != "down")
@@ -223,7 +241,7 @@ def _epilogue(
         fields.append(FieldView("group_rows", group_rows("product.m", c.s)))
     ahead = tuple(_streams(operand, ways[k]) for k, operand in enumerate(epilogue.operands))
     if any(ahead):
-        fields.append(FieldView("ahead", f"epilogue_ahead_{c.s}(product.k)"))
+        fields.append(FieldView("ahead", f"epilogue_ahead_{c.s}({terms})"))
     stored = (epilogue.value, *(v for _, v in epilogue.stores))
     key = (epilogue.program, stored, tuple((s.value, s.over) for s in sums), ways, ahead)
     if key not in epilogues.known:

@@ -34,7 +34,7 @@ from bracketc.plan.schedule import Buffer, Plan, Schedule
 from bracketc.target import BASE_CFLAGS, GENERIC128, THREAD_WORK, X86_LEVELS
 
 _CONTRACTIONS = (
-    "contraction.h", "pack.h", "contract_packed.h", "contract_small.h", "contract_vector.h", "contract_packed.c",
+    "contraction.h", "pack.h", "contract_packed.h", "contract_made.h", "contract_small.h", "contract_vector.h", "contract_packed.c",
     "contract_small.c", "contract_vector.c", "contract.c",
 )  # fmt: skip
 KERNELS = "/* kernels */"
@@ -378,7 +378,9 @@ class _Writer:
             self.used.add("sum_lanes")
         parts.append(functions_text(kernels, dtype, self.used))
         if contracts:
-            parts += [render(f"c/{part}.j2", v=kernels) for part in _CONTRACTIONS]
+            made = "contract_made" in self.used
+            wanted = [part for part in _CONTRACTIONS if made or part != "contract_made.h"]
+            parts += [render(f"c/{part}.j2", v=kernels, made=made) for part in wanted]
         if contracts and blocks:
             parts.append(render("c/contract_most.c.j2", v=kernels))
         if "contract_lanes" in self.used:

@@ -232,6 +232,14 @@ class ProductShareView:
 
 
 @dataclass(frozen=True, slots=True)
+class FactorView:
+    """A factor that a product makes as it packs it: the function of a tile, and its operands."""
+
+    tile: str
+    fields: tuple[FieldView, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ContractionView:
     template: str
     bracket: str
@@ -253,6 +261,7 @@ class ContractionView:
     last_row: str = "product.m"
     empty: tuple[AssignmentView, ...] = ()
     """Sums over no columns: where they go, for row i."""
+    factor: FactorView | None = None
 
 
 @dataclass(frozen=True, slots=True)

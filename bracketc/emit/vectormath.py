@@ -90,7 +90,7 @@ _MATRICES: dict[str, tuple[str, ...]] = {
 """Operations on one matrix, under the names of the schedule, each after what it needs; they stand behind the contractions, which
 do most of their work."""
 
-_PRODUCTS = frozenset(("contract_lanes", "contract_symmetric"))
+_PRODUCTS = frozenset(("contract_lanes", "contract_made", "contract_symmetric"))
 """Forms of contractions that only some modules need."""
 
 _ALONE = frozenset(("small", "spoil", "lapack", "no_lapack"))

@@ -18,10 +18,10 @@ from bracketc.plan.schedule import Instruction, Product
 
 
 def contract(memory: Memory, step: plan.Contract, made: plan.Map | None = None) -> Iterable[Statement]:
-    """The products of ``step``, the last one with what is done to the finished tile; ``made`` makes a factor of a symmetric one."""
+    """The products of ``step``, the last one with what is done to the finished tile; ``made`` makes a factor."""
     making = None
     if made is not None:
-        step = rows_first(step, made)
+        step = step if step.prologue else rows_first(step, made)
         memory.storage[made.stores[0].target], making = made_factor(memory, made)
     names = dict(enumerate(memory.fresh(len(step.extents))))
     extents = {names[label]: extent for label, extent in enumerate(step.extents)}
@@ -51,7 +51,7 @@ def contract(memory: Memory, step: plan.Contract, made: plan.Map | None = None) 
             bracket = f"{made.bracket}; {bracket}"
         found = sides.contraction(c, extents, adds or number > 0, finished, bracket)
         if making is not None:
-            yield replace(found, form="symmetric", making=making)
+            yield replace(found, form="tiles" if step.prologue else "symmetric", making=making)
         else:
             counts = finished is not None and any(i.operation in ("index", "delta") for i in finished.program)
             half = step.symmetric and apart(step) and not adds and found.form == "tiles" and not counts

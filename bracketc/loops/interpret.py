@@ -25,6 +25,7 @@ from bracketc.loops.kernel import (
     Combine,
     Contraction,
     Copy,
+    Epilogue,
     EpilogueOperand,
     Factorise,
     Fill,
@@ -309,7 +310,8 @@ class _Machine:
         by_batch = statement.divided and bool(whole) and whole[0] >= self.count
         by_rows = statement.divided and not by_batch
         if statement.making is not None:
-            self.blocks[statement.a.storage] = (self.made(statement), 0)
+            made = statement.a.storage if statement.a.storage.kind == "made" else statement.b.storage
+            self.blocks[made] = (self.made(made, statement.making), 0)
         for place in np.ndindex(*whole):
             if by_batch and place[0] not in self.share(whole[0], True):
                 continue
@@ -348,13 +350,12 @@ class _Machine:
                 tile = np.broadcast_to(values[statement.epilogue.value], tile.shape)
             c[0][target] = tile
 
-    def made(self, statement: Contraction) -> Array:
-        """All entries of a factor that is not stored, by p and i."""
-        assert statement.making is not None
-        sums, rows = (np.arange(self.number(group.extent)) for group in (statement.k, statement.m))
-        tiles = (self.tile(o, {}, sums[:, None], rows[None, :]) for o in statement.making.operands)
-        values = evaluate(statement.making.program, [flat[at] for flat, at in tiles], None, {}, self.sizes)
-        return np.array(np.broadcast_to(values[statement.making.value], (len(sums), len(rows)))).reshape(-1)
+    def made(self, storage: Storage, making: Epilogue) -> Array:
+        """All entries of a factor that is not stored."""
+        first, second = (np.arange(self.number(extent)) for extent in storage.shape)
+        tiles = (self.tile(o, {}, first[:, None], second[None, :]) for o in making.operands)
+        values = evaluate(making.program, [flat[at] for flat, at in tiles], None, {}, self.sizes)
+        return np.array(np.broadcast_to(values[making.value], (len(first), len(second)))).reshape(-1)
 
     def tile(
         self, operand: EpilogueOperand, here: Mapping[int, Array], rows: Array, columns: Array

@@ -240,7 +240,8 @@ class Contraction:
     operands and so the vector label; ``unrolled``, for a few rows, columns and sums of known size; ``symmetric``, tiles on and
     below the diagonal, the others by reflection. Only tiles have an epilogue.
 
-    ``making`` is the program of the left operand of a symmetric product where that is not stored, over positions (p, i).
+    ``making`` is the program of the operand that is not stored, of the kind ``made``, over the positions of its two axes: of the
+    left one (p, i) of a symmetric product, or of either one of tiles.
     """
 
     batch: tuple[Axis, ...]

@@ -1,4 +1,4 @@
-"""The factor of a symmetric product that the product makes: see :mod:`bracketc.plan.making`."""
+"""The factor of a product that the product makes: see :mod:`bracketc.plan.making`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ def made_factor(memory: Memory, step: Map) -> tuple[Storage, Epilogue]:
     """The factor that ``step`` makes, stored nowhere, and the program of its entries."""
     (store,) = step.stores
     names = dict(zip(step.labels, memory.fresh(len(step.labels)), strict=True))
-    terms, rows = (names[label] for label in store.labels)
+    first_axis, second_axis = (names[label] for label in store.labels)
 
     def operand(access: Access) -> EpilogueOperand:
         reference = memory.reference(access.buffer, access.labels, names)
         address = reference.address
         first = Reference(reference.storage, Address(address.offset, ()))
-        return EpilogueOperand(first, address.stride(terms), address.stride(rows))
+        return EpilogueOperand(first, address.stride(first_axis), address.stride(second_axis))
 
     target = store.target
     storage = Storage(target.name, "made", target.shape, target.dtype)

@@ -175,10 +175,13 @@ def _contraction(statement: Contraction, kernel: Kernel, known: set[Storage]) ->
             _readable(reference.storage, kernel, known, statement)
         _address(reference, labels, statement)
     _writable(statement.c.storage, kernel, known, statement)
-    _require((statement.a.storage.kind == "made") == (statement.making is not None), "a factor that nobody makes", statement)
+    made = [statement.a.storage.kind == "made", statement.b.storage.kind == "made"]
+    _require(sum(made) == (statement.making is not None), "a factor that nobody makes", statement)
     if statement.making is not None:
-        _require(statement.form == "symmetric" and not statement.batch, "a factor made for another form", statement)
-        _require(len(statement.m.extents) <= 1 and len(statement.k.extents) <= 1, "a factor made of grouped labels", statement)
+        forms = ("symmetric", "tiles") if made[0] else ("tiles",)
+        _require(statement.form in forms and not statement.batch, "a factor made for another form", statement)
+        groups = (statement.m if made[0] else statement.n, statement.k)
+        _require(all(len(group.extents) <= 1 for group in groups), "a factor made of grouped labels", statement)
         _program(statement.making.program, len(statement.making.operands), (), statement)
         for operand in statement.making.operands:
             _readable(operand.reference.storage, kernel, known, statement)

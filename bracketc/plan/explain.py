@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bracketc.ir.dims import Dim
-from bracketc.plan.cost import flops, moved
+from bracketc.plan.cost import entries, flops, moved
 from bracketc.plan.hints import Hints
 from bracketc.plan.notation import bracket
 from bracketc.plan.schedule import Blocks, Buffer, Contract, Loop, Map, Plan, Schedule, Step
@@ -80,8 +80,14 @@ def explain_schedule(schedule: Schedule, hints: Hints, real_bytes: int = 8) -> E
 
 
 def _rows(steps: Iterable[Step], depth: int, saved: set[Buffer], hints: Hints, real_bytes: int) -> Iterable[Row]:
-    for step in steps:
-        work, traffic = flops((step,)), moved((step,), real_bytes)
+    listed = [*steps]
+    for number, step in enumerate(listed):
+        work, traffic, why = flops((step,)), moved((step,), real_bytes), reason(step, hints, real_bytes)
+        before, behind = listed[number - 1] if number else None, listed[number + 1] if number + 1 < len(listed) else None
+        for maker, user in ((step, behind), (before, step)):
+            if isinstance(user, Contract) and user.prologue and isinstance(maker, Map):
+                traffic = traffic - real_bytes * entries(maker.stores[0].target.shape)  # neither stored nor read
+                why = "made by the next record as it packs it" if maker is step else f"{why}, packs what it makes"
         names = tuple(buffer.name for buffer in writes(step) if buffer in saved)
         kind = type(step).__name__
         yield Row(
@@ -94,7 +100,7 @@ def _rows(steps: Iterable[Step], depth: int, saved: set[Buffer], hints: Hints, r
             hints.of(traffic),
             fused(step),
             names,
-            reason(step, hints, real_bytes),
+            why,
         )
         if isinstance(step, Loop | Blocks):
             yield from _rows(step.steps, depth + 1, saved, hints, real_bytes)

@@ -122,6 +122,9 @@ class Contract:
 
     ``symmetric``: what is stored stays as it is when the first half of ``output`` is exchanged with the second. A backend may
     compute half of it; :func:`bracketc.plan.making.apart` tells whether that is half of a matrix.
+
+    ``prologue``: the Map right before makes a factor for this record alone, which a backend may make as it packs it
+    (:mod:`bracketc.plan.prologues`).
     """
 
     products: tuple[Product, ...]
@@ -132,6 +135,7 @@ class Contract:
     extents: Shape
     bracket: str = ""
     symmetric: bool = False
+    prologue: bool = False
 
 
 @dataclass(frozen=True, slots=True)

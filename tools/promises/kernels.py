@@ -28,6 +28,7 @@ from bracketc.emit.c_module import CText, c_module
 from bracketc.ir.interpret import interpret
 from bracketc.ir.rewrite import Roots, tensors
 from bracketc.plan.plan import plan
+from bracketc.plan.prologues import prologues_plan
 from bracketc.plan.schedule import Plan, Schedule
 from bracketc.plan.split import SplitOptions, split_plan
 from bracketc.simplify import simplify
@@ -86,7 +87,8 @@ def kernels_of(sources: Mapping[str, Source | str], sizes: Mapping[str, int], op
     if not schedules:
         raise Skip("no finite answer")
     whole = together(schedules)
-    return Kernels(whole if options is None else split_plan(whole, options), sizes, given, wanted)
+    cut = whole if options is None else split_plan(whole, options)
+    return Kernels(prologues_plan(cut, always=True), sizes, given, wanted)
 
 
 # ------------------------------------------------------------------------------------------------- sanitizers

@@ -29,6 +29,7 @@ from bracketc.loops.verify import verify as verify_kernel
 from bracketc.plan import fusion
 from bracketc.plan.interpret import run
 from bracketc.plan.plan import PlanOptions, plan
+from bracketc.plan.prologues import prologues_plan
 from bracketc.plan.schedule import Plan
 from bracketc.plan.split import SplitOptions, split_plan
 from bracketc.plan.verify import verify as verify_schedule
@@ -159,6 +160,8 @@ def plans(seed: int) -> int:
         with without(part):
             planned = plan([entry_of(given.roots)], {}, ())
         count += _planned(given, f"not {name}", planned, seed + turn, seen)
+    packed = prologues_plan(plan([entry_of(given.roots)], {}, ()), always=True)
+    count += _planned(given, "factors made as they are packed", packed, seed, seen)
     return count + _loops(given, plan([entry_of(given.roots)], {}, ()), seed)
 
 
