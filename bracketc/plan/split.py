@@ -63,7 +63,8 @@ NEAR = 1 << 15
 """… a quarter of that suffices where it is known that they take no more bytes than this, and stay in the first-level cache."""
 
 LEAST_GAIN = 0.1
-"""A split that saves less than this share of the time of all arithmetic is not worth its partial sums."""
+"""A split that saves less than this share of the time of all arithmetic, with two threads or with one, is not worth its partial
+sums."""
 
 ALONE_PAYS = 2 * THREAD_WORK
 """Flops and bytes of records that one thread would have to do alone, from which on they are split so that several can, …"""
@@ -233,7 +234,8 @@ class _Stages:
         if gain < LEAST_GAIN * work / ARITHMETIC or again < blocks.budget:
             operations, traffic = self.alone(blocks, count)
             seconds = operations / ARITHMETIC + traffic / MEMORY
-            if operations + traffic >= ALONE_PAYS and cost <= DEAREST * seconds:
+            matters = operations + traffic >= ALONE_PAYS and seconds / 2 >= LEAST_GAIN * work / ARITHMETIC
+            if matters and cost <= DEAREST * seconds:
                 self.reasons.append(
                     f"split by {name}: {cut.groups} groups of blocks can run on threads of their own; sums of"
                     f" {operations / 1e6:.3g} Mflop over {traffic / 1e6:.3g} MB at {name} = {count} would be left to one"

@@ -106,21 +106,6 @@ BRK_NOINLINE void brk_fill_table(int64_t *table, int rank, const int64_t *extent
     }
 }
 
-/* Positions of a block and of a group of blocks, the number of groups, and all positions: sizes alone fix them. */
-typedef struct {
-    int64_t rows, group_rows, groups, extent;
-} brk_batch;
-
-/* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
-BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t budget, int64_t unit, int64_t groups)
-{
-    const int64_t fitting = brk_min(budget / brk_max(1, row_bytes), brk_max(extent, 1)) / unit * unit;
-    const int64_t rows = brk_max(unit, fitting);
-    const int64_t blocks = (extent + rows - 1) / rows;
-    const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
-    return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows, extent};
-}
-
 #define BRK_SINGLE_LANES 0 /* partial vectors one element at a time, */
 #define BRK_MASK_VECTORS 1 /* by mask vectors, */
 #define BRK_PREDICATES 2   /* by predicate registers */
@@ -1618,13 +1603,6 @@ BRK_PRODUCTS void contract_f32(
 }
 #endif
 
-/* Bytes of workspace that contractions of at most these sizes need. */
-BRK_INLINE int64_t contract_most_bytes_f32(int64_t m, int64_t n, int64_t k)
-{
-    const int64_t bytes = packed_most_bytes_f32(m, n, k);
-    return brk_max(bytes, brk_max(contract_small_bytes_f32(n, k), contract_vector_bytes_f32(k)));
-}
-
 #ifndef BRK_LAPACK_ROWS
 #define BRK_LAPACK_ROWS 1024 /* smaller matrices are factorised here, as fast; from here on the threads of a LAPACK pay */
 #endif
@@ -2785,8 +2763,6 @@ static int64_t backward_layout(const gaussian_process_dims *dims, int64_t *slot)
 {
     const int64_t D = dims->D;
     const int64_t N = dims->N;
-    const brk_batch N_block_2s = brk_cut_batch(N, 8 * D + 4 * N, 262144, 16, 32);
-    const int64_t N_block_2_groups = N_block_2s.groups;
     int64_t end = 0;
     (void)dims, (void)slot;
     slot[0] = end;
@@ -2802,28 +2778,24 @@ static int64_t backward_layout(const gaussian_process_dims *dims, int64_t *slot)
     slot[5] = end;
     end += brk_round_up(64 * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[6] = end;
-    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[7] = end;
     end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
     slot[8] = end;
-    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[9] = end;
-    end += brk_round_up(D * N * N_block_2_groups * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[10] = end;
     end += brk_round_up(D * (int64_t)sizeof(float), BRK_CACHE_LINE);
-    slot[11] = end;
-    end += brk_round_up(D * N * (int64_t)sizeof(float), BRK_CACHE_LINE);
+    slot[9] = end;
+    end += brk_round_up(1 * (int64_t)sizeof(float), BRK_CACHE_LINE);
     int64_t scratch = 0;
     scratch = brk_max(scratch, matrix_bytes_f32(N) + N * N * (int64_t)sizeof(float));
     scratch = brk_max(scratch, brk_round_up(contract_bytes_f32(N, N, 1, 1, 1, 1), BRK_CACHE_LINE));
-    slot[12] = end;
+    slot[10] = end;
     end += brk_round_up(scratch, BRK_CACHE_LINE);
     return end;
 }
 
 size_t GAUSSIAN_PROCESS_NAME(backward_workspace)(const gaussian_process_dims *dims)
 {
-    int64_t slot[13];
+    int64_t slot[11];
     if (check_dims(dims))
         return 0;
     return (size_t)(BRK_CACHE_LINE + backward_layout(dims, slot));
@@ -2847,7 +2819,7 @@ int GAUSSIAN_PROCESS_NAME(backward)(
     int64_t saved[5];
     residual_layout(dims, saved);
     char *const arena = brk_aligned(workspace);
-    int64_t slot[13];
+    int64_t slot[11];
     backward_layout(dims, slot);
     const float *const X = args->X;
     const float *const bar_J = args->bar_J;
@@ -2866,14 +2838,11 @@ int GAUSSIAN_PROCESS_NAME(backward)(
     float *const t2 = (float *)(arena + slot[3]);
     float *const t3_lines = (float *)(arena + slot[5]);
     float *const t3 = (float *)(arena + slot[4]);
-    float *const t7 = (float *)(arena + slot[6]);
-    float *const t4 = (float *)(arena + slot[7]);
-    float *const t5_part = (float *)(arena + slot[9]);
-    float *const t5 = (float *)(arena + slot[8]);
-    float *const t6 = (float *)(arena + slot[10]);
-    float *const t5_part_new = (float *)(arena + slot[11]);
-    char *const scratch = arena + slot[12];
-    const brk_batch N_block_2s = brk_cut_batch(N, 8 * D + 4 * N, 262144, 16, 32);
+    float *const t5 = (float *)(arena + slot[7]);
+    float *const t4 = (float *)(arena + slot[6]);
+    float *const t6 = (float *)(arena + slot[8]);
+    float *const t7 = (float *)(arena + slot[9]);
+    char *const scratch = arena + slot[10];
 
     /* Z_dn = saved_2_d X_nd */
     for (int64_t i = 0; i < D; ++i) {
@@ -2939,122 +2908,60 @@ int GAUSSIAN_PROCESS_NAME(backward)(
         t3[0] = sum_lanes_f32(sum);
     }
 
-    /* t7 = sum(t1_nn) */
-    {
-        double sum = 0.0f;
-        for (int64_t i = 0; i < N; ++i) {
-            const float v0 = t1[i * (N + 1)];
-            sum = sum + v0;
-        }
-        t7[0] = (float)sum;
-    }
+    for (int64_t i = 0; i < D * N; ++i)
+        t5[i] = 0.0f;
 
-    /* d_s = 2 t3; d_e = bar_J saved t7 */
-    {
-        const float v0 = 2.0f;
-        const float v1 = t3[0];
-        const float v2 = v0 * v1;
-        const float v3 = t7[0];
-        const float v4 = bar_J[0];
-        const float v5 = saved_[0];
-        const float v6 = v4 * v5 * v3;
-        d_s[0] = v2;
-        d_e[0] = v6;
-    }
-
-    /* for blocks of N: t4, t5 */
-    {
-        for (int64_t group = 0; group < N_block_2s.groups; ++group) {
-            float *const t5_part_group = t5_part + group * D * N;
-            for (int64_t i = 0; i < D * N; ++i)
-                t5_part_group[i] = 0.0f;
-            const int64_t last = brk_min(N, (group + 1) * N_block_2s.group_rows);
-            for (int64_t first = group * N_block_2s.group_rows; first < last; first += N_block_2s.rows) {
-                const int64_t N_block_2 = brk_min(N_block_2s.rows, last - first);
-                float *const Z_block = Z + first;
-                float *const t2_block = t2 + first * N;
-                float *const t4_block = t4 + first;
-                for (int64_t i = 0; i < D * N; ++i)
-                    t5_part_new[i] = 0.0f;
-
-                /* t4_block_dn = sum(-t2_block_ni (Z_block_dn - Z_di)); t5_part_di = sum(-t2_block_ni (Z_block_dn - Z_di)) */
-                for (int64_t i = 0; i < N_block_2; ++i) {
-                    for (int64_t j = 0; j < D; ++j) {
-                        float *const Z_row = Z + j * N;
-                        float *const Z_block_row = Z_block + j * N + i;
-                        float *const t2_block_row = t2_block + i * N;
-                        float *const t5_part_new_row = t5_part_new + j * N;
-                        const vec_f32 v1 = splat_f32(Z_block_row[0]);
-                        vec_f32 sum = splat_f32(0.0f);
-                        int64_t k = 0;
-                        if (k + 4 * WIDTH_f32 <= N) {
-                            vec_f32 sum_of[4] = {sum, sum, sum, sum};
-                            do {
+    /* t4_dn = sum(-t2_ni (Z_dn - Z_di)); t5_di = sum(-t2_ni (Z_dn - Z_di)) */
+    for (int64_t i = 0; i < N; ++i) {
+        for (int64_t j = 0; j < D; ++j) {
+            float *const Z_row = Z + j * N;
+            float *const Z_row_2 = Z + j * N + i;
+            float *const t2_row = t2 + i * N;
+            float *const t5_row = t5 + j * N;
+            const vec_f32 v1 = splat_f32(Z_row_2[0]);
+            vec_f32 sum = splat_f32(0.0f);
+            int64_t k = 0;
+            if (k + 4 * WIDTH_f32 <= N) {
+                vec_f32 sum_of[4] = {sum, sum, sum, sum};
+                do {
 #pragma GCC unroll 4
-                                for (int q = 0; q < 4; ++q, k += WIDTH_f32) {
-                                    const vec_f32 v0 = load_f32(Z_row + k);
-                                    const vec_f32 v2 = v1 - v0;
-                                    const vec_f32 v3 = load_f32(t2_block_row + k);
-                                    const vec_f32 v4 = v3 * v2;
-                                    const vec_f32 v5 = -v4;
-                                    const vec_f32 held = load_f32(t5_part_new_row + k);
-                                    sum_of[q] = sum_of[q] + v5;
-                                    store_f32(t5_part_new_row + k, held + v5);
-                                }
-                            } while (k + 4 * WIDTH_f32 <= N);
-                            sum = (sum_of[0] + sum_of[2]) + (sum_of[1] + sum_of[3]);
-                        }
-                        for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
-                            const vec_f32 v0 = load_f32(Z_row + k);
-                            const vec_f32 v2 = v1 - v0;
-                            const vec_f32 v3 = load_f32(t2_block_row + k);
-                            const vec_f32 v4 = v3 * v2;
-                            const vec_f32 v5 = -v4;
-                            const vec_f32 held = load_f32(t5_part_new_row + k);
-                            sum = sum + v5;
-                            store_f32(t5_part_new_row + k, held + v5);
-                        }
-                        if (k < N) {
-                            const int64_t rest = N - k;
-                            const mask_f32 tail = mask_first_f32(rest);
-                            const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
-                            const vec_f32 v2 = v1 - v0;
-                            const vec_f32 v3 = load_masked_f32(t2_block_row + k, tail);
-                            const vec_f32 v4 = v3 * v2;
-                            const vec_f32 v5 = -v4;
-                            const vec_f32 held = load_masked_f32(t5_part_new_row + k, tail);
-                            sum = sum + keep_first_f32(v5, rest, 0.0f);
-                            store_masked_f32(t5_part_new_row + k, tail, held + v5);
-                        }
-                        t4_block[j * N + i] = sum_lanes_f32(sum);
+                    for (int q = 0; q < 4; ++q, k += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(Z_row + k);
+                        const vec_f32 v2 = v1 - v0;
+                        const vec_f32 v3 = load_f32(t2_row + k);
+                        const vec_f32 v4 = v3 * v2;
+                        const vec_f32 v5 = -v4;
+                        const vec_f32 held = load_f32(t5_row + k);
+                        sum_of[q] = sum_of[q] + v5;
+                        store_f32(t5_row + k, held + v5);
                     }
-                }
-
-                {
-                    int64_t i = 0;
-                    for (; i + WIDTH_f32 <= D * N; i += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(t5_part_new + i);
-                        const vec_f32 held = load_f32(t5_part_group + i);
-                        store_f32(t5_part_group + i, held + v0);
-                    }
-                    if (i < D * N) {
-                        const int64_t rest = D * N - i;
-                        const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(t5_part_new + i, tail);
-                        const vec_f32 held = load_masked_f32(t5_part_group + i, tail);
-                        store_masked_f32(t5_part_group + i, tail, held + v0);
-                    }
-                }
+                } while (k + 4 * WIDTH_f32 <= N);
+                sum = (sum_of[0] + sum_of[2]) + (sum_of[1] + sum_of[3]);
             }
+            for (; k + WIDTH_f32 <= N; k += WIDTH_f32) {
+                const vec_f32 v0 = load_f32(Z_row + k);
+                const vec_f32 v2 = v1 - v0;
+                const vec_f32 v3 = load_f32(t2_row + k);
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = -v4;
+                const vec_f32 held = load_f32(t5_row + k);
+                sum = sum + v5;
+                store_f32(t5_row + k, held + v5);
+            }
+            if (k < N) {
+                const int64_t rest = N - k;
+                const mask_f32 tail = mask_first_f32(rest);
+                const vec_f32 v0 = load_masked_f32(Z_row + k, tail);
+                const vec_f32 v2 = v1 - v0;
+                const vec_f32 v3 = load_masked_f32(t2_row + k, tail);
+                const vec_f32 v4 = v3 * v2;
+                const vec_f32 v5 = -v4;
+                const vec_f32 held = load_masked_f32(t5_row + k, tail);
+                sum = sum + keep_first_f32(v5, rest, 0.0f);
+                store_masked_f32(t5_row + k, tail, held + v5);
+            }
+            t4[j * N + i] = sum_lanes_f32(sum);
         }
-    }
-
-    {
-        for (int64_t i = 0; i < D * N; ++i)
-            t5[i] = 0.0f;
-        for (int64_t group = 0; group < N_block_2s.groups; ++group)
-            for (int64_t i = 0; i < D * N; ++i)
-                t5[i] = t5[i] + t5_part[group * D * N + i];
     }
 
     /* t6_d = sum((t4_dn - t5_dn) Z_dn) */
@@ -3115,6 +3022,29 @@ int GAUSSIAN_PROCESS_NAME(backward)(
             const vec_f32 v1 = -v0;
             store_masked_f32(d_l + i, tail, v1);
         }
+    }
+
+    /* t7 = sum(t1_nn) */
+    {
+        double sum = 0.0f;
+        for (int64_t i = 0; i < N; ++i) {
+            const float v0 = t1[i * (N + 1)];
+            sum = sum + v0;
+        }
+        t7[0] = (float)sum;
+    }
+
+    /* d_s = 2 t3; d_e = bar_J saved t7 */
+    {
+        const float v0 = 2.0f;
+        const float v1 = t3[0];
+        const float v2 = v0 * v1;
+        const float v3 = t7[0];
+        const float v4 = bar_J[0];
+        const float v5 = saved_[0];
+        const float v6 = v4 * v5 * v3;
+        d_s[0] = v2;
+        d_e[0] = v6;
     }
 
     return GAUSSIAN_PROCESS_OK;

@@ -986,7 +986,7 @@ SIGNATURE = {
             },
             "flops": "4 * D * N + 4 * D * N * N + N + 6 * N * N + N * N * N + 4",
             "bytes": "32 * D * N + 16 * D + 4 * N + 32 * N * N + 36",
-            "split": {'label': 'N', 'stages': 1, 'outputs': {'l': 'sum', 's': 'once', 'e': 'once'}, 'ranges': False},
+            "split": None,
         },
         "value_and_grad": {
             "arguments": ("X", "y", "l", "s", "e"),
