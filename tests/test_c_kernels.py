@@ -147,8 +147,8 @@ def _source(dtype: str) -> str:
     before = ("prelude", "levels", "vector")
     parts = [render(f"c/{name}.h.j2", v=view) for name in before]
     parts.append(functions_text(view, dtype, ("sum_lanes",)))
-    parts += [render(f"c/{name}.h.j2", v=view) for name in SHARED]
-    parts += [render(f"c/{name}.c.j2", v=view) for name in DRIVERS]
+    parts += [render(f"c/{name}.h.j2", v=view, made=False) for name in SHARED]
+    parts += [render(f"c/{name}.c.j2", v=view, made=False) for name in DRIVERS]
     parts.append(BIAS.format(real=view.real))
     parts.append(ENTRY.format(s=view.s, real=view.real))
     return "\n".join(parts)
