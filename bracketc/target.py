@@ -22,6 +22,9 @@ THREAD_WORK = 1_000_000
 """Flops and bytes of a call that one more thread is worth: about ten times the microseconds that it takes to start a
 team and to meet at a few barriers (measured on two cores, see ``docs/performance.md``)."""
 
+SEVERAL_THREADS = 2 * THREAD_WORK
+"""Flops and bytes from which on a call has a second thread."""
+
 
 STREAM_BYTES = 64 << 20
 """Bytes of a result that is written past the caches, where more is written than read: twice the last cache of a few cores.

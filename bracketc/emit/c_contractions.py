@@ -96,7 +96,7 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
         elif statement.making is not None:
             tile, operands = _epilogue(statement.making, statement.bracket.split("; ")[0], c, epilogues, k)
             factor = FactorView(tile, operands)
-            side, other = ("a", statement.m) if statement.a.storage.kind == "made" else ("b", statement.n)
+            side, other = ("a", statement.m) if statement.made is statement.a else ("b", statement.n)
             values[f"{side}_made"] = f"{{{tile}, &factor, {int(_terms_first(statement, other))}}}"
         loops = [LoopView(c.label(axis.label), c.dim(axis.extent)) for axis in statement.batch]
         share, area, rows = None, "0, product.m, 0, product.n", ("0", "product.m")
@@ -130,7 +130,7 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
 
 def _terms_first(statement: Contraction, other: Group) -> bool:
     """Whether rows of the factor that is made are terms of the sum."""
-    place = 0 if statement.a.storage.kind == "made" else 1
+    place = 0 if statement.made is statement.a else 1
     along, across = statement.k.strides[0][place].constant == 1, other.strides[0][0].constant == 1
     return statement.k.extent.constant != 1 if along and across else across
 

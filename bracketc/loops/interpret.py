@@ -310,8 +310,7 @@ class _Machine:
         by_batch = statement.divided and bool(whole) and whole[0] >= self.count
         by_rows = statement.divided and not by_batch
         if statement.making is not None:
-            made = statement.a.storage if statement.a.storage.kind == "made" else statement.b.storage
-            self.blocks[made] = (self.made(made, statement.making), 0)
+            self.blocks[statement.made.storage] = (self.made(statement.made.storage, statement.making), 0)
         for place in np.ndindex(*whole):
             if by_batch and place[0] not in self.share(whole[0], True):
                 continue

@@ -259,6 +259,11 @@ class Contraction:
     form: Form = "tiles"
     making: Epilogue | None = None
 
+    @property
+    def made(self) -> Reference:
+        """The operand that is not stored, where there is ``making``."""
+        return self.a if self.a.storage.kind == "made" else self.b
+
 
 @dataclass(frozen=True, slots=True)
 class Copy:

@@ -80,8 +80,7 @@ def _statements(body: Sequence[Statement]) -> Iterator[str]:
                 if statement.making is not None:
                     loads = [_operand(o) for o in statement.making.operands]
                     yield from (f"  {line}" for line in program(statement.making.program, loads))
-                    made = statement.a.storage if statement.a.storage.kind == "made" else statement.b.storage
-                    yield f"  {made.name}[i, j] = v{statement.making.value}"
+                    yield f"  {statement.made.storage.name}[i, j] = v{statement.making.value}"
                 if statement.epilogue is not None:
                     loads = [_operand(o) for o in statement.epilogue.operands]
                     yield from (f"  {line}" for line in program(statement.epilogue.program, loads))

@@ -7,6 +7,7 @@ T may be larger than H, and what is made is read while it is in the cache.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import replace
 
@@ -24,13 +25,15 @@ def apart(step: Contract) -> bool:
     return sorted(sides) == sorted([step.output[:half], step.output[half:]])
 
 
+def readers(steps: Sequence[Step]) -> Counter[Buffer]:
+    """How many records read each buffer."""
+    return Counter(buffer for step in steps for buffer in reads(step))
+
+
 def factors_made(steps: Sequence[Step], keep: Container[Buffer]) -> dict[int, Map]:
     """The Maps right before products that make a factor for them alone, by the number of the product: before symmetric ones, and
     where :mod:`bracketc.plan.prologues` has found that it pays."""
-    counts: dict[Buffer, int] = {}
-    for step in steps:
-        for buffer in reads(step):
-            counts[buffer] = counts.get(buffer, 0) + 1
+    counts = readers(steps)
     found: dict[int, Map] = {}
     for number in range(1, len(steps)):
         before, step = steps[number - 1], steps[number]

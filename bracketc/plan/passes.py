@@ -25,7 +25,7 @@ from bracketc.plan.scalars import Scalars
 from bracketc.plan.schedule import Access, Blocks, Buffer, Contract, Instruction, Loop, Map, Plan, Schedule, Step, Store, Variant
 from bracketc.plan.split import CACHE, MEMORY, SplitOptions
 from bracketc.plan.steps import reads, writes
-from bracketc.target import THREAD_WORK
+from bracketc.target import SEVERAL_THREADS
 
 STAYS = SplitOptions().budget
 """Bytes of a product that are still in the cache when it is finished: as many as a block of a batch takes."""
@@ -65,7 +65,7 @@ def passes_plan(plan: Plan, always: bool = False) -> Plan:
 
 def _schedule(schedule: Schedule, hints: Hints, real_bytes: int, always: bool) -> Schedule:
     taken = {buffer.name for buffer in _named(schedule)}
-    threads = hints.of(schedule.flops) + hints.of(schedule.bytes) >= 2 * THREAD_WORK
+    threads = hints.of(schedule.flops) + hints.of(schedule.bytes) >= SEVERAL_THREADS
     found = _Passes(hints, real_bytes, always, taken)
     steps = tuple(found.steps(schedule.steps, threads))
     if not found.notes:

@@ -9,16 +9,15 @@ one: T is then made several times. Only factors with one reader come into questi
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bracketc.plan.cost import entries
 from bracketc.plan.hints import Hints
-from bracketc.plan.making import side_made
-from bracketc.plan.schedule import Access, Blocks, Buffer, Contract, Instruction, Loop, Map, Plan, Schedule, Step, Variant
+from bracketc.plan.making import readers, side_made
+from bracketc.plan.schedule import Access, Buffer, Contract, Instruction, Map, Plan, Schedule, Step, Variant
 from bracketc.plan.split import ARITHMETIC, CACHE, MEMORY
-from bracketc.plan.steps import reads
-from bracketc.target import THREAD_WORK
+from bracketc.target import SEVERAL_THREADS
 
 STAYS = 1 << 21
 """Bytes of a factor that the product still finds in a cache: stored, it costs next to nothing up to there (measured, see
@@ -71,12 +70,13 @@ def prologues_plan(plan: Plan, always: bool = False) -> Plan:
 
 
 def _schedule(schedule: Schedule, hints: Hints, real_bytes: int, always: bool) -> Schedule:
-    threads = hints.of(schedule.flops) + hints.of(schedule.bytes) >= 2 * THREAD_WORK
-    steps, notes, saved = list(schedule.steps), [], schedule.bytes
-    counts = _readers(steps)
+    threads = hints.of(schedule.flops) + hints.of(schedule.bytes) >= SEVERAL_THREADS
+    steps, notes, saved = schedule.steps, [], schedule.bytes
+    packing: dict[int, Map] = {}
+    counts, makers = readers(steps), {s.stores[0].target: s for s in steps if isinstance(s, Map)}
     keep = {*schedule.residuals, *(buffer for _, buffer in schedule.results)}
-    for step in [*steps]:
-        found = _maker(step, steps, counts, keep, hints, always)
+    for step in steps:
+        found = _maker(step, makers, counts, keep, hints, always)
         if found is None or not isinstance(step, Contract):
             continue
         before, side = found
@@ -86,31 +86,26 @@ def _schedule(schedule: Schedule, hints: Hints, real_bytes: int, always: bool) -
         told = f"{1e6 * cost.made:.3g} µs made as it is packed{often}", f"{1e6 * cost.stored:.3g} µs stored"
         notes.append(f"factor {side.buffer.name}: {'; '.join(told if taken else told[::-1])}")
         if taken:
-            steps.remove(before)
-            place = steps.index(step)
-            steps[place : place + 1] = [before, replace(step, prologue=True)]
+            packing[id(step)] = before
             saved = saved - 2 * real_bytes * entries(side.buffer.shape)
     if not notes:
         return schedule
-    variants = (*schedule.variants[:-1], Variant((), tuple(steps)))
+    variants = (*schedule.variants[:-1], Variant((), tuple(_moved(steps, packing))))
     return replace(schedule, variants=variants, bytes=saved, notes=(*schedule.notes, *notes))
 
 
-def _readers(steps: list[Step]) -> Mapping[Buffer, int]:
-    """How many records read each buffer."""
-    counts: dict[Buffer, int] = {}
-    pending = [*steps]
-    while pending:
-        step = pending.pop()
-        for buffer in reads(step):
-            counts[buffer] = counts.get(buffer, 0) + 1
-        if isinstance(step, Loop | Blocks):
-            pending += step.steps
-    return counts
+def _moved(steps: Iterable[Step], packing: Mapping[int, Map]) -> Iterator[Step]:
+    """``steps`` with what makes a factor right before the product that packs it."""
+    gone = {id(before) for before in packing.values()}
+    for step in steps:
+        if isinstance(step, Contract) and id(step) in packing:
+            yield from (packing[id(step)], replace(step, prologue=True))
+        elif id(step) not in gone:
+            yield step
 
 
 def _maker(
-    step: Step, steps: list[Step], counts: Mapping[Buffer, int], keep: Container[Buffer], hints: Hints, always: bool
+    step: Step, makers: Mapping[Buffer, Map], counts: Mapping[Buffer, int], keep: Container[Buffer], hints: Hints, always: bool
 ) -> tuple[Map, Access] | None:
     """The Map that makes a factor for ``step`` alone, and the factor."""
     if not isinstance(step, Contract) or step.symmetric or len(step.products) != 1:
@@ -122,7 +117,7 @@ def _maker(
     for access in (product.left, product.right):
         if counts[access.buffer] != 1 or access.buffer in keep:
             continue
-        before = next((s for s in steps if isinstance(s, Map) and s.stores[0].target is access.buffer), None)
+        before = makers.get(access.buffer)
         side = None if before is None else side_made(before, step)
         if before is not None and side is not None:
             return before, side

@@ -45,7 +45,7 @@ from bracketc.plan.schedule import (
     division,
 )
 from bracketc.plan.steps import accesses, reads, writes
-from bracketc.target import THREAD_WORK
+from bracketc.target import SEVERAL_THREADS
 
 MEMORY = 16e9
 """Bytes a second from memory, …"""
@@ -66,10 +66,8 @@ LEAST_GAIN = 0.1
 """A split that saves less than this share of the time of all arithmetic, with two threads or with one, is not worth its partial
 sums."""
 
-ALONE_PAYS = 2 * THREAD_WORK
-"""Flops and bytes of records that one thread would have to do alone, from which on they are split so that several can, …"""
 FEW = 64
-"""… a product being one where it has fewer sums than this, …"""
+"""Fewer sums than these are one thread's work: they are split where that is enough for several threads, …"""
 DEAREST = 0.02
 """… if one thread loses no more than this share of the time to it."""
 
@@ -234,7 +232,7 @@ class _Stages:
         if gain < LEAST_GAIN * work / ARITHMETIC or again < blocks.budget:
             operations, traffic = self.alone(blocks, count)
             seconds = operations / ARITHMETIC + traffic / MEMORY
-            matters = operations + traffic >= ALONE_PAYS and seconds / 2 >= LEAST_GAIN * work / ARITHMETIC
+            matters = operations + traffic >= SEVERAL_THREADS and seconds / 2 >= LEAST_GAIN * work / ARITHMETIC
             if matters and cost <= DEAREST * seconds:
                 self.reasons.append(
                     f"split by {name}: {cut.groups} groups of blocks can run on threads of their own; sums of"
@@ -261,8 +259,11 @@ class _Stages:
 
     def by_one(self, step: Map | Contract) -> bool:
         """Whether threads have next to nothing to share but the size that is cut."""
-        labels = step.output if isinstance(step, Contract) else step.labels
-        own = [step.extents[x] for x in labels if isinstance(step, Contract) or all(x in store.labels for store in step.stores)]
+        if isinstance(step, Contract):
+            shared = step.output
+        else:
+            shared = tuple(x for x in step.labels if all(x in store.labels for store in step.stores))
+        own = [step.extents[label] for label in shared]
         return self.piece not in own and self.hints.count(own) < FEW
 
     def bytes_of(self, buffer: Buffer, count: int) -> int:
