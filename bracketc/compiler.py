@@ -157,7 +157,7 @@ class Emitted:
 @_collector_paused()
 def emit(done: Stages, name: str, options: Options) -> Emitted:
     """The text of the module ``name``."""
-    keep_compiled(template_folder(options))
+    keep_compiled(template_folder())
     program, functions, planned, dtype = done.program, done.entries, done.plan, options.dtype
     if options.backend == "numpy":
         text = numpy_module(

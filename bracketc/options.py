@@ -96,6 +96,12 @@ def compiler_variables() -> dict[str, str]:
     return {name: os.environ[name] for name in COMPILER_VARIABLES if name in os.environ}
 
 
+def user_cache() -> Path | None:
+    """Where the user wants caches, whatever single builds are told; ``None``: where they usually are."""
+    given = os.environ.get("BRACKETC_CACHE_DIR")
+    return _path("cache_dir", given) if given else None
+
+
 def read_options(
     given: Mapping[str, object],
     environment: Mapping[str, str] | None = None,

@@ -48,10 +48,10 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel, built from a copy so that the checkout stays as it is."""
+    """A wheel, built from a copy so that the checkout stays as it is; what was compiled there is copied, too."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    hidden = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "output", "*.so")
+    hidden = shutil.ignore_patterns(".*", "build", "dist", "output", "*.so")
     shutil.copytree(ROOT, source, ignore=hidden)
     pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
     run(*pip, "--wheel-dir", folder, ".", cwd=source)
@@ -64,7 +64,8 @@ def test_the_wheel_holds_the_package_the_templates_and_nothing_else(wheel: Path)
     tops = {name.split("/")[0] for name in names}
     assert all(top == "bracketc" or top.endswith(".dist-info") for top in tops), tops
     shipped = {name.removeprefix("bracketc/templates/") for name in names if name.startswith("bracketc/templates/")}
-    ours = {str(path.relative_to(ROOT / "templates")) for path in (ROOT / "templates").rglob("*") if path.is_file()}
+    there = [path for path in (ROOT / "templates").rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
+    ours = {str(path.relative_to(ROOT / "templates")) for path in there}
     assert shipped == ours
     assert "bracketc/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

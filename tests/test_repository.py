@@ -14,7 +14,7 @@ from jinja2 import nodes
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "bracketc"
-TEMPLATES = sorted(path for path in (ROOT / "templates").rglob("*") if path.is_file())
+TEMPLATES = sorted(path for path in (ROOT / "templates").rglob("*") if path.is_file() and path.parent.name != "__pycache__")
 ARITHMETIC = (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow, nodes.Neg)
 TYPE_TESTS = {"string", "number", "integer", "float", "mapping", "sequence", "iterable", "boolean", "callable"}
 

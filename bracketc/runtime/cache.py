@@ -16,7 +16,7 @@ import filelock
 import platformdirs
 
 from bracketc.errors import ToolchainError
-from bracketc.options import Options
+from bracketc.options import Options, user_cache
 from bracketc.runtime.directory import folder_error
 
 PRIVATE = 0o700
@@ -70,10 +70,11 @@ def _private_folder() -> Path:
     return folder
 
 
-def template_folder(options: Options) -> Path | None:
-    """Where compiled templates are kept; ``None`` where nothing can be: they are compiled anew then."""
+def template_folder() -> Path | None:
+    """Where templates are kept compiled that cannot be kept beside their text: whatever cache a build has, they are the program's.
+    ``None`` where nothing can be kept."""
     try:
-        root = cache_folder(options)
+        root = cache_folder(Options(cache_dir=user_cache()))
         root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     except (OSError, ToolchainError):
         return None
