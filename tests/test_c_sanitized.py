@@ -12,7 +12,7 @@ from ckernels import COMPILER, host_levels, needs_compiler
 
 pytestmark = needs_compiler
 
-FLAGS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+FLAGS = "-O0 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
 
 def _runtime(name: str) -> str:

@@ -57,10 +57,9 @@ def test_texts_formulas_and_plans_do_not_depend_on_the_hash_seed(tmp_path: Path)
     first = everything(tmp_path / "first", "0", models)
     assert len(first) == len(models) * (2 * 2 + 2 * 4 + 5)
     # The other way round as well: what was compiled before leaves no trace.
-    for seed, order in (("1", models[::-1]), ("random", models)):
-        again = everything(tmp_path / seed, seed, order)
-        assert list(again) == list(first)
-        assert [name for name in first if first[name] != again[name]] == []
+    again = everything(tmp_path / "again", "random", models[::-1])
+    assert list(again) == list(first)
+    assert [name for name in first if first[name] != again[name]] == []
 
 
 @pytest.mark.parametrize("backend", ["numpy", "c"])

@@ -159,10 +159,10 @@ def test_gathering_and_deltas() -> None:
 
 def test_a_long_chain_is_broken_into_equations() -> None:
     node: Node = x
-    for _ in range(100_000):
+    for _ in range(30_000):
         node = pointwise("tanh", node)
     found = equations([("y", node)], {})
-    assert len(found) > 5000 and max(len(e.right) for e in found) < 120
+    assert len(found) > 1500 and max(len(e.right) for e in found) < 120
 
 
 # ------------------------------------------------------------------------------------------------ the models

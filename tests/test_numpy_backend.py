@@ -166,7 +166,7 @@ def test_a_result_that_is_an_argument_is_a_copy() -> None:
     assert given[0, 0] == 0 and g[0, 0] == 0 and h.sum() == 6
 
 
-def test_a_chain_of_a_hundred_thousand_operations_is_written() -> None:
+def test_a_chain_of_twenty_thousand_operations_is_written() -> None:
     node: Node = tensor("x", "N")
     for _ in range(20_000):
         node = pointwise("sin", node)

@@ -284,14 +284,14 @@ def test_the_dump_states_the_sizes() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ scale
-def test_a_chain_of_100_000_nodes_is_planned() -> None:
+def test_a_chain_of_30_000_nodes_is_planned() -> None:
     x = tensor("x", "N")
     node: Node = x
-    for k in range(100_000):
+    for k in range(30_000):
         node = pointwise("sin", node) if k % 2 else add([node, x])
     schedule = schedule_of(node)
     assert len(schedule.steps) < 1000
-    assert schedule.flops is 100_000 * N
+    assert schedule.flops is 30_000 * N
 
 
 def test_a_network_of_1_000_layers_is_planned() -> None:

@@ -377,7 +377,7 @@ def test_origins_follow_their_nodes() -> None:
     assert roots.origins[roots.nodes[0]].name == "Z"
 
 
-def test_a_thousand_layers_and_a_hundred_thousand_nodes() -> None:
+def test_a_thousand_layers_and_thirty_thousand_nodes() -> None:
     layers: Node = X
     for k in range(1000):
         weight, bias = build.tensor(f"W{k}", "K", "K"), build.tensor(f"b{k}", "K")
@@ -385,7 +385,7 @@ def test_a_thousand_layers_and_a_hundred_thousand_nodes() -> None:
             "tanh", add([einsum(1, [(layers, "nj"), (weight, "jk")], "nk"), broadcast(bias, (N, K), (1,))])
         )
     chain: Node = X
-    for _ in range(50_000):
+    for _ in range(15_000):
         chain = pointwise("sin", add([X, chain]))
     before = (layers, chain)
     after = simplify(Roots(before)).nodes

@@ -12,11 +12,13 @@ from random_ir import SIZES, random_graph
 from test_plan_random import entry_of
 
 import bracketc as bc
+from bracketc import compiler
 from bracketc.ir.rewrite import tensors
 from bracketc.loops.interpret import interpret as run_loops
 from bracketc.loops.lower import lower
 from bracketc.loops.team import for_team
 from bracketc.loops.verify import verify as verify_loops
+from bracketc.options import make_options
 from bracketc.plan.interpret import run
 from bracketc.plan.plan import plan
 from bracketc.plan.schedule import Blocks, Plan, Schedule, division
@@ -202,10 +204,34 @@ def test_few_long_sums_are_split_for_threads(name: str) -> None:
 
 @pytest.mark.parametrize("extent", [0, 1, 15, 16, 17, 100, 1000, 12345])
 @pytest.mark.parametrize("groups", [1, 2, 32])
-def test_groups_hold_every_position_once(extent: int, groups: int) -> None:
-    cut = division(extent, 100, 3000, 16, groups)
+@pytest.mark.parametrize("least", [0, 10_000, 10**9])
+def test_groups_hold_every_position_once(extent: int, groups: int, least: int) -> None:
+    cut = division(extent, 100, least, 3000, 16, groups)
     assert cut.rows % 16 == 0 and cut.group_rows % cut.rows == 0 and cut.groups <= groups
     assert (cut.groups - 1) * cut.group_rows < extent <= cut.groups * cut.group_rows or extent == cut.groups == 0
+
+
+@pytest.mark.parametrize("extent", [1, 200, 1000, 1024, 12345])
+def test_blocks_are_nearly_equal(extent: int) -> None:
+    cut = division(extent, 100, 0, 50_000, 16, 10**9)
+    blocks = -(-extent // cut.rows)
+    assert blocks == -(-extent // 496)  # as few as 496 positions of 100 bytes in each allow
+    assert blocks * cut.rows - extent < 16 * blocks
+
+
+def test_blocks_are_long_where_what_all_of_them_touch_is_large() -> None:
+    """One layer: a block of 16 rows would read 1 MB of weights and add 1 MB to their gradient, for 128 kB of its own."""
+    program = bc.load(MODELS["single_layer"])
+    plan = split_plan(compiler.stages(program, make_options({"backend": "c", "dtype": "float64"})).plan)
+    (blocks,) = blocks_of(plan.schedule("value_and_grad"))
+
+    def share(width: int) -> float:
+        """Bytes of a block's own positions for each byte that all blocks touch."""
+        sizes = {"N": 1 << 14, "D": width, "H": width // 2}
+        rows = blocks.division(lambda dim: dim.evaluate(sizes)).rows
+        return rows * blocks.row_bytes.evaluate(sizes) / (8 * sizes["D"] * width)
+
+    assert share(64) > 3.9 and share(512) > 3.9
 
 
 STAGES = """

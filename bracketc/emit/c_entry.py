@@ -310,7 +310,7 @@ def _name_cut(statement: Blocks, c: CFunction) -> None:
     """Let texts speak of the sizes of a block."""
     piece, groups = c.scope.fresh(statement.piece), c.scope.fresh(statement.groups)
     c.sizes |= {statement.piece: piece, statement.groups: groups}
-    given = [c.dim(statement.extent), c.dim(statement.row_bytes)]
+    given = [c.dim(statement.extent), c.dim(statement.row_bytes), c.dim(statement.least_bytes)]
     given += [str(number) for number in (statement.budget, statement.unit, statement.most_groups)]
     name = c.scope.fresh(f"{piece}s")
     text = f"brk_cut_batch({', '.join(given)})"
@@ -521,7 +521,7 @@ def named_sizes(kernel: Kernel) -> tuple[str, ...]:
             case Steps():
                 dims.append(statement.length)
             case Blocks():
-                dims += [statement.extent, statement.row_bytes]
+                dims += [statement.extent, statement.row_bytes, statement.least_bytes]
                 own |= {statement.piece, statement.groups}
             case Fill() | Copy() | Factorise() | Collect():
                 dims += [d for s in mentioned(statement) for d in s.shape]

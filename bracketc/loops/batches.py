@@ -38,6 +38,7 @@ def blocks(memory: Memory, step: plan.Blocks, lower: Lower) -> Iterable[Statemen
         piece,
         groups,
         step.row_bytes,
+        step.least_bytes,
         step.budget,
         step.unit,
         step.groups,

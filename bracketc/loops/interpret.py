@@ -102,10 +102,8 @@ def _room(slots: Sequence[Dim], dtypes: Sequence[str], sizes: Mapping[str, int])
 
 
 def _cut(statement: Blocks, sizes: Mapping[str, int]) -> Division:
-    row_bytes = statement.row_bytes.evaluate(sizes)
-    return division(
-        statement.extent.evaluate(sizes), row_bytes, statement.budget, statement.unit, statement.most_groups
-    )
+    extent, row_bytes, least_bytes = (d.evaluate(sizes) for d in (statement.extent, statement.row_bytes, statement.least_bytes))
+    return division(extent, row_bytes, least_bytes, statement.budget, statement.unit, statement.most_groups)
 
 
 def _block_sizes(body: Sequence[Statement], sizes: Mapping[str, int]) -> dict[str, int]:

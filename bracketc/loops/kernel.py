@@ -313,6 +313,7 @@ class Blocks:
     piece: str
     groups: str
     row_bytes: Dim
+    least_bytes: Dim
     budget: int
     unit: int
     most_groups: int

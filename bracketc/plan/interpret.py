@@ -34,7 +34,6 @@ from bracketc.plan.schedule import (
     Step,
     Store,
     Take,
-    division,
 )
 
 Array = np.ndarray[Any, Any]
@@ -280,7 +279,7 @@ def _loop(step: Loop, memory: Memory, sizes: Sizes) -> None:
 
 def _blocks(step: Blocks, memory: Memory, sizes: Sizes) -> None:
     extent = step.extent.evaluate(sizes)
-    cut = division(extent, step.row_bytes.evaluate(sizes), step.budget, step.unit, step.groups)
+    cut = step.division(lambda dim: dim.evaluate(sizes))
     for _, outer, _ in step.stacks:
         shape = [length.evaluate(sizes) for length in outer.shape]
         memory[outer] = np.zeros(shape, _DTYPES[outer.dtype])

@@ -11,6 +11,7 @@ saves for backward.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal as OneOf
 
@@ -260,14 +261,15 @@ class Blocks:
     axis): they go there. ``sums`` are (inner, outer, mode): outer is the sum (maximum, …) of the inner ones of all
     blocks. A number that depends on the batch, such as 1/N, keeps the whole extent.
 
-    A block holds as many positions as ``budget`` bytes do when each takes ``row_bytes``, in multiples of ``unit``; at
-    most ``groups`` groups of neighbouring blocks are reduced for themselves, then one after another. So the sizes alone
-    fix in which order sums are formed: see :func:`division`.
+    A block holds as many positions as ``budget`` or ``least_bytes`` do when each takes ``row_bytes``, in multiples of
+    ``unit``; at most ``groups`` groups of neighbouring blocks are reduced for themselves, then one after another. So the
+    sizes alone fix in which order sums are formed: see :func:`division`.
     """
 
     extent: Dim
     piece: Dim
     row_bytes: Dim
+    least_bytes: Dim
     slices: tuple[tuple[Buffer, Buffer, int], ...]
     stacks: tuple[tuple[Buffer, Buffer, int], ...]
     sums: tuple[tuple[Buffer, Buffer, Mode], ...]
@@ -276,6 +278,11 @@ class Blocks:
     unit: int = 16
     groups: int = 32
     bracket: str = ""
+
+    def division(self, of: Callable[[Dim], int], extent: int | None = None) -> Division:
+        """Where the batch is cut at the sizes that ``of`` tells, or at another ``extent``."""
+        count = of(self.extent) if extent is None else extent
+        return division(count, of(self.row_bytes), of(self.least_bytes), self.budget, self.unit, self.groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,13 +294,17 @@ class Division:
     groups: int
 
 
-def division(extent: int, row_bytes: int, budget: int, unit: int, groups: int) -> Division:
-    """Where a batch is cut.
+def division(extent: int, row_bytes: int, least_bytes: int, budget: int, unit: int, groups: int) -> Division:
+    """Where a batch is cut: into blocks of nearly the same size.
 
-    >>> division(1000, 100, 20_000, 16, 2)
-    Division(rows=192, group_rows=576, groups=2)
+    >>> division(1000, 100, 0, 20_000, 16, 2)
+    Division(rows=176, group_rows=528, groups=2)
+    >>> division(1000, 100, 10_000, 20_000, 16, 2)
+    Division(rows=336, group_rows=672, groups=2)
     """
-    rows = max(unit, min(budget // max(1, row_bytes), max(extent, 1)) // unit * unit)
+    most = max(unit, max(budget, least_bytes) // max(1, row_bytes) // unit * unit)
+    pieces = max(1, -(-extent // most))
+    rows = max(unit, -(-extent // (pieces * unit)) * unit)
     blocks = -(-extent // rows)
     group_rows = rows * max(1, -(-blocks // groups))
     return Division(rows, group_rows, -(-extent // group_rows))

@@ -16,7 +16,7 @@ bit of difference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bracketc.ir.dims import Dim
@@ -42,7 +42,6 @@ from bracketc.plan.schedule import (
     Step,
     Store,
     Variant,
-    division,
 )
 from bracketc.plan.steps import accesses, reads, writes
 from bracketc.target import SEVERAL_THREADS
@@ -61,6 +60,13 @@ DEEP = 128
 """Positions that a block must hold where its partial sums are matrices: the sums are read and written once a block; …"""
 NEAR = 1 << 15
 """… a quarter of that suffices where it is known that they take no more bytes than this, and stay in the first-level cache."""
+
+FIXED_SHARE = 4
+"""A block has at least so many times the bytes that every block touches, however short: its partial sums, and what does not depend
+on the batch."""
+
+STAYS = 4
+"""So many budgets of a block fill the second-level cache."""
 
 LEAST_GAIN = 0.1
 """A split that saves less than this share of the time of all arithmetic, with two threads or with one, is not worth its partial
@@ -98,8 +104,7 @@ def split_plan(plan: Plan, options: SplitOptions | None = None) -> Plan:
     known = dict(plan.hints)
     for step in (step for schedule in schedules for step in schedule.steps):
         if isinstance(step, Blocks):
-            count, row_bytes = hints.of(step.extent), hints.of(step.row_bytes)
-            known[step.piece.names[0]] = min(count, division(count, row_bytes, step.budget, step.unit, step.groups).rows)
+            known[step.piece.names[0]] = min(hints.of(step.extent), step.division(hints.of).rows)
     return replace(plan, schedules=schedules, hints=known)
 
 
@@ -202,7 +207,7 @@ class _Stages:
         for buffer in (*pieces, *made):
             passes = readers.get(buffer, 0) - (buffer in pieces) + (buffer not in pieces and buffer not in stacked)
             again += passes * self.bytes_of(buffer, count)
-        cut = division(count, hints.of(blocks.row_bytes), blocks.budget, blocks.unit, blocks.groups)
+        cut = blocks.division(hints.of, count)
         footprint = count * hints.of(blocks.row_bytes)
         known = {*pieces, *made}
         partial = sum(hints.count(outer.shape) * self.widths[outer.dtype] for _, outer, _ in blocks.sums)
@@ -224,6 +229,12 @@ class _Stages:
         if matrices and fitting < (DEEP // 4 if near else DEEP):
             self.reasons.append(
                 f"not split by {name}: only {fitting} positions fit a block, too few to add up into matrices at full speed"
+            )
+            return 0.0
+        least = hints.of(blocks.least_bytes)
+        if least > max(STAYS * blocks.budget, blocks.unit * hints.of(blocks.row_bytes)):
+            self.reasons.append(
+                f"not split by {name}: blocks worth what each of them touches would hold {least / 1e6:.3g} MB, more than a cache"
             )
             return 0.0
         if footprint <= blocks.budget:
@@ -455,7 +466,8 @@ class _Region:
         return Blocks(
             self.extent,
             piece,
-            _row_bytes(rows, piece, stages.widths),
+            _bytes(rows, stages.widths, piece),
+            FIXED_SHARE * _bytes(_fixed(steps, set(rows)), stages.widths),
             tuple((within, outer, axis) for (outer, axis), within in slices.items()),
             tuple((inner[b], b, axis) for b, axis in self.carried.items() if b in needed),
             tuple((inner[b], b, mode) for b, mode in self.partial.items()),
@@ -466,11 +478,16 @@ class _Region:
         )
 
 
-def _row_bytes(buffers: Iterable[Buffer], piece: Dim, widths: Mapping[str, int]) -> Dim:
-    """Bytes of one position of the batch in all of ``buffers``."""
+def _bytes(buffers: Iterable[Buffer], widths: Mapping[str, int], piece: Dim | None = None) -> Dim:
+    """Bytes of all of ``buffers``, of those of a ``piece`` for one position."""
     total = Dim.of(0)
     for buffer in buffers:
         total = total + widths[buffer.dtype] * entries(length for length in buffer.shape if length is not piece)
     return total
+
+
+def _fixed(steps: Iterable[Step], pieces: Container[Buffer]) -> Iterable[Buffer]:
+    """What the steps of a block read and write beside its pieces: what does not depend on the batch, and partial sums."""
+    return dict.fromkeys(buffer for step in steps for buffer in (*reads(step), *writes(step)) if buffer not in pieces)
 
 

@@ -33,7 +33,6 @@ from bracketc.plan.schedule import (
     Step,
     Store,
     Variant,
-    division,
 )
 from bracketc.plan.steps import reads, writes
 
@@ -81,7 +80,7 @@ def _times(step: Loop | Blocks, hints: Hints) -> int:
     """How often the body runs at the hints."""
     if isinstance(step, Loop):
         return hints.of(step.length)
-    cut = division(hints.of(step.extent), hints.of(step.row_bytes), step.budget, step.unit, step.groups)
+    cut = step.division(hints.of)
     return -(-hints.of(step.extent) // cut.rows)
 
 

@@ -109,11 +109,14 @@ typedef struct {
     int64_t rows, group_rows, groups, extent;
 } brk_batch;
 
-/* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
-BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t budget, int64_t unit, int64_t groups)
+/* Nearly equal blocks, in multiples of `unit` positions of `row_bytes`, of at most as many as `budget` bytes hold, or as it takes to
+   have `least` bytes; at most `groups` groups. */
+BRK_NOINLINE brk_batch brk_cut_batch(
+    int64_t extent, int64_t row_bytes, int64_t least, int64_t budget, int64_t unit, int64_t groups)
 {
-    const int64_t fitting = brk_min(budget / brk_max(1, row_bytes), brk_max(extent, 1)) / unit * unit;
-    const int64_t rows = brk_max(unit, fitting);
+    const int64_t most = brk_max(unit, brk_max(budget, least) / brk_max(1, row_bytes) / unit * unit);
+    const int64_t pieces = brk_max(1, (extent + most - 1) / most) * unit;
+    const int64_t rows = brk_max(unit, (extent + pieces - 1) / pieces * unit);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
     return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows, extent};
@@ -2257,7 +2260,7 @@ static int64_t evaluate_layout(const attention_dims *dims, int64_t *slot)
     const int64_t E = dims->E;
     const int64_t H = dims->H;
     const int64_t T = dims->T;
-    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
+    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 64 * D * E * H + 32 * D + 16, 262144, 16, 32);
     const int64_t B_block = brk_min(B_blocks.rows, B);
     const int64_t B_block_groups = B_blocks.groups;
     int64_t end = 0;
@@ -2357,7 +2360,7 @@ static int evaluate_run(
     float *const t11_part_tile = (float *)(arena + slot[3]);
     float *const t11_part_lines = (float *)(arena + slot[10]);
     char *const scratch = arena + slot[11];
-    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
+    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 64 * D * E * H + 32 * D + 16, 262144, 16, 32);
 
     /* for blocks of B: t11 */
     {
@@ -2796,7 +2799,7 @@ static brk_batch evaluate_batch(const attention_dims *dims)
     const int64_t E = dims->E;
     const int64_t H = dims->H;
     const int64_t T = dims->T;
-    return brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
+    return brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 64 * D * E * H + 32 * D + 16, 262144, 16, 32);
 }
 
 int64_t ATTENTION_NAME(evaluate_cut)(const attention_dims *dims, int64_t position)
@@ -2855,7 +2858,7 @@ static int64_t forward_layout(const attention_dims *dims, int64_t *slot)
     const int64_t E = dims->E;
     const int64_t H = dims->H;
     const int64_t T = dims->T;
-    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
+    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 64 * D * E * H + 32 * D + 16, 262144, 16, 32);
     const int64_t B_block = brk_min(B_blocks.rows, B);
     const int64_t B_block_groups = B_blocks.groups;
     int64_t end = 0;
@@ -2954,7 +2957,7 @@ static int forward_run(
     float *const saved_6_block_bare = (float *)(arena + slot[2]);
     float *const t6_part_new = (float *)(arena + slot[8]);
     char *const scratch = arena + slot[9];
-    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
+    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 64 * D * E * H + 32 * D + 16, 262144, 16, 32);
 
     /* for blocks of B: saved, saved_2, saved_3, saved_4, A, saved_5, saved_6, t6 */
     {
@@ -3438,7 +3441,7 @@ static brk_batch forward_batch(const attention_dims *dims)
     const int64_t E = dims->E;
     const int64_t H = dims->H;
     const int64_t T = dims->T;
-    return brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 262144, 16, 32);
+    return brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 64 * D * E * H + 32 * D + 16, 262144, 16, 32);
 }
 
 int64_t ATTENTION_NAME(forward_cut)(const attention_dims *dims, int64_t position)

@@ -109,11 +109,14 @@ typedef struct {
     int64_t rows, group_rows, groups, extent;
 } brk_batch;
 
-/* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
-BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t budget, int64_t unit, int64_t groups)
+/* Nearly equal blocks, in multiples of `unit` positions of `row_bytes`, of at most as many as `budget` bytes hold, or as it takes to
+   have `least` bytes; at most `groups` groups. */
+BRK_NOINLINE brk_batch brk_cut_batch(
+    int64_t extent, int64_t row_bytes, int64_t least, int64_t budget, int64_t unit, int64_t groups)
 {
-    const int64_t fitting = brk_min(budget / brk_max(1, row_bytes), brk_max(extent, 1)) / unit * unit;
-    const int64_t rows = brk_max(unit, fitting);
+    const int64_t most = brk_max(unit, brk_max(budget, least) / brk_max(1, row_bytes) / unit * unit);
+    const int64_t pieces = brk_max(1, (extent + most - 1) / most) * unit;
+    const int64_t rows = brk_max(unit, (extent + pieces - 1) / pieces * unit);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
     return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows, extent};
@@ -2151,7 +2154,7 @@ static int64_t value_and_grad_layout(const linear_dims *dims, int64_t *slot)
 {
     const int64_t D = dims->D;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 32 * D + 48, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -2242,7 +2245,7 @@ static int value_and_grad_run(
     float *const t2_part_new = (float *)(arena + slot[8]);
     float *const t3_part_new = (float *)(arena + slot[9]);
     char *const scratch = arena + slot[10];
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 32 * D + 48, 262144, 16, 32);
 
     /* for blocks of N: t2, t3, d_w_sum */
     {
@@ -2499,7 +2502,7 @@ static brk_batch value_and_grad_batch(const linear_dims *dims)
     (void)dims;
     const int64_t D = dims->D;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 4 * D + 8, 262144, 16, 32);
+    return brk_cut_batch(N, 4 * D + 8, 32 * D + 48, 262144, 16, 32);
 }
 
 int64_t LINEAR_NAME(value_and_grad_cut)(const linear_dims *dims, int64_t position)

@@ -109,11 +109,14 @@ typedef struct {
     int64_t rows, group_rows, groups, extent;
 } brk_batch;
 
-/* A block has as many positions of `row_bytes` as `budget` bytes hold, in multiples of `unit`; at most `groups` groups. */
-BRK_NOINLINE brk_batch brk_cut_batch(int64_t extent, int64_t row_bytes, int64_t budget, int64_t unit, int64_t groups)
+/* Nearly equal blocks, in multiples of `unit` positions of `row_bytes`, of at most as many as `budget` bytes hold, or as it takes to
+   have `least` bytes; at most `groups` groups. */
+BRK_NOINLINE brk_batch brk_cut_batch(
+    int64_t extent, int64_t row_bytes, int64_t least, int64_t budget, int64_t unit, int64_t groups)
 {
-    const int64_t fitting = brk_min(budget / brk_max(1, row_bytes), brk_max(extent, 1)) / unit * unit;
-    const int64_t rows = brk_max(unit, fitting);
+    const int64_t most = brk_max(unit, brk_max(budget, least) / brk_max(1, row_bytes) / unit * unit);
+    const int64_t pieces = brk_max(1, (extent + most - 1) / most) * unit;
+    const int64_t rows = brk_max(unit, (extent + pieces - 1) / pieces * unit);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
     return (brk_batch){rows, group_rows, (extent + group_rows - 1) / group_rows, extent};
@@ -1709,7 +1712,7 @@ static int64_t evaluate_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 32 * D * K + 32 * K + 16, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -1786,7 +1789,7 @@ static int evaluate_run(
     float *const t4_block = (float *)(arena + slot[6]);
     float *const sum_exp_t_block = (float *)(arena + slot[8]);
     float *const t5_part_new = (float *)(arena + slot[9]);
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 32 * D * K + 32 * K + 16, 262144, 16, 32);
 
     /* t1_k = sum(r_kd); t2_kd = exp(-r_kd) */
     for (int64_t i = 0; i < K; ++i) {
@@ -2085,7 +2088,7 @@ static brk_batch evaluate_batch(const mixture_dims *dims)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 4 * D + 8 * K + 8, 262144, 16, 32);
+    return brk_cut_batch(N, 4 * D + 8 * K + 8, 32 * D * K + 32 * K + 16, 262144, 16, 32);
 }
 
 int64_t MIXTURE_NAME(evaluate_cut)(const mixture_dims *dims, int64_t position)
@@ -2142,7 +2145,7 @@ static int64_t forward_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 32 * D * K + 32 * K + 16, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -2221,7 +2224,7 @@ static int forward_run(
     float *const t3_block = (float *)(arena + slot[5]);
     float *const sum_exp_t_block = (float *)(arena + slot[6]);
     float *const t4_part_new = (float *)(arena + slot[7]);
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 32 * D * K + 32 * K + 16, 262144, 16, 32);
 
     /* t1_k = sum(r_kd); saved_3_early_kd = exp(-r_kd)² */
     for (int64_t i = 0; i < K; ++i) {
@@ -2528,7 +2531,7 @@ static brk_batch forward_batch(const mixture_dims *dims)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 4 * D + 12 * K + 12, 262144, 16, 32);
+    return brk_cut_batch(N, 4 * D + 12 * K + 12, 32 * D * K + 32 * K + 16, 262144, 16, 32);
 }
 
 int64_t MIXTURE_NAME(forward_cut)(const mixture_dims *dims, int64_t position)
@@ -2585,7 +2588,7 @@ static int64_t backward_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 48 * D * K + 16 * K, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -2684,7 +2687,7 @@ static int backward_run(
     float *const t4_part_new = (float *)(arena + slot[9]);
     float *const t3_block = (float *)(arena + slot[8]);
     char *const scratch = arena + slot[10];
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 48 * D * K + 16 * K, 262144, 16, 32);
 
     /* for blocks of N: t2, t4, d_M_sum */
     {
@@ -2977,7 +2980,7 @@ static brk_batch backward_batch(const mixture_dims *dims)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 262144, 16, 32);
+    return brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 48 * D * K + 16 * K, 262144, 16, 32);
 }
 
 int64_t MIXTURE_NAME(backward_cut)(const mixture_dims *dims, int64_t position)
@@ -3034,7 +3037,7 @@ static int64_t value_and_grad_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 64 * D * K + 48 * K + 16, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -3160,7 +3163,7 @@ static int value_and_grad_run(
     float *const t8_part_new = (float *)(arena + slot[17]);
     float *const t9_part_new = (float *)(arena + slot[18]);
     char *const scratch = arena + slot[19];
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 64 * D * K + 48 * K + 16, 262144, 16, 32);
 
     /* t1_k = sum(r_kd); t2_kd = exp(-r_kd)² */
     for (int64_t i = 0; i < K; ++i) {
@@ -3705,7 +3708,7 @@ static brk_batch value_and_grad_batch(const mixture_dims *dims)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 262144, 16, 32);
+    return brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 64 * D * K + 48 * K + 16, 262144, 16, 32);
 }
 
 int64_t MIXTURE_NAME(value_and_grad_cut)(const mixture_dims *dims, int64_t position)
