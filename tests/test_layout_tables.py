@@ -54,6 +54,7 @@ def test_where_axes_go(given: tuple[str | None, int, int], wanted: tuple[str, in
         ("^{10,2}·^{1,2}", ((10, 2), (1, 2))),
         ("^{3}·^1", ((3,), (1,))),
         ("^·^", ((), ())),
+        ("^{}·^{}", ((), ())),
     ],
 )
 def test_positions_are_read(layout: str, wanted: object) -> None:
@@ -82,6 +83,8 @@ PROBLEMS: dict[tuple[str, int, int], str | None] = {
     ("^2·^2", 1, 1): "the right list of layout ^2·^2 is no arrangement of the 1 position of the input; ^2·^1 is layout jacobian",
     ("^1·^1", 1, 0): "the right list of layout ^1·^1 is no arrangement of the 0 positions of the input; "
     "of a scalar there are no positions: leave the layout out",
+    ("^·^", 0, 0): None,
+    ("^·^", 1, 0): None,
     ("^1·^1", 9, 1): None,
     ("^1·^2", 9, 1): "the right list of layout ^1·^2 is no arrangement of the 1 position of the input; ^{10}·^1 is layout jacobian",
     ("^1·^2", 8, 1): "the right list of layout ^1·^2 is no arrangement of the 1 position of the input; ^9·^1 is layout jacobian",
@@ -92,6 +95,11 @@ PROBLEMS: dict[tuple[str, int, int], str | None] = {
 def test_what_is_wrong_with_a_layout(given: tuple[str, int, int], wanted: str | None) -> None:
     found = problem(*given)
     assert (found if found is None else "; ".join(found)) == wanted
+
+
+def test_axes_go_nowhere_by_a_wrong_layout() -> None:
+    with pytest.raises(AssertionError, match="\\^5·\\^1"):
+        arrangement("^5·^1", 3, 1)
 
 
 def test_only_what_moves_is_moved() -> None:

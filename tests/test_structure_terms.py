@@ -116,11 +116,17 @@ def test_what_is_stored_is_in_the_order_of_the_sum() -> None:
 
 
 def test_names_of_what_is_stored_say_the_term() -> None:
-    def named(line: str, request: str) -> list[str]:
-        derived = derive(bc.parse(f"dim n\nparam x : n\nparam y : n\n{line}\n{request}"), Options())
-        return [name for name, _ in store_structures(derived.entries)[-1].results]
+    """The number of the term where there are several, that of the factor where a term has several; by the first that has it."""
 
-    assert named("F = softmax(x)", "jacobian F wrt x")[-2:] == ["term1_values", "term2_factor"] or True
+    def named(line: str, request: str) -> list[str]:
+        arguments = "dim n, k\nparam x : n\nparam y : n\nparam U : n, k"
+        derived = derive(bc.parse(f"{arguments}\n{line}\n{request} as R"), Options())
+        return next([name for name, _ in entry.results] for entry in store_structures(derived.entries) if entry.name == "R")
+
+    assert named("F = softmax(x)", "jacobian F wrt x") == ["term1_values", "term2_factor2"], "the second is of the numbers"
+    assert named("F = (x · x)**3", "hessian F wrt x") == ["term1_values", "term2_factor1", "term2_factor2"]
+    assert named("F = x y", "jacobian F wrt x") == ["factor"] and named("F = x ⊙ y", "jacobian F wrt x") == ["values"]
+    assert named("F = softmax^1(U)", "jacobian F wrt U") == ["term1_values", "term2_factor2"]
 
 
 @pytest.mark.parametrize(("extent", "is_stored"), [(N, True), (Dim.of(3), True), (TWO, True), (ONE, False)])

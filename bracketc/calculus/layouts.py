@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bracketc.ir.build import broadcast, permute
-from bracketc.ir.dims import Dim
+from bracketc.ir.build import permute
 from bracketc.ir.nodes import Node
 from bracketc.ir.stacking import merged
 
@@ -122,7 +121,7 @@ def problem(layout: str, outputs: int, inputs: int) -> tuple[str, str] | None:
         what = f"the right list of layout {layout} is no arrangement of the {_count(inputs)} of the input"
     elif len(left) != len(right):
         what = f"the lists of layout {layout} have {len(left)} and {len(right)} positions"
-    elif len(set(left)) < len(left) or min(left, default=1) < 1 or max(left, default=1) > outputs + inputs:
+    elif len(set(left)) < len(left) or not set(left) <= set(range(1, outputs + inputs + 1)):
         what = f"the left list of layout {layout} needs different positions from 1 to {outputs + inputs}"
     else:
         return None
@@ -153,9 +152,6 @@ def arranged(jacobian: Node, outputs: int, layout: str | None) -> Node:
     order = [axis for group in sorted_groups for axis in group]
     node = permute(jacobian, order) if order != list(range(jacobian.rank)) else jacobian
     for place, (group, ascending) in enumerate(zip(groups, sorted_groups, strict=True)):
-        if not group:
-            shape = (*node.shape[:place], Dim.of(1), *node.shape[place:])
-            node = broadcast(node, shape, [axis for axis in range(len(shape)) if axis != place])
-        elif len(group) > 1:
+        if len(group) != 1:
             node = merged(node, place, len(group), first_fastest=group != ascending)
     return node

@@ -127,7 +127,7 @@ def _einsum(node: Einsum, args: list[Array], sizes: Sizes) -> Array:
         if array.dtype == np.bool_:
             array = _each(lambda x: ONE if x else ZERO, array)
         own = list(own)
-        for label in sorted({x for x in own if own.count(x) > 1}):
+        for label in dict.fromkeys(own):
             while own.count(label) > 1:  # a diagonal
                 first = own.index(label)
                 second = own.index(label, first + 1)

@@ -57,7 +57,7 @@ def _narrowed(node: Linalg, right: Einsum) -> Node | None:
         solved: Node = Linalg("inv", (small,))
     else:
         wide = tuple(extents[label] for label in (*axes[:-2], row, row))
-        small = broadcast(small, wide, [*range(len(batch)), len(wide) - 2, len(wide) - 1]) if len(columns) > 1 else small
+        small = broadcast(small, wide, [*range(len(batch)), len(wide) - 2, len(wide) - 1])
         solved = Linalg(node.operator, (small, einsum(1, inside, axes, {label: extents[label] for label in axes})))
     every = {label: extents[label] for label in (*right.output, *axes)}
     return einsum(1, [*outside, (solved, axes)], right.output, every)
