@@ -41,6 +41,7 @@ from bracketc.simplify.recurrences import drop_unused
 from bracketc.simplify.sharing import share_transposes
 from bracketc.simplify.stable import (
     are_opposite,
+    complement_sigmoids,
     logarithm,
     shift_logsumexps,
     stable_difference,
@@ -59,6 +60,10 @@ SIZES = {"N": 3, "M": 2, "K": 4}
 SUM = einsum(1, [(pointwise("exp", X), "nk")], "n")
 WEIGHTED = einsum(1, [(pointwise("exp", X), "nk"), (build.tensor("B", "M", "N"), "kd")], "nd")
 PUSHED = "(exp(X)_ik B_kj (exp(X)_ij | i)**-1_i | ij)"
+MEAN = einsum(1, [(pointwise("exp", X), "nk"), (build.tensor("w", "M"), "k")], "n")
+SQUARE = einsum(1, [(pointwise("exp", X), "nk"), (build.tensor("B", "M", "N"), "kd")], "nd")
+OUTSIDE = einsum(1, [(X, "nk"), (build.tensor("B", "M", "N"), "kd")], "nd")
+ROWS = einsum(1, [(pointwise("exp", x), "n"), (X, "nk"), (build.tensor("B", "M", "N"), "kd")], "nd")
 
 
 def value(node: Node) -> np.ndarray:
@@ -258,8 +263,8 @@ def test_a_term_that_is_constant_along_the_reduced_axes_moves_out() -> None:
     assert applied(shift_logsumexps, Reduce("logsumexp", Add((A, c, X)), (1,))) == "(logsumexp((A + X)) + y)"
     for kept in (Reduce("logsumexp", Add((A, row)), (1,)), Reduce("max", Add((A, c)), (1,)), Reduce("logsumexp", A, (1,)), x):
         assert shift_logsumexps(kept) is kept
-    both = Reduce("logsumexp", Add((A, c)), (0, 1))
-    assert shift_logsumexps(both) is both
+    for both in (Reduce("logsumexp", Add((A, c)), (0, 1)), Reduce("logsumexp", Add((c, scale(2, c))), (1,))):
+        assert shift_logsumexps(both) is both
 
 
 def test_the_logarithm_of_what_is_an_exponential_by_its_form() -> None:
@@ -270,8 +275,42 @@ def test_the_logarithm_of_what_is_an_exponential_by_its_form() -> None:
         np.testing.assert_allclose(value(log), np.log(value(node)), rtol=1e-12)
         assert not any(isinstance(inner, Pointwise) and inner.function == "exp" for inner in topological([log]))
     sums = [einsum(2, [(exp(X), "nk")], "n"), einsum(1, [(exp(S), "nn")], "n"), einsum(1, [(exp(X), "nk"), (X, "nk")], "n")]
+    sums += [einsum(1, [(X, "nk")], "n"), einsum(1, [(exp(S), "nn")], ""), einsum(1, [(exp(y), "k")], "n", {"n": M})]
     for node in (x, Add((exp(x), y)), add([exp(x), scale(-1, exp(y))]), power(x, 2), *sums):
         assert logarithm(node) is None
+
+
+def test_the_logarithm_of_a_sum_keeps_the_order_of_its_axes_and_starts_at_zero() -> None:
+    T = build.tensor("T", "N", "M", "K")
+    for output in ("ab", "ba", "bc", "cb", "ac", "ca", "a", "c"):
+        node = einsum(1, [(exp(T), "abc")], output)
+        log = logarithm(node)
+        assert log is not None
+        np.testing.assert_allclose(value(log), np.log(value(node)), rtol=1e-12)
+    one = fill(1, (N,))
+    for node in (Add((exp(x), one)), Add((one, exp(x)))):
+        log = logarithm(node)
+        assert log is not None and worded(log) == "softplus(x)"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_complement_of_a_sigmoid_that_nothing_else_needs_is_one(turned: bool) -> None:
+    def less(first: Node, second: Node) -> Add:
+        return Add((second, first) if turned else (first, second))
+
+    one, sigmoid = fill(1, (N,)), pointwise("sigmoid", x)
+    minus = scale(-1, sigmoid)
+    opposite = pointwise("sigmoid", scale(-1, x))
+    node = less(one, minus)
+    for root, wanted in ((node, opposite), (exp(node), exp(opposite)), (exp(y), exp(y))):
+        assert complement_sigmoids(Roots((root,))).nodes == (wanted,)
+    np.testing.assert_allclose(value(node), value(opposite), rtol=1e-12)
+    kept = [less(fill(2, (N,)), minus), less(one, scale(-2, sigmoid)), less(one, sigmoid), less(one, scale(-1, exp(x)))]
+    kept += [Add((one, minus, y)), less(y, minus), less(one, x)]
+    for other in kept:
+        assert complement_sigmoids(Roots((other,))).nodes == (other,)
+    for again in (sigmoid, minus, exp(sigmoid)):
+        assert complement_sigmoids(Roots((node, again))).nodes == (node, again)
 
 
 def test_opposites_are_found_term_by_term() -> None:
@@ -336,6 +375,31 @@ def quotient(*factors: tuple[Node, str], output: str) -> Node:
         (stable_quotient, quotient((WEIGHTED, "nd"), (power(SUM, -1), "n"), output="nd"), PUSHED),
         (stable_quotient, quotient((WEIGHTED, "nd"), (power(SUM, 2), "n"), output="nd"), None),
         (stable_quotient, quotient((WEIGHTED, "nd"), (power(x, -1), "n"), output="nd"), None),
+        (stable_quotient, quotient((WEIGHTED, "nd"), (power(SUM, Fraction(1, 2)), "n"), output="nd"), None),
+        (stable_quotient, quotient((WEIGHTED, "nd"), (power(SUM, -1), "m"), output="ndm"), None),
+        (stable_quotient, quotient((SQUARE, "nn"), (power(SUM, -1), "n"), output="n"), None),
+        (stable_quotient, quotient((OUTSIDE, "nd"), (power(SUM, -1), "n"), output="nd"), None),
+        (stable_quotient, quotient((MEAN, "n"), (power(SUM, -1), "n"), output="n"), "(exp(X)_ij w_j (exp(X)_ij | i)**-1_i | i)"),
+        (
+            stable_quotient, quotient((ROWS, "nd"), (y, "n"), (power(SUM, -1), "n"), output="nd"),
+            "((exp(x)_i X_ik B_kj (exp(X)_ij | i)**-1_i | ij)_ij y_i | ij)",
+        ),
+        (
+            stable_quotient, quotient((WEIGHTED, "nd"), (power(SUM, -1), "m"), (power(SUM, -1), "n"), output="ndm"),
+            "((exp(X)_ik B_kj (exp(X)_ij | i)**-1_i | ij)_ij (exp(X)_ij | i)**-1_k | ijk)",
+        ),
+        (stable_quotient, quotient((exp(X), "nk"), (power(SUM, Fraction(1, 2)), "n"), output="nk"), None),
+        (stable_quotient, quotient((exp(S), "nn"), (exp(scale(-1, x)), "n"), output="n"), None),
+        (stable_quotient, quotient((exp(x), "n"), (exp(scale(-1, S)), "nn"), output="n"), None),
+        (stable_quotient, quotient((exp(x), "n"), (exp(scale(-1, y)), "m"), output="nm"), None),
+        (stable_quotient, multiply(exp(x), power(y, -1)), None),
+        (stable_quotient, multiply(exp(x), exp(scale(Fraction(1, 2), y))), None),
+        (stable_quotient, multiply(y, exp(scale(-1, x))), None),
+        (stable_quotient, multiply(z, exp(x), exp(scale(-1, y))), "(exp((x - y))_i z_i | i)"),
+        (stable_quotient, scale(2, exp(x)), None),
+        (stable_quotient, x, None),
+        (stable_power, x, None),
+        (stable_power, exp(x), None),
         (stable_logarithm, pointwise("ln", exp(x)), "x"),
         (stable_logarithm, pointwise("ln", SUM), "logsumexp(X)"),
         (stable_logarithm, pointwise("ln", Add((fill(1, (N,)), exp(x)))), "softplus(x)"),
@@ -343,6 +407,10 @@ def quotient(*factors: tuple[Node, str], output: str) -> Node:
         (stable_logarithm, pointwise("ln", Add((fill(1, (N,)), x, y))), "log1p((x + y))"),
         (stable_logarithm, pointwise("ln", Add((fill(2, (N,)), x))), None),
         (stable_logarithm, pointwise("ln", Add((fill(1, (N,)), scale(-1, pointwise("sigmoid", x))))), "-softplus(x)"),
+        (stable_logarithm, pointwise("ln", Add((fill(1, (N,)), scale(2, pointwise("sigmoid", x))))), "log1p(2 sigmoid(x))"),
+        (stable_logarithm, pointwise("ln", Add((fill(1, (N,)), scale(-1, x)))), "log1p(-x)"),
+        (stable_logarithm, pointwise("ln", Add((fill(1, (N,)), pointwise("sigmoid", x)))), "softplus(-softplus(-x))"),
+        (stable_logarithm, pointwise("ln", Add((fill(1, (N,)), SUM))), "softplus(logsumexp(X))"),
         (stable_logarithm, pointwise("log1p", exp(x)), "softplus(x)"),
         (stable_logarithm, pointwise("log1p", x), None),
         (stable_logarithm, pointwise("ln", Add((exp(x), exp(y)))), "(x + softplus((y - x)))"),

@@ -10,10 +10,14 @@ from modelcases import BACKENDS
 
 import bracketc as bc
 from bracketc.compiler import derive
+from bracketc.ir.build import delta, einsum, pointwise, tensor, zeros
+from bracketc.ir.dims import Dim
 from bracketc.ir.interpret import interpret
-from bracketc.ir.nodes import Linalg, Node, Pointwise
+from bracketc.ir.nodes import Linalg, Node, Pointwise, Tensor
 from bracketc.ir.rewrite import topological
 from bracketc.options import make_options
+from bracketc.proof.wording import worded
+from bracketc.simplify.linalg import cancel_inverse, log_determinant, undo_inverse
 
 HEAD = """
 dim n, m, b
@@ -79,6 +83,61 @@ def test_the_answer_stays_as_it_is(text: str) -> None:
 def test_what_only_looks_alike_stays(text: str) -> None:
     nodes = topological((result(text),))
     assert any(isinstance(node, Linalg) and node.operator in ("inv", "det") for node in nodes)
+
+
+A, B, P = tensor("A", "n", "n"), tensor("B", "n", "m"), tensor("P", "b", "c", "n", "n")
+K = Tensor("K", A.shape, "real", ("positive definite",))
+x, Y = tensor("x", "n"), tensor("Y", "b", "n")
+INVERSE, SOLUTION, MANY = Linalg("inv", (A,)), Linalg("solve", (A, B)), Linalg("inv", (P,))
+COLUMN = einsum(1, [(Linalg("solve", (A, tensor("y", "n", 1))), "io")], "i")
+COLUMNS = einsum(1, [(Linalg("solve", (P, tensor("Z", "b", "c", "n", 1))), "bcio")], "bci")
+HALF = einsum(1, [(INVERSE, "jk")], "j")
+
+
+@pytest.mark.parametrize(
+    ("node", "wanted"),
+    [
+        (einsum(1, [(A, "ij"), (INVERSE, "jk"), (x, "k")], "ik"), "(δ_ij x_j | ij)"),
+        (einsum(1, [(INVERSE, "ij"), (A, "jk"), (x, "k")], "ik"), "(δ_ij x_j | ij)"),
+        (einsum(1, [(P, "bcij"), (MANY, "bcjk"), (x, "k")], "bcik"), "(δ_kl x_l | ijkl)"),
+        (einsum(1, [(MANY, "bcij"), (P, "bcjk"), (x, "k")], "bcik"), "(δ_kl x_l | ijkl)"),
+        (einsum(2, [(A, "ij"), (SOLUTION, "jk"), (x, "i")], "ik"), "(2 B_ij x_i | ij)"),
+        (einsum(1, [(A, "ij"), (COLUMN, "j")], "i"), "(y_ij | i)"),
+        (einsum(1, [(P, "bcij"), (COLUMNS, "bcj")], "bci"), "(Z_ijkl | ijk)"),
+        (einsum(1, [(Linalg("inv", (K,)), "kl"), (A, "ij"), (INVERSE, "jk")], "il"), "(δ_ik inv(K)_kj | ij)"),
+        (einsum(1, [(A, "ij"), (HALF, "j")], "i"), None),
+        (einsum(1, [(A, "ij"), (einsum(1, [(INVERSE, "jk")], "kj"), "jk")], "ik"), None),
+        (einsum(1, [(P, "bcij"), (MANY, "bdjk")], "bcdik"), None),
+        (einsum(1, [(A, "ij"), (x, "j"), (SOLUTION, "kl")], "ikl"), None),
+        (einsum(1, [(A, "ij"), (x, "j"), (INVERSE, "kl")], "ikl"), None),
+        (einsum(1, [(A, "ij"), (x, "j"), (INVERSE, "jk")], "ik"), None),
+        (einsum(1, [(A, "ij"), (x, "i"), (INVERSE, "ki")], "kj"), None),
+        (einsum(1, [(K, "ij"), (INVERSE, "jk")], "ik"), None),
+        (einsum(1, [(A, "ij"), (Linalg("cholesky", (A,)), "jk")], "ik"), None),
+    ],
+)
+def test_what_stands_beside_its_inverse(node: Node, wanted: str | None) -> None:
+    found = cancel_inverse(node)
+    assert (None if found is node else worded(found)) == wanted
+    rng = np.random.default_rng(3)
+    sizes = {"n": 3, "m": 2, "b": 2, "c": 4}
+    leaves = [leaf for leaf in topological([node]) if isinstance(leaf, Tensor)]
+    arrays = {leaf: rng.normal(size=[e.evaluate(sizes) for e in leaf.shape]) for leaf in leaves}
+    for leaf in arrays.keys() & {A, K}:
+        arrays[leaf] = arrays[leaf] @ arrays[leaf].T + np.eye(3)
+    np.testing.assert_allclose(*interpret([found, node], arrays, sizes), atol=1e-9)
+
+
+def test_what_has_no_inverse_is_left_alone() -> None:
+    singular = Linalg("inv", (zeros(A.shape),))
+    unlike = (singular, x, Linalg("inv", (delta(Dim.named("n")),)), Linalg("cholesky", (INVERSE,)), SOLUTION)
+    assert all(undo_inverse(node) is node for node in unlike)
+    determinants = Linalg("det", (K,)), Linalg("logdet", (K,)), Linalg("det", (A,)), tensor("s")
+    for node in (x, *(pointwise("exp", each) for each in determinants), *(pointwise("ln", each) for each in determinants[1:])):
+        assert log_determinant(node) is node
+    for inner in (determinants[1], tensor("s")):
+        node = pointwise("ln", pointwise("abs", inner))
+        assert log_determinant(node) is node
 
 
 def test_the_logarithm_of_a_determinant_does_not_overflow() -> None:

@@ -9,7 +9,7 @@ from bracketc.ir.build import delta, einsum, fill, overlap, pointwise, scale, te
 from bracketc.ir.dims import Dim
 from bracketc.ir.interpret import interpret
 from bracketc.ir.nodes import Gather, Node, Scatter, Stack, Tensor, Window
-from bracketc.ir.rewrite import tensors
+from bracketc.ir.rewrite import tensors, topological
 from bracketc.simplify.windows import compose_window, fold_gather, fold_overlap, fold_stack, place_row, sum_overlap
 
 N, M = Dim.named("N"), Dim.named("M")
@@ -52,6 +52,10 @@ SLICES = {
     "the whole": (cut(x, 0, N), x),
     "of a number": (cut(fill(3, (N,)), 2, 4), fill(3, (dim(4),))),
     "of a scaled vector": (cut(scale(2, x), 2, 4), scale(2, window(x, 0, 2, (1,), (dim(4),)))),
+    "of a scaled matrix": (cut(scale(2, A), 1, 3), scale(2, window(A, 0, 1, (1,), (dim(3),)))),
+    "of a vector with a scalar": (
+        cut(einsum(3, [(s, ()), (x, (0,))], (0,)), 2, 4), einsum(3, [(s, ()), (window(x, 0, 2, (1,), (dim(4),)), (0,))], (0,)),
+    ),
     "of what was put there": (cut(overlap(m, 0, 2, (1,), N), 2, M), m),
     "of the middle of it": (cut(overlap(m, 0, 2, (1,), N), 3, 2), cut(overlap(m, 0, 2, (1,), N), 3, 2)),
     "before it": (cut(overlap(m, 0, 3, (1,), N), 0, 3), zeros((dim(3),))),
@@ -101,6 +105,8 @@ def test_parts_of_what_was_put_into_zeros(name: str) -> None:
         cut(overlap(s, 0, 2, (), N), 1, 3),
         cut(pointwise("tanh", x), 1, 3),
         cut(einsum(1, [(x, (0,)), (y, (0,))], (0,)), 1, 3),  # two vectors
+        cut(einsum(1, [(x, (0,)), (m, (1,))], (0, 1)), 1, 3),
+        cut(einsum(1, [(tensor("S", "N", "N"), (0, 0))], (0,)), 1, 3),  # a diagonal
         cut(einsum(1, [(A, (0, 1)), (m, (1,))], (0,)), 1, 3),  # a sum
         cut(cut(A, 1, 2, axis=0), 1, 2, axis=1),
         cut(x, 1, 3),
@@ -123,6 +129,8 @@ def test_numbers_stand_in_front_of_what_is_put_into_zeros() -> None:
     put = overlap(both, 0, 1, (1,), N)
     assert same(put, fold_overlap(put)) and fold_overlap(put) is einsum(3, [(s, ()), (overlap(m, 0, 1, (1,), N), (0,))], (0,))
     assert fold_overlap(overlap(m, 0, 1, (1,), N)) is overlap(m, 0, 1, (1,), N) and fold_overlap(x) is x
+    alone = overlap(einsum(1, [(s, ()), (m, (0,))], (0,)), 0, 1, (1,), N)
+    assert fold_overlap(alone) is einsum(1, [(s, ()), (overlap(m, 0, 1, (1,), N), (0,))], (0,))
     scattered = Scatter(scale(-1, m), i, N)
     assert same(scattered, fold_overlap(scattered)) and fold_overlap(scattered) is scale(-1, Scatter(m, i, N))
     assert fold_overlap(Scatter(zeros((M,)), i, N)) is zeros((N,))
@@ -134,6 +142,10 @@ def test_the_sum_of_what_was_put_into_zeros_is_its_sum() -> None:
     put = overlap(A, 1, 1, (1,), N)
     node = einsum(2, [(put, (0, 1)), (x, (0,))], ())
     assert same(node, sum_overlap(node)) and sum_overlap(node) is einsum(2, [(A, (0, 1)), (x, (0,))], ())
+    high = overlap(A, 0, 0, (1,), Dim.of(12))
+    for output, wanted in (((1,), einsum(2, [(A, (0, 1))], (1,))), ((1, 2), einsum(2, [(A, (0, 1))], (1, 2), {2: M}))):
+        columns = einsum(2, [(high, (0, 1))], output, {2: M})
+        assert same(columns, sum_overlap(columns)) and sum_overlap(columns) is wanted
     kept = einsum(2, [(put, (0, 1)), (x, (0,))], (1,))
     both = einsum(1, [(put, (0, 1)), (y, (1,))], (0,))
     assert sum_overlap(kept) is kept and sum_overlap(both) is both and sum_overlap(x) is x
@@ -156,8 +168,30 @@ def test_rows_of_an_identity_place_and_cut() -> None:
     scattered = einsum(1, [(gathered, (0, 1)), (A, (2, 0))], (2, 1))
     assert same(scattered, place_row(scattered)) and not any(t is gathered for t in place_row(scattered).operands)
     twice = einsum(1, [(rows, (0, 1)), (x, (1,)), (y, (1,))], (0,))
-    alone = einsum(1, [(rows, (0, 1))], (0, 1))
-    assert place_row(twice) is twice and place_row(alone) is alone and place_row(x) is x
+    diagonal = einsum(1, [(rows, (0, 1)), (tensor("S", "N", "N"), (1, 1))], (0,))
+    for kept in (rows, scale(2, rows), twice, diagonal, x):
+        assert place_row(kept) is kept
+    behind = einsum(1, [(A, (0, 2)), (rows, (1, 0))], (1, 2))
+    assert same(behind, place_row(behind)) and place_row(behind) is window(A, 0, 2, (1,), (M,))
+
+
+def test_rows_taken_by_many_indices_are_added_where_they_stand() -> None:
+    pairs = Tensor("j", (M, Dim.of(2)), "integer")
+    C, V = tensor("C", "N", "M", 2), tensor("V", "M", 2)
+    rng = np.random.default_rng(2)
+    arrays = {i: np.array([3, 0, 3, 5]), pairs: rng.integers(0, 9, (4, 2))}
+    arrays |= {t: rng.normal(size=[e.evaluate(SIZES) for e in t.shape]) for t in (C, V)}
+    single, many = Gather(delta(N), i), Gather(delta(N), pairs)  # (M, N) and (M, 2, N)
+    for node in (
+        einsum(1, [(single, "bp"), (C, "kbl")], "kpl"),
+        einsum(1, [(single, "bp"), (C, "kbl")], "klp"),
+        einsum(1, [(many, "bcp"), (V, "bc")], "p"),
+        einsum(1, [(many, "bcp"), (C, "kbc")], "kp"),
+    ):
+        found = place_row(node)
+        new, old = (interpret([n], {t: arrays[t] for t in tensors([n])}, SIZES)[0] for n in (found, node))
+        np.testing.assert_allclose(new, old)
+        assert not any(isinstance(inner, Gather) for inner in topological([found]))
 
 
 def test_rows_and_stacks_of_one_thing_are_it_spread() -> None:
@@ -165,5 +199,6 @@ def test_rows_and_stacks_of_one_thing_are_it_spread() -> None:
     rows = Gather(spread, i)
     assert same(rows, fold_gather(rows)) and fold_gather(rows) is einsum(1, [(m, (1,))], (0, 1), {0: M, 1: M})
     assert fold_gather(Gather(A, i)) is Gather(A, i) and fold_gather(x) is x
-    assert same(Stack((x, x)), fold_stack(Stack((x, x)))) and fold_stack(Stack((x, x))) is not Stack((x, x))
+    for many in (Stack((x, x)), Stack((x,))):
+        assert same(many, fold_stack(many)) and fold_stack(many) is not many
     assert fold_stack(Stack((x, y))) is Stack((x, y)) and fold_stack(x) is x

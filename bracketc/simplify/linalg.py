@@ -27,15 +27,12 @@ def cancel_inverses(roots: Roots) -> Roots:
 def cancel_inverse(node: Node) -> Node:
     if not isinstance(node, Einsum):
         return node
-    inverses = [_linalg(factor) for factor in node.operands]
-    places = [k for k, inverse in enumerate(inverses) if inverse is not None]
-    if not places:
+    inverses = {place: inner for place, factor in enumerate(node.operands) if (inner := _inverse(factor)) is not None}
+    if not inverses:
         return node
     uses = Counter(label for _, labels in node.factors for label in labels)
-    for place in places:
-        (written, outer), inverse = node.factors[place], inverses[place]
-        if inverse is None or inverse.operator not in ("inv", "solve"):
-            continue
+    for place, inverse in inverses.items():
+        written, outer = node.factors[place]
         for other, (factor, labels) in enumerate(node.factors):
             if factor is inverse.args[0] and factor.rank >= 2 and labels[:-2] == outer[: factor.rank - 2]:
                 found = _cancelled(inverse, written, outer[factor.rank - 2 :], labels, node, uses)
@@ -47,13 +44,13 @@ def cancel_inverse(node: Node) -> Node:
     return node
 
 
-def _linalg(node: Node) -> Linalg | None:
-    """An operation on a matrix, also where it gives one column that is written as a vector."""
+def _inverse(node: Node) -> Linalg | None:
+    """An inverse or a solution, also of one column that is written as a vector."""
     if isinstance(node, Einsum) and len(node.factors) == 1 and is_exact_one(node.coefficient):
         ((inner, labels),) = node.factors
         if labels == tuple(range(len(node.extents))) and len(labels) == node.rank + 1 and node.extents[-1].constant == 1:
             node = inner
-    return node if isinstance(node, Linalg) else None
+    return node if isinstance(node, Linalg) and node.operator in ("inv", "solve") else None
 
 
 def _cancelled(
@@ -75,9 +72,9 @@ def _cancelled(
         return None
     first, second = outer
     if first == column and summed(column):
-        return column, (delta(inverse.shape[-1]), (row, second))
+        return column, (delta(node.extents[row]), (row, second))
     if second == row and summed(row):
-        return row, (delta(inverse.shape[-1]), (first, column))
+        return row, (delta(node.extents[column]), (first, column))
     return None
 
 

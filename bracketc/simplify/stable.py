@@ -122,7 +122,7 @@ def _log_of_sum(node: Node, arg: Add) -> Node:
         return node
     if len(others) == 1:
         coefficient, body = split_scale(others[0])
-        inner = logarithm(body) if not is_contraction(body) else None
+        inner = logarithm(body)
         if inner is not None and is_exact_one(coefficient):
             return pointwise("softplus", inner)
         sigmoid = _argument(body, "sigmoid")
@@ -172,7 +172,7 @@ def stable_quotient(node: Node) -> Node:
         if inner is None or len(set(labels)) != len(labels):
             continue
         for other_place, (other, other_labels) in enumerate(node.factors):
-            if other_place == place or not set(other_labels) <= set(labels):
+            if not set(other_labels) <= set(labels):
                 continue
             merged = _divided(inner, labels, other, other_labels)
             if merged is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from bracketc.ir.build import einsum, fill_value, is_zero, overlap, permute, window, zeros
+from bracketc.ir.build import einsum, is_zero, overlap, permute, window, zeros
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Delta, Einsum, Gather, Node, Overlap, Scatter, Stack, Window
 from bracketc.ir.rewrite import Roots, rewrite
@@ -23,7 +23,7 @@ def compose_window(node: Node) -> Node:
     if not isinstance(node, Window):
         return node
     arg = node.arg
-    if fill_value(arg) is not None or node.shape == arg.shape:
+    if node.shape == arg.shape:
         node_or_arg = window(arg, node.axis, node.offset, node.steps, node.extents)
         if node_or_arg is not node:
             return node_or_arg
@@ -130,8 +130,7 @@ def sum_overlap(node: Node) -> Node:
         inner = [("inner", axis) for axis in range(len(factor.steps))]
         factors: list[Factor] = list(node.factors)
         factors[place] = (factor.arg, (*labels[: factor.axis], *inner, *labels[factor.axis + 1 :]))
-        sizes: dict[Hashable, Dim] = {x: extent for x, extent in enumerate(node.extents) if x != label}
-        return einsum(node.coefficient, factors, node.output, sizes)
+        return einsum(node.coefficient, factors, node.output, dict[Hashable, Dim](enumerate(node.extents)))
     return node
 
 
