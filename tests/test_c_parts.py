@@ -18,7 +18,7 @@ from bracketc.runtime.extension import build_extension, import_file
 pytestmark = needs_compiler
 
 LAYER = "dim N, D, H\ninput A : N, D\nparam W : D, H\nparam b : H\nJ = sum(tanh(A @ W + 𝟏 b))\noutput J\ngradient J wrt W, b\n"
-OPTIONS = read_options({"cflags": ("-O1",)})
+OPTIONS = read_options({})
 
 
 def emitted(text: str, options: Options = OPTIONS) -> Emitted:

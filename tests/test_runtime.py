@@ -170,6 +170,7 @@ def test_a_level_that_does_not_exist_is_named() -> None:
 def test_fast_math_is_never_among_the_flags() -> None:
     assert "-ffast-math" not in compile_flags(Options())
     assert compile_flags(Options(cflags=("-g",)))[-1] == "-g"
+    assert compile_flags(Options(cflags=("-O0",)), ("-O2",))[-1] == "-O0", "the last one counts"
 
 
 @pytest.mark.usefixtures("compiler")

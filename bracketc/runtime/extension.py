@@ -72,13 +72,14 @@ def build_extension(
     except OSError as error:
         raise folder_error(folder, error) from None
     library = library_name(name, toolchain)
-    flags = (*compile_flags(options), *thread_flags(toolchain, options))
+    threads = thread_flags(toolchain, options)
+    flags = (*compile_flags(options), *threads)
     levels = build_levels(options)
     first = dispatch_file(name) if levels else f"{name}.c"
     # What takes longest first. Several levels keep the processors busy as they are.
     jobs = [(f"{name}.c", f"{name}_{level.suffix}.o", (*flags, *level_flags(level, name))) for level in levels]
     if glue.products and not levels:
-        jobs += [(first, f"{name}_{part}.o", (*flags, flag)) for part, flag in PARTS]
+        jobs += [(first, f"{name}_{part}.o", (*compile_flags(options, own), *threads)) for part, own in PARTS]
     else:
         jobs.append((first, f"{name}.o", flags))
     jobs.append((between, f"_{name}.o", flags))
@@ -122,7 +123,7 @@ def load_extension(name: str, files: Mapping[str, str], glue: Glue, options: Opt
         glue.source,
         glue.cdef,
         *compile_flags(options),
-        *(flag for _, flag in (PARTS if glue.products else ())),
+        *(flag for _, own in (PARTS if glue.products else ()) for flag in own),
         *thread_flags(toolchain, options),
         *(flag for level in build_levels(options) for flag in level_flags(level, name)),
         *toolchain.command,

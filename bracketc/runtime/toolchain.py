@@ -24,9 +24,13 @@ from bracketc.target import BASE_CFLAGS, Target, detect_host, find_target, porta
 
 CANDIDATES = ("cc", "gcc", "clang")
 
-PARTS = (("panels", "-DBRK_ONLY=2"), ("in_place", "-DBRK_ONLY=1"), ("entries", "-DBRK_ONLY=3"))
-"""Parts of a text with kernels of contractions that are compiled at the same time: what they are called, and the flag that leaves
-the others out."""
+PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("panels", ("-DBRK_ONLY=2", "-O2")),
+    ("in_place", ("-DBRK_ONLY=1",)),
+    ("entries", ("-DBRK_ONLY=3",)),
+)
+"""Parts of a text with kernels of contractions that are compiled at the same time: what they are called, and flags: the one that
+leaves the others out, and `-O2` where its loops are written out as they are to run, so that `-O3` takes time and gains nothing."""
 
 SEARCHED = ("CPATH", "C_INCLUDE_PATH")
 """Variables with folders in which gcc and clang look for headers."""
@@ -98,10 +102,10 @@ def build_target(options: Options) -> Target | None:
     return target
 
 
-def compile_flags(options: Options) -> tuple[str, ...]:
-    """Flags of every file of a build."""
+def compile_flags(options: Options, part: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Flags of every file of a build, or of one ``part``; what ``options`` say comes last."""
     target = build_target(options)
-    return (*BASE_CFLAGS, "-fPIC", *(target.cflags if target is not None else ()), *options.cflags)
+    return (*BASE_CFLAGS, *part, "-fPIC", *(target.cflags if target is not None else ()), *options.cflags)
 
 
 def build_levels(options: Options) -> tuple[Target, ...]:
