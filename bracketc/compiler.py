@@ -25,7 +25,6 @@ from bracketc.emit.c_module import c_module
 from bracketc.emit.module import about, c_wrapper, flat_declarations, numpy_module, title
 from bracketc.emit.names import module_name
 from bracketc.emit.resources import keep_compiled
-from bracketc.emit.statements import program_html, program_latex
 from bracketc.errors import Diagnostic, LimitError, Source, SourceError
 from bracketc.ir.nodes import Node
 from bracketc.ir.passes import over_entries, over_program
@@ -40,7 +39,6 @@ from bracketc.options import Limits, Options, read_limits, read_options
 from bracketc.plan.native import native_plan
 from bracketc.plan.plan import PlanOptions, plan
 from bracketc.plan.schedule import Plan
-from bracketc.proof.written import check_written
 from bracketc.runtime.cache import template_folder
 from bracketc.runtime.directory import staging
 from bracketc.runtime.extension import Glue, build_extension, dispatch_file, load_extension
@@ -50,8 +48,22 @@ from bracketc.simplify import simplifier, stabilise
 from bracketc.simplify.structure import store_structures
 from bracketc.version import VERSION
 
-represent("html", program_html)
-represent("latex", program_latex)
+
+# What few builds need is loaded where it is: typesetting, judges of derivations.
+def _program_html(program: Program) -> str | None:
+    from bracketc.emit.statements import program_html
+
+    return program_html(program)
+
+
+def _program_latex(program: Program) -> str | None:
+    from bracketc.emit.statements import program_latex
+
+    return program_latex(program)
+
+
+represent("html", _program_html)
+represent("latex", _program_latex)
 
 _REAL_BYTES = {"float32": 4, "float64": 8}
 
@@ -102,7 +114,10 @@ def _expressions(program: Program) -> int:
 
 
 def _derive(program: Program, options: Options) -> Derived:
-    check_written(program)
+    if program.written:
+        from bracketc.proof.written import check_written
+
+        check_written(program)
     program = bind_sizes(program, _known_sizes(program, options))
     program = over_program(cut_definitions(program), stabilise)
     functions, origins = named_entries(program)

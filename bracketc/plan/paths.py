@@ -11,8 +11,6 @@ from __future__ import annotations
 from functools import lru_cache
 from math import prod
 
-from opt_einsum import paths as optimizers
-
 from bracketc.ir.nodes import Labels
 
 Path = tuple[tuple[int, int], ...]
@@ -29,6 +27,8 @@ def path(factors: tuple[Labels, ...], output: Labels, extents: tuple[int, ...]) 
     """The cheapest known order: fewest flops, then fewest entries of intermediates, then the order as written."""
     if len(factors) < 3:
         return ((0, 1),) if len(factors) == 2 else ()
+    from opt_einsum import paths as optimizers  # few programs have products of three factors
+
     sets = [frozenset(labels) for labels in factors]
     kept = frozenset(output)
     sizes = {label: max(1, extent) for label, extent in enumerate(extents)}
