@@ -25,6 +25,7 @@ from bracketc.runtime.cache import cached, fingerprint, note_headers
 from bracketc.runtime.directory import folder_error
 from bracketc.runtime.memory import adopt_errors
 from bracketc.runtime.toolchain import (
+    BETWEEN,
     PARTS,
     Toolchain,
     build_levels,
@@ -67,8 +68,6 @@ def build_extension(
     try:
         for file, content in {**files, between: glue.source}.items():
             (folder / file).write_text(content, encoding="utf-8", newline="\n")
-        if toolchain.python_include is not None:
-            _write_cffi_text(name, glue, folder / between)
     except OSError as error:
         raise folder_error(folder, error) from None
     library = library_name(name, toolchain)
@@ -82,7 +81,6 @@ def build_extension(
         jobs += [(first, f"{name}_{part}.o", (*compile_flags(options, own), *threads)) for part, own in PARTS]
     else:
         jobs.append((first, f"{name}.o", flags))
-    jobs.append((between, f"_{name}.o", flags))
 
     def compile_one(job: tuple[str, str, tuple[str, ...]]) -> str:
         source, output, own = job
@@ -92,6 +90,9 @@ def build_extension(
     with ThreadPoolExecutor(max_workers=processors()) as pool:  # each waits for a compiler of its own
         sources = tuple(dict.fromkeys((f"{name}.c", first, between)))
         running = [pool.submit(compile_one, job) for job in jobs]
+        if toolchain.python_include is not None:
+            _write_cffi_text(name, glue, folder / between)
+        running.append(pool.submit(compile_one, (between, f"_{name}.o", (*compile_flags(options, BETWEEN), *threads))))
         read = pool.submit(headers, toolchain, flags, sources, folder) if noted else None
         objects = tuple(job.result() for job in running)
     compile_shared(toolchain, flags, objects, library, folder)
@@ -111,8 +112,11 @@ def _write_cffi_text(name: str, glue: Glue, path: Path) -> None:
     """cffi's C code between Python and the declared functions."""
     ffi = cffi.FFI()
     ffi.cdef(glue.cdef)
-    # What `ffi.emit_c_code` does, without its word on the terminal.
-    recompiler.make_c_source(ffi, f"_{name}", glue.source, str(path), verbose=False)
+    try:
+        # What `ffi.emit_c_code` does, without its word on the terminal.
+        recompiler.make_c_source(ffi, f"_{name}", glue.source, str(path), verbose=False)
+    except OSError as error:
+        raise folder_error(path.parent, error) from None
 
 
 def load_extension(name: str, files: Mapping[str, str], glue: Glue, options: Options) -> ModuleType:
@@ -124,6 +128,7 @@ def load_extension(name: str, files: Mapping[str, str], glue: Glue, options: Opt
         glue.cdef,
         *compile_flags(options),
         *(flag for _, own in (PARTS if glue.products else ()) for flag in own),
+        *BETWEEN,
         *thread_flags(toolchain, options),
         *(flag for level in build_levels(options) for flag in level_flags(level, name)),
         *toolchain.command,

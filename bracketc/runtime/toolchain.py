@@ -32,6 +32,9 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Parts of a text with kernels of contractions that are compiled at the same time: what they are called, and flags: the one that
 leaves the others out, and `-O2` where its loops are written out as they are to run, so that `-O3` takes time and gains nothing."""
 
+BETWEEN = ("-O1",)
+"""Flags of what stands between Python and the C text: more optimisation makes no call faster."""
+
 SEARCHED = ("CPATH", "C_INCLUDE_PATH")
 """Variables with folders in which gcc and clang look for headers."""
 
