@@ -200,7 +200,7 @@ def emit(done: Stages, name: str, options: Options) -> Emitted:
     if code.dispatch is not None:
         files[dispatch_file(name)] = code.dispatch
     files |= {f"{name}.pyi": text.stub, f"{name}.py": text.python}
-    return Emitted(files, Glue(code.flat, "\n".join(flat_declarations(code)), code.products))
+    return Emitted(files, Glue(code.flat, "\n".join(flat_declarations(code)), code.products, code.long_entries))
 
 
 def _known_sizes(program: Program, options: Options) -> Mapping[str, int]:

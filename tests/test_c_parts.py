@@ -53,3 +53,17 @@ def test_a_text_without_products_has_no_parts() -> None:
     text = emitted("dim N\ninput x : N\nJ = sum(exp(x))\noutput J\ngradient J wrt x\n")
     assert text.glue is not None and not text.glue.products
     assert "BRK_ONLY" not in text.files["model.c"]
+
+
+def test_entries_that_are_more_of_the_text_than_the_kernels_are_compiled_first() -> None:
+    short, long = emitted(LAYER), emitted("".join(f"{line}\n" for line in deep(12)))
+    assert short.glue is not None and not short.glue.long_entries
+    assert long.glue is not None and long.glue.long_entries
+
+
+def deep(layers: int) -> list[str]:
+    """A network of many layers."""
+    parameters = [f"param W{k} : H, H" for k in range(layers)]
+    states = [f"Z{k + 1} = tanh(Z{k} @ W{k})" for k in range(layers)]
+    wrt = ", ".join(f"W{k}" for k in range(layers))
+    return ["dim N, H", "input Z0 : N, H", *parameters, *states, f"J = sum(Z{layers})", f"gradient J wrt {wrt}"]

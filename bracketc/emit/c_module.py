@@ -75,7 +75,7 @@ class CText:
     ``lapack`` says that there is ``NAME_call_set_lapack``, ``dispatch`` is the text that chooses between the levels of a portable
     build, ``threads`` is the largest number of threads of a call; above 1 there is ``NAME_call_threads``. ``products`` says
     that there are kernels of contractions, which may be compiled beside the entries (``BRK_ONLY``), ``memory`` what
-    ``NAME_call_memory`` keeps.
+    ``NAME_call_memory`` keeps. ``long_entries``: they are more of the text than the library.
     """
 
     source: str
@@ -90,6 +90,7 @@ class CText:
     threads: int = 1
     products: bool = False
     memory: MemoryView | None = None
+    long_entries: bool = False
 
 
 def c_module(
@@ -118,8 +119,9 @@ def c_module(
             verify(kernel)
     texts = writer.entries()
     view = writer.view(texts, title or name, tuple(about))
+    own, library = _tidy(render("c/module.c.j2", m=view)), writer.library(texts, dtype)
     return CText(
-        _tidy(render("c/module.c.j2", m=view)).replace(KERNELS, writer.library(texts, dtype)),
+        own.replace(KERNELS, library),
         render("c/module.h.j2", m=view),
         _tidy(render("c/flat.c.j2", m=view, portable=portable)),
         render("c/cdef.h.j2", m=view, portable=portable),
@@ -131,6 +133,7 @@ def c_module(
         threads,
         bool(view.products),
         view.memory,
+        len(own) > len(library),
     )
 
 

@@ -51,11 +51,12 @@ def library_name(name: str, toolchain: Toolchain) -> str:
 @dataclass(frozen=True, slots=True)
 class Glue:
     """What stands between Python and the C text: functions in C that cffi calls, and their declarations; whether that
-    text has ``products`` that can be compiled beside its entries."""
+    text has ``products`` that can be compiled beside its entries, and whether these are the longer part."""
 
     source: str
     cdef: str
     products: bool = False
+    long_entries: bool = False
 
 
 def build_extension(
@@ -78,7 +79,8 @@ def build_extension(
     # What takes longest first. Several levels keep the processors busy as they are.
     jobs = [(f"{name}.c", f"{name}_{level.suffix}.o", (*flags, *level_flags(level, name))) for level in levels]
     if glue.products and not levels:
-        jobs += [(first, f"{name}_{part}.o", (*compile_flags(options, own), *threads)) for part, own in PARTS]
+        parts = reversed(PARTS) if glue.long_entries else PARTS
+        jobs += [(first, f"{name}_{part}.o", (*compile_flags(options, own), *threads)) for part, own in parts]
     else:
         jobs.append((first, f"{name}.o", flags))
 
