@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ckernels import host_levels
 from modelcases import needs_compiler
 
 import bracketc as bc
@@ -42,6 +43,23 @@ E = exp(0.1 P)
 output P, T, V, E
 """
 
+SMALL = [(4, 4, 4), (8, 2, 2), (4, 8, 8), (7, 16, 5), (17, 16, 16), (33, 32, 4)]
+"""Rows, columns and terms of products that are written out with whole vectors."""
+
+
+def small(sizes: list[tuple[int, int, int]]) -> str:
+    """Products whose operands lie in order or turned, with a factor, and added up."""
+    lines = ["dim N"]
+    for z, (m, n, k) in enumerate(sizes):
+        lines += [f"input A{z} : N, {m}, {k}", f"input B{z} : N, {k}, {n}"]
+        lines += [f"input D{z} : N, {k}, {m}", f"input E{z} : N, {n}, {k}"]
+        lines += [f"P{z} = (A{z}_nik B{z}_nkj | nij)", f"Q{z} = -3 (D{z}_nki B{z}_nkj | nij)"]
+        if m >= 8:
+            lines += [f"R{z} = (A{z}_nik E{z}_njk | nij)", f"S{z} = (A{z}_nik B{z}_nkj | nij) + 2 (D{z}_nki E{z}_njk | nij)"]
+    results = [line.split(" = ")[0] for line in lines if " = " in line]
+    return "\n".join([*lines, f"output {', '.join(results)}"])
+
+
 PIECES = """
 dim A, B, I, J, K
 input X : A, K, I, B
@@ -67,6 +85,11 @@ def forms(program: Program) -> set[str]:
 @pytest.mark.parametrize("source, expected", [(LANES, {"lanes"}), (UNROLLED, {"unrolled"}), (PIECES, {"tiles"})])
 def test_the_form_follows_from_the_labels(source: str, expected: set[str]) -> None:
     assert forms(bc.parse(source)) == expected
+
+
+@pytest.mark.parametrize("m, n, k", SMALL)
+def test_small_products_use_whole_vectors(m: int, n: int, k: int) -> None:
+    assert ("registers" if n >= 16 else "together") in forms(bc.parse(small([(m, n, k)])))
 
 
 @pytest.mark.parametrize("source", [LANES, UNROLLED])
@@ -95,6 +118,21 @@ def test_every_form_agrees_with_numpy_around_its_edges(source: str, dtype: str, 
         for name, array in exact.evaluate(**arrays)._asdict().items():
             scale = max(1.0, float(np.abs(array).max(initial=0)))
             np.testing.assert_allclose(getattr(found, name), array, rtol=0, atol=tolerance * scale, err_msg=f"{name} {sizes}")
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-13), ("float32", 3e-5)])
+@pytest.mark.parametrize("level", [level.suffix for level in host_levels()[::-2]])
+def test_small_products_at_every_level(level: str, dtype: str, tolerance: float) -> None:
+    program = bc.parse(small(SMALL))
+    module = bc.compile(program, backend="c", dtype=dtype, march=level, threads=2)
+    exact = bc.compile(program, backend="numpy")
+    for count in (0, 1, 5):
+        arrays = arrays_of(program, {"N": count})
+        found = module.evaluate(**{name: array.astype(dtype) for name, array in arrays.items()})
+        for name, array in exact.evaluate(**arrays)._asdict().items():
+            atol = tolerance * max(1.0, float(np.abs(array).max(initial=0)))
+            np.testing.assert_allclose(getattr(found, name), array, rtol=0, atol=atol, err_msg=f"{name} {SMALL} {count}")
 
 
 @needs_compiler

@@ -71,7 +71,7 @@ def contraction_view(statement: Contraction, c: CFunction, epilogues: Epilogues)
         }
         if statement.batch and statement.making is None:
             values["a_next"] = c.dim(statement.a.address.stride(statement.batch[-1].label))
-        if statement.form == "unrolled":
+        if statement.form in ("unrolled", "together", "registers"):
             return _unrolled(statement, c)
         varying = c.cuts.keys() & {n for g in (statement.m, statement.n, statement.k) for n in g.extent.names}
         a_step, b_step, column = _step(statement.k, 0, c), _step(statement.k, 1, c), _step(statement.n, 0, c)
@@ -163,6 +163,14 @@ def _unrolled(statement: Contraction, c: CFunction) -> UnrolledView:
         share = ProductShareView(c.scope.fresh("share"), loops[0].extent, "1", "1", "1", "1")
         loops[0] = replace(loops[0], first=f"{share.name}.first", extent=f"{share.name}.last")
     alpha = number_text(statement.alpha, c.ctype)
+    turned = 0
+    if statement.form == "together":
+        c.functions.add("rows_together")
+    elif statement.form == "registers":
+        c.functions.add("register_tile")
+        if statement.n.strides[0][0].constant != 1:
+            c.functions.add("turn")
+            turned = (statement.n.extent * statement.k.extent).constant or 0
     return UnrolledView(
         "c/contraction_unrolled.c.j2",
         bracket_text(statement.bracket),
@@ -180,11 +188,13 @@ def _unrolled(statement: Contraction, c: CFunction) -> UnrolledView:
         c_m,
         c_n,
         "" if statement.alpha == 1 else f"{alpha} * ",
+        alpha,
         statement.accumulate,
         c.ctype.real,
         c.s,
         share,
-        _in_lines(statement.n),
+        "lines" if statement.form == "unrolled" and _in_lines(statement.n) else statement.form,
+        turned,
     )
 
 

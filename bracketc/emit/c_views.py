@@ -266,8 +266,9 @@ class ContractionView:
 
 @dataclass(frozen=True, slots=True)
 class UnrolledView:
-    """A product of known, small numbers of rows, columns and sums; ``alpha`` ends with the operator, or is empty. A row of the
-    result is one vector of the compiler when ``line``."""
+    """A product of known, small numbers of rows, columns and sums, times ``factor``; ``alpha`` is that with the operator, or empty
+    where it is 1. ``way`` says how: number by number (``unrolled``), in ``lines``, a vector of the compiler for each row of the
+    result, several rows ``together`` in one, or in ``registers``, for which so many numbers of B may have to be ``turned``."""
 
     template: str
     bracket: str
@@ -285,11 +286,13 @@ class UnrolledView:
     c_m: str
     c_n: str
     alpha: str
+    factor: str
     accumulate: bool
     real: str
     s: str
     share: ProductShareView | None
-    line: bool
+    way: str
+    turned: int
 
 
 @dataclass(frozen=True, slots=True)

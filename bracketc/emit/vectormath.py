@@ -31,6 +31,8 @@ _LANES: dict[str, tuple[str, ...]] = {
     "store_strided": (),
     "store_past": (),
     "turn": (),
+    "register_tile": (),
+    "rows_together": (),
 }
 """What works on lanes of any kind, each after what it needs."""
 

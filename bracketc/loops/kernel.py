@@ -170,7 +170,7 @@ class Fill:
     divided: bool = False
 
 
-Form = OneOf["tiles", "lanes", "unrolled", "symmetric"]
+Form = OneOf["tiles", "lanes", "unrolled", "together", "registers", "symmetric"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +237,9 @@ class Contraction:
     of the addresses that depends on the batch labels. Threads divide the outermost batch label, or rows and columns.
 
     ``form`` is how the loops are written: ``tiles`` of registers; ``lanes``, where the last batch label is contiguous in all three
-    operands and so the vector label; ``unrolled``, for a few rows, columns and sums of known size; ``symmetric``, tiles on and
-    below the diagonal, the others by reflection. Only tiles have an epilogue.
+    operands and so the vector label; ``unrolled``, for a few rows, columns and sums of known size, ``together``, where several
+    such rows are one vector, or in ``registers``, where rows are whole vectors and their sums few enough to stay there;
+    ``symmetric``, tiles on and below the diagonal, the others by reflection. Only tiles have an epilogue.
 
     ``making`` is the program of the operand that is not stored, of the kind ``made``, over the positions of its two axes: of the
     left one (p, i) of a symmetric product, or of either one of tiles.

@@ -23,11 +23,25 @@ from bracketc.loops.memory import ONE, ZERO
 from bracketc.loops.nests import renamed
 from bracketc.plan.schedule import Instruction
 
+WIDEST = 16
+"""Numbers that the longest vectors hold; shorter ones hold a half, a quarter, …"""
+
 LEAST_LANES = 4
 """Products side by side that are worth a vector."""
 
 MOST_UNROLLED = 256
 """Multiplications of a product that is written out rather than called: about as long as a call takes."""
+
+MOST_TOGETHER = 1024
+"""The same where several rows are one vector."""
+
+MOST_IN_REGISTERS = 1 << 14
+"""The same where every row is one or two of the longest vectors: what is computed beyond hides what a call costs."""
+
+MOST_TURNED = 1 << 11
+"""Numbers of a right operand that are turned on the way, where its columns lie one after the other, …"""
+LEAST_ROWS = 8
+"""… for so many rows and more."""
 
 LEAST_RUN = 64
 """Adjacent columns that are worth a product of their own, where the others do not continue them."""
@@ -76,6 +90,10 @@ class ProductShape:
     ) -> Contraction:
         a, b = self.a.address, self.b.address
         form = self.form([c.address.stride(x) for x in self.output], extents)
+        m, n = (group_of(labels, extents, [own, c.address]) for labels, own in ((self.m, a), (self.n, b)))
+        k = group_of(self.k, extents, [a, b])
+        if self.batch and epilogue is None and form in ("tiles", "unrolled"):
+            form = written_out(m, n, k, form)
         batch = self.batch
         if form == "lanes":
             batch = tuple(sorted(batch, key=lambda x: a.stride(x) is ONE))
@@ -84,9 +102,9 @@ class ProductShape:
             Reference(self.a.storage, only(a, self.batch)),
             Reference(self.b.storage, only(b, self.batch)),
             Reference(c.storage, only(c.address, self.batch)),
-            group_of(self.m, extents, [a, c.address]),
-            group_of(self.n, extents, [b, c.address]),
-            group_of(self.k, extents, [a, b]),
+            m,
+            n,
+            k,
             self.coefficient,  # type: ignore[arg-type]
             accumulate,
             epilogue,
@@ -108,6 +126,22 @@ class ProductShape:
         row = address.stride(self.m[-1]) if self.m else ZERO
         column = address.stride(self.n[-1]) if self.n else ZERO
         return EpilogueOperand(Reference(reference.storage, only(address, self.batch)), row, column)
+
+
+def written_out(m: Group, n: Group, k: Group, otherwise: Form) -> Form:
+    """How a small product of known size uses whole vectors for its rows; the form it has ``otherwise`` where it cannot."""
+    rows, columns, terms = (group.extent.constant for group in (m, n, k))
+    if any(len(group.extents) != 1 for group in (m, n, k)) or rows is None or columns is None or terms is None:
+        return otherwise
+    (right, result), work = n.strides[0], rows * columns * terms
+    if result.constant != 1:
+        return otherwise
+    in_order = m.strides[0][0].constant == terms == columns == m.strides[0][1].constant and k.strides[0][0].constant == 1
+    if right.constant == 1 and columns in (2, 4, 8) and in_order and rows * columns % WIDEST == 0 and work <= MOST_TOGETHER:
+        return "together"
+    turned = k.strides[0][1].constant == 1 and columns * terms <= MOST_TURNED and rows >= LEAST_ROWS
+    reads = right.constant == 1 or turned
+    return "registers" if reads and columns in (WIDEST, 2 * WIDEST) and work <= MOST_IN_REGISTERS else otherwise
 
 
 def runs_apart(found: Contraction, fresh: Callable[[int], tuple[int, ...]]) -> Contraction:
