@@ -4,7 +4,7 @@
 
 Seconds by the clock for importing bracketc, for its own work (from the source to C) and for the C compiler with loading; the
 medians of the rounds. `processor` is what all processes of a build took together: what a busy machine does not change.
-Python keeps its byte code, as it does where nothing forbids it.
+Python keeps its byte code, as it does where nothing forbids it, and templates theirs.
 """
 
 from __future__ import annotations

@@ -25,14 +25,14 @@ from bracketc.target import BASE_CFLAGS, Target, detect_host, find_target, porta
 CANDIDATES = ("cc", "gcc", "clang")
 
 PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("panels", ("-DBRK_ONLY=2", "-O2")),
+    ("panels", ("-DBRK_ONLY=2",)),
     ("in_place", ("-DBRK_ONLY=1",)),
     ("entries", ("-DBRK_ONLY=3",)),
 )
-"""Parts of a text with kernels of contractions that are compiled at the same time: what they are called, and flags: the one that
-leaves the others out, and `-O2` where its loops are written out as they are to run, so that `-O3` takes time and gains nothing."""
+"""Parts of a text with kernels of contractions that are compiled at the same time: what they are called, and their flags, of which
+one leaves the others out."""
 
-BETWEEN = ("-O1",)
+BETWEEN = ("-O2",)
 """Flags of what stands between Python and the C text: more optimisation makes no call faster."""
 
 SEARCHED = ("CPATH", "C_INCLUDE_PATH")
