@@ -1,4 +1,5 @@
-"""Contractions as programs of symbolic sizes: the layouts of products, and the general ones that are benchmarked."""
+"""Contractions as programs: layouts of products and the general ones that are benchmarked, of symbolic sizes; small ones of known
+size."""
 
 from __future__ import annotations
 
@@ -40,6 +41,21 @@ output P1, P2, P3, P4, P5, P6, P7, P8, P9
 """
 
 
+_SMALL = [(4, 4, 4), (8, 2, 2), (2, 8, 8), (7, 16, 5), (17, 16, 16), (33, 32, 4), (3, 5, 7)]
+"""Rows, columns and terms."""
+
+
+def _small() -> str:
+    """Batches of small products, whose operands lie in order or turned."""
+    lines, ends = ["dim N"], []
+    for number, (m, n, k) in enumerate(_SMALL, 1):
+        lines += [f"input A{number} : N, {m}, {k}", f"input B{number} : N, {k}, {n}"]
+        lines += [f"input D{number} : N, {k}, {m}", f"input E{number} : N, {n}, {k}"]
+        ends += [f"P{number} = (A{number}_xik B{number}_xkj | xij)", f"Q{number} = (D{number}_xki E{number}_xjk | xij)"]
+    results = ", ".join(end.split(" = ")[0] for end in ends)
+    return "\n".join([*lines, *ends, f"output {results}", ""])
+
+
 def _program(cases: list[tuple[str, str, str]]) -> str:
     """All of them in one program; label x has the size Dx everywhere."""
     labels = sorted({label for case in cases for part in case for label in part})
@@ -59,6 +75,7 @@ def programs() -> Iterator[tuple[str, str]]:
     yield "layouts", _program([*_MATRIX, *_VECTOR])
     yield "batched", _program(_BATCHED)
     yield "epilogues", EPILOGUES
+    yield "small", _small()
     sys.path.insert(0, str(ROOT / "benchmarks"))
     from contractions import CONTRACTIONS
 
