@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from goldens import FOLDER, compare, sections
 from modelcases import MODELS
-from test_derive_steps import HEAD, JACOBIANS, PROGRAMS, RULES, SCALAR, layers, presented
+from test_derive_steps import HEAD, JACOBIANS, PROGRAMS, RECURRENCES, RULES, SCALAR, layers, presented
 
 from bracketc.emit.steps import derivation_block
 from bracketc.proof.jacobian import present_jacobian
@@ -19,7 +19,7 @@ TEXTS = FOLDER / "derivations.txt"
 CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     **{name: (path.read_text(encoding="utf-8"), "J", ()) for name, path in MODELS.items()},
     **{f"example {name}": (text, "F", ()) for name, text, _ in SCALAR},
-    **{name: (text, "J", ()) for name, text in PROGRAMS.items()},
+    **{name: (text, "J", ()) for name, text in (PROGRAMS | RECURRENCES).items()},
     **{f"by {name}: {line}": (HEAD + line, "F", (name,)) for line, name, *_ in RULES},
     "one member of a family": (PROGRAMS["residual layers"], "J", ("W[2]",)),
     "two members of a family": (PROGRAMS["residual layers"], "J", ("W[1]", "W[4]")),

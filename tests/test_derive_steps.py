@@ -267,6 +267,8 @@ def test_abbreviations_avoid_the_names_of_the_file() -> None:
 
 
 STEPWISE = "dim T, N\nparam W : N, N\ninput a : N\ninput b : N\ninput X : T, N\n"
+TWO = "dim T, N\nparam W : N, N\nparam V : N, N\ninput a : N\ninput X : T, N\n"
+START = "dim T, N\nparam p : N\nparam W : N, N\n"
 FAMILY = "dim N, D\ndim L = 4\ninput X : N, D\nparam W[j] : D, D for j = 1..L\nZ[0] = X\n"
 
 PROGRAMS = {
@@ -307,10 +309,62 @@ PROGRAMS = {
     "stack": "dim N\nparam x : N\nparam y : N\nS = stack(x, y)\nJ = norm2(S) + S[1,1]\n",
 }
 
+RECURRENCES = {
+    "states that need the other's last step": TWO
+    + "A[0] = a\nB[0] = a\nA[t] = tanh(W @ B[t-1]) for t = 1..T\nB[t] = tanh(V @ A[t-1] + X[t]) for t = 1..T\n"
+    "J = 0.5 norm2(A[T])\n",
+    "a state that only the next step needs": TWO
+    + "param p : N\nA[0] = a\nB[0] = p\nA[t] = tanh(W @ B[t-1]) for t = 1..T\nB[t] = sin(V @ A[t] + X[t]) for t = 1..T\n"
+    "J = norm2(A)\n",
+    "one start value for two": TWO
+    + "param p : N\ns = tanh(p)\nA[0] = s\nB[0] = s\nA[t] = tanh(W @ B[t-1]) for t = 1..T\n"
+    "B[t] = sin(V @ A[t-1] + X[t]) for t = 1..T\nJ = norm2(A[T])\n",
+    "a recurrence of inputs alone": TWO
+    + "C[0] = a\nC[t] = sin(C[t-1] + X[t]) for t = 1..T\nZ[0] = a\nZ[t] = tanh(W @ Z[t-1] + C[t]) for t = 1..T\n"
+    "J = 0.5 norm2(Z[T]) + C[T] · (V @ Z[T])\n",
+    "two start values that vary": START + "param q : N\nZ[-1] = p\nZ[0] = q\n"
+    "Z[t] = tanh(W @ Z[t-1] + Z[t-2]) for t = 1..T\nJ = 0.5 norm2(Z[T])\n",
+    "two steps on": START + "param q : N\nZ[T+2] = p\nZ[T+1] = q\n"
+    "Z[t] = tanh(W @ Z[t+1] + Z[t+2]) for t = T..1\nJ = 0.5 norm2(Z[1])\n",
+    "a start value that is used elsewhere": START
+    + "Z[0] = p\nZ[t] = tanh(W @ Z[t-1] + p) for t = 1..T\nJ = 0.5 norm2(Z[T]) + norm2(p)\n",
+    "a start value that is computed": START + "Z[0] = W @ exp(p)\nZ[t] = tanh(W @ Z[t-1]) for t = 1..T\nJ = 0.5 norm2(Z[T])\n",
+    "a start value with a name": START
+    + "s = tanh(p)\nZ[0] = s\nZ[t] = tanh(W @ Z[t-1]) for t = 1..T\nJ = 0.5 norm2(Z[T]) + norm2(s)\n",
+    "a start value of matrices": "dim T, N, D\nparam W : D, D\nparam P : N, D\nparam b : D\ninput X : N, D\n"
+    "Z[0] = tanh(X ⊙ P + 𝟏 b)\nZ[t] = tanh(Z[t-1] @ W) for t = 1..T\nJ = norm2(Z[T])\n",
+    "one recurrence after another": START
+    + "A[0] = p\nA[t] = sin(W @ A[t-1]) for t = 1..T\nZ[0] = A[T]\nZ[t] = tanh(W @ Z[t-1]) for t = 1..T\n"
+    "J = 0.5 norm2(Z[T])\n",
+    "steps after layers": "dim T, N\ndim L = 3\ninput a : N\nparam W[j] : N, N for j = 1..L\nparam U : N, N\nH[0] = a\n"
+    "H[j] = tanh(W[j] @ H[j-1]) for j = 1..L\nZ[0] = H[L]\nZ[t] = tanh(U @ Z[t-1]) for t = 1..T\nJ = 0.5 norm2(Z[T])\n",
+    "steps after layers used one by one": "dim T, N\ndim L = 3\ninput a : N\nparam W[j] : N, N for j = 1..L\nparam U : N, N\n"
+    "H[0] = a\nH[j] = tanh(W[j] @ H[j-1]) for j = 1..L\nZ[0] = H[L]\nZ[t] = tanh(U @ Z[t-1]) for t = 1..T\n"
+    "J = 0.5 norm2(Z[T]) + norm2(H[2])\n",
+    "layers after steps": "dim T, N\ndim L = 3\ninput a : N\ninput X : T, N\nparam U : N, N\nparam W[j] : N, N for j = 1..L\n"
+    "Z[0] = a\nZ[t] = tanh(U @ Z[t-1] + X[t]) for t = 1..T\nH[0] = Z[T]\nH[j] = tanh(W[j] @ H[j-1]) for j = 1..L\n"
+    "J = 0.5 norm2(H[L])\n",
+    "all steps and the last": "dim T, N\nparam W : N, N\nparam v : N\nparam s : scalar\ninput a : N\ninput y : T\n"
+    "Z[0] = a\nZ[t] = tanh(W @ Z[t-1]) for t = 1..T\nJ = 0.5 s norm2(Z @ v - y) + s sum(Z) + norm2(Z[T])\n",
+    "outputs of two steps": "dim T, N\nparam W : N, N\nparam V : N, N\ninput a : N\ninput Y : T, N\nZ[0] = a\n"
+    "Z[t] = tanh(W @ Z[t-1]) for t = 1..T\nO[t] = V @ Z[t] + Z[t-1] for t = 1..T\nJ = 0.5 norm2(O - Y)\n",
+    "layers from the last": "dim N, D\ndim L = 4\ninput X : N, D\nparam W[j] : D, D for j = 1..L\nZ[L+1] = X\n"
+    "Z[j] = tanh(Z[j+1] @ W[j]) for j = L..1\nJ = 0.5 norm2(Z[1])\n",
+}
+"""Start values, and what recurrences and layers need of one another."""
 
-@pytest.mark.parametrize("name", PROGRAMS)
+
+@pytest.mark.parametrize("name", [*PROGRAMS, *RECURRENCES])
 def test_programs_of_every_kind_are_derived(name: str) -> None:
-    assert disagreeing(PROGRAMS[name], derivation_block(presented(PROGRAMS[name], "J"))) == []
+    text = (PROGRAMS | RECURRENCES)[name]
+    assert disagreeing(text, derivation_block(presented(text, "J"))) == []
+
+
+@pytest.mark.parametrize("name", RECURRENCES)
+def test_every_parameter_of_a_recurrence_has_a_conclusion(name: str) -> None:
+    found = presented(RECURRENCES[name], "J")
+    left = re.findall(r"∇\[(\w+)(?:\[\w+\])?\]\(J\) =", derivation_block(found))
+    assert {name.partition("[")[0] for name in found.wrt} <= set(left)
 
 
 def test_one_member_of_a_family_alone() -> None:

@@ -61,7 +61,10 @@ PASSES = [
     ("inline_brackets", e([(A, "ij"), (compare("<", e([(x, "i")], "ij", j=M), fill(0, (N, M))), "ij")], "ij"), "(A_ij …_i | ij)"),
     ("inline_brackets", e([(A, "ij"), (compare("<", A, fill(0, (N, M))), "ij")], "ij"), None),
     ("inline_brackets", e([(A, "ij"), (pointwise("tanh", b), "j"), (scale(-1, b), "j")], "i"), "(-A_ij tanh(b)_j b_j | i)"),
-    ("inline_brackets", e([(scale(2, A), "ij"), (e([(x, "i"), (y, "i")], "ik", k=K), "ik")], "jk"), "(2 A_ki (x_i y_i | ij)_kj | ij)"),
+    (
+        "inline_brackets", e([(scale(2, A), "ij"), (e([(x, "i"), (y, "i")], "ik", k=K), "ik")], "jk"),
+        "(2 A_ki (x_i y_i | ij)_kj | ij)",
+    ),
     ("pull_scalars", e([(s, ""), (A, "ij"), (B, "jk")], "ik", 2), "(2 s (A_ik B_kj | ij)_ij | ij)"),
     ("pull_scalars", e([(s, ""), (A, "ij"), (B, "jk")], "ikl", 1, l=M), "(s (A_ik B_kj | ij)_ij | ijk)"),
     ("pull_scalars", e([(A, "ij"), (B, "jk")], "ikl", 1, l=M), "((A_ik B_kj | ij)_ij | ijk)"),

@@ -48,6 +48,8 @@ def kinds(node: Node, rows: int) -> tuple[str, ...] | None:
         return None
     np.testing.assert_allclose(value(whole(stored, node)), value(node), rtol=1e-12)
     assert all(each.rank < node.rank for each in stored.nodes)
+    for term in stored.structure.terms:  # the first axis of a group stands for all of it
+        assert not {axis for group in term.equal for axis in group[1:]} & {axis for axes in term.factors for axis in axes}
     return tuple(term.kind for term in stored.structure.terms)
 
 
@@ -84,8 +86,16 @@ MATRICES = einsum(1, [(I, "ik"), (C, "ijl")], "ijkl")
         (einsum(1, [(Add((S, I)), "ij"), (x, "i"), (x, "j")], "ij"), 1, None),
         (einsum(1, [(Add((einsum(1, [(x, "i"), (y, "j")], "ij"), I)), "ij"), (z, "i")], "ij"), 1, ("diagonal", "product")),
         (einsum(1, [(Add((outer(1), scale(2, I))), "ij"), (z, "i")], "ij"), 1, ("diagonal", "product")),
+        (einsum(1, [(S, "ij"), (I, "kl")], "ijkl"), 2, ("product",)),
+        (einsum(1, [(I, "ki"), (C, "kjl")], "ijkl"), 2, ("block diagonal",)),
+        (einsum(1, [(Add((S, pointwise("tanh", S))), "ik"), (B, "jl")], "ijkl"), 2, ("kronecker",)),
+        (einsum(1, [(Add((S, pointwise("tanh", Add((S, I))))), "ik"), (B, "jl")], "ijkl"), 2, ("kronecker",)),
+        (einsum(1, [(Add((S, I)), "ik"), (B, "jl")], "ijkl"), 2, ("kronecker", "kronecker")),
+        (add([einsum(1, [(I, "ik"), (x, "i")], "ijkl", {"j": M, "l": M}), einsum(1, [(I, "ik"), (B, "jl"), (x, "k")], "ijkl")]),
+         2, ("block diagonal", "kronecker")),
         (S, 1, None),
         (pointwise("tanh", S), 1, None),
+        (fill(1, (N, N)), 1, ("symmetric",)),
         (s, 0, None),
         (fill(2, (N, N)), 1, ("symmetric",)),
     ],
@@ -98,8 +108,25 @@ def test_equal_factors_are_stored_once_and_the_number_by_itself() -> None:
     stored = describe(einsum(-3, [(x, "i"), (x, "j"), (s, "")], "ij"), 1)
     assert stored is not None and [node.rank for node in stored.nodes] == [1, 0]
     assert stored.structure.terms[0].stored == (0, 0, 1) and stored.structure.symmetric
+    alone, twice = (describe(einsum(number, [(x, "i"), (x, "j")], "ij"), 1) for number in (1, 2))
+    assert alone is not None and alone.nodes == (x,) and twice is not None and twice.nodes == (x, literal(2))
+    mixed = describe(add([DIAGONAL, einsum(1, [(x, "i"), (y, "j")], "ij")]), 1)
+    assert mixed is not None and not mixed.structure.symmetric
     plain = describe(einsum(-3, [(x, "i"), (y, "j")], "ij"), 1)
     assert plain is not None and [node.rank for node in plain.nodes] == [1, 1] and not plain.structure.symmetric
+
+
+def test_factors_over_axes_of_another_one_are_stored_in_it() -> None:
+    first, second = tensor("p", "N"), tensor("q", "N")
+    for factors, output in (
+        ([(first, "i"), (A, "ij"), (second, "k")], "ijk"),
+        ([(A, "ij"), (first, "i"), (second, "k")], "ijk"),
+        ([(second, "k"), (first, "i"), (x, "i"), (S, "ii")], "ik"),
+    ):
+        stored = describe(einsum(1, factors, output), 1)
+        assert stored is not None and len(stored.nodes) == 2
+        axes = [own for term in stored.structure.terms for own in term.factors]
+        assert axes == sorted(axes), "in the order of the axes"
 
 
 @pytest.mark.parametrize(("count", "is_stored"), [(8, True), (9, False)])

@@ -177,10 +177,16 @@ class _Writer:
 
     def _chain(self, chain: Chain) -> list[StepText]:
         lines: list[StepText] = []
-        left = self._heading(chain.left)
-        above = left
         kept: tuple[tuple[str, str], ...] = ()
-        for member in chain.members:
+        members = chain.members
+        if chain.left is None:
+            found = self._where(members[0].where)
+            left = self._formula(members[0].terms, found)
+            members, kept = members[1:], tuple(found)
+        else:
+            left = self._heading(chain.left)
+        above = left
+        for member in members:
             where = [*kept, *self._where(member.where)]
             right = self._formula(member.terms, where)
             if right == above:

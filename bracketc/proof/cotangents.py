@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from bracketc.errors import UnsupportedError
@@ -32,6 +32,7 @@ class Cotangents:
     target: str
     given: dict[str, list[Given]] = field(default_factory=dict)
     gradients: set[str] = field(default_factory=set)
+    started: set[str] = field(default_factory=set)
 
     def give(self, name: str, node: Node, over: Over | None = None) -> None:
         self.given.setdefault(name, []).append(Given(node, over))
@@ -49,17 +50,22 @@ class Cotangents:
 
     def has(self, name: str) -> bool:
         ranged = self.found.ranges.get(name)
-        if name in self.given or (ranged is not None and any(ranged.offset(other) is not None for other in self.given)):
-            return True
-        return name in self.found.starts and any(self.given.get(other) for other, _ in self.found.starts[name])
+        return name in self.given or (ranged is not None and any(ranged.offset(other) is not None for other in self.given))
+
+    def give_starts(self, used: Collection[str]) -> None:
+        """Passes on to start values what the first steps need of them, where nothing that is left adds to it: it uses ``used``."""
+        for name, uses in self.found.starts.items():
+            if name not in self.started and not any(other in used for other, _ in uses):
+                self.started.add(name)
+                for other, position in uses:
+                    ranged = self.found.range_of(other)
+                    assert ranged is not None
+                    for part in self.given.get(other, ()):
+                        self.give(name, placed(part.node, ranged.letter, position))
 
     def result(self, name: str) -> list[tuple[Equation, int]]:
         """The equation of ``∇[W](J)``; of a family one for every member that gets something of its own."""
         given = list(self.given.get(name, []))
-        for other, position in self.found.starts.get(name, ()):
-            ranged = self.found.range_of(other)
-            assert ranged is not None
-            given += [Given(placed(part.node, ranged.letter, position)) for part in self.given.get(other, [])]
         ranged = self.found.ranges.get(self.found.base(name))
         if ranged is None:
             return [(self._equation(name, given), len(given))]
@@ -99,7 +105,7 @@ class Cotangents:
             base, position = split_name(other)
             if offset:
                 moved += [(offset, part) for part in given]
-            elif offset is None and base == ranged.base and position is not None:
+            elif offset is None and base == ranged.base and position is not None and other not in self.found.layers:
                 fixed[position] = given
         equations: list[Equation] = []
         last = str(ranged.numbers[-1]) if ranged.numbers else ranged.last

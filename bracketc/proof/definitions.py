@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 
 from bracketc.errors import UnsupportedError
 from bracketc.ir.nodes import Einsum, Node, Pointwise, Tensor
@@ -266,21 +268,47 @@ class _Graph:
         return found
 
     def _below(self, name: str) -> list[str]:
-        """The definitions that the body of ``name`` needs at the same step, or at once."""
-        found = []
+        """The definitions that the body of ``name`` needs at the same step, or at once; of earlier steps the start values."""
+        own = self.ranges.get(split_name(name)[0])
+        found: dict[str, None] = {}
         for tensor in self.uses[name]:
-            ranged = self.ranges.get(split_name(tensor.name)[0]) or self.stacks.get(tensor.name)
-            if tensor.name in self.layers:
-                found.append(tensor.name)
-            elif ranged is not None and ranged.name in self.layers:
-                own = self.ranges.get(split_name(name)[0])
-                if ranged.offset(tensor.name) and own is not None:
-                    continue
-                found.append(ranged.name)
-        return found
+            ranged = self.ranges.get(split_name(tensor.name)[0])
+            if tensor.name not in self.layers and own is not None and ranged is not None and ranged.offset(tensor.name):
+                found.update(dict.fromkeys(self._definition(start) for _, start in self.first_values.get(ranged.base, ())))
+            else:
+                found.setdefault(self._definition(tensor))
+        return [below for below in found if below in self.layers]
+
+    def _definition(self, tensor: Tensor) -> str:
+        """The name under which what ``tensor`` stands for is visited: that of a general step for any step."""
+        if tensor.name in self.layers:
+            return tensor.name
+        ranged = self.ranges.get(split_name(tensor.name)[0]) or self.stacks.get(tensor.name)
+        return tensor.name if ranged is None else ranged.name
 
     def order(self, target: str) -> list[str]:
-        """What ``target`` needs, users before what they use."""
+        """What ``target`` needs, users before what they use at the same step, and the steps of a recurrence before its start.
+
+        Wished for is the order in which the target needs them first, then what only other steps need.
+        """
+        first = self._reached(target, self._below)
+        wished = [*first, *(name for name in self._reached(target, self._anywhere) if name not in first)]
+        users = Counter(below for name in wished for below in self._below(name))
+        waiting = [place for place, name in enumerate(wished) if not users[name]]
+        places = {name: place for place, name in enumerate(wished)}
+        found: list[str] = []
+        while waiting:
+            name = wished[heappop(waiting)]
+            found.append(name)
+            for below in self._below(name):
+                users[below] -= 1
+                if not users[below]:
+                    heappush(waiting, places[below])
+        assert len(found) == len(wished), "what is needed at the same step is no circle"
+        return found
+
+    def _reached(self, target: str, below: Callable[[str], list[str]]) -> list[str]:
+        """What is below ``target``, users before what they use where there is no circle."""
         done: dict[str, None] = {}
         active: set[str] = set()
         pending: list[tuple[str, bool]] = [(target, False)]
@@ -288,30 +316,15 @@ class _Graph:
             name, ready = pending.pop()
             if ready:
                 done.setdefault(name)
-                continue
-            if name in done or name in active:
-                continue
-            active.add(name)
-            pending.append((name, True))
-            pending += [(other, False) for other in reversed(self._below(name)) if other not in done]
-        reached = self._reached(target)
-        missing = [name for name in self.layers if name in reached and name not in done]
-        return [*reversed(list(done)), *missing]
+            elif name not in active:
+                active.add(name)
+                pending.append((name, True))
+                pending += [(other, False) for other in reversed(below(name)) if other not in done]
+        return [*reversed(list(done))]
 
-    def _reached(self, target: str) -> set[str]:
-        found: set[str] = set()
-        pending = [target]
-        while pending:
-            name = pending.pop()
-            if name in found or name not in self.uses:
-                continue
-            found.add(name)
-            for tensor in self.uses[name]:
-                ranged = self.ranges.get(split_name(tensor.name)[0])
-                pending.append(tensor.name)
-                if ranged is not None:
-                    pending.append(ranged.name)
-        return found
+    def _anywhere(self, name: str) -> list[str]:
+        """The definitions that the body of ``name`` needs at any step."""
+        return [*self._below(name), *(below for tensor in self.uses[name] if (below := self._definition(tensor)) in self.layers)]
 
     def is_noted(self, ranged: Ranged, order: Sequence[str]) -> bool:
         """Whether other steps than the own, or a single one, add to the gradient by a step."""
@@ -335,6 +348,7 @@ class _Graph:
                     continue
                 for name in used:
                     offset = ranged.offset(name)
-                    if offset:
-                        found.setdefault(tensor.name, []).append((name, str(position - offset).replace(" ", "")))
+                    step = position - (offset or 0)
+                    if offset and all(((step - other).constant or 0) * offset < 0 for other, _ in starts):  # a step, no start
+                        found.setdefault(tensor.name, []).append((name, str(step).replace(" ", "")))
         return {name: tuple(pairs) for name, pairs in found.items()}

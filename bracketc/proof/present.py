@@ -10,7 +10,7 @@ visited at a general step: what later steps add to ``Z[t]`` is in ``∇[Z[t]](J)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bracketc.ir.build import add, einsum, literal
@@ -91,14 +91,16 @@ class _Presenter:
         waiting = list(found.order)
         self.reached.give(self.target, literal(1))
         members: list[Member] = []
-        heading = Heading("differential", self.target)
+        heading: Heading | None = Heading("differential", self.target)
         terms = [_Taken(literal(1), self.target)]
         while waiting:
             name = waiting.pop(0)
             if not members and name != self.target:
                 if name not in self.reached.given and name not in found.noted:
                     continue
-                heading = Heading("restricted", self.target, name)
+                # a start value without a name of its own is nothing that one can differentiate by
+                is_start = name in found.starts and split_name(name)[1] is not None
+                heading = None if is_start else Heading("restricted", self.target, name)
                 terms = [self._start(name, members)]
             terms = self._expand(terms, name, members)
             following = self._continued(terms, waiting)
@@ -115,7 +117,9 @@ class _Presenter:
                 self.reached.give(term.name, term.cotangent, over)
             self.paragraphs.append(Chain(heading, tuple(members)))
             members = []
-            self._conclude(waiting)
+            used = {tensor.name for name in waiting for tensor in tensors([found.bodies[name]])}
+            self.reached.give_starts(used)
+            self._conclude(used)
 
     def _start(self, name: str, members: list[Member]) -> _Taken:
         """The first member of ``d[Z](J)``: the cotangent that has reached Z, or a name for it where more will reach it."""
@@ -289,9 +293,10 @@ class _Presenter:
 
     # ------------------------------------------------------------------------------------------- conclusions
 
-    def _conclude(self, waiting: Sequence[str]) -> None:
-        """The gradients by which nothing that is left could add anything."""
-        later = {self.found.base(tensor.name) for name in waiting for tensor in tensors([self.found.bodies[name]])}
+    def _conclude(self, used: Collection[str]) -> None:
+        """The gradients to which nothing that is left, which uses ``used``, could add anything."""
+        later = {self.found.base(name) for name in used}
+        later |= {self.found.base(name) for name in self.found.starts if name not in self.reached.started}
         for name in self.found.noted:
             if name not in self.bound and self.found.base(name) not in later:
                 self.bound.add(name)

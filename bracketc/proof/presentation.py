@@ -74,9 +74,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """``left = member = member = …``."""
+    """``left = member = member = …``; without a ``left`` the first member stands there."""
 
-    left: Heading
+    left: Heading | None
     members: tuple[Member, ...]
 
 
