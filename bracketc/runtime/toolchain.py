@@ -25,9 +25,10 @@ from bracketc.target import BASE_CFLAGS, Target, detect_host, find_target, porta
 CANDIDATES = ("cc", "gcc", "clang")
 
 PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("panels", ("-DBRK_ONLY=2",)),
     ("in_place", ("-DBRK_ONLY=1",)),
-    ("entries", ("-DBRK_ONLY=3",)),
+    ("vectors", ("-DBRK_ONLY=3",)),
+    ("entries", ("-DBRK_ONLY=4",)),
+    ("panels", ("-DBRK_ONLY=2", "-O2")),
 )
 """Parts of a text with kernels of contractions that are compiled at the same time: what they are called, and their flags, of which
 one leaves the others out."""

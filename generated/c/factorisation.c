@@ -310,8 +310,9 @@ BRK_INLINE float sum_lanes_f32(vec_f32 x)
 
 /* Several compilers may share the work: BRK_ONLY is the part that one of them is to make. */
 #define BRK_IN_PLACE 1 /* products that read A in place, */
-#define BRK_PANELS 2   /* those of packed panels and of vectors, */
-#define BRK_ENTRIES 3  /* and all else */
+#define BRK_PANELS 2   /* those of packed panels, */
+#define BRK_VECTORS 3  /* those of vectors, */
+#define BRK_ENTRIES 4  /* and all else */
 #ifdef BRK_ONLY
 #define BRK_MAKES(part) (BRK_ONLY == part)
 #define BRK_PRODUCTS __attribute__((noinline, visibility("hidden")))
@@ -1398,7 +1399,7 @@ BRK_PRODUCTS void contract_small_f32(
 }
 #endif
 
-#if BRK_MAKES(BRK_PANELS)
+#if BRK_MAKES(BRK_VECTORS)
 /* Columns j_first .. j_last of the contraction. */
 BRK_PRODUCTS void contract_vector_f32(
     const contraction_f32 *t, int64_t j_first, int64_t j_last,
