@@ -125,7 +125,8 @@ def test_what_stands_beside_its_inverse(node: Node, wanted: str | None) -> None:
     arrays = {leaf: rng.normal(size=[e.evaluate(sizes) for e in leaf.shape]) for leaf in leaves}
     for leaf in arrays.keys() & {A, K}:
         arrays[leaf] = arrays[leaf] @ arrays[leaf].T + np.eye(3)
-    np.testing.assert_allclose(*interpret([found, node], arrays, sizes), atol=1e-9)
+    simple, whole = interpret([found, node], arrays, sizes)
+    np.testing.assert_allclose(simple, whole, atol=1e-9)
 
 
 def test_what_has_no_inverse_is_left_alone() -> None:
