@@ -291,3 +291,42 @@ def test_a_stack_of_loops_is_merged_in_one_pass() -> None:
     assert stack[0] is not stack[1]
     merged = merge_recurrences(Roots(tuple(stack))).nodes
     assert merged[0] is merged[1] and len(_loops(merged)) == 5
+
+
+STATE, INPUT = Tensor("%saved", (N,)), Tensor("%given", (N,))
+SAVED: dict[str, tuple[Node, set[Node]]] = {
+    "a whole power is computed again": (multiply(power(STATE, 3), INPUT), {STATE}),
+    "a root is saved": (
+        multiply(power(STATE, Fraction(3, 2)), INPUT), {power(STATE, Fraction(1, 2)), power(STATE, Fraction(3, 2))},
+    ),
+    "an exponential is saved": (multiply(pointwise("exp", STATE), INPUT), {pointwise("exp", STATE)}),
+    "what has a kink is computed again": (multiply(pointwise("relu", STATE), INPUT), {STATE}),
+    "a condition is computed again": (Select(compare("<", STATE, INPUT), multiply(STATE, STATE), INPUT), {STATE}),
+    "a sum over an axis is saved": (
+        einsum(1, [(einsum(1, [(STATE, "n"), (STATE, "n")], ""), ""), (STATE, "n"), (INPUT, "n")], "n"),
+        {STATE, einsum(1, [(STATE, "n"), (STATE, "n")], "")},
+    ),
+    "of what is linear nothing is saved": (add([STATE, INPUT]), set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_what_a_loop_saves_for_its_derivative(name: str) -> None:
+    """Stacks are read at some cost, so that what one stack serves is computed again where that is cheap."""
+    step, wanted = SAVED[name]
+    start, given = tensor("S0", "N"), tensor("G", "T", "N")
+    target = _loss(project(recurrence(T, [(STATE, start, step)], [(INPUT, given)], [], []), 0))
+    slopes = gradient(target, (start, given))
+    saved: set[Node] = set()
+    for loop in topological(slopes):
+        if isinstance(loop, Recurrence):
+            first, *more = substitute(loop.body.results, dict(zip(loop.body.parameters, (STATE, INPUT), strict=False)))
+            saved.update(more if first is step else ())
+    assert saved == wanted
+    rng = np.random.default_rng(4)
+    values = {start: rng.uniform(0.2, 0.5, 3), given: rng.uniform(0.2, 0.5, (4, 3))}
+    shift = {start: rng.normal(size=3), given: rng.normal(size=(4, 3))}
+    ends = [interpret((target,), {k: values[k] + h * shift[k] for k in values})[0] for h in (1e-6, -1e-6)]
+    found = interpret(slopes, values)
+    total = sum(float(np.sum(slope * shift[k])) for k, slope in zip((start, given), found, strict=True))
+    np.testing.assert_allclose(total, (ends[0] - ends[1]) / 2e-6, rtol=1e-5, atol=1e-9)

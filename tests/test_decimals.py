@@ -118,6 +118,15 @@ def test_special_functions_at_known_points() -> None:
     assert [str(bernoulli(n)) for n in range(9)] == ["1", "-1/2", "1/6", "0", "-1/30", "0", "1/42", "0", "-1/30"]
 
 
+@pytest.mark.parametrize("x", ["-7.5", "-2.3", "-0.7", "0.01", "0.5", "1", "3.25", "12", "70"])
+def test_the_gamma_function_grows_by_its_argument(x: str) -> None:
+    """Γ(x + 1) = x Γ(x), and what that says of the derivatives of its logarithm."""
+    lgamma, digamma, trigamma = (FUNCTIONS[name] for name in ("lgamma", "digamma", "trigamma"))
+    assert near(lgamma(d(x) + 1), lgamma(d(x)) + abs(d(x)).ln(), 54)
+    assert near(digamma(d(x) + 1), digamma(d(x)) + 1 / d(x), 54)
+    assert near(trigamma(d(x) + 1), trigamma(d(x)) - 1 / d(x) ** 2, 54)
+
+
 @pytest.mark.parametrize(
     ("x", "exponent", "wanted"),
     [
@@ -171,6 +180,10 @@ def test_inverses_and_solutions_are_exact() -> None:
     assert all(near(back[i, j], d(right[i][j]), 50) for i in range(3) for j in range(2))
     with pytest.raises(ValueError, match="singular"):
         matrix("inv", [[1, 2], [2, 4]])
+    for operator, half in (("solve_lower", np.tril), ("solve_upper", np.triu)):
+        triangle = half(np.array([[2.0, 1.0, 4.0], [1.0, 4.0, 0.5], [3.0, 1.0, 0.5]]))
+        back = as_decimals(triangle).dot(matrix(operator, triangle.tolist(), right))
+        assert all(near(back[i, j], d(right[i][j]), 50) for i in range(3) for j in range(2))
 
 
 def test_cholesky_factors() -> None:
@@ -209,6 +222,21 @@ def test_reductions() -> None:
     ):
         node = Reduce(operator, x, (0,))
         assert near(interpret_precisely([node], given, {"N": 3})[node].item(), wanted)
+
+
+def test_reductions_of_nothing() -> None:
+    x = Tensor("x", (N,))
+    for operator, wanted in (("prod", d(1)), ("max", -INF), ("min", INF), ("logsumexp", -INF)):
+        node = Reduce(operator, x, (0,))
+        assert interpret_precisely([node], {x: np.zeros(0)}, {"N": 0})[node].item() == wanted
+
+
+def test_a_diagonal_behind_other_axes() -> None:
+    T = Tensor("T", (M, N, N))
+    array = np.arange(18.0).reshape(2, 3, 3)
+    for output, wanted in (("j", np.einsum("jii->j", array)), ("ji", np.einsum("jii->ji", array))):
+        node = build.einsum(1, [(T, "jii")], output)
+        assert interpret_precisely([node], {T: array}, {"M": 2, "N": 3})[node].tolist() == wanted.tolist()
 
 
 def test_positions_beyond_an_axis_are_an_error() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bracketc.calculus.derivatives import gradient
-from bracketc.ir.build import add, broadcast, einsum, multiply, pointwise, project, scale, tensor, zeros
+from bracketc.ir.build import add, broadcast, einsum, multiply, pointwise, project, scale, tensor, window, zeros
 from bracketc.ir.dims import Dim
 from bracketc.ir.interpret import interpret
 from bracketc.ir.nodes import Einsum, Node, Project, Recurrence, Tensor
@@ -200,3 +200,42 @@ def test_the_number_of_nodes_does_not_depend_on_the_steps() -> None:
 
     assert count(simplify(Roots(roots)).nodes) < 1.5 * count(roots)
     assert all(isinstance(node, Project | Einsum) or node.rank == 0 for node in simplify(Roots(roots)).nodes)
+
+
+def leaving(step: Node, *consts: tuple[Tensor, Node]) -> set[Node]:
+    """What is computed before the loop in which ``step`` is added to the state, beside its operands."""
+    loop = recurrence(T, [(z, Z0, add([z, step]))], [(x, X)], [*consts], [])
+    roots = (project(loop, 0),)
+    after = hoist(Roots(roots)).nodes
+    given = {X: np.random.default_rng(0).normal(size=(4, 3, 2)), Z0: np.random.default_rng(1).normal(size=(3, 5))}
+    given |= {operand: np.random.default_rng(2).normal(size=[e.evaluate(SIZES) for e in operand.shape]) for _, operand in consts}
+    np.testing.assert_allclose(*interpret((*roots, *after), given, SIZES))
+    (left,) = loops(*after)
+    return {*left.xs, *left.consts} - {X, *(operand for _, operand in consts)}
+
+
+def wide(node: Node) -> Node:
+    """Something of the shape of the state that needs ``node``, of rank 2, and a state."""
+    return einsum(1, [(node, "nd"), (z, "nh")], "nh")
+
+
+def test_of_a_view_what_it_is_made_of_leaves_the_loop() -> None:
+    """A slice, a multiple, an outer product; a product of what is as large as itself leaves as a whole."""
+    tanh, above = pointwise("tanh", x), pointwise("tanh", X)
+    scalar, weight = Tensor("%c", ()), Tensor("%g", (D,))
+    c, g = tensor("c"), tensor("g", "D")
+    assert leaving(wide(window(tanh, 1, 0, (1,), (Dim.of(1),)))) == {above}
+    assert leaving(wide(einsum(1, [(scalar, ""), (tanh, "nd")], "nd")), (scalar, c)) == {above}
+    assert leaving(wide(multiply(tanh, pointwise("exp", x)))) == {multiply(above, pointwise("exp", X))}
+    rows = einsum(1, [(pointwise("sin", weight), "d"), (tanh, "nd")], "nd")
+    assert leaving(wide(rows), (weight, g)) == {einsum(1, [(pointwise("sin", g), "d"), (above, "tnd")], "tnd")}
+    outer = einsum(1, [(einsum(1, [(x, "nd")], "n"), "n"), (pointwise("sin", weight), "d")], "nd")
+    assert leaving(wide(outer), (weight, g)) == {einsum(1, [(X, "tnd")], "tn"), pointwise("sin", g)}
+
+
+def test_all_that_is_costly_leaves_the_loop() -> None:
+    functions = ("tanh", "exp", "sin", "cos", "sigmoid")
+    used = einsum(1, [(z, "nh"), *((einsum(1, [(pointwise(name, x), "nd")], "n"), "n") for name in functions)], "nh")
+    assert len(leaving(used)) >= 1
+    apart = add([einsum(1, [(z, "nh"), (pointwise(name, x), "nd"), (pointwise("sin", z), "nh")], "nh") for name in functions])
+    assert leaving(apart) == {pointwise(name, X) for name in functions}

@@ -160,7 +160,7 @@ def _proved(claim: Claim, kind: Move) -> str:
 
 def _is_proved(written: tuple[Node, Node], expanded: tuple[Node, Node]) -> bool:
     """Whether both sides have one normal form, differentials as names of their own or expanded."""
-    if written[0] is written[1] or expanded[0] is expanded[1]:
+    if expanded[0] is expanded[1]:
         return True
     taken = _opaque(written)
     if taken is not None and _algebra(expand_derivatives(Roots(taken)).nodes):

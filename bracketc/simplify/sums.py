@@ -163,8 +163,6 @@ def cancel_term(node: Node) -> Node:
     if not isinstance(node, Add):
         return node
     parts = [_inner_terms(term) for term in node.terms]
-    if all(len(part) == 1 for part in parts):
-        return node
     for place, part in enumerate(parts):
         if len(part) == 1:
             continue

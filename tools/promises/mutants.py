@@ -79,10 +79,20 @@ def _lines_run() -> Counter[str]:
 
 @cache
 def _statements(path: Path) -> dict[int, range]:
-    """The lines of the statement that a line belongs to; of one that holds others, its head."""
+    """The lines of the statement that a line belongs to; of one that holds others, its head. What runs at import has those that
+    come to use it: the head of a function all of it, what stands in a class by itself all of the file."""
     found: dict[int, range] = {}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.stmt):
+    text = path.read_text(encoding="utf-8")
+    fields: set[ast.stmt] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef):
+            fields.update(each for each in node.body if not isinstance(each, ast.FunctionDef))
+        if isinstance(node, ast.FunctionDef):
+            inside = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+            found |= dict.fromkeys(range(node.lineno, node.body[0].lineno), inside)
+        elif node in fields and isinstance(node, ast.stmt):
+            found |= {line: range(1, text.count("\n") + 1) for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+        elif isinstance(node, ast.stmt):
             body = getattr(node, "body", None) or getattr(node, "cases", None)
             first = (body[0].pattern if isinstance(body[0], ast.match_case) else body[0]).lineno if body else None
             last = first - 1 if first is not None else node.end_lineno or node.lineno
