@@ -85,7 +85,7 @@ def main(words: Sequence[str]) -> None:
     for part in PARTS:
         table.add_column(part, justify="right")
     records = {}
-    for source in sorted(MODELS.glob(f"*{arguments.only}*.brk")):
+    for source in sorted(path for path in MODELS.glob("*.brk") if arguments.only in path.stem):
         records[source.stem] = found = build(source, arguments)
         table.add_row(source.stem, *(f"{found[part]:.2f} s" for part in PARTS))
     console = Console(highlight=False)

@@ -295,15 +295,15 @@ class Division:
 
 
 def division(extent: int, row_bytes: int, least_bytes: int, budget: int, unit: int, groups: int) -> Division:
-    """Where a batch is cut: into blocks of nearly the same size.
+    """Where a batch is cut: into blocks of nearly the same size, two at least where the batch has nearly ``least_bytes``.
 
     >>> division(1000, 100, 0, 20_000, 16, 2)
     Division(rows=176, group_rows=528, groups=2)
-    >>> division(1000, 100, 10_000, 20_000, 16, 2)
-    Division(rows=336, group_rows=672, groups=2)
+    >>> division(1000, 100, 30_000, 20_000, 16, 2)
+    Division(rows=256, group_rows=512, groups=2)
     """
     most = max(unit, max(budget, least_bytes) // max(1, row_bytes) // unit * unit)
-    pieces = max(1, -(-extent // most))
+    pieces = max(2 if 4 * extent * row_bytes >= 3 * least_bytes > 3 * budget else 1, -(-extent // most))
     rows = max(unit, -(-extent // (pieces * unit)) * unit)
     blocks = -(-extent // rows)
     group_rows = rows * max(1, -(-blocks // groups))

@@ -61,9 +61,9 @@ DEEP = 128
 NEAR = 1 << 15
 """… a quarter of that suffices where it is known that they take no more bytes than this, and stay in the first-level cache."""
 
-FIXED_SHARE = 4
+FIXED_SHARE = 2
 """A block has at least so many times the bytes that every block touches, however short: its partial sums, and what does not depend
-on the batch."""
+on the batch. (A batch of nearly so many is still cut in two, which threads can share.)"""
 
 STAYS = 4
 """So many budgets of a block fill the second-level cache."""

@@ -110,12 +110,13 @@ typedef struct {
 } brk_batch;
 
 /* Nearly equal blocks, in multiples of `unit` positions of `row_bytes`, of at most as many as `budget` bytes hold, or as it takes to
-   have `least` bytes; at most `groups` groups. */
+   have `least` bytes, two of them where the batch has nearly so many; at most `groups` groups. */
 BRK_NOINLINE brk_batch brk_cut_batch(
     int64_t extent, int64_t row_bytes, int64_t least, int64_t budget, int64_t unit, int64_t groups)
 {
     const int64_t most = brk_max(unit, brk_max(budget, least) / brk_max(1, row_bytes) / unit * unit);
-    const int64_t pieces = brk_max(1, (extent + most - 1) / most) * unit;
+    const int64_t fewest = least > budget && extent * row_bytes >= least / 4 * 3 ? 2 : 1;
+    const int64_t pieces = brk_max(fewest, (extent + most - 1) / most) * unit;
     const int64_t rows = brk_max(unit, (extent + pieces - 1) / pieces * unit);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
@@ -2261,7 +2262,7 @@ static int64_t evaluate_layout(const attention_dims *dims, int64_t *slot)
     const int64_t E = dims->E;
     const int64_t H = dims->H;
     const int64_t T = dims->T;
-    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 64 * D * E * H + 32 * D + 16, 262144, 16, 32);
+    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 32 * D * E * H + 16 * D + 8, 262144, 16, 32);
     const int64_t B_block = brk_min(B_blocks.rows, B);
     const int64_t B_block_groups = B_blocks.groups;
     int64_t end = 0;
@@ -2361,7 +2362,7 @@ static int evaluate_run(
     float *const t11_part_tile = (float *)(arena + slot[3]);
     float *const t11_part_lines = (float *)(arena + slot[10]);
     char *const scratch = arena + slot[11];
-    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 64 * D * E * H + 32 * D + 16, 262144, 16, 32);
+    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 32 * D * E * H + 16 * D + 8, 262144, 16, 32);
 
     /* for blocks of B: t11 */
     {
@@ -2800,7 +2801,7 @@ static brk_batch evaluate_batch(const attention_dims *dims)
     const int64_t E = dims->E;
     const int64_t H = dims->H;
     const int64_t T = dims->T;
-    return brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 64 * D * E * H + 32 * D + 16, 262144, 16, 32);
+    return brk_cut_batch(B, 16 * E * H * T + 16 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 32 * D * E * H + 16 * D + 8, 262144, 16, 32);
 }
 
 int64_t ATTENTION_NAME(evaluate_cut)(const attention_dims *dims, int64_t position)
@@ -2859,7 +2860,7 @@ static int64_t forward_layout(const attention_dims *dims, int64_t *slot)
     const int64_t E = dims->E;
     const int64_t H = dims->H;
     const int64_t T = dims->T;
-    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 64 * D * E * H + 32 * D + 16, 262144, 16, 32);
+    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 32 * D * E * H + 16 * D + 8, 262144, 16, 32);
     const int64_t B_block = brk_min(B_blocks.rows, B);
     const int64_t B_block_groups = B_blocks.groups;
     int64_t end = 0;
@@ -2958,7 +2959,7 @@ static int forward_run(
     float *const saved_6_block_bare = (float *)(arena + slot[2]);
     float *const t6_part_new = (float *)(arena + slot[8]);
     char *const scratch = arena + slot[9];
-    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 64 * D * E * H + 32 * D + 16, 262144, 16, 32);
+    const brk_batch B_blocks = brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 32 * D * E * H + 16 * D + 8, 262144, 16, 32);
 
     /* for blocks of B: saved, saved_2, saved_3, saved_4, A, saved_5, saved_6, t6 */
     {
@@ -3442,7 +3443,7 @@ static brk_batch forward_batch(const attention_dims *dims)
     const int64_t E = dims->E;
     const int64_t H = dims->H;
     const int64_t T = dims->T;
-    return brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 64 * D * E * H + 32 * D + 16, 262144, 16, 32);
+    return brk_cut_batch(B, 16 * E * H * T + 20 * D * T + 8 * H * T + 12 * H * T * T + 12 * T, 32 * D * E * H + 16 * D + 8, 262144, 16, 32);
 }
 
 int64_t ATTENTION_NAME(forward_cut)(const attention_dims *dims, int64_t position)

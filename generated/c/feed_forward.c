@@ -110,12 +110,13 @@ typedef struct {
 } brk_batch;
 
 /* Nearly equal blocks, in multiples of `unit` positions of `row_bytes`, of at most as many as `budget` bytes hold, or as it takes to
-   have `least` bytes; at most `groups` groups. */
+   have `least` bytes, two of them where the batch has nearly so many; at most `groups` groups. */
 BRK_NOINLINE brk_batch brk_cut_batch(
     int64_t extent, int64_t row_bytes, int64_t least, int64_t budget, int64_t unit, int64_t groups)
 {
     const int64_t most = brk_max(unit, brk_max(budget, least) / brk_max(1, row_bytes) / unit * unit);
-    const int64_t pieces = brk_max(1, (extent + most - 1) / most) * unit;
+    const int64_t fewest = least > budget && extent * row_bytes >= least / 4 * 3 ? 2 : 1;
+    const int64_t pieces = brk_max(fewest, (extent + most - 1) / most) * unit;
     const int64_t rows = brk_max(unit, (extent + pieces - 1) / pieces * unit);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
@@ -2086,7 +2087,7 @@ static int64_t evaluate_layout(const feed_forward_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t H = dims->H;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 16 * D + 4 * H + 12, 32 * D * H + 48 * D + 16 * H + 16, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 16 * D + 4 * H + 12, 16 * D * H + 24 * D + 8 * H + 8, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -2166,7 +2167,7 @@ static int evaluate_run(
     float *const t7_part_tile = (float *)(arena + slot[3]);
     float *const t7_part_lines = (float *)(arena + slot[6]);
     char *const scratch = arena + slot[7];
-    const brk_batch N_blocks = brk_cut_batch(N, 16 * D + 4 * H + 12, 32 * D * H + 48 * D + 16 * H + 16, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 16 * D + 4 * H + 12, 16 * D * H + 24 * D + 8 * H + 8, 262144, 16, 32);
 
     /* for blocks of N: t7 */
     {
@@ -2424,7 +2425,7 @@ static brk_batch evaluate_batch(const feed_forward_dims *dims)
     const int64_t D = dims->D;
     const int64_t H = dims->H;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 16 * D + 4 * H + 12, 32 * D * H + 48 * D + 16 * H + 16, 262144, 16, 32);
+    return brk_cut_batch(N, 16 * D + 4 * H + 12, 16 * D * H + 24 * D + 8 * H + 8, 262144, 16, 32);
 }
 
 int64_t FEED_FORWARD_NAME(evaluate_cut)(const feed_forward_dims *dims, int64_t position)
@@ -2481,7 +2482,7 @@ static int64_t forward_layout(const feed_forward_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t H = dims->H;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 20 * D + 12 * H + 12, 32 * D * H + 48 * D + 16 * H + 16, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 20 * D + 12 * H + 12, 16 * D * H + 24 * D + 8 * H + 8, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -2564,7 +2565,7 @@ static int forward_run(
     float *const saved_5_block_bare = (float *)(arena + slot[2]);
     float *const t5_part_new = (float *)(arena + slot[5]);
     char *const scratch = arena + slot[6];
-    const brk_batch N_blocks = brk_cut_batch(N, 20 * D + 12 * H + 12, 32 * D * H + 48 * D + 16 * H + 16, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 20 * D + 12 * H + 12, 16 * D * H + 24 * D + 8 * H + 8, 262144, 16, 32);
 
     /* for blocks of N: saved, saved_2, saved_3, saved_4, saved_5, t5 */
     {
@@ -2875,7 +2876,7 @@ static brk_batch forward_batch(const feed_forward_dims *dims)
     const int64_t D = dims->D;
     const int64_t H = dims->H;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 20 * D + 12 * H + 12, 32 * D * H + 48 * D + 16 * H + 16, 262144, 16, 32);
+    return brk_cut_batch(N, 20 * D + 12 * H + 12, 16 * D * H + 24 * D + 8 * H + 8, 262144, 16, 32);
 }
 
 int64_t FEED_FORWARD_NAME(forward_cut)(const feed_forward_dims *dims, int64_t position)

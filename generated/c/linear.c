@@ -110,12 +110,13 @@ typedef struct {
 } brk_batch;
 
 /* Nearly equal blocks, in multiples of `unit` positions of `row_bytes`, of at most as many as `budget` bytes hold, or as it takes to
-   have `least` bytes; at most `groups` groups. */
+   have `least` bytes, two of them where the batch has nearly so many; at most `groups` groups. */
 BRK_NOINLINE brk_batch brk_cut_batch(
     int64_t extent, int64_t row_bytes, int64_t least, int64_t budget, int64_t unit, int64_t groups)
 {
     const int64_t most = brk_max(unit, brk_max(budget, least) / brk_max(1, row_bytes) / unit * unit);
-    const int64_t pieces = brk_max(1, (extent + most - 1) / most) * unit;
+    const int64_t fewest = least > budget && extent * row_bytes >= least / 4 * 3 ? 2 : 1;
+    const int64_t pieces = brk_max(fewest, (extent + most - 1) / most) * unit;
     const int64_t rows = brk_max(unit, (extent + pieces - 1) / pieces * unit);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
@@ -2155,7 +2156,7 @@ static int64_t value_and_grad_layout(const linear_dims *dims, int64_t *slot)
 {
     const int64_t D = dims->D;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 32 * D + 48, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 16 * D + 24, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -2246,7 +2247,7 @@ static int value_and_grad_run(
     float *const t2_part_new = (float *)(arena + slot[8]);
     float *const t3_part_new = (float *)(arena + slot[9]);
     char *const scratch = arena + slot[10];
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 32 * D + 48, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 16 * D + 24, 262144, 16, 32);
 
     /* for blocks of N: t2, t3, d_w_sum */
     {
@@ -2503,7 +2504,7 @@ static brk_batch value_and_grad_batch(const linear_dims *dims)
     (void)dims;
     const int64_t D = dims->D;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 4 * D + 8, 32 * D + 48, 262144, 16, 32);
+    return brk_cut_batch(N, 4 * D + 8, 16 * D + 24, 262144, 16, 32);
 }
 
 int64_t LINEAR_NAME(value_and_grad_cut)(const linear_dims *dims, int64_t position)

@@ -110,12 +110,13 @@ typedef struct {
 } brk_batch;
 
 /* Nearly equal blocks, in multiples of `unit` positions of `row_bytes`, of at most as many as `budget` bytes hold, or as it takes to
-   have `least` bytes; at most `groups` groups. */
+   have `least` bytes, two of them where the batch has nearly so many; at most `groups` groups. */
 BRK_NOINLINE brk_batch brk_cut_batch(
     int64_t extent, int64_t row_bytes, int64_t least, int64_t budget, int64_t unit, int64_t groups)
 {
     const int64_t most = brk_max(unit, brk_max(budget, least) / brk_max(1, row_bytes) / unit * unit);
-    const int64_t pieces = brk_max(1, (extent + most - 1) / most) * unit;
+    const int64_t fewest = least > budget && extent * row_bytes >= least / 4 * 3 ? 2 : 1;
+    const int64_t pieces = brk_max(fewest, (extent + most - 1) / most) * unit;
     const int64_t rows = brk_max(unit, (extent + pieces - 1) / pieces * unit);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
@@ -1941,7 +1942,7 @@ static int64_t backward_layout(const logistic_dims *dims, int64_t *slot)
 {
     const int64_t D = dims->D;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12, 16 * D, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12, 8 * D, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -2003,7 +2004,7 @@ static int backward_run(
     float *const d_w_sum = (float *)(arena + slot[0]);
     float *const t1_block = (float *)(arena + slot[2]);
     char *const scratch = arena + slot[3];
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12, 16 * D, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12, 8 * D, 262144, 16, 32);
 
     /* for blocks of N: d_w_sum */
     {
@@ -2114,7 +2115,7 @@ static brk_batch backward_batch(const logistic_dims *dims)
     (void)dims;
     const int64_t D = dims->D;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 4 * D + 12, 16 * D, 262144, 16, 32);
+    return brk_cut_batch(N, 4 * D + 12, 8 * D, 262144, 16, 32);
 }
 
 int64_t LOGISTIC_NAME(backward_cut)(const logistic_dims *dims, int64_t position)
@@ -2170,7 +2171,7 @@ static int64_t value_and_grad_layout(const logistic_dims *dims, int64_t *slot)
 {
     const int64_t D = dims->D;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 32 * D + 16, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 16 * D + 8, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -2241,7 +2242,7 @@ static int value_and_grad_run(
     float *const J_part_new = (float *)(arena + slot[4]);
     float *const t1_block = (float *)(arena + slot[3]);
     char *const scratch = arena + slot[5];
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 32 * D + 16, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8, 16 * D + 8, 262144, 16, 32);
 
     /* for blocks of N: J, d_w_sum */
     {
@@ -2398,7 +2399,7 @@ static brk_batch value_and_grad_batch(const logistic_dims *dims)
     (void)dims;
     const int64_t D = dims->D;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 4 * D + 8, 32 * D + 16, 262144, 16, 32);
+    return brk_cut_batch(N, 4 * D + 8, 16 * D + 8, 262144, 16, 32);
 }
 
 int64_t LOGISTIC_NAME(value_and_grad_cut)(const logistic_dims *dims, int64_t position)

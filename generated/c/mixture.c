@@ -110,12 +110,13 @@ typedef struct {
 } brk_batch;
 
 /* Nearly equal blocks, in multiples of `unit` positions of `row_bytes`, of at most as many as `budget` bytes hold, or as it takes to
-   have `least` bytes; at most `groups` groups. */
+   have `least` bytes, two of them where the batch has nearly so many; at most `groups` groups. */
 BRK_NOINLINE brk_batch brk_cut_batch(
     int64_t extent, int64_t row_bytes, int64_t least, int64_t budget, int64_t unit, int64_t groups)
 {
     const int64_t most = brk_max(unit, brk_max(budget, least) / brk_max(1, row_bytes) / unit * unit);
-    const int64_t pieces = brk_max(1, (extent + most - 1) / most) * unit;
+    const int64_t fewest = least > budget && extent * row_bytes >= least / 4 * 3 ? 2 : 1;
+    const int64_t pieces = brk_max(fewest, (extent + most - 1) / most) * unit;
     const int64_t rows = brk_max(unit, (extent + pieces - 1) / pieces * unit);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
@@ -1713,7 +1714,7 @@ static int64_t evaluate_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 32 * D * K + 32 * K + 16, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 16 * D * K + 16 * K + 8, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -1790,7 +1791,7 @@ static int evaluate_run(
     float *const t4_block = (float *)(arena + slot[6]);
     float *const sum_exp_t_block = (float *)(arena + slot[8]);
     float *const t5_part_new = (float *)(arena + slot[9]);
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 32 * D * K + 32 * K + 16, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 8, 16 * D * K + 16 * K + 8, 262144, 16, 32);
 
     /* t1_k = sum(r_kd); t2_kd = exp(-r_kd) */
     for (int64_t i = 0; i < K; ++i) {
@@ -2089,7 +2090,7 @@ static brk_batch evaluate_batch(const mixture_dims *dims)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 4 * D + 8 * K + 8, 32 * D * K + 32 * K + 16, 262144, 16, 32);
+    return brk_cut_batch(N, 4 * D + 8 * K + 8, 16 * D * K + 16 * K + 8, 262144, 16, 32);
 }
 
 int64_t MIXTURE_NAME(evaluate_cut)(const mixture_dims *dims, int64_t position)
@@ -2146,7 +2147,7 @@ static int64_t forward_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 32 * D * K + 32 * K + 16, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 16 * D * K + 16 * K + 8, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -2225,7 +2226,7 @@ static int forward_run(
     float *const t3_block = (float *)(arena + slot[5]);
     float *const sum_exp_t_block = (float *)(arena + slot[6]);
     float *const t4_part_new = (float *)(arena + slot[7]);
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 32 * D * K + 32 * K + 16, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 16 * D * K + 16 * K + 8, 262144, 16, 32);
 
     /* t1_k = sum(r_kd); saved_3_early_kd = exp(-r_kd)² */
     for (int64_t i = 0; i < K; ++i) {
@@ -2532,7 +2533,7 @@ static brk_batch forward_batch(const mixture_dims *dims)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 4 * D + 12 * K + 12, 32 * D * K + 32 * K + 16, 262144, 16, 32);
+    return brk_cut_batch(N, 4 * D + 12 * K + 12, 16 * D * K + 16 * K + 8, 262144, 16, 32);
 }
 
 int64_t MIXTURE_NAME(forward_cut)(const mixture_dims *dims, int64_t position)
@@ -2589,7 +2590,7 @@ static int64_t backward_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 48 * D * K + 16 * K, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 24 * D * K + 8 * K, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -2688,7 +2689,7 @@ static int backward_run(
     float *const t4_part_new = (float *)(arena + slot[9]);
     float *const t3_block = (float *)(arena + slot[8]);
     char *const scratch = arena + slot[10];
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 48 * D * K + 16 * K, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 24 * D * K + 8 * K, 262144, 16, 32);
 
     /* for blocks of N: t2, t4, d_M_sum */
     {
@@ -2981,7 +2982,7 @@ static brk_batch backward_batch(const mixture_dims *dims)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 48 * D * K + 16 * K, 262144, 16, 32);
+    return brk_cut_batch(N, 4 * D * K + 4 * D + 8 * K + 8, 24 * D * K + 8 * K, 262144, 16, 32);
 }
 
 int64_t MIXTURE_NAME(backward_cut)(const mixture_dims *dims, int64_t position)
@@ -3038,7 +3039,7 @@ static int64_t value_and_grad_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 64 * D * K + 48 * K + 16, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 32 * D * K + 24 * K + 8, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -3164,7 +3165,7 @@ static int value_and_grad_run(
     float *const t8_part_new = (float *)(arena + slot[17]);
     float *const t9_part_new = (float *)(arena + slot[18]);
     char *const scratch = arena + slot[19];
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 64 * D * K + 48 * K + 16, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 32 * D * K + 24 * K + 8, 262144, 16, 32);
 
     /* t1_k = sum(r_kd); t2_kd = exp(-r_kd)² */
     for (int64_t i = 0; i < K; ++i) {
@@ -3709,7 +3710,7 @@ static brk_batch value_and_grad_batch(const mixture_dims *dims)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 64 * D * K + 48 * K + 16, 262144, 16, 32);
+    return brk_cut_batch(N, 4 * D * K + 4 * D + 16 * K + 8, 32 * D * K + 24 * K + 8, 262144, 16, 32);
 }
 
 int64_t MIXTURE_NAME(value_and_grad_cut)(const mixture_dims *dims, int64_t position)

@@ -110,12 +110,13 @@ typedef struct {
 } brk_batch;
 
 /* Nearly equal blocks, in multiples of `unit` positions of `row_bytes`, of at most as many as `budget` bytes hold, or as it takes to
-   have `least` bytes; at most `groups` groups. */
+   have `least` bytes, two of them where the batch has nearly so many; at most `groups` groups. */
 BRK_NOINLINE brk_batch brk_cut_batch(
     int64_t extent, int64_t row_bytes, int64_t least, int64_t budget, int64_t unit, int64_t groups)
 {
     const int64_t most = brk_max(unit, brk_max(budget, least) / brk_max(1, row_bytes) / unit * unit);
-    const int64_t pieces = brk_max(1, (extent + most - 1) / most) * unit;
+    const int64_t fewest = least > budget && extent * row_bytes >= least / 4 * 3 ? 2 : 1;
+    const int64_t pieces = brk_max(fewest, (extent + most - 1) / most) * unit;
     const int64_t rows = brk_max(unit, (extent + pieces - 1) / pieces * unit);
     const int64_t blocks = (extent + rows - 1) / rows;
     const int64_t group_rows = rows * brk_max(1, (blocks + groups - 1) / groups);
@@ -2469,7 +2470,7 @@ int MLP_REGRESSION_NAME(forward)(
 static int64_t backward_layout(const mlp_regression_dims *dims, int64_t *slot)
 {
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 568, 39984, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 568, 19992, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -2592,7 +2593,7 @@ static int backward_run(
     float *const d_b1_part_new = (float *)(arena + slot[10]);
     float *const t3_block = (float *)(arena + slot[12]);
     char *const scratch = arena + slot[13];
-    const brk_batch N_blocks = brk_cut_batch(N, 568, 39984, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 568, 19992, 262144, 16, 32);
 
     /* for blocks of N: d_b3, d_b2, d_b1, d_W1_sum, d_W2_sum, d_W3_sum */
     {
@@ -3011,7 +3012,7 @@ static brk_batch backward_batch(const mlp_regression_dims *dims)
 {
     (void)dims;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 568, 39984, 262144, 16, 32);
+    return brk_cut_batch(N, 568, 19992, 262144, 16, 32);
 }
 
 int64_t MLP_REGRESSION_NAME(backward_cut)(const mlp_regression_dims *dims, int64_t position)
@@ -3066,7 +3067,7 @@ int MLP_REGRESSION_NAME(backward_combine)(
 static int64_t value_and_grad_layout(const mlp_regression_dims *dims, int64_t *slot)
 {
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 560, 45136, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 560, 22568, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -3216,7 +3217,7 @@ static int value_and_grad_run(
     float *const d_b1_part_new = (float *)(arena + slot[18]);
     float *const t7_block = (float *)(arena + slot[20]);
     char *const scratch = arena + slot[21];
-    const brk_batch N_blocks = brk_cut_batch(N, 560, 45136, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 560, 22568, 262144, 16, 32);
 
     /* for blocks of N: t4, d_b3, d_b2, d_b1, d_W1_sum, d_W2_sum, d_W3_sum */
     {
@@ -3819,7 +3820,7 @@ static brk_batch value_and_grad_batch(const mlp_regression_dims *dims)
 {
     (void)dims;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 560, 45136, 262144, 16, 32);
+    return brk_cut_batch(N, 560, 22568, 262144, 16, 32);
 }
 
 int64_t MLP_REGRESSION_NAME(value_and_grad_cut)(const mlp_regression_dims *dims, int64_t position)
