@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bracketc.calculus.derivatives import gradient
-from bracketc.ir.build import add, broadcast, einsum, multiply, pointwise, project, scale, tensor, window, zeros
+from bracketc.ir.build import add, broadcast, einsum, multiply, pointwise, project, scale, size, tensor, window, zeros
 from bracketc.ir.dims import Dim
 from bracketc.ir.interpret import interpret
 from bracketc.ir.nodes import Einsum, Node, Project, Recurrence, Tensor
@@ -14,7 +14,7 @@ from bracketc.ir.recurrence import merge_recurrences, recurrence
 from bracketc.ir.rewrite import Roots, topological
 from bracketc.ir.verify import verify
 from bracketc.simplify import simplify, stabilise
-from bracketc.simplify.recurrences import drop_unused, hoist, sink
+from bracketc.simplify.recurrences import drop_unused, hoist, sink, sum_steps
 
 T, N, D, H, K = (Dim.named(name) for name in "TNDHK")
 X, Z0 = tensor("X", "T", "N", "D"), tensor("Z0", "N", "H")
@@ -239,3 +239,25 @@ def test_all_that_is_costly_leaves_the_loop() -> None:
     assert len(leaving(used)) >= 1
     apart = add([einsum(1, [(z, "nh"), (pointwise(name, x), "nd"), (pointwise("sin", z), "nh")], "nh") for name in functions])
     assert leaving(apart) == {pointwise(name, X) for name in functions}
+
+
+def test_sizes_stay_in_the_loop_and_terms_are_joined_where_one_of_them_leaves() -> None:
+    assert leaving(einsum(1, [(size(N), ""), (z, "nh")], "nh")) == set()
+    given, weight, both = Tensor("%s", (N, H)), Tensor("%k", (N, H)), tensor("S", "T", "N", "H")
+    for inner, wanted in (
+        (given, ({both}, {pointwise("tanh", Z0)})),
+        (pointwise("sin", given), ({add([pointwise("sin", both), broadcast(pointwise("tanh", Z0), (T, N, H), (1, 2))])}, {Z0})),
+    ):
+        loop = recurrence(T, [(z, Z0, add([z, inner, pointwise("tanh", weight)]))], [(given, both)], [(weight, Z0)], [])
+        (left,) = loops(*hoist(Roots((project(loop, 0),))).nodes)
+        assert (set(left.xs) - {both}, set(left.consts) - {Z0}) == (wanted[0] - {both}, wanted[1] - {Z0})
+
+
+def test_sums_over_steps_go_inside() -> None:
+    """Of a sum into its terms, of a bracket into its factors, of anything else around it."""
+    A, B = tensor("A", "T", "N", "D"), tensor("B", "T", "N", "H")
+    product = einsum(2, [(A, "tnd"), (B, "tnh")], "tdh")
+    assert sum_steps(product, T) is einsum(2, [(A, "tnd"), (B, "tnh")], "dh")
+    assert sum_steps(pointwise("tanh", A), T) is einsum(1, [(pointwise("tanh", A), "tnd")], "nd")
+    parts = add([product, einsum(1, [(pointwise("sin", A), "tnd"), (B, "tnh")], "tdh")])
+    assert sum_steps(parts, T) is add([sum_steps(term, T) for term in parts.operands])

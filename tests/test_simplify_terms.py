@@ -12,7 +12,7 @@ from bracketc.ir import build
 from bracketc.ir.build import add, delta, einsum, fill, literal, multiply, pointwise, power, scale
 from bracketc.ir.dims import Dim
 from bracketc.ir.interpret import interpret
-from bracketc.ir.nodes import Add, Compare, Einsum, Linalg, Node, Pointwise
+from bracketc.ir.nodes import Add, Compare, Einsum, Linalg, Node, Pointwise, Stack
 from bracketc.ir.rewrite import Roots, tensors
 from bracketc.proof.wording import worded
 from bracketc.simplify.brackets import (
@@ -61,6 +61,7 @@ def test_scalars_that_all_terms_share_are_taken_out() -> None:
     assert applied(pull_common_scalars, add([multiply_scalar(s, x), both])) == "(s (x + (t y_i | i))_i | i)"
     assert applied(pull_common_scalars, add([scale(-2, x), scale(-2, y)])) == "-2 (x + y)"
     assert applied(pull_common_scalars, add([scale(-2, x), scale(2, y)])) == "2 (-x + y)"
+    assert applied(pull_common_scalars, add([scale(Fraction(1, 2), x), scale(Fraction(1, 2), y)])) == "(1/2) (x + y)"
     twice = Einsum(Fraction(1), ((s, ()), (s, ()), (x, (0,))), (0,), (N,))
     assert applied(pull_common_scalars, Add((twice, multiply_scalar(s, y)))) == "(s ((s x_i | i) + y)_i | i)"
     three = add([multiply_scalar(s, x), multiply_scalar(s, y), multiply_scalar(s, z)])
@@ -81,6 +82,7 @@ def multiply_scalar(scalar: Node, vector: Node) -> Node:
         add([scale(2.0, x), scale(2, y)]),
         add([scale(float("inf"), x), scale(float("inf"), y)]),
         add([multiply_scalar(s, x), multiply_scalar(s, y), multiply_scalar(t, z)]),
+        Add((Stack((s, t)), Stack((s, s)))),
         x,
     ],
 )
@@ -122,6 +124,9 @@ def test_a_sum_is_taken_apart_where_a_term_vanishes() -> None:
     assert applied(merge_and(cancel_term), Add((Einsum(Fraction(-1), ((x, (0,)), (s, ())), (0,), (N,)), behind))) == "(-y_i s | i)"
     nested = add([multiply(x, y), z])
     assert applied(merge_and(cancel_term), Add((scale(-3, multiply(x, y)), scale(3, nested)))) == "3 z"
+    product = Einsum(Fraction(-1), ((x, (0,)), (y, (0,)), (s, ()), (t, ())), (0,), (N,))
+    outer = Einsum(Fraction(1), ((nested, (0,)), (s, ()), (t, ())), (0,), (N,))
+    assert applied(merge_and(cancel_term), Add((product, outer))) == "(z_i s t | i)"
     kept = Add((x, scale(2, inner)))
     assert cancel_term(kept) is kept and cancel_term(add([x, y])) is add([x, y]) and cancel_term(x) is x
 

@@ -119,6 +119,7 @@ RULES: list[tuple[Callable[[Node], Node], Node, str | None]] = [
     (split_delta, e([(delta(N), "ij"), (A, "ik"), (X, "kl")], "ijl", 2), "(2 δ_ij (A_ik X_kj | ij)_ik | ijk)"),
     (split_delta, e([(delta(N), "ij"), (A, "ik")], "ijk"), None),
     (split_delta, e([(A, "ik"), (X, "kl")], "il"), None),
+    (split_delta, e([(delta(N), "ij"), (A, "ik"), (x, "i")], "ijk"), None),
     (split_delta, x, None),
     (
         distributed, e([(PAIR, "njl"), (A, "nm")], "jlm"),

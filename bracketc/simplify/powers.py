@@ -30,8 +30,6 @@ def split_size(node: Node) -> Node:
     if not isinstance(node, Size) or len(node.dim.terms) != 1:
         return node
     ((monomial, factor),) = node.dim.terms
-    if factor == 1 and len(monomial) == 1 and monomial[0][1] == 1:
-        return node
     return einsum(factor, [(power(size(Dim.named(name)), exponent), ()) for name, exponent in monomial], ())
 
 
@@ -116,9 +114,7 @@ def simplify_power(node: Node, known_positive: Fact = positive) -> Node:
 
 
 def _times(left: Number, right: Number) -> Number:
-    if isinstance(left, Fraction) and isinstance(right, Fraction):
-        return left * right
-    return float(left) * float(right)
+    return left * right
 
 
 def _may_nest(base: Node, inner: Number, outer: Number, known_positive: Fact) -> bool:
@@ -138,7 +134,7 @@ def _worth_distributing(arg: Einsum, exponent: Number, known_positive: Fact) -> 
     if len(arg.factors) == 1:
         return True
     wide = [factor for factor in arg.operands if factor.rank]
-    return len(wide) <= 1 or any(f.rank < arg.rank or _is_power(f) for f in arg.operands)
+    return not wide or any(f.rank < arg.rank or _is_power(f) for f in arg.operands)
 
 
 def _is_power(node: Node) -> bool:

@@ -36,7 +36,6 @@ def sum_row(node: Node) -> Node:
     for factor, labels in node.factors:
         if labels and labels[-1] >= len(node.output) and uses[labels[-1]] == 1 and has_unit_rows(factor):
             del extents[labels[-1]]
-            factors.append((ones(factor.shape[:-1]), labels[:-1]))
         else:
             factors.append((factor, labels))
     if len(extents) == len(node.extents):
