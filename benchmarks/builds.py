@@ -67,6 +67,11 @@ def build(source: Path, arguments: argparse.Namespace) -> dict[str, float]:
     return {part: statistics.median(each[part] for each in rounds) for part in PARTS}
 
 
+def chosen(part: str) -> list[Path]:
+    """Models with this in their name."""
+    return sorted(path for path in MODELS.glob("*.brk") if part in path.stem)
+
+
 def main(words: Sequence[str]) -> None:
     """Build, print, and write what was found."""
     if words[:1] == ["--once"]:
@@ -85,7 +90,7 @@ def main(words: Sequence[str]) -> None:
     for part in PARTS:
         table.add_column(part, justify="right")
     records = {}
-    for source in sorted(path for path in MODELS.glob("*.brk") if arguments.only in path.stem):
+    for source in chosen(arguments.only):
         records[source.stem] = found = build(source, arguments)
         table.add_row(source.stem, *(f"{found[part]:.2f} s" for part in PARTS))
     console = Console(highlight=False)

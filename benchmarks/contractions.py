@@ -197,6 +197,30 @@ def table(records: list[dict[str, Any]], dtype: str) -> Table:
     return found
 
 
+def summary(records: list[dict[str, Any]]) -> str:
+    """What all rows come to."""
+    ratios = [each["ratio"] for each in records]
+    return (
+        f"{len(records)} contractions, {sum(each['strided'] for each in records)} without a contracted label of unit stride,"
+        f" {sum(each['batch'] for each in records)} with batch labels: geometric mean {mean(ratios):.2f} (goal {GOAL}),"
+        f" smallest {min(ratios):.2f} (goal {FLOOR})"
+    )
+
+
+def page(records: list[dict[str, Any]], dtype: str, machine: Mapping[str, str]) -> str:
+    """The last run as a page of Markdown, with the machine that it ran on."""
+    names = list(records[0]["medians"])
+    lines = [f"# General contractions, {dtype}, one core", "", f"{summary(records)}. Medians; written by `make bench`.", ""]
+    lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in machine.items()), ""]
+    lines.append(f"| contraction | labels | {' | '.join(names)} | Gflop/s | best peer / bracketc C |")
+    lines.append("|---|---|" + "---:|" * (len(names) + 1) + "---|")
+    for each in records:
+        times = " | ".join(human(each["medians"][name]) for name in names)
+        rate = each["flops"] / each["medians"]["bracketc C"] / 1e9
+        lines.append(f"| {each['name']} | `{each['spec']}` | {times} | {rate:.0f} | **{each['ratio']:.2f}** ({each['best']}) |")
+    return "\n".join([*lines, ""])
+
+
 def keep_freed_memory() -> None:
     """An array of nearly 32 MB made and dropped: glibc keeps smaller ones from then on, and twice as much of them."""
     np.empty((32 << 20) - 4096, np.uint8)
@@ -219,12 +243,12 @@ def main() -> None:
     records = [record(case, arguments.dtype, against, arguments.rounds) for case in chosen]
     console = Console(highlight=False, width=170)
     console.print(table(records, arguments.dtype))
-    ratios = [each["ratio"] for each in records]
-    console.print(
-        f"\n{len(records)} contractions, {sum(each['strided'] for each in records)} without a contracted label of unit stride,"
-        f" {sum(each['batch'] for each in records)} with batch labels: geometric mean {mean(ratios):.2f} (goal {GOAL}),"
-        f" smallest {min(ratios):.2f} (goal {FLOOR})"
-    )
+    console.print(f"\n{summary(records)}")
+    if len(records) == len(CONTRACTIONS) and against == PEERS:
+        from suite import machine
+
+        file = Path(__file__).resolve().parent / "results" / f"contractions-{arguments.dtype}.md"
+        file.write_text(page(records, arguments.dtype, machine()), encoding="utf-8")
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 

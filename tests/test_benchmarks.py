@@ -204,3 +204,16 @@ def test_the_kept_results_cover_every_model(runner: ModuleType, tables: ModuleTy
     assert {record["model"] for record in kept["records"]} == set(runner.names())
     page = (FOLDER / "results" / "README.md").read_text(encoding="utf-8")
     assert page == tables.page(kept["records"], kept["machine"])
+
+
+def test_builds_are_of_all_models_or_of_some(folder: None) -> None:
+    builds = importlib.import_module("builds")
+    assert {path.stem for path in builds.chosen("")} == {path.stem for path in (FOLDER.parent / "models").glob("*.brk")}
+    assert [path.stem for path in builds.chosen("classif")] == ["classifier"]
+
+
+def test_the_pages_of_contractions_hold_all_of_them(folder: None) -> None:
+    cases = importlib.import_module("contractions").CONTRACTIONS
+    for dtype in ("float32", "float64"):
+        page = (FOLDER / "results" / f"contractions-{dtype}.md").read_text(encoding="utf-8")
+        assert all(f"| {case.name} | `{case.spec}` |" in page for case in cases)
