@@ -60,6 +60,18 @@ def small(sizes: list[tuple[int, int, int]]) -> str:
     return "\n".join([*lines, f"output {', '.join(results)}"])
 
 
+NAMES = """
+dim N, {0}
+input {1} : N, 8, 4
+input {2} : 4, N, {0}, 4
+input {3} : N, 8, 16
+input {4} : 16, N, {0}, 16
+P = ({1}_nik {2}_knyj | nyij)
+Q = ({3}_nik {4}_knyj | nyij)
+output P, Q
+"""
+
+
 PIECES = """
 dim A, B, I, J, K
 input X : A, K, I, B
@@ -133,6 +145,18 @@ def test_small_products_at_every_level(level: str, dtype: str, tolerance: float)
         for name, array in exact.evaluate(**arrays)._asdict().items():
             atol = tolerance * max(1.0, float(np.abs(array).max(initial=0)))
             np.testing.assert_allclose(getattr(found, name), array, rtol=0, atol=atol, err_msg=f"{name} {SMALL} {count}")
+
+
+@needs_compiler
+@pytest.mark.parametrize("shift", range(5))
+def test_small_products_of_operands_and_sizes_called_as_their_own_variables(shift: int) -> None:
+    """An operand called `left` was taken for the pointer into it."""
+    names = ("left", "right", "row", "at", "columns", "lane", "lanes", "line", "sums", "factor", "product", "rows", "several")
+    program = bc.parse(NAMES.format(*(names[(3 * shift + place) % len(names)] for place in range(5))))
+    module, exact = bc.compile(program, backend="c", dtype="float64"), bc.compile(program, backend="numpy")
+    arrays = arrays_of(program, {spec.name: 3 for spec in program.sizes})
+    for found, wanted in zip(module.evaluate(**arrays), exact.evaluate(**arrays), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
 
 @needs_compiler

@@ -303,7 +303,8 @@ def division(extent: int, row_bytes: int, least_bytes: int, budget: int, unit: i
     Division(rows=256, group_rows=512, groups=2)
     """
     most = max(unit, max(budget, least_bytes) // max(1, row_bytes) // unit * unit)
-    pieces = max(2 if 4 * extent * row_bytes >= 3 * least_bytes > 3 * budget else 1, -(-extent // most))
+    fewest = 2 if least_bytes > budget and extent >= least_bytes // 4 * 3 // max(1, row_bytes) else 1
+    pieces = max(fewest, -(-extent // most))
     rows = max(unit, -(-extent // (pieces * unit)) * unit)
     blocks = -(-extent // rows)
     group_rows = rows * max(1, -(-blocks // groups))

@@ -79,7 +79,7 @@ def build_extension(
     # What takes longest first. Several levels keep the processors busy as they are.
     jobs = [(f"{name}.c", f"{name}_{level.suffix}.o", (*flags, *level_flags(level, name))) for level in levels]
     if glue.products and not levels:
-        parts = reversed(PARTS) if glue.long_entries else PARTS
+        parts = sorted(PARTS, key=lambda part: glue.long_entries and part[0] != "entries")
         jobs += [(first, f"{name}_{part}.o", (*compile_flags(options, own), *threads)) for part, own in parts]
     else:
         jobs.append((first, f"{name}.o", flags))
