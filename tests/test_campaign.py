@@ -71,6 +71,26 @@ def test_a_campaign_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert "| 1 (seeds 1) |" in campaign.table(state)
 
 
+def test_what_was_mended_is_tried_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, broken = tmp_path / "state.json", {1, 2}
+
+    def check(seed: int) -> int:
+        if seed in broken:
+            raise promises.Breach("wrong")
+        return 10
+
+    promise = promises.Promise("p", "a promise", "by hand", check, str, 4, "things")
+    state: campaign.State = {}
+    campaign.campaign([promise], state, 1.0, path)
+    assert (state["p"].failures, state["p"].seeds, state["p"].cases) == (2, [1, 2], 20)
+    broken.remove(1)
+    campaign.tried_again([promise], state, path)
+    assert capsys.readouterr().out.splitlines()[-2:] == ["p --seed 1: holds", "p --seed 2: fails"]
+    assert campaign.read(path) == state
+    assert (state["p"].tried, state["p"].failures, state["p"].seeds, state["p"].cases) == (4, 1, [2], 30)
+    assert state["p"].also == {campaign.MENDED: 1}
+
+
 def test_a_process_that_dies_or_hangs_is_a_breach_of_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     def check(seed: int) -> int:
         if seed == 1:

@@ -33,10 +33,10 @@ import bracketc as bc
 from bracketc.target import BASE_CFLAGS, GENERIC128, X86_LEVELS, Target, host_features, portable_levels, supported_levels
 
 TOOLS = Path(__file__).resolve().parent
-COMMON = "-Og -g -fno-omit-frame-pointer -DBRK_WORK=0.0"
-"""Every call uses all of its threads, however small."""
+COMMON = "-Og -g1 -fno-var-tracking-assignments -fno-omit-frame-pointer -DBRK_WORK=0.0"
+"""Every call uses all of its threads, however small. Lines of the text are named, its variables are not."""
 FLAGS = {
-    "memory": f"{COMMON} -fsanitize=address,undefined -fno-sanitize-recover=all",
+    "memory": f"{COMMON} -fsanitize=address,undefined -fno-sanitize-recover=all --param=asan-instrumentation-with-call-threshold=0",
     "races": f"{COMMON} -fsanitize=thread",
 }
 LIBRARIES = {"memory": ("asan", "ubsan"), "races": ("tsan",)}

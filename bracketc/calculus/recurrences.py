@@ -16,6 +16,7 @@ from fractions import Fraction
 from bracketc.calculus.elementwise import Tangent
 from bracketc.calculus.walk import Origins, no_rule
 from bracketc.ir.build import add, is_zero, project, zeros
+from bracketc.ir.extrema import located
 from bracketc.ir.nodes import (
     Add,
     Body,
@@ -112,13 +113,19 @@ def _residuals(node: Recurrence, roots: tuple[Node, ...], tangents: tuple[Tensor
 
     Free of charge are xs, consts, what depends on consts alone (computed once, before the loop), and ys that the loop
     puts out anyway. Anything else that the step reads is stacked, or computed again when it is cheap and at most one
-    stack serves it.
+    stack serves it. Maxima whose places are asked for are computed with their entries.
     """
     body, states = node.body, len(node.carries)
     split = states + len(node.xs)
     xs = dict(zip(body.parameters[states:split], node.xs, strict=True))
     consts: dict[Node, Node] = dict(zip(body.parameters[split:], node.consts, strict=True))
-    put_out = {y: states + k for k, y in reversed(list(enumerate(body.results[states:]))) if y.dtype == "real"}
+    together = located(roots)
+    ys = reversed(list(enumerate(body.results[states:])))
+    put_out = {y: states + k for k, y in ys if y.dtype == "real" and y not in together}
+
+    def cheap(inner: Node) -> bool:
+        return inner in together or _is_cheap(inner)
+
     walk = topological(roots)
     linear = depends_on(roots, tangents)
     primal = {inner for inner in walk if inner not in linear}
@@ -131,7 +138,7 @@ def _residuals(node: Recurrence, roots: tuple[Node, ...], tangents: tuple[Tensor
             continue
         if inner in closed or inner in steady or inner in xs or inner in put_out:
             leaves[inner] = ()
-        elif inner in body.parameters or isinstance(inner, Recurrence) or not _is_cheap(inner):
+        elif inner in body.parameters or isinstance(inner, Recurrence) or not cheap(inner):
             leaves[inner] = (inner,)
         else:
             below = tuple(dict.fromkeys(leaf for operand in inner.operands for leaf in leaves[operand]))
@@ -139,8 +146,8 @@ def _residuals(node: Recurrence, roots: tuple[Node, ...], tangents: tuple[Tensor
     wanted = [operand for inner in walk if inner in linear for operand in inner.operands if operand not in linear]
     chosen = dict.fromkeys(leaf for operand in wanted for leaf in leaves[operand])
     for inner in reversed(walk):
-        if inner in chosen and _is_cheap(inner) and inner not in body.parameters:
-            reached = dict.fromkeys(leaf for operand in inner.operands for leaf in _needs(operand, leaves, chosen))
+        if inner in chosen and cheap(inner) and inner not in body.parameters:
+            reached = dict.fromkeys(leaf for operand in inner.operands for leaf in _needs(operand, leaves, chosen, cheap))
             if all(leaf in chosen for leaf in reached):
                 del chosen[inner]
 
@@ -180,7 +187,9 @@ def _residuals(node: Recurrence, roots: tuple[Node, ...], tangents: tuple[Tensor
     return found
 
 
-def _needs(root: Node, leaves: dict[Node, tuple[Node, ...]], chosen: dict[Node, None]) -> list[Node]:
+def _needs(
+    root: Node, leaves: dict[Node, tuple[Node, ...]], chosen: dict[Node, None], cheap: Callable[[Node], bool]
+) -> list[Node]:
     """The leaves that recomputing ``root`` reads, stopping at ``chosen``."""
     needed: dict[Node, None] = {}
     pending = [root]
@@ -189,7 +198,7 @@ def _needs(root: Node, leaves: dict[Node, tuple[Node, ...]], chosen: dict[Node, 
         node = pending.pop()
         if not leaves[node]:
             continue
-        if node in chosen or isinstance(node, Tensor) or not _is_cheap(node):
+        if node in chosen or isinstance(node, Tensor) or not cheap(node):
             needed.setdefault(node)
             continue
         for operand in node.operands:

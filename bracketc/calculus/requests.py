@@ -8,7 +8,7 @@ hessian J wrt x, s as H    ->   H
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bracketc.calculus import layouts
@@ -110,10 +110,11 @@ def _check(program: Program) -> tuple[Request, ...]:
     """The requests, or one error with every mistake in them."""
     outputs = _outputs(program)
     sources = _sources(program)
+    varied = {cut.wrt for cut in program.cuts}  # definitions that were more than a constant before they were simplified
     found: list[Diagnostic] = []
     unnamed = None
     for request in program.requests:
-        found.extend(_check_request(request, outputs, sources))
+        found.extend(_check_request(request, outputs, sources, varied))
         if request.kind == "gradient" and request.name is None:
             if unnamed is not None:
                 note = (("the first one", unnamed.span),)
@@ -135,7 +136,9 @@ def _sources(program: Program) -> dict[str, Node]:
     return {**dict(program.definitions), **{argument.name: argument for argument in program.arguments}}
 
 
-def _check_request(request: Request, outputs: Mapping[str, Node], sources: Mapping[str, Node]) -> Iterable[Diagnostic]:
+def _check_request(
+    request: Request, outputs: Mapping[str, Node], sources: Mapping[str, Node], varied: Container[str]
+) -> Iterable[Diagnostic]:
     span = request.span
     target = outputs.get(request.output)
     if request.derived and request.kind != "gradient":
@@ -164,7 +167,7 @@ def _check_request(request: Request, outputs: Mapping[str, Node], sources: Mappi
             yield _unknown(request, name, "argument or definition", sources)
         elif source.dtype != "real":
             yield Diagnostic(f"{name} does not hold real numbers: there is no derivative by it", span)
-        elif fill_value(source) is not None:
+        elif fill_value(source) is not None and name not in varied:
             help_text = f"declare it as an argument: `param {name} : scalar`"
             yield Diagnostic(f"{name} is a constant: there is no derivative by it", span, help_text)
         elif name == request.output:

@@ -12,7 +12,7 @@ from bracketc.emit.products import is_spread
 from bracketc.emit.scalars import ONE
 from bracketc.ir.build import is_zero
 from bracketc.ir.nodes import Add, Compare, Einsum, Labels, Node, Range, Select, Size
-from bracketc.simplify.brackets import is_exact_one
+from bracketc.simplify.brackets import is_contraction, is_exact_one
 
 if TYPE_CHECKING:
     from bracketc.emit.display import Display
@@ -66,6 +66,8 @@ def _mask(node: Compare) -> Einsum | None:
 
 def _counts(node: Node) -> bool:
     """Whether labels stand in ``node`` as numbers."""
+    if isinstance(node, Einsum) and is_contraction(node):
+        return False
     if isinstance(node, Einsum | Add):
         return any(_counts(operand) for operand in node.operands)
     return isinstance(node, Range)

@@ -337,7 +337,7 @@ class _Writer:
         value = self.values.raw(store.value) if store.target.dtype != REAL else self.values.value(store.value)
         if target.given or target.rank == 0:
             text = self._reordered(value, store.labels)
-            self._assign(target, Value(text, store.labels))
+            self._assign(target, Value(text, store.labels, plain=value.plain and store.target.dtype == REAL))
             return
         shape = ex.tuple_of([self.around.size(self.extents[label]) for label in store.labels])
         dtype = {REAL: "_REAL", INTEGER: "np.int64", BOOLEAN: "np.bool_"}[store.target.dtype]

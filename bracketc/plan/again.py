@@ -7,7 +7,8 @@ less to read of what it is made of.
     g_nd = sum(G_ni D_nid)                           ->   g_nd = sum(G_ni (Z_nd - Z_id))
 
 For N points in d dimensions that saves three passes over N² d numbers, each of which takes about as long as ten additions do. Only
-the C backend gains: in NumPy an operation is a pass over memory, whatever its operands are.
+the C backend gains: in NumPy an operation is a pass over memory, whatever its operands are. Entries of which the largest is looked
+for are stored: they are compared with it as the numbers of which it was taken (:mod:`bracketc.ir.extrema`).
 """
 
 from __future__ import annotations
@@ -84,7 +85,9 @@ def _part(step: Map, store: Store, parts: Mapping[Buffer, Map]) -> Map | None:
 
 
 def _fits(reader: Map, part: Map) -> bool:
-    """Whether ``reader`` has room for ``part``, as often as it reads it."""
+    """Whether ``reader`` has room for ``part``, as often as it reads it, and does not ask where it equals something."""
+    if any(instruction.operation == "compare" and instruction.function == "==" for instruction in reader.program):
+        return False
     times = sum(access.buffer is part.stores[0].target for access in reader.operands)
     operands = len(reader.operands) + times * len(part.operands)
     return operands <= MAX_OPERANDS and len(reader.program) + times * len(part.program) <= MAX_PROGRAM

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from bracketc.errors import LimitError
 from bracketc.ir.dims import Dim
+from bracketc.ir.extrema import located
 from bracketc.ir.nodes import Node, Reduce, Tensor
 from bracketc.ir.passes import over_entries
 from bracketc.ir.program import Entry, SizeSpec
@@ -121,9 +122,15 @@ def _residuals(entries: Sequence[Entry], hints: Hints) -> Residuals:
     cotangents = next(entry.extras for entry in entries if entry.name == "backward")
     chosen = choose_residuals(roots["forward"], roots["backward"], cotangents, hints)
     saved: dict[Node, None] = {}
+    maxima = located(roots["backward"])
     for node in chosen.saved:
-        whole = isinstance(node, Reduce) and node.operator == "logsumexp"
-        saved.update(dict.fromkeys(log_parts(node) if isinstance(node, Reduce) and whole else (node,)))
+        if not isinstance(node, Reduce) or node.operator != "logsumexp":
+            saved[node] = None
+            continue
+        top, logarithm = log_parts(node)
+        if top in maxima and not isinstance(node.arg, Tensor):
+            saved[node.arg] = None  # of which it is the largest, to the last bit
+        saved.update(dict.fromkeys((top, logarithm)))
     return replace(chosen, saved=tuple(saved))
 
 

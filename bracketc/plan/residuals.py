@@ -2,7 +2,8 @@
 
 Arguments are there anyway. Contractions, transcendental functions, reductions and loops that ``forward`` runs are
 never run again. So the values to save are a cut between those and what the cotangents are multiplied by, and the
-cheapest one is a minimum cut.
+cheapest one is a minimum cut. A maximum whose place is asked for (:mod:`bracketc.ir.extrema`) is found anew, among the entries that
+``backward`` has.
 
     Z = tanh(A):  backward needs Z and 1 - Z²   ->   saves Z
     Z = relu(A):  backward needs Z and A > 0    ->   saves A
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bracketc.ir.extrema import located
 from bracketc.ir.nodes import (
     Add,
     Compare,
@@ -51,6 +53,11 @@ def choose_residuals(
     """The residuals of two graphs that share nodes; ``cotangents`` are the arguments of ``backward`` alone."""
     forward, backward = tuple(forward), tuple(backward)
     order = topological(backward)
+    together = {node for node in located(backward) if not isinstance(node.operands[0], Tensor)}
+
+    def costly(node: Node) -> bool:
+        return node not in together and _is_costly(node)
+
     tainted = depends_on(backward, cotangents)
     computed = _computed(forward, order)
     inputs = depends_on(backward, [node for node in order if isinstance(node, Tensor)])
@@ -66,13 +73,13 @@ def choose_residuals(
         node = pending.pop()
         if node in region or node in saved or node not in inputs or isinstance(node, Tensor):
             continue
-        if node in demanded and node in computed and _is_costly(node):
+        if node in demanded and node in computed and costly(node):
             saved.add(node)
             continue
         region[node] = None
-        if not (node in computed and _is_costly(node)):
+        if not (node in computed and costly(node)):
             pending.extend(node.operands)
-    sources = [node for node in region if node in computed and _is_costly(node)]
+    sources = [node for node in region if node in computed and costly(node)]
     blocked = set(sources)
     edges = [
         (operand, node) for node in region if node not in blocked for operand in node.operands if operand in region
@@ -80,7 +87,7 @@ def choose_residuals(
     weights = {
         node: hints.count(node.shape) * WIDTHS[node.dtype]
         for node in region
-        if node in computed and not isinstance(node, Recurrence)
+        if node in computed and node not in together and not isinstance(node, Recurrence) and not _repeats(node)
     }
     saved.update(minimum_cut(list(region), edges, weights, sources, [node for node in wanted if node in region]))
     again = _recomputed(wanted, saved, inputs)
@@ -104,6 +111,14 @@ def _recomputed(wanted: Iterable[Node], saved: set[Node], inputs: set[Node]) -> 
             found.add(node)
             pending.extend(node.operands)
     return found
+
+
+def _repeats(node: Node) -> bool:
+    """Whether a node holds all entries of another one, which is saved rather: it is no larger, but where a size is 0."""
+    if not isinstance(node, Einsum) or len(node.factors) != 1:
+        return False
+    ((_, labels),) = node.factors
+    return len(set(labels)) == len(labels) and set(labels) <= set(node.output)
 
 
 def _is_costly(node: Node) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from bracketc.ir.nodes import Add, Einsum, Literal, Node, Pointwise, Range, Reduce, Size, Tensor, Window
+from bracketc.ir.rewrite import topological
 
 Fact = Callable[[Node], bool]
 
@@ -23,6 +24,23 @@ def positive(node: Node) -> bool:
 def declared_positive(node: Node) -> bool:
     """Whether every entry is above 0 under the traits of the arguments."""
     return _positive(node, lambda tensor: "positive" in tensor.traits, _DEPTH)
+
+
+def declared_above_zero(node: Node) -> bool:
+    """The same, and none of it is a sum, or a maximum, of nothing where a size is 0."""
+    return declared_positive(node) and not any(_may_be_empty(inner) for inner in topological((node,)))
+
+
+def _may_be_empty(node: Node) -> bool:
+    match node:
+        case Einsum():
+            taken = {label for _, labels in node.factors for label in labels}.difference(node.output)
+            extents = [node.extents[label] for label in taken]
+        case Reduce():
+            extents = [node.arg.shape[axis] for axis in node.axes]
+        case _:
+            return False
+    return any(extent.constant is None or extent.constant == 0 for extent in extents)
 
 
 def declared_nonzero(node: Node) -> bool:

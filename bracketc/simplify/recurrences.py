@@ -334,6 +334,7 @@ def _sink(node: Recurrence, wanted: tuple[int, ...]) -> Mapping[int, Node] | Non
     gains = {k: gain for k, gain in sums.items() if gain not in core}
     core.update(topological(step for k, step in enumerate(loop.steps) if k in sums and k not in gains))
     core.update(n for n in topological(loop.node.body.results) if isinstance(n, Project) and n.arg in core)
+    core = {inner for inner in core if inner.dtype == "real"}  # conditions are no stacks: they are found again
     late = [y for y in dict.fromkeys(loop.ys) if y not in core and _is_worth_sinking(y, core)]
     if not gains and not late:
         return None

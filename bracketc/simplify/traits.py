@@ -15,7 +15,7 @@ from bracketc.ir.nodes import Delta, Einsum, Gather, Node, Pointwise, Tensor, Wi
 from bracketc.ir.rewrite import Roots, rewrite
 from bracketc.simplify.brackets import Factor, bracket, with_factors
 from bracketc.simplify.canonical import canonical_bracket, declared_symmetry
-from bracketc.simplify.facts import declared_nonzero, declared_positive
+from bracketc.simplify.facts import declared_above_zero, declared_nonzero, declared_positive
 from bracketc.simplify.powers import merge_power, simplify_power
 
 
@@ -121,7 +121,7 @@ def use_sign(node: Node) -> Node:
     (arg, *_) = node.args
     if node.function in ("abs", "relu") and declared_positive(arg):
         return arg
-    if node.function in ("sign", "step") and declared_positive(arg):
+    if node.function in ("sign", "step") and declared_above_zero(arg):
         return ones(node.shape)
     if (
         node.function == "exp"

@@ -332,9 +332,6 @@ BRK_INLINE vec_f32 keep_first_f32(vec_f32 x, int64_t count, float other)
     return vselect_f32(lanes_f32() < (int32_t)count, x, splat_f32(other));
 }
 
-/* The larger of two numbers; NaN where either is. */
-BRK_INLINE float larger_f32(float x, float y) { return x > y || x != x ? x : y; }
-
 /* Sum of all lanes, halves first. */
 #define BRK_FOLD(...) { const vec_f32 y = BRK_SHUFFLE(ivec_f32, x, x, __VA_ARGS__); x += y; }
 BRK_INLINE float sum_lanes_f32(vec_f32 x)
@@ -2147,7 +2144,7 @@ static int64_t forward_layout(const mixture_dims *dims, int64_t *slot)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 16 * D * K + 16 * K + 8, 262144, 16, 32);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 12, 16 * D * K + 16 * K + 8, 262144, 16, 32);
     const int64_t N_block = brk_min(N_blocks.rows, N);
     const int64_t N_block_groups = N_blocks.groups;
     int64_t end = 0;
@@ -2205,7 +2202,7 @@ static int forward_run(
     forward_layout(dims, slot);
     int64_t brk_sum[1];
     const int64_t brk_record = forward_sums_layout(dims, brk_sum);
-    const int64_t t4_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
+    const int64_t t3_part_step = stretch->sums ? brk_record / (int64_t)sizeof(float) : 1;
     const float *const X = args->X;
     const float *const a = args->a;
     const float *const M = args->M;
@@ -2214,19 +2211,18 @@ static int forward_run(
     float *const saved_ = (float *)((char *)residuals + saved[0]);
     float *const saved_2 = (float *)((char *)residuals + saved[1]);
     float *const saved_3 = (float *)((char *)residuals + saved[2]);
-    float *const Q = (float *)((char *)residuals + saved[3]);
-    float *const saved_4 = (float *)((char *)residuals + saved[4]);
-    float *const saved_5 = (float *)((char *)residuals + saved[5]);
+    float *const saved_4 = (float *)((char *)residuals + saved[3]);
+    float *const saved_5 = (float *)((char *)residuals + saved[4]);
+    float *const saved_6 = (float *)((char *)residuals + saved[5]);
     float *const t1 = (float *)(arena + slot[0]);
     float *const saved_3_early = (float *)(arena + slot[1]);
-    float *const t4_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[3]);
-    float *const t4 = (float *)(arena + slot[2]);
+    float *const t3_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[3]);
+    float *const t3 = (float *)(arena + slot[2]);
     float *const sum_exp_a = (float *)(arena + slot[4]);
     float *const t2_block = (float *)(arena + slot[5]);
-    float *const t3_block = (float *)(arena + slot[5]);
     float *const sum_exp_t_block = (float *)(arena + slot[6]);
-    float *const t4_part_new = (float *)(arena + slot[7]);
-    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 12 * K + 12, 16 * D * K + 16 * K + 8, 262144, 16, 32);
+    float *const t3_part_new = (float *)(arena + slot[7]);
+    const brk_batch N_blocks = brk_cut_batch(N, 4 * D + 8 * K + 12, 16 * D * K + 16 * K + 8, 262144, 16, 32);
 
     /* t1_k = sum(r_kd); saved_3_early_kd = exp(-r_kd)² */
     for (int64_t i = 0; i < K; ++i) {
@@ -2255,19 +2251,19 @@ static int forward_run(
         t1[i] = sum_lanes_f32(sum);
     }
 
-    /* for blocks of N: saved_4, Q, saved_5, t4 */
+    /* for blocks of N: saved_4, saved_5, saved_6, t3 */
     {
         for (int64_t group = stretch->first; group < brk_min(stretch->last, N_blocks.groups); ++group) {
-            float *const t4_part_group = t4_part + group * t4_part_step;
+            float *const t3_part_group = t3_part + group * t3_part_step;
             for (int64_t i = 0; i < 1; ++i)
-                t4_part_group[i] = 0.0f;
+                t3_part_group[i] = 0.0f;
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
             for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
                 const int64_t N_block = brk_min(N_blocks.rows, last - first);
                 const float *const X_block = X + first * D;
                 float *const saved_4_block = saved_4 + first;
-                float *const Q_block = Q + first * K;
                 float *const saved_5_block = saved_5 + first;
+                float *const saved_6_block = saved_6 + first;
                 /* t2_block_kn = sum(saved_3_early_kd (X_block_nd - M_kd)²) */
                 for (int64_t i = 0; i < N_block; ++i) {
                     for (int64_t j = 0; j < K; ++j) {
@@ -2317,42 +2313,56 @@ static int forward_run(
                 }
 
                 for (int64_t i = 0; i < N_block; ++i)
-                    saved_4_block[i] = -INFINITY;
+                    saved_5_block[i] = -INFINITY;
 
-                /* t3_block_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t2_block_kn
-                   saved_4_block_n = max(t3_block_kn)
-                   Q_block_nk = t3_block_kn */
+                /* saved_4_block_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t2_block_kn
+                   saved_5_block_n = max(saved_4_block_kn) */
                 for (int64_t i = 0; i < K; ++i) {
-                    for (int64_t j = 0; j < N_block; ++j) {
-                        const float v0 = t1[i];
-                        const float v1 = t2_block[i * N_block + j];
-                        const float v2 = a[i];
-                        const float v3 = 6.283185307179586f;
-                        const float v4 = vlog_f32(splat_f32(v3))[0];
-                        const float v5 = (float)D;
-                        const float v6 = 0.5f;
-                        const float v7 = v6 * v4 * v5;
-                        const float v8 = v6 * v1;
-                        const float v9 = v2 - v7;
-                        const float v10 = v9 - v0;
-                        const float v11 = v10 - v8;
-                        t3_block[i * N_block + j] = v11;
-                        saved_4_block[j] = larger_f32(saved_4_block[j], v11);
-                        Q_block[j * K + i] = v11;
+                    float *const t1_row = t1 + i;
+                    float *const t2_block_row = t2_block + i * N_block;
+                    const float *const a_row = a + i;
+                    float *const saved_4_block_row = saved_4_block + i * N;
+                    const vec_f32 v0 = splat_f32(t1_row[0]);
+                    const vec_f32 v2 = splat_f32(a_row[0]);
+                    const vec_f32 v3 = splat_f32(6.283185307179586f);
+                    const vec_f32 v4 = vlog_f32(v3);
+                    const vec_f32 v5 = splat_f32((float)D);
+                    const vec_f32 v6 = splat_f32(0.5f);
+                    const vec_f32 v7 = v6 * v4 * v5;
+                    const vec_f32 v9 = v2 - v7;
+                    const vec_f32 v10 = v9 - v0;
+                    int64_t j = 0;
+                    for (; j + WIDTH_f32 <= N_block; j += WIDTH_f32) {
+                        const vec_f32 v1 = load_f32(t2_block_row + j);
+                        const vec_f32 v8 = v6 * v1;
+                        const vec_f32 v11 = v10 - v8;
+                        const vec_f32 held = load_f32(saved_5_block + j);
+                        store_f32(saved_4_block_row + j, v11);
+                        store_f32(saved_5_block + j, vmax_f32(held, v11));
+                    }
+                    if (j < N_block) {
+                        const int64_t rest = N_block - j;
+                        const mask_f32 tail = mask_first_f32(rest);
+                        const vec_f32 v1 = load_masked_f32(t2_block_row + j, tail);
+                        const vec_f32 v8 = v6 * v1;
+                        const vec_f32 v11 = v10 - v8;
+                        const vec_f32 held = load_masked_f32(saved_5_block + j, tail);
+                        store_masked_f32(saved_4_block_row + j, tail, v11);
+                        store_masked_f32(saved_5_block + j, tail, vmax_f32(held, v11));
                     }
                 }
 
                 for (int64_t i = 0; i < N_block; ++i)
                     sum_exp_t_block[i] = 0.0f;
 
-                /* sum_exp_t_block_n = sum(exp(t3_block_kn - finite_or_zero(saved_4_block_n))) */
+                /* sum_exp_t_block_n = sum(exp(saved_4_block_kn - finite_or_zero(saved_5_block_n))) */
                 for (int64_t i = 0; i < K; ++i) {
-                    float *const t3_block_row = t3_block + i * N_block;
+                    float *const saved_4_block_row = saved_4_block + i * N;
                     int64_t j = 0;
                     for (; j + WIDTH_f32 <= N_block; j += WIDTH_f32) {
-                        const vec_f32 v0 = load_f32(saved_4_block + j);
+                        const vec_f32 v0 = load_f32(saved_5_block + j);
                         const vec_f32 v1 = vfinite_or_zero_f32(v0);
-                        const vec_f32 v2 = load_f32(t3_block_row + j);
+                        const vec_f32 v2 = load_f32(saved_4_block_row + j);
                         const vec_f32 v3 = v2 - v1;
                         const vec_f32 v4 = vexp_f32(v3);
                         const vec_f32 held = load_f32(sum_exp_t_block + j);
@@ -2361,9 +2371,9 @@ static int forward_run(
                     if (j < N_block) {
                         const int64_t rest = N_block - j;
                         const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v0 = load_masked_f32(saved_4_block + j, tail);
+                        const vec_f32 v0 = load_masked_f32(saved_5_block + j, tail);
                         const vec_f32 v1 = vfinite_or_zero_f32(v0);
-                        const vec_f32 v2 = load_masked_f32(t3_block_row + j, tail);
+                        const vec_f32 v2 = load_masked_f32(saved_4_block_row + j, tail);
                         const vec_f32 v3 = v2 - v1;
                         const vec_f32 v4 = vexp_f32(v3);
                         const vec_f32 held = load_masked_f32(sum_exp_t_block + j, tail);
@@ -2371,7 +2381,7 @@ static int forward_run(
                     }
                 }
 
-                /* saved_5_block_n = ln(sum_exp_t_block_n); t4_part = sum(finite_or_zero(saved_4_block_n) + saved_5_block_n) */
+                /* saved_6_block_n = ln(sum_exp_t_block_n); t3_part = sum(finite_or_zero(saved_5_block_n) + saved_6_block_n) */
                 {
                     vec_f32 whole_sum = splat_f32(0.0f);
                     for (int64_t i_first = 0; i_first < N_block; i_first += BRK_SUM_BLOCK * WIDTH_f32) {
@@ -2381,31 +2391,31 @@ static int forward_run(
                         for (; i + WIDTH_f32 <= i_end; i += WIDTH_f32) {
                             const vec_f32 v0 = load_f32(sum_exp_t_block + i);
                             const vec_f32 v1 = vlog_f32(v0);
-                            const vec_f32 v2 = load_f32(saved_4_block + i);
+                            const vec_f32 v2 = load_f32(saved_5_block + i);
                             const vec_f32 v3 = vfinite_or_zero_f32(v2);
                             const vec_f32 v4 = v3 + v1;
                             sum = sum + v4;
-                            store_f32(saved_5_block + i, v1);
+                            store_f32(saved_6_block + i, v1);
                         }
                         if (i < i_end) {
                             const int64_t rest = i_end - i;
                             const mask_f32 tail = mask_first_f32(rest);
                             const vec_f32 v0 = load_masked_f32(sum_exp_t_block + i, tail);
                             const vec_f32 v1 = vlog_f32(v0);
-                            const vec_f32 v2 = load_masked_f32(saved_4_block + i, tail);
+                            const vec_f32 v2 = load_masked_f32(saved_5_block + i, tail);
                             const vec_f32 v3 = vfinite_or_zero_f32(v2);
                             const vec_f32 v4 = v3 + v1;
                             sum = sum + keep_first_f32(v4, rest, 0.0f);
-                            store_masked_f32(saved_5_block + i, tail, v1);
+                            store_masked_f32(saved_6_block + i, tail, v1);
                         }
                         whole_sum = whole_sum + sum;
                     }
-                    t4_part_new[0] = sum_lanes_f32(whole_sum);
+                    t3_part_new[0] = sum_lanes_f32(whole_sum);
                 }
 
                 {
-                    const float v0 = t4_part_new[0];
-                    t4_part_group[0] = t4_part_group[0] + v0;
+                    const float v0 = t3_part_new[0];
+                    t3_part_group[0] = t3_part_group[0] + v0;
                 }
             }
         }
@@ -2416,10 +2426,10 @@ static int forward_run(
 
     {
         for (int64_t i = 0; i < 1; ++i)
-            t4[i] = 0.0f;
+            t3[i] = 0.0f;
         for (int64_t group = 0; group < N_blocks.groups; ++group)
             for (int64_t i = 0; i < 1; ++i)
-                t4[i] = t4[i] + t4_part[group * t4_part_step + i];
+                t3[i] = t3[i] + t3_part[group * t3_part_step + i];
     }
 
     /* saved_3_kd = saved_3_early_kd */
@@ -2493,14 +2503,14 @@ static int forward_run(
         sum_exp_a[0] = sum_lanes_f32(whole_sum);
     }
 
-    /* saved_2 = ln(sum_exp_a); J = finite_or_zero(saved) + saved_2 - t4 / N */
+    /* saved_2 = ln(sum_exp_a); J = finite_or_zero(saved) + saved_2 - t3 / N */
     {
         const float v0 = sum_exp_a[0];
         const float v1 = vlog_f32(splat_f32(v0))[0];
         const float v2 = saved_[0];
         const float v3 = vfinite_or_zero_f32(splat_f32(v2))[0];
         const float v4 = v3 + v1;
-        const float v5 = t4[0];
+        const float v5 = t3[0];
         const float v6 = (float)N;
         const float v7 = v5 / v6;
         const float v8 = v4 - v7;
@@ -2514,7 +2524,7 @@ static int forward_run(
 /* The results of the model, and the residuals that backward reads.
    reads    X, a, M, r
    writes   J
-   writes   residuals: saved, saved_2, saved_3, Q, saved_4, saved_5
+   writes   residuals: saved, saved_2, saved_3, saved_4, saved_5, saved_6
    flops    4 D K N + 3 D K + 6 K N + 6 K + 5 N + 9 */
 int MIXTURE_NAME(forward)(
     const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,
@@ -2533,7 +2543,7 @@ static brk_batch forward_batch(const mixture_dims *dims)
     const int64_t D = dims->D;
     const int64_t K = dims->K;
     const int64_t N = dims->N;
-    return brk_cut_batch(N, 4 * D + 12 * K + 12, 16 * D * K + 16 * K + 8, 262144, 16, 32);
+    return brk_cut_batch(N, 4 * D + 8 * K + 12, 16 * D * K + 16 * K + 8, 262144, 16, 32);
 }
 
 int64_t MIXTURE_NAME(forward_cut)(const mixture_dims *dims, int64_t position)
@@ -2675,17 +2685,17 @@ static int backward_run(
     const float *const saved_ = (const float *)((const char *)residuals + saved[0]);
     const float *const saved_2 = (const float *)((const char *)residuals + saved[1]);
     const float *const saved_3 = (const float *)((const char *)residuals + saved[2]);
-    const float *const Q = (const float *)((const char *)residuals + saved[3]);
-    const float *const saved_4 = (const float *)((const char *)residuals + saved[4]);
-    const float *const saved_5 = (const float *)((const char *)residuals + saved[5]);
+    const float *const saved_4 = (const float *)((const char *)residuals + saved[3]);
+    const float *const saved_5 = (const float *)((const char *)residuals + saved[4]);
+    const float *const saved_6 = (const float *)((const char *)residuals + saved[5]);
     float *const t2_part = (float *)(stretch->sums ? stretch->sums + brk_sum[0] : arena + slot[3]);
     float *const t4_part = (float *)(stretch->sums ? stretch->sums + brk_sum[1] : arena + slot[4]);
     float *const d_M_sum_part = (float *)(stretch->sums ? stretch->sums + brk_sum[2] : arena + slot[5]);
     float *const t2 = (float *)(arena + slot[0]);
     float *const t4 = (float *)(arena + slot[1]);
     float *const d_M_sum = (float *)(arena + slot[2]);
-    float *const t2_part_new = (float *)(arena + slot[7]);
     float *const t1_block = (float *)(arena + slot[6]);
+    float *const t2_part_new = (float *)(arena + slot[7]);
     float *const t4_part_new = (float *)(arena + slot[9]);
     float *const t3_block = (float *)(arena + slot[8]);
     char *const scratch = arena + slot[10];
@@ -2706,44 +2716,42 @@ static int backward_run(
             const int64_t last = brk_min(N, (group + 1) * N_blocks.group_rows);
             for (int64_t first = group * N_blocks.group_rows; first < last; first += N_blocks.rows) {
                 const int64_t N_block = brk_min(N_blocks.rows, last - first);
-                const float *const saved_4_block = saved_4 + first;
-                const float *const Q_block = Q + first * K;
                 const float *const saved_5_block = saved_5 + first;
+                const float *const saved_4_block = saved_4 + first;
+                const float *const saved_6_block = saved_6 + first;
                 const float *const X_block = X + first * D;
-                for (int64_t i = 0; i < K; ++i)
-                    t2_part_new[i] = 0.0f;
-
-                /* t1_block_nk = exp(Q_block_nk - finite_or_zero(saved_4_block_n) - saved_5_block_n)
-                   t2_part_k = sum(t1_block_nk) */
-                for (int64_t i = 0; i < N_block; ++i) {
-                    const float *const saved_4_block_row = saved_4_block + i;
-                    const float *const Q_block_row = Q_block + i * K;
-                    const float *const saved_5_block_row = saved_5_block + i;
-                    float *const t1_block_row = t1_block + i * K;
-                    const vec_f32 v0 = splat_f32(saved_4_block_row[0]);
-                    const vec_f32 v1 = vfinite_or_zero_f32(v0);
-                    const vec_f32 v4 = splat_f32(saved_5_block_row[0]);
+                /* t1_block_kn = exp(saved_4_block_kn - finite_or_zero(saved_5_block_n) - saved_6_block_n)
+                   t2_part_k = sum(t1_block_kn) */
+                for (int64_t i = 0; i < K; ++i) {
+                    const float *const saved_4_block_row = saved_4_block + i * N;
+                    float *const t1_block_row = t1_block + i * N_block;
+                    vec_f32 sum = splat_f32(0.0f);
                     int64_t j = 0;
-                    for (; j + WIDTH_f32 <= K; j += WIDTH_f32) {
-                        const vec_f32 v2 = load_f32(Q_block_row + j);
+                    for (; j + WIDTH_f32 <= N_block; j += WIDTH_f32) {
+                        const vec_f32 v0 = load_f32(saved_5_block + j);
+                        const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                        const vec_f32 v2 = load_f32(saved_4_block_row + j);
                         const vec_f32 v3 = v2 - v1;
+                        const vec_f32 v4 = load_f32(saved_6_block + j);
                         const vec_f32 v5 = v3 - v4;
                         const vec_f32 v6 = vexp_f32(v5);
-                        const vec_f32 held = load_f32(t2_part_new + j);
+                        sum = sum + v6;
                         store_f32(t1_block_row + j, v6);
-                        store_f32(t2_part_new + j, held + v6);
                     }
-                    if (j < K) {
-                        const int64_t rest = K - j;
+                    if (j < N_block) {
+                        const int64_t rest = N_block - j;
                         const mask_f32 tail = mask_first_f32(rest);
-                        const vec_f32 v2 = load_masked_f32(Q_block_row + j, tail);
+                        const vec_f32 v0 = load_masked_f32(saved_5_block + j, tail);
+                        const vec_f32 v1 = vfinite_or_zero_f32(v0);
+                        const vec_f32 v2 = load_masked_f32(saved_4_block_row + j, tail);
                         const vec_f32 v3 = v2 - v1;
+                        const vec_f32 v4 = load_masked_f32(saved_6_block + j, tail);
                         const vec_f32 v5 = v3 - v4;
                         const vec_f32 v6 = vexp_f32(v5);
-                        const vec_f32 held = load_masked_f32(t2_part_new + j, tail);
+                        sum = sum + keep_first_f32(v6, rest, 0.0f);
                         store_masked_f32(t1_block_row + j, tail, v6);
-                        store_masked_f32(t2_part_new + j, tail, held + v6);
                     }
+                    t2_part_new[i] = sum_lanes_f32(sum);
                 }
 
                 {
@@ -2765,14 +2773,14 @@ static int backward_run(
                 for (int64_t i = 0; i < D * K; ++i)
                     t4_part_new[i] = 0.0f;
 
-                /* t3_block_nkd = X_block_nd - M_kd; t4_part_kd = sum(t3_block_nkd (t1_block_nk t3_block_nkd)) */
-                for (int64_t i = 0; i < N_block; ++i) {
-                    for (int64_t j = 0; j < K; ++j) {
-                        const float *const M_row = M + j * D;
-                        const float *const X_block_row = X_block + i * D;
-                        float *const t1_block_row = t1_block + i * K + j;
-                        float *const t3_block_row = t3_block + i * D * K + j * D;
-                        float *const t4_part_new_row = t4_part_new + j * D;
+                /* t3_block_knd = X_block_nd - M_kd; t4_part_kd = sum(t3_block_knd (t1_block_kn t3_block_knd)) */
+                for (int64_t i = 0; i < K; ++i) {
+                    for (int64_t j = 0; j < N_block; ++j) {
+                        const float *const M_row = M + i * D;
+                        const float *const X_block_row = X_block + j * D;
+                        float *const t1_block_row = t1_block + i * N_block + j;
+                        float *const t3_block_row = t3_block + i * D * N_block + j * D;
+                        float *const t4_part_new_row = t4_part_new + i * D;
                         const vec_f32 v3 = splat_f32(t1_block_row[0]);
                         int64_t k = 0;
                         for (; k + WIDTH_f32 <= D; k += WIDTH_f32) {
@@ -2816,23 +2824,23 @@ static int backward_run(
                     }
                 }
 
-                /* d_M_sum_part_kd = (t3_block_nkd t1_block_nk | kd) */
+                /* d_M_sum_part_kd = (t3_block_knd t1_block_kn | kd) */
                 {
                     for (int64_t i = 0; i < K; ++i) {
                         const contraction_f32 product = {
                             .m = 1,
                             .n = D,
                             .k = N_block,
-                            .a = t1_block + i,
-                            .a_k = {K, NULL},
-                            .b = t3_block + i * D,
-                            .b_k = {D * K, NULL},
+                            .a = t1_block + i * N_block,
+                            .a_k = {1, NULL},
+                            .b = t3_block + i * D * N_block,
+                            .b_k = {D, NULL},
                             .b_n = {1, NULL},
                             .c = d_M_sum_part_group + i * D,
                             .c_n = {1, NULL},
                             .alpha = 1.0f,
                             .accumulate = 1,
-                            .a_next = 1,
+                            .a_next = N_block,
                         };
                         contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, scratch);
                     }
@@ -2963,7 +2971,7 @@ static int backward_run(
 /* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, a, M, r, bar_J
    writes   grad_a, grad_M, grad_r
-   reads    residuals: saved, saved_2, saved_3, Q, saved_4, saved_5
+   reads    residuals: saved, saved_2, saved_3, saved_4, saved_5, saved_6
    flops    6 D K N + 5 D K + 4 K N + 6 K + N + 6 */
 int MIXTURE_NAME(backward)(
     const mixture_dims *dims, const mixture_args *args, mixture_results *results, void *residuals,

@@ -108,7 +108,7 @@ size_t mixture_evaluate_sums(const mixture_dims *dims, int64_t position);
 /* The results of the model, and the residuals that backward reads.
    reads    X, a, M, r
    writes   J
-   writes   residuals: saved, saved_2, saved_3, Q, saved_4, saved_5
+   writes   residuals: saved, saved_2, saved_3, saved_4, saved_5, saved_6
    flops    4 D K N + 3 D K + 6 K N + 6 K + 5 N + 9 */
 int mixture_forward(const mixture_dims *dims, const mixture_args *args,
     mixture_results *results, void *residuals, void *workspace);
@@ -139,7 +139,7 @@ size_t mixture_forward_sums(const mixture_dims *dims, int64_t position);
 /* Gradients from the residuals of forward and the cotangents bar_.. of the results.
    reads    X, a, M, r, bar_J
    writes   grad_a, grad_M, grad_r
-   reads    residuals: saved, saved_2, saved_3, Q, saved_4, saved_5
+   reads    residuals: saved, saved_2, saved_3, saved_4, saved_5, saved_6
    flops    6 D K N + 5 D K + 4 K N + 6 K + N + 6 */
 int mixture_backward(const mixture_dims *dims, const mixture_args *args,
     mixture_results *results, void *residuals, void *workspace);

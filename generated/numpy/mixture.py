@@ -112,7 +112,7 @@ def _evaluate_kernel(D, N, X, a, M, r, J):
 
 
 @np.errstate(all="ignore")
-def _forward_kernel(D, K, N, X, a, M, r, J):
+def _forward_kernel(D, N, X, a, M, r, J):
     # saved = max(a_k)
     saved = a.max(initial=-np.inf)
     # sum_exp_a = sum(exp(a_k - finite_or_zero(saved)))
@@ -129,50 +129,47 @@ def _forward_kernel(D, K, N, X, a, M, r, J):
     np.square(product, out=product)
     product *= saved_3.T
     t2 = np.array(product.sum(axis=1).T, order="C")
-    # t3_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t2_kn
-    # saved_4_n = max(t3_kn)
-    # Q_nk = t3_kn
+    # saved_4_kn = a_k - (1/2) ln(6.283185307179586) D - t1_k - (1/2) t2_kn; saved_5_n = max(saved_4_kn)
     t2 *= 0.5
-    t3 = np.subtract((a - 0.5 * np.log(_REAL(6.283185307179586)) * D - t1)[:, None], t2, out=t2)
-    saved_4 = t3.max(axis=0, initial=-np.inf)
-    Q = np.array(t3.T, order="C")
-    # sum_exp_t_n = sum(exp(t3_kn - finite_or_zero(saved_4_n)))
-    exp_value_2 = t3.T - np.where(np.isfinite(saved_4), saved_4, 0)[:, None]
+    saved_4 = np.subtract((a - 0.5 * np.log(_REAL(6.283185307179586)) * D - t1)[:, None], t2, out=t2)
+    saved_5 = saved_4.max(axis=0, initial=-np.inf)
+    # sum_exp_t_n = sum(exp(saved_4_kn - finite_or_zero(saved_5_n)))
+    exp_value_2 = saved_4.T - np.where(np.isfinite(saved_5), saved_5, 0)[:, None]
     np.exp(exp_value_2, out=exp_value_2)
     sum_exp_t = exp_value_2.sum(axis=1)
-    # saved_5_n = ln(sum_exp_t_n); t4 = sum(finite_or_zero(saved_4_n) + saved_5_n)
-    saved_5 = np.log(sum_exp_t, out=sum_exp_t)
-    t4 = (np.where(np.isfinite(saved_4), saved_4, 0) + saved_5).sum()
-    # saved_2 = ln(sum_exp_a); J = finite_or_zero(saved) + saved_2 - t4 / N
+    # saved_6_n = ln(sum_exp_t_n); t3 = sum(finite_or_zero(saved_5_n) + saved_6_n)
+    saved_6 = np.log(sum_exp_t, out=sum_exp_t)
+    t3 = (np.where(np.isfinite(saved_5), saved_5, 0) + saved_6).sum()
+    # saved_2 = ln(sum_exp_a); J = finite_or_zero(saved) + saved_2 - t3 / N
     saved_2 = np.log(sum_exp_a)
-    J[()] = np.where(np.isfinite(saved), saved, 0) + saved_2 - t4 / N
-    return (saved, saved_2, saved_3, Q, saved_4, saved_5)
+    J[()] = np.where(np.isfinite(saved), saved, 0) + saved_2 - t3 / N
+    return (saved, saved_2, saved_3, saved_4, saved_5, saved_6)
 
 
 @np.errstate(all="ignore")
 def _backward_kernel(
-    N, X, a, M, bar_J, saved, saved_2, saved_3, Q, saved_4, saved_5, d_a, d_M, d_r
+    N, X, a, M, bar_J, saved, saved_2, saved_3, saved_4, saved_5, saved_6, d_a, d_M, d_r
 ):
-    # t1_nk = exp(Q_nk - finite_or_zero(saved_4_n) - saved_5_n); t2_k = sum(t1_nk)
-    t1 = Q - np.where(np.isfinite(saved_4), saved_4, 0)[:, None]
-    t1 -= saved_5[:, None]
+    # t1_kn = exp(saved_4_kn - finite_or_zero(saved_5_n) - saved_6_n); t2_k = sum(t1_kn)
+    t1 = saved_4 - np.where(np.isfinite(saved_5), saved_5, 0)
+    t1 -= saved_6
     np.exp(t1, out=t1)
-    t2 = t1.sum(axis=0)
+    t2 = t1.sum(axis=1)
     # d_a_k = bar_J (exp(a_k - finite_or_zero(saved) - saved_2) - (1 / N) t2_k)
     np.subtract(a, np.where(np.isfinite(saved), saved, 0), out=d_a)
     d_a -= saved_2
     np.exp(d_a, out=d_a)
     d_a -= 1 / _REAL(N) * t2
     d_a *= bar_J
-    # t3_nkd = X_nd - M_kd; t4_kd = sum(t3_nkd (t1_nk t3_nkd))
-    t3 = X[:, None, :] - M
-    t4 = np.einsum("kij,kij->ij", t3, t1[:, :, None] * t3)
+    # t3_knd = X_nd - M_kd; t4_kd = sum(t3_knd (t1_kn t3_knd))
+    t3 = X - M[:, None, :]
+    t4 = np.einsum("ikj,ikj->ij", t3, t1[:, :, None] * t3)
     # d_r_kd = bar_J (1 / N) (t2_k - t4_kd saved_3_kd)
     t4 *= saved_3
     np.subtract(t2[:, None], t4, out=t4)
     np.multiply(t4, bar_J * (1 / _REAL(N)), out=d_r)
-    # d_M_kd = (-bar_J) (1 / N) saved_3_kd (t3_nkd t1_nk | kd)
-    np.einsum("kij,ki->ij", t3, t1, out=d_M)
+    # d_M_kd = (-bar_J) (1 / N) saved_3_kd (t3_knd t1_kn | kd)
+    np.einsum("ikj,ik->ij", t3, t1, out=d_M)
     d_M *= saved_3
     d_M *= -bar_J * (1 / _REAL(N))
 
@@ -431,7 +428,7 @@ def _forward_checked(X, a, M, r, out, strict):
         J_out = _empty((), _DTYPE)
     else:
         J_out = _fitting(out[0], "J", (), _DTYPE)
-    return (D, K, N, X, a, M, r, J_out)
+    return (D, N, X, a, M, r, K, J_out)
 
 
 def forward(X, a, M, r, *, out=None, strict=False):
@@ -448,8 +445,8 @@ def forward(X, a, M, r, *, out=None, strict=False):
     Results
         J: float32 scalar
     """
-    D, K, N, X, a, M, r, J_out = _forward_checked(X, a, M, r, out, strict)
-    _saved = _forward_kernel(D, K, N, X, a, M, r, J_out)
+    D, N, X, a, M, r, K, J_out = _forward_checked(X, a, M, r, out, strict)
+    _saved = _forward_kernel(D, N, X, a, M, r, J_out)
     return _new(Outputs, (J_out[()],)), Residuals((X, a, M, r), _saved, (D, K, N))
 
 
@@ -458,10 +455,10 @@ def _bind_forward(X, a, M, r, *, out=None, strict=False):
 
     An array that had to be converted is converted now; later changes of the original are not seen.
     """
-    D, K, N, X, a, M, r, J_out = _forward_checked(X, a, M, r, out, strict)
+    D, N, X, a, M, r, K, J_out = _forward_checked(X, a, M, r, out, strict)
 
     def _bound():
-        _saved = _forward_kernel(D, K, N, X, a, M, r, J_out)
+        _saved = _forward_kernel(D, N, X, a, M, r, J_out)
         return _new(Outputs, (J_out[()],)), Residuals((X, a, M, r), _saved, (D, K, N))
 
     return _bound
@@ -741,7 +738,7 @@ _COUNTS = {
     )),
     "forward": (("D", "K", "N"), lambda D, K, N: (
         4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9,
-        16 * D * K + 4 * D * N + 20 * K * N + 20 * K + 24 * N + 36,
+        16 * D * K + 4 * D * N + 16 * K * N + 20 * K + 24 * N + 36,
     )),
     "backward": (("D", "K", "N"), lambda D, K, N: (
         6 * D * K * N + 5 * D * K + 4 * K * N + 6 * K + N + 6,
@@ -841,7 +838,7 @@ SIGNATURE = {
                 "J": {"shape": (), "dtype": "float32"},
             },
             "flops": "4 * D * K * N + 3 * D * K + 6 * K * N + 6 * K + 5 * N + 9",
-            "bytes": "16 * D * K + 4 * D * N + 20 * K * N + 20 * K + 24 * N + 36",
+            "bytes": "16 * D * K + 4 * D * N + 16 * K * N + 20 * K + 24 * N + 36",
             "split": None,
         },
         "backward": {
