@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from cmodules import compiled as build
-from random_programs import Source, parse, random_program
+from random_programs import Source, random_program
 
 import bracketc as bc
 from bracketc.calculus.requests import entries
@@ -23,7 +23,7 @@ from bracketc.ir.program import Entry, Program, Term
 from bracketc.options import make_options
 from bracketc.plan.native import native_plan
 from bracketc.target import find_target, host_features, supported_levels
-from promises.programs import UNLIMITED, Joined, draw_sizes, hidden, join, results_of, settle, shrunk_source
+from promises.programs import UNLIMITED, Joined, draw_sizes, hidden, join, parse, results_of, settle, shrunk_source
 from promises.promise import Counted, Promise, Skip, compare
 from promises.rounding import bounded, near, rounded
 

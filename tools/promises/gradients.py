@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from random_programs import Source, parse, random_program
+from random_programs import Source, random_program
 
 import bracketc as bc
 from bracketc.calculus.derivatives import expand_derivatives, hvp, jvp, vjp
@@ -14,7 +14,7 @@ from bracketc.ir.interpret import interpret
 from bracketc.ir.nodes import Tensor
 from bracketc.ir.rewrite import Roots, tensors
 from promises.complex_steps import complex_steps
-from promises.programs import settle, shrunk_source
+from promises.programs import parse, settle, shrunk_source
 from promises.promise import Array, Breach, Counted, Promise, Skip, compare, finite
 from promises.requested import requested
 

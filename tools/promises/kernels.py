@@ -19,7 +19,7 @@ from ckernels import COMPILER
 from cmodules import CModule, compiled, together
 from modelcases import MODELS, arrays_of, sizes_of
 from random_batches import batch_program
-from random_programs import Source, parse, random_program
+from random_programs import Source, random_program
 from test_batch_ranges import Call, cut_into, entries_with_ranges
 
 import bracketc as bc
@@ -34,7 +34,7 @@ from bracketc.plan.split import SplitOptions, split_plan
 from bracketc.simplify import simplify
 from bracketc.target import BASE_CFLAGS, detect_host
 from promises.passes import entry_of
-from promises.programs import settle
+from promises.programs import parse, settle
 from promises.promise import Array, Breach, Counted, Promise, Skip, compare
 
 COUNT = 20

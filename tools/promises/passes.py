@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from random_ir import SIZES, random_graph
-from random_programs import parse, random_program
+from random_programs import random_program
 
 import bracketc.simplify
 from bracketc.ir.interpret import interpret
@@ -33,7 +33,7 @@ from bracketc.plan.prologues import prologues_plan
 from bracketc.plan.schedule import Plan
 from bracketc.plan.split import SplitOptions, split_plan
 from bracketc.plan.verify import verify as verify_schedule
-from promises.programs import settle
+from promises.programs import parse, settle
 from promises.promise import Array, Promise, compare
 
 Pass = Callable[[Roots], Roots]
