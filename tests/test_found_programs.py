@@ -62,6 +62,11 @@ FOUND = {
         param Y : H, H
         D = tr((softmax[j](Y_ij) | ij))
         J = step(D)""", {"H": 0}),
+    "no rows that sum to 1 are 0 altogether": Found("""
+        dim M, N
+        param X : M, N stochastic rows
+        J = step(sum(X))
+        jacobian J wrt X as G""", {"M": 0, "N": 4}),
     "a trace of something is above zero": Found("""
         dim H
         param Y : H, H

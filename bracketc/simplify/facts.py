@@ -27,17 +27,19 @@ def declared_positive(node: Node) -> bool:
 
 
 def declared_above_zero(node: Node) -> bool:
-    """The same, and none of it is a sum, or a maximum, of nothing where a size is 0."""
-    return declared_positive(node) and not any(_may_be_empty(inner) for inner in topological((node,)))
+    """The same where sizes are 0, too: none of it is a size, nor a sum or a maximum of nothing."""
+    return declared_positive(node) and not any(_may_be_nothing(inner) for inner in topological((node,)))
 
 
-def _may_be_empty(node: Node) -> bool:
+def _may_be_nothing(node: Node) -> bool:
     match node:
         case Einsum():
             taken = {label for _, labels in node.factors for label in labels}.difference(node.output)
             extents = [node.extents[label] for label in taken]
         case Reduce():
             extents = [node.arg.shape[axis] for axis in node.axes]
+        case Size():
+            extents = [node.dim]
         case _:
             return False
     return any(extent.constant is None or extent.constant == 0 for extent in extents)
