@@ -138,7 +138,7 @@ def tried_again(promises: Iterable[Promise], state: State, path: Path = STATE) -
 # ------------------------------------------------------------------------------------------------- the table
 def table(state: State) -> str:
     """Markdown: a line a promise."""
-    lines = ["| promise | how it is tested | tried | failures | command |", "|---|---|---|---|---|"]
+    lines = ["| promise | how it is tested | tried | failures | a seed | command |", "|---|---|---|---|---|---|"]
     for promise in PROMISES:
         tally = state.get(promise.name, Tally())
         tried = f"{tally.tried:,} of {promise.goal:,} seeds, {tally.cases:,} {promise.unit}"
@@ -147,8 +147,9 @@ def table(state: State) -> str:
             tried += f"; 99 % within {1e3 * quantile(tally.times, 0.99):.2g} ms {promise.per}"
         tried += "".join(f"; {count:,} skipped: {why}" for why, count in sorted(tally.skipped.items()))
         failed = f"{tally.failures}" + (f" (seeds {', '.join(map(str, tally.seeds[:SHOWN]))})" if tally.seeds else "")
+        seconds = f"{tally.seconds / tally.tried:.2g} s" if tally.tried else ""
         command = f"`make campaign ARGS='--only {promise.name}'`"
-        lines.append(f"| {promise.title} | {promise.how} | {tried} | {failed} | {command} |")
+        lines.append(f"| {promise.title} | {promise.how} | {tried} | {failed} | {seconds} | {command} |")
     return "\n".join(lines)
 
 
