@@ -115,7 +115,10 @@ class RandomGraph:
         return node
 
     def keep(self, node: Node) -> None:
-        array = interpret([node], self.values, SIZES)[0]
+        try:
+            array = interpret([node], self.values, SIZES)[0]
+        except np.linalg.LinAlgError:  # a matrix without an inverse
+            return
         if array.dtype == bool or (np.isfinite(array).all() and (not array.size or abs(array).max() < 200)):
             self.nodes.append(node)
             self.arrays[node] = array

@@ -181,3 +181,14 @@ def test_graphs_are_those_of_the_brackets_that_are_shown() -> None:
     assert "(E_kji softmax^1(Q)_ki G_ij | ij)" in titles
     assert not any("(E_ijk softmax^1(Q)_ik G_kj | ijk)" in title for title in titles)  # multiplied out in the formula
     assert len(set(titles)) == len(titles) and "G" in shown
+
+
+def test_functions_have_the_signs_that_people_write() -> None:
+    from test_latex import FUNCTIONS
+
+    page = page_of(FUNCTIONS)
+    formulas = [part.split("</math>", 1)[0] for part in page.split("<math")[1:]]
+    assert formulas and all(ET.fromstring(f"<math{formula}</math>") is not None for formula in formulas)
+    text = "".join(formulas)
+    assert "<mo>|</mo>" in text or '">|</mo>' in text, text[:2000]
+    assert "<mo>⊘</mo>" in text and "<msqrt>" in text and "<mfrac>" in text

@@ -97,3 +97,30 @@ def test_formulas_are_cut_outside_of_brackets_only(formula: str, terms: list[str
 def test_long_derivations_fit_on_a_page(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["derive", str(ROOT / "models" / f"{model}.brk"), "--steps", "--format", "latex", "--standalone"]
     assert "Overfull" not in pdf(printed(arguments, capsys), tmp_path)
+
+
+FUNCTIONS = """dim N, M
+param x : N
+param y : N nonzero
+param A : N, M
+param s : scalar
+a = abs(x) ⊘ y
+b = abs(s) / (2 s)
+c = -(s + 2) x
+f = det(A @ A^T)
+g = x ⊗ y
+h = norm(x)
+J = a · x + b + sum(c) + f + sum(g) + h
+gradient J wrt s, x
+"""
+SET = (
+    r"a &= \left|x\right| \oslash y", r"b &= \frac{1}{2 s} \left|s\right|", r"c &= -\left(s + 2\right) x",
+    r"f &= \det\left(A \, A^{\mathsf{T}}\right)", r"g &= x \, y^{\mathsf{T}}", r"h &= \sqrt{x \cdot x}",
+)  # fmt: skip
+
+
+def test_functions_have_the_signs_that_people_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "functions.brk"
+    path.write_text(FUNCTIONS, encoding="utf-8")
+    text = printed(["derive", str(path), "--definitions", "--format", "latex"], capsys)
+    assert all(line in text for line in SET), text

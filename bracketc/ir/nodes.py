@@ -592,7 +592,7 @@ class Differential(Node):
 def digest(node: Node, known: dict[Node, bytes]) -> bytes:
     """Structural fingerprint, the same in every process; ``known`` holds those of the operands.
 
-    Use :func:`bracketc.ir.rewrite.digests`, which walks a whole graph.
+    Use :func:`bracketc.simplify.order.fingerprint`, which walks a whole graph.
     """
     hasher = blake2b(digest_size=12)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bracketc.errors import Span
-from bracketc.ir.nodes import Body, Node, Recurrence, Tensor, digest
+from bracketc.ir.nodes import Body, Node, Recurrence, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,17 +160,3 @@ def depends_on(roots: Iterable[Node], sources: Iterable[Node]) -> set[Node]:
         if any(operand in tainted for operand in node.operands):
             tainted.add(node)
     return tainted
-
-
-def digests(roots: Iterable[Node]) -> dict[Node, bytes]:
-    """Structural fingerprints of every node below ``roots``, the same in every process: what order may be sorted by."""
-    known: dict[Node, bytes] = {}
-    for node in topological(roots):
-        if isinstance(node, Recurrence):
-            for inner, value in digests((*node.body.parameters, *node.body.results)).items():
-                known.setdefault(inner, value)
-        bound = getattr(node, "wrt", ())
-        for placeholder in bound if isinstance(bound, tuple) else (bound,):
-            known.setdefault(placeholder, digest(placeholder, known))
-        known[node] = digest(node, known)
-    return known
