@@ -356,10 +356,11 @@ def command(*arguments: str, cwd: Path, environment: dict[str, str] | None = Non
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    around = {name: value for name, value in os.environ.items() if limit is None or not name.startswith("COVERAGE_")}
     return subprocess.run(
         [sys.executable, "-m", "bracketc", *arguments],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path, "BRACKETC_CACHE_DIR": str(cwd / "cache"), **(environment or {})},
+        env={**around, "PYTHONPATH": path, "BRACKETC_CACHE_DIR": str(cwd / "cache"), **(environment or {})},
         preexec_fn=restrict if limit is not None else None,
         capture_output=True,
         text=True,
