@@ -8,10 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from modelcases import MODELS
 from random_ir import SIZES as RANDOM_SIZES
 from random_ir import random_graph
 from test_plan_random import entry_of
 
+import bracketc as bc
+from bracketc.compiler import stages
 from bracketc.ir.dims import Dim
 from bracketc.ir.interpret import interpret as tensor_interpret
 from bracketc.ir.rewrite import tensors
@@ -22,7 +25,9 @@ from bracketc.loops.lower import lower
 from bracketc.loops.printer import show
 from bracketc.loops.products import group_of
 from bracketc.loops.verify import LoopError, verify
+from bracketc.options import make_options
 from bracketc.plan.interpret import run as run_plan
+from bracketc.plan.native import native_plan
 from bracketc.plan.plan import plan as make_plan
 from bracketc.plan.schedule import (
     Access,
@@ -311,3 +316,14 @@ def test_nests_join_where_they_stay_within_their_rows(read: tuple[int, int], kep
     wanted = run_plan(alone, given).results
     for result, array in interpret(kernel, given, {"N": 5})[0].items():
         np.testing.assert_allclose(array, wanted[result])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_size_that_is_known_to_be_0_leaves_loops_well_formed(model: str) -> None:
+    program = bc.load(MODELS[model])
+    free = [spec.name for spec in program.sizes if spec.value is None]
+    for empty in free:
+        sizes = {name: 0 if name == empty else 3 for name in free}
+        planned = stages(program, make_options({"backend": "c", "sizes": sizes})).plan
+        for schedule in native_plan(planned).schedules:
+            verify(lower(schedule))

@@ -56,9 +56,10 @@ def _statements(body: Sequence[Statement], kernel: Kernel, known: set[Storage]) 
                 for nest in statement.body:
                     _nest(nest, kernel, known)
                     _require(bool(nest.axes) and nest.axes[0].extent is statement.extent, "other rows", nest)
+                    never = any(axis.extent.constant == 0 for axis in nest.axes)
                     for write in nest.writes:
                         own = write.target.address.stride(nest.axes[0].label).constant != 0
-                        _require(own, "an element of more than one row", nest)
+                        _require(own or never, "an element of more than one row", nest)
             case Fill():
                 _writable(statement.target, kernel, known, statement)
             case Copy():
