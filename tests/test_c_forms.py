@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from ckernels import host_levels
+from cmodules import compiled
 from modelcases import needs_compiler
 
 import bracketc as bc
@@ -16,7 +18,9 @@ from bracketc.loops.interpret import interpret
 from bracketc.loops.kernel import Contraction
 from bracketc.loops.lower import lower
 from bracketc.loops.verify import verify
-from bracketc.options import Options
+from bracketc.options import Options, make_options
+from bracketc.plan.native import native_plan
+from bracketc.target import GENERIC128
 
 LANES = """
 dim M, N, K, L
@@ -244,3 +248,28 @@ def test_runs_and_lines_agree_with_numpy(dtype: str) -> None:
     found = bc.compile(program, backend="c", dtype=dtype).evaluate(**arrays)
     np.testing.assert_allclose(found.P, want, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found.Q, 2 * want, rtol=1e-4, atol=1e-4)
+
+
+COMPARED = """dim N, K, T
+param X : N, K
+input A : N, T
+input B : T, K
+D = max(X, (min[k](A_ik + B_kj) | ij))
+J = sum(sin(D))
+gradient J wrt X
+jacobian J wrt X layout row as G
+"""
+
+
+@needs_compiler
+def test_a_comparison_that_leaves_a_loop_compiles_where_there_is_no_blend(tmp_path: Path) -> None:
+    """Without SSE4.1, gcc 12 ends in an internal error where it sees which comparison a mask comes from."""
+    options = {"backend": "c", "sizes": {"N": 4, "K": 3, "T": 1}, "march": "g128", "threads": 3}
+    planned = native_plan(stages(bc.parse(COMPARED), make_options(options)).plan)
+    module = compiled(planned, "float64", tmp_path, GENERIC128, ("-O3",), 3)
+    rng = np.random.default_rng(0)
+    given = {"X": rng.standard_normal((4, 3)), "A": rng.standard_normal((4, 1)), "B": rng.standard_normal((1, 3))}
+    least = given["A"] + given["B"]
+    found = module.run("G", given, {})
+    wanted = np.where(given["X"] > least, np.cos(np.maximum(given["X"], least)), 0)
+    np.testing.assert_allclose(next(iter(found.values())).ravel(), wanted.ravel(), rtol=1e-12)

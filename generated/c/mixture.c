@@ -314,6 +314,9 @@ BRK_INLINE void store_masked_f32(float *p, mask_f32 mask, vec_f32 x)
 /* Lanes of x where the mask is all ones, of y where it is zero. */
 BRK_INLINE vec_f32 vselect_f32(ivec_f32 mask, vec_f32 x, vec_f32 y)
 {
+#if defined(__SSE2__) && !defined(__SSE4_1__) && !defined(__clang__)
+    __asm__("" : "+x"(mask)); /* without a blend gcc 12 fails if it can take the comparison out of a loop */
+#endif
     return (vec_f32)((mask & (ivec_f32)x) | (~mask & (ivec_f32)y));
 }
 
