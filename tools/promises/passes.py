@@ -160,8 +160,8 @@ def plans(seed: int) -> int:
         with without(part):
             planned = plan([entry_of(given.roots)], {}, ())
         count += _planned(given, f"not {name}", planned, seed + turn, seen)
-    packed = prologues_plan(plan([entry_of(given.roots)], {}, ()), always=True)
-    count += _planned(given, "factors made as they are packed", packed, seed, seen)
+    whole = plan([entry_of(given.roots)], {}, ())
+    count += _planned(given, "factors made as they are packed", whole, seed, seen, lambda cut: prologues_plan(cut, always=True))
     return count + _loops(given, plan([entry_of(given.roots)], {}, ()), seed)
 
 
@@ -196,14 +196,16 @@ def entry_of(roots: tuple[Node, ...]) -> Entry:
     return Entry("evaluate", tensors(roots), (), tuple((f"r{k}", root) for k, root in enumerate(roots)))
 
 
-def _planned(given: Graph, way: str, whole: Plan, turn: int, seen: set[str]) -> int:
-    """One plan, whole and split, its schedules and their loops, one thread and three; splits take turns, and what was ``seen``
-    is not run again."""
+def _planned(
+    given: Graph, way: str, whole: Plan, turn: int, seen: set[str], after: Callable[[Plan], Plan] = lambda cut: cut
+) -> int:
+    """One plan, whole and split, its schedules and their loops, one thread and three; splits take turns, what comes ``after`` them
+    follows, and what was ``seen`` is not run again."""
     before = len(seen)
     named = {node.name: value for node, value in given.values.items()}
     cuts = [*WAYS_TO_SPLIT.items()]
     for cut, options in (cuts[0], cuts[1 + turn % (len(cuts) - 1)]):
-        schedule = (whole if options is None else split_plan(whole, options)).schedule("evaluate")
+        schedule = after(whole if options is None else split_plan(whole, options)).schedule("evaluate")
         as_text = repr((schedule.variants, schedule.results, schedule.split))  # buffers are equal to themselves alone
         if as_text in seen:
             continue
