@@ -20,7 +20,7 @@ from bracketc.loops.team import for_team
 from bracketc.loops.verify import verify as verify_loops
 from bracketc.options import make_options
 from bracketc.plan.interpret import run
-from bracketc.plan.plan import plan
+from bracketc.plan.plan import PlanOptions, plan
 from bracketc.plan.schedule import Blocks, Plan, Schedule, division
 from bracketc.plan.split import SplitOptions, split_plan
 from bracketc.plan.verify import verify
@@ -253,3 +253,41 @@ def test_a_stage_that_does_not_pay_leaves_its_records_whole(hint: int) -> None:
     whole = planned(STAGES.replace("K ~ 512", f"K ~ {hint}"))
     for schedule in split_plan(whole).schedules:
         verify(schedule)
+
+
+THROUGH_ROWS = {
+    "maxima over the first axis": """
+        dim I, T, M ~ 10000
+        input P : I, T, M
+        S = (max[i](P_itm) | tm)
+        J = sum(tanh(S))
+        output S, J""",
+    "sums over the first axis": """
+        dim I, T, M ~ 10000
+        input P : I, T, M
+        input q : M
+        S = (sum[i](sin(P_itm)) | tm)
+        R = (S_tm q_m | t)
+        output S, R""",
+    "products that lie the other way": """
+        dim M ~ 10000, I, T
+        input P : M, I
+        input q : M, T
+        S = (tanh(P_mi) cos(q_mt) | ti)
+        output S""",
+}
+
+
+@pytest.mark.parametrize("arrange", [True, False])
+@pytest.mark.parametrize("options", CUTS, ids=lambda o: f"{o.unit}-{o.groups}-{o.budget}")
+@pytest.mark.parametrize("name", THROUGH_ROWS)
+def test_blocks_that_take_a_part_of_every_row(name: str, options: SplitOptions, arrange: bool) -> None:
+    """What a sum or a maximum starts from lies apart there, and what other blocks have made stands between."""
+    program = bc.parse(THROUGH_ROWS[name])
+    whole = plan([entry_of(tuple(node for _, node in program.results))], {}, program.sizes, PlanOptions(arrange=arrange))
+    sizes = {"I": 3, "T": 4, "M": 11}
+    arrays = {
+        tensor.name: np.random.default_rng(k).normal(size=[extent.evaluate(sizes) for extent in tensor.shape])
+        for k, tensor in enumerate(program.arguments)
+    }
+    agree(whole.schedules[0], split_plan(whole, replace(options, label="M")).schedules[0], arrays, sizes)

@@ -28,9 +28,10 @@ def contract(memory: Memory, step: plan.Contract, made: plan.Map | None = None) 
     output = [names[label] for label in step.output]
     primary = primary_store(step)
     plain = len(step.program) == 1 and len(step.stores) == 1 and primary is not None
+    added = any(memory.storage[store.target].kind == "partial" for store in step.stores)
     shapes = [shape_of(memory, p, step, names) for p in step.products]
     finish: Finish | None = None
-    if not plain and shapes[-1].form(row_major(tuple(extents[x] for x in output)), extents) == "tiles":
+    if not plain and not added and shapes[-1].form(row_major(tuple(extents[x] for x in output)), extents) == "tiles":
         finish = finish_of(memory, step, shapes[-1], names, extents)
     scratch = -1
     if plain or (finish is not None and primary is not None):
@@ -75,12 +76,14 @@ def unfused(
     output: list[int],
     c: Reference,
 ) -> Iterable[Statement]:
-    """The epilogue as a pass of its own over the stored tile."""
+    """The epilogue as a pass of its own over the stored tile; to what the blocks before have made of a sum it is added."""
     operands = tuple(memory.reference(a.buffer, a.labels, names) for a in step.operands)
     program = tuple(
         Instruction("load", operand=len(operands)) if i.operation == "accumulator" else renamed(i, names) for i in step.program
     )
-    writes = tuple(Write(memory.reference(s.target, s.labels, names), s.value, s.mode) for s in step.stores)
+    modes = ["sum" if s.mode == "store" and memory.storage[s.target].kind == "partial" else s.mode for s in step.stores]
+    targets = [memory.reference(s.target, s.labels, names) for s in step.stores]
+    writes = tuple(Write(to, s.value, mode) for to, s, mode in zip(targets, step.stores, modes, strict=True))
     yield from nest(memory, output, extents, (*operands, c), program, writes, "")
 
 

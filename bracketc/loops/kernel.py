@@ -72,6 +72,11 @@ class Storage:
     def rank(self) -> int:
         return len(self.shape)
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether the elements lie one behind the other: not those of a cut that takes a part of every row."""
+        return self.kind != "cut" or self.stride is product(self.shape[1:])
+
     def __repr__(self) -> str:
         return f"{self.name}:{self.kind}[{', '.join(map(str, self.shape))}]"
 

@@ -44,7 +44,7 @@ def nest(
     writes = tuple(replace(write, fresh=gathers(order, write)) for write in writes)
     for write in writes:
         if write.mode in NEUTRAL and not write.fresh:
-            yield Fill(write.target.storage, NEUTRAL[write.mode])
+            yield filled(memory, order, extents, write.target, NEUTRAL[write.mode])
     references = (*loads, *(w.target for w in writes))
     vector = bool(order) and vectorisable(order[-1], references, writes)
     axes = tuple(Axis(label, extents[label]) for label in order)
@@ -52,6 +52,20 @@ def nest(
     for write in partials:
         yield added(memory, write.target.storage, parts[write.target.storage], write.mode)
         memory.room.give_back(parts[write.target.storage].slot)
+
+
+def filled(memory: Memory, order: list[int], extents: Mapping[int, Dim], target: Reference, value: float) -> Statement:
+    """``value`` wherever ``target`` is under the labels in ``order``."""
+    if target.storage.is_dense:
+        return Fill(target.storage, value)
+    strides = dict(target.address.terms)
+    labels = [label for label in order if strides.get(label, ZERO) is not ZERO]
+    names = memory.fresh(len(labels))
+    axes = tuple(Axis(name, extents[label]) for name, label in zip(names, labels, strict=True))
+    address = Address(target.address.offset, tuple((name, strides[label]) for name, label in zip(names, labels, strict=True)))
+    write = Write(Reference(target.storage, address), 0, "store")
+    program = (Instruction("constant", number=value),)
+    return Nest(axes, (), program, (write,), bool(names) and vectorisable(names[-1], (write.target,), (write,)))
 
 
 def spreads(axes: tuple[Axis, ...], loads: Iterable[Reference], writes: tuple[Write, ...]) -> bool:

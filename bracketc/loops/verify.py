@@ -62,10 +62,12 @@ def _statements(body: Sequence[Statement], kernel: Kernel, known: set[Storage]) 
                         _require(own or never, "an element of more than one row", nest)
             case Fill():
                 _writable(statement.target, kernel, known, statement)
+                _require(statement.target.is_dense, "elements that lie apart", statement)
             case Copy():
                 _readable(statement.source, kernel, known, statement)
                 _writable(statement.target, kernel, known, statement)
                 _require(statement.source.size is statement.target.size, "a copy to another size", statement)
+                _require(statement.source.is_dense and statement.target.is_dense, "elements that lie apart", statement)
             case Factorise():
                 for argument in statement.args:
                     _readable(argument, kernel, known, statement)
