@@ -28,7 +28,7 @@ def contract(memory: Memory, step: plan.Contract, made: plan.Map | None = None) 
     output = [names[label] for label in step.output]
     primary = primary_store(step)
     plain = len(step.program) == 1 and len(step.stores) == 1 and primary is not None
-    added = any(memory.storage[store.target].kind == "partial" for store in step.stores)
+    added = any(store.mode == "store" and memory.storage[store.target].kind == "partial" for store in step.stores)
     shapes = [shape_of(memory, p, step, names) for p in step.products]
     finish: Finish | None = None
     if not plain and not added and shapes[-1].form(row_major(tuple(extents[x] for x in output)), extents) == "tiles":
