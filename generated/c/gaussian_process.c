@@ -1693,7 +1693,8 @@ BRK_NOINLINE void product_f32(
     if (m <= 0 || n <= 0 || k <= 0)
         return;
     const contraction_f32 t = {
-        m, n, k, a, {a_row, NULL}, {a_column, NULL}, b, {b_row, NULL}, {b_column, NULL}, c, {c_row, NULL}, {1, NULL}, alpha, accumulate, 0,
+        .m = m, .n = n, .k = k, .a = a, .a_m = {a_row, NULL}, .a_k = {a_column, NULL}, .b = b, .b_k = {b_row, NULL},
+        .b_n = {b_column, NULL}, .c = c, .c_m = {c_row, NULL}, .c_n = {1, NULL}, .alpha = alpha, .accumulate = accumulate,
     };
     const contraction_f32 product = n == 1 ? contraction_swapped_f32(&t) : t;
     contract_f32(&product, 0, product.m, 0, product.n, NULL, NULL, workspace);
