@@ -214,3 +214,10 @@ def test_every_pass_changes_something() -> None:
         if not idle:
             break
     assert not idle
+
+
+@pytest.mark.parametrize("seed", [1480, 3107, 7619])
+def test_plans_that_went_wrong(seed: int) -> None:
+    """Starts of sums beyond a block, sums of the last block alone, a maximum of whole numbers."""
+    (promise,) = (promise for promise in promises.PROMISES if promise.name == "plans")
+    assert attempt(promise, seed).problem is None

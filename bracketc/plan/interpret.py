@@ -192,7 +192,7 @@ def _store(
 ) -> None:
     shape = tuple(extents[label].evaluate(sizes) for label in labels)
     for store in stores:
-        value: Array = np.broadcast_to(values[store.value], shape)
+        value: Array = np.broadcast_to(np.asarray(values[store.value], _DTYPES[store.target.dtype]), shape)
         axes = tuple(axis for axis, label in enumerate(labels) if label not in store.labels)
         kept = [label for label in labels if label in store.labels]
         value = _REDUCTIONS[store.mode](value, axes)
