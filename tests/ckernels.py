@@ -6,6 +6,7 @@ import ctypes
 import os
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,18 @@ from bracketc.target import BASE_CFLAGS, Target, host_features, supported_levels
 
 COMPILER = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
 
+
+@cache
+def has_openmp(compiler: str | None = COMPILER) -> bool:
+    """Whether it makes programs of several threads; clang does where libomp is installed."""
+    if compiler is None:
+        return False
+    command = (compiler, "-fopenmp", "-x", "c", "-", "-shared", "-fPIC", "-o", os.devnull)
+    return subprocess.run(command, input="#include <omp.h>", capture_output=True, text=True, check=False).returncode == 0
+
+
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler on this machine")
+needs_openmp = pytest.mark.skipif(not has_openmp(), reason="the C compiler has no OpenMP")
 
 
 def host_levels() -> tuple[Target, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ckernels import host_levels
+from ckernels import host_levels, needs_openmp
 from cmodules import compiled
 from modelcases import needs_compiler
 
@@ -261,7 +261,7 @@ jacobian J wrt X layout row as G
 """
 
 
-@needs_compiler
+@needs_openmp
 def test_a_comparison_that_leaves_a_loop_compiles_where_there_is_no_blend(tmp_path: Path) -> None:
     """Without SSE4.1, gcc 12 ends in an internal error where it sees which comparison a mask comes from."""
     options = {"backend": "c", "sizes": {"N": 4, "K": 3, "T": 1}, "march": "g128", "threads": 3}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ckernels import COMPILER, needs_compiler
+from ckernels import COMPILER, needs_compiler, needs_openmp
 from cmodules import CModule, compiled, together
 from modelcases import MODELS, stages_of
 from random_ir import SIZES
@@ -33,15 +33,6 @@ from bracketc.plan.split import SplitOptions, split_plan
 
 pytestmark = needs_compiler
 COUNTS = (1, 2, 3, 7)
-
-
-def has_openmp() -> bool:
-    command = (COMPILER or "cc", "-fopenmp", "-x", "c", "-", "-shared", "-fPIC", "-o", os.devnull)
-    done = subprocess.run(command, input="#include <omp.h>", capture_output=True, text=True, check=False)
-    return done.returncode == 0
-
-
-needs_openmp = pytest.mark.skipif(COMPILER is None or not has_openmp(), reason="the C compiler has no OpenMP")
 
 
 def bits(module: CModule, entry: str, given: Any, sizes: Any, threads: int) -> dict[str, bytes]:

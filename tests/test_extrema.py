@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ckernels import COMPILER
+from modelcases import BACKENDS
 
 import bracketc as bc
 from bracketc.ir.build import broadcast, compare, einsum, pointwise
@@ -94,7 +94,7 @@ def arguments(program: bc.Program, seed: int) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("backend", ["numpy", pytest.param("c", marks=pytest.mark.skipif(COMPILER is None, reason="no C"))])
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_largest_entry_gets_the_gradient(name: str, backend: str) -> None:
     program = bc.parse(PROGRAMS[name])

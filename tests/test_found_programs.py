@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ckernels import COMPILER
+from modelcases import BACKENDS
 
 import bracketc as bc
 from bracketc.calculus.requests import entries
@@ -75,7 +75,7 @@ FOUND = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("backend", ["numpy", pytest.param("c", marks=pytest.mark.skipif(COMPILER is None, reason="no C"))])
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", FOUND)
 def test_the_answer_of_the_program_as_it_is_written(name: str, backend: str) -> None:
     found = FOUND[name]

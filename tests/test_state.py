@@ -12,8 +12,8 @@ from types import ModuleType
 
 import pytest
 import statechecks as state
+from ckernels import needs_openmp
 from modelcases import BACKENDS, needs_compiler
-from test_c_threads import needs_openmp
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 needs_signals = pytest.mark.skipif(

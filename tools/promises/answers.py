@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,15 +12,17 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from ckernels import has_openmp
 from cmodules import compiled as build
 from random_programs import Source, random_program
 
 import bracketc as bc
 from bracketc.calculus.requests import entries
 from bracketc.compiler import Stages, stages
-from bracketc.ir.program import Entry, Program, Term
+from bracketc.ir.program import Entry, Program
 from bracketc.options import make_options
 from bracketc.plan.native import native_plan
+from bracketc.structures import Structured
 from bracketc.target import find_target, host_features, supported_levels
 from promises.programs import UNLIMITED, Joined, draw_sizes, hidden, join, parse, results_of, settle, shrunk_source
 from promises.promise import Counted, Promise, Skip, compare
@@ -84,13 +85,6 @@ def compilers() -> tuple[str, ...]:
 
 
 @cache
-def with_threads(compiler: str) -> bool:
-    """Whether it has OpenMP; clang has it where libomp is installed."""
-    command = (compiler, "-fopenmp", "-fsyntax-only", "-x", "c", "-")
-    return subprocess.run(command, input="#include <omp.h>\n", capture_output=True, text=True, check=False).returncode == 0
-
-
-@cache
 def levels() -> tuple[str, ...]:
     """The levels of the instruction set that this machine runs, the portable one first."""
     return tuple(level.suffix for level in supported_levels(host_features(), os.uname().machine))
@@ -101,7 +95,7 @@ def ways(seed: int) -> tuple[dict[str, Any], ...]:
     cc, march = compilers(), levels()
     slow = {"cflags": "-O0", "cc": cc[seed % len(cc)], "march": march[seed // 2 % len(march)], "threads": 1}
     fast = {"cc": cc[(seed + 1) % len(cc)], "march": march[(seed // 2 + 1) % len(march)], "threads": (1, 3)[seed // 8 % 2]}
-    if not with_threads(fast["cc"]):
+    if not has_openmp(fast["cc"]):
         fast["threads"] = 1
     dtype = {"dtype": "float32" if in_float32(seed) else "float64"}
     return {**slow, **dtype, **UNLIMITED}, {"cflags": "-O3", **fast, **dtype, **UNLIMITED}
@@ -176,19 +170,13 @@ def filled(entry: Entry, found: Mapping[str, Any], sizes: Mapping[str, int]) -> 
             whole[form.name] = next(arrays)
             continue
         stored = [next(arrays) for _ in range(form.structure.count)]
-        shape = [extent.evaluate(sizes) for extent in form.node.shape]
-        whole[form.name] = sum(_product(term, stored, shape) for term in form.structure.terms)
+        shape = tuple(extent.evaluate(sizes) for extent in form.node.shape)
+        terms = [
+            (term.equal, [(stored[place], axes) for place, axes in zip(term.stored, term.factors, strict=True)])
+            for term in form.structure.terms
+        ]
+        whole[form.name] = Structured(shape, form.structure.rows, terms).dense()
     return whole
-
-
-def _product(term: Term, stored: Sequence[Any], shape: Sequence[int]) -> Any:
-    """Factors at their axes, where the axes of each group agree."""
-    operands = [each for place, axes in zip(term.stored, term.factors, strict=True) for each in (stored[place], axes)]
-    carried = {axis for axes in (*term.factors, *term.equal) for axis in axes}
-    for group in term.equal:
-        operands += [each for other in group[1:] for each in (np.eye(shape[group[0]]), (group[0], other))]
-    operands += [each for axis in range(len(shape)) if axis not in carried for each in (np.ones(shape[axis]), (axis,))]
-    return np.einsum(*operands, range(len(shape)))
 
 
 def _compared(joined: Joined, function: str, found: Mapping[str, Any], options: Mapping[str, Any]) -> int:

@@ -162,7 +162,7 @@ def plans(seed: int) -> int:
         count += _planned(given, f"not {name}", planned, seed + turn, seen)
     whole = plan([entry_of(given.roots)], {}, ())
     count += _planned(given, "factors made as they are packed", whole, seed, seen, lambda cut: prologues_plan(cut, always=True))
-    return count + _loops(given, plan([entry_of(given.roots)], {}, ()), seed)
+    return count + _loops(given, whole, seed)
 
 
 def _loops(given: Graph, whole: Plan, turn: int) -> int:
