@@ -49,6 +49,13 @@ def test_three_seeds_of_a_promise(promise: promises.Promise) -> None:
     assert [outcome.problem for outcome in outcomes] == [None] * 3 and sum(outcome.cases for outcome in outcomes) >= 1
 
 
+def test_answers_that_the_interpreter_has_no_room_for_are_not_asked() -> None:
+    program = random_programs.parse("dim N\nparam A : N, N\nY = (A_ij A_kl A_mn | ijklmn)\noutput Y\n")
+    assert programs.settle(program, 0, {"N": 3}).wanted["evaluate"]["Y"].shape == (3,) * 6
+    with pytest.raises(promises.Skip):
+        programs.settle(program, 0, {"N": 33})
+
+
 def test_a_campaign_goes_on_where_it_stopped(tmp_path: Path) -> None:
     path, log = tmp_path / "state.json", tmp_path / "log"
 

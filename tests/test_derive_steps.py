@@ -271,6 +271,9 @@ TWO = "dim T, N\nparam W : N, N\nparam V : N, N\ninput a : N\ninput X : T, N\n"
 START = "dim T, N\nparam p : N\nparam W : N, N\n"
 FAMILY = "dim N, D\ndim L = 4\ninput X : N, D\nparam W[j] : D, D for j = 1..L\nZ[0] = X\n"
 
+SIZES = "dim H\ndim D[0..3] = 4, 5, 6, 7\ninput X : H, D[0]\nparam W[j] : D[j-1], D[j] for j = 1..3\nZ[0] = X\n"
+LAYERS = SIZES + "Z[j] = tanh(Z[j-1] @ W[j]) for j = 1..3\n"
+
 PROGRAMS = {
     "rows by number": "dim N, V, D\ninput c : N integer in V\ninput Y : N, D\nparam E : V, D\nJ = 0.5 norm2(E[c] - Y)\n",
     "convolution": "dim N, K\ninput x : N\nparam k : K\nY = (x[i+j-1] k_j | i)\nJ = 0.5 norm2(Y)\n",
@@ -306,6 +309,16 @@ PROGRAMS = {
     "local names twice": "dim N\nparam x : N\na = sum(h) where h = exp(x)\nb = sum(h) where h = sin(x)\nJ = a b\n",
     "attention": "dim N, D\nparam Q : N, D\nparam K : N, D\nparam V : N, D\n"
     "A = softmax^1((1/sqrt(D)) Q @ K^T)\nJ = 0.5 norm2(A @ V)\n",
+    "layers from a member below zero": "input X : 4, 3\nparam W[j] : 3, 3 for j = 0..2\nZ[-1] = X\n"
+    "Z[j] = tanh(Z[j-1] @ W[j]) for j = 0..2\nJ = 0.5 norm2(Z[2])\n",
+    "ones of different sizes": LAYERS
+    + "param Q[j] : D[j], H for j = 1..3\ng = sum[j=1..3](Q[j]^T @ 𝟏)\nJ = 0.5 norm2(g) + norm2(Z[3])\n",
+    "one number in weights of different sizes": LAYERS
+    + "g = sum[j=1..3](W[j]^T @ 𝟏 · 𝟏)\nJ = 0.5 g**2 + norm2(Z[3])\n",
+    "norms of layers": LAYERS + "V[0] = 0\nV[j] = V[j-1] + norm2(Z[j]) for j = 1..3\nJ = V[3]\n",
+    "norms of weights": LAYERS + "V[0] = 0\nV[j] = V[j-1] + norm2(W[j]) for j = 1..3\nJ = V[3] + norm2(Z[3])\n",
+    "what nothing uses": "dim N, T\nparam x : N\nparam y : N\nparam s : scalar\nparam X : T, N\n"
+    "param Q[j] : N, N for j = 1..3\nZ[0] = x\nZ[t] = tanh(Z[t-1]) for t = 1..T\nJ = norm2(Z[T])\n",
     "stack": "dim N\nparam x : N\nparam y : N\nS = stack(x, y)\nJ = norm2(S) + S[1,1]\n",
 }
 
@@ -360,10 +373,10 @@ def test_programs_of_every_kind_are_derived(name: str) -> None:
     assert disagreeing(text, derivation_block(presented(text, "J"))) == []
 
 
-@pytest.mark.parametrize("name", RECURRENCES)
-def test_every_parameter_of_a_recurrence_has_a_conclusion(name: str) -> None:
-    found = presented(RECURRENCES[name], "J")
-    left = re.findall(r"∇\[(\w+)(?:\[\w+\])?\]\(J\) =", derivation_block(found))
+@pytest.mark.parametrize("name", [*PROGRAMS, *RECURRENCES])
+def test_every_parameter_of_a_program_has_a_conclusion(name: str) -> None:
+    found = presented((PROGRAMS | RECURRENCES)[name], "J")
+    left = re.findall(r"∇\[(\w+)(?:\[\w+\])?\]\(J\)(?:!\[\w+\])? =", derivation_block(found))
     assert {name.partition("[")[0] for name in found.wrt} <= set(left)
 
 
@@ -425,6 +438,13 @@ def test_jacobians_stop_at_recurrences() -> None:
         present_jacobian(layers(PROGRAMS["two names a step"] + "F = Z[T]\n"), "F", ["W"])
     with pytest.raises(UnsupportedError, match="all steps of a recurrence"):
         present_jacobian(layers(PROGRAMS["two names a step"]), "Z", ["W"])
+
+
+def test_a_constant_has_no_steps() -> None:
+    text = "dim N\nparam x : N\nparam y : N\nJ = norm2(x)\n"
+    for derive in (present, present_jacobian):
+        with pytest.raises(UnsupportedError, match="no steps of a derivation of J, which does not depend on y"):
+            derive(layers(text), "J", ["y"])
 
 
 def test_only_gradients_of_scalars_have_steps() -> None:

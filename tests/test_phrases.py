@@ -27,6 +27,8 @@ from bracketc.proof.phrases import (
 )
 from bracketc.proof.ranges import (
     Ranged,
+    UnlikeError,
+    alike,
     entry,
     generalised,
     is_general,
@@ -35,6 +37,7 @@ from bracketc.proof.ranges import (
     renamed,
     shifted,
     signature,
+    size_of,
     split_name,
 )
 from bracketc.proof.rules import rule_of
@@ -232,8 +235,8 @@ def test_names_with_numbers_are_read() -> None:
     assert split_name("Z[t-1]") == ("Z", "t-1") and split_name("W") == ("W", None) and split_name("W[]") == ("W", "")
     assert split_name("∇[A[t+1]](J)") == ("∇[A[t+1]](J)", None)
     assert [STEP.offset(name) for name in ("Z[t]", "Z[t-1]", "Z[t+2]", "Z[1]", "Z", "Y[t]", "Z[tt]")] == [0, -1, 2, *[None] * 4]
-    assert (STEP.name, MEMBER.name, MEMBER.model, STEP.over.variable, STEP.over.first, STEP.over.last) == (
-        "Z[t]", "W[j]", "W[3]", "t", "1", "T",
+    assert (STEP.name, MEMBER.name, STEP.over.variable, STEP.over.first, STEP.over.last) == (
+        "Z[t]", "W[j]", "t", "1", "T",
     )  # fmt: skip
     assert [entry("t", offset) for offset in (0, 1, -2)] == ["t", "t+1", "t-2"]
 
@@ -242,8 +245,8 @@ def test_names_move_along_their_range() -> None:
     node = multiply(named("X[t]"), named("Z[t-1]"), named("W"), named("Y[T]"))
     assert {tensor.name for tensor in tensors([shifted(node, "t", 1)])} == {"X[t+1]", "Z[t]", "W", "Y[T]"}
     assert {tensor.name for tensor in tensors([shifted(node, "t", -1)])} == {"X[t-1]", "Z[t-2]", "W", "Y[T]"}
-    assert {tensor.name for tensor in tensors([placed(node, "t", "T")])} == {"X[T]", "Z[T-1]", "W", "Y[T]"}
-    assert {tensor.name for tensor in tensors([placed(node, "t", "3")])} == {"X[3]", "Z[2]", "W", "Y[T]"}
+    assert {tensor.name for tensor in tensors([placed(node, "t", "T", {})])} == {"X[T]", "Z[T-1]", "W", "Y[T]"}
+    assert {tensor.name for tensor in tensors([placed(node, "t", "3", {})])} == {"X[3]", "Z[2]", "W", "Y[T]"}
     assert renamed(node, lambda text: text) is node
     gradient = named("∇[A[t+1]](J)")
     assert shifted(gradient, "t", 1) is named("∇[A[t+2]](J)") and offsets(gradient, "t") == [1]
@@ -259,6 +262,46 @@ def test_members_become_general_members() -> None:
     node = multiply(named("Z[1]"), named("W[2]"), named("dW[3]"), named("X[1]"), named("W[k]"))
     found = {tensor.name for tensor in tensors([generalised(node, 2, "j", ("Z", "W"))])}
     assert found == {"Z[j-1]", "W[j]", "dW[j+1]", "X[1]", "W[k]"}
+    below_zero = multiply(named("Z[-1]"), named("W[0]"))
+    assert {tensor.name for tensor in tensors([generalised(below_zero, 0, "j", ("Z", "W"))])} == {"Z[j-1]", "W[j]"}
+
+
+EXTENTS = {"D": {number: Dim.of(size) for number, size in enumerate((4, 5, 6, 5))}, "E": {1: Dim.of(3), 2: Dim.of(7)}}
+
+
+def layer(number: int, *, with_ones: bool = False) -> Node:
+    """Z[0] @ W[1] with the sizes of the number; a row of ones is added to its result."""
+    before, own = EXTENTS["D"][number - 1], EXTENTS["D"][number]
+    factors = [(Tensor(f"Z[{number - 1}]", (N, before)), (0, 2)), (Tensor(f"W[{number}]", (before, own)), (2, 1))]
+    product = einsum(1, factors, (0, 1))
+    return add([product, ones((N, own))]) if with_ones else product
+
+
+@pytest.mark.parametrize("with_ones", [False, True])
+def test_members_with_sizes_of_their_own_are_alike(with_ones: bool) -> None:
+    found = alike({number: layer(number, with_ones=with_ones) for number in (1, 2, 3)}, "j", ("Z", "W"), EXTENTS)
+    assert found is not None
+    assert [str(size) for size in found.shape] == ["N", "D[j]"]
+    assert {tensor.name: str(tensor.shape[0]) for tensor in tensors([found])} == {"Z[j-1]": "N", "W[j]": "D[j-1]"}
+    for number in (1, 2, 3):
+        assert placed(found, "j", str(number), EXTENTS) is layer(number, with_ones=with_ones)
+    after = shifted(found, "j", 1)
+    assert str(after.shape[1]) == "D[j+1]" and placed(after, "j", "2", EXTENTS) is layer(3, with_ones=with_ones)
+
+
+def test_members_that_differ_in_more_than_names_are_not_alike() -> None:
+    assert alike({1: layer(1), 2: scale(2, layer(2))}, "j", ("Z", "W"), EXTENTS) is None
+    assert alike({1: layer(1), 2: layer(2)}, "j", ("Z", "W"), {}) is None, "sizes without a name"
+    assert alike({1: layer(1), 2: layer(2)}, "j", ("Z",), EXTENTS) is None, "W[1] and W[2] are tensors of their own"
+
+
+def test_sizes_of_members_have_the_nearest_name() -> None:
+    def name(*sizes: int) -> str:
+        return str(size_of({number: Dim.of(size) for number, size in enumerate(sizes, start=1)}, "j", EXTENTS))
+
+    assert [name(5, 6), name(4, 5), name(6, 5), name(3, 7), name(8, 8)] == ["D[j]", "D[j-1]", "D[j+1]", "E[j]", "8"]
+    with pytest.raises(UnlikeError):
+        name(5, 4)
 
 
 def test_signatures_ignore_sizes_and_nothing_else() -> None:

@@ -59,7 +59,7 @@ def frozen(
     order = topological([target])
     for node in order:
         if isinstance(node, Recurrence) and any(map(_is_stop, topological(node.body.results))):
-            raise UnsupportedError("differences of a loop that contains stop(…)")
+            raise UnsupportedError("no differences of a loop that contains stop(…)")
     known = dict(arrays)
     constants: dict[Node, Node] = {}
     for number, node in enumerate(filter(_is_stop, order)):

@@ -30,7 +30,19 @@ from bracketc.lang.order import Key, member_statement
 from bracketc.lang.problems import Abort, Problems
 from bracketc.lang.scope import Scope
 from bracketc.lang.steps import Step, open_range
-from bracketc.lang.values import Binding, Failed, Family, FunctionValue, Quantity, Running, Steps, Value, closed, retyped
+from bracketc.lang.values import (
+    Binding,
+    Failed,
+    Family,
+    FunctionValue,
+    Quantity,
+    Running,
+    SizeFamily,
+    Steps,
+    Value,
+    closed,
+    retyped,
+)
 
 COMPOSED = ("gelu",)
 """Element-wise functions that elaboration writes out in terms of others."""
@@ -86,7 +98,8 @@ class Layered:
     """A file as layers, needed ones first. ``arguments`` are called as in the source: ``W[1]``, not ``W1``.
 
     ``keys`` are names by what a program calls them (``W1``); ``constants`` are the variables of scalar constants. ``families`` are
-    arguments and definitions with fixed numbers, ``starts`` the start values of recurrences by their position.
+    arguments and definitions with fixed numbers, ``extents`` the sizes with numbers (``dim D[0..L]``), ``starts`` the start
+    values of recurrences by their position.
     """
 
     layers: tuple[Layer, ...]
@@ -97,6 +110,7 @@ class Layered:
     sizes: tuple[SizeSpec, ...]
     names: frozenset[str]
     families: Mapping[str, Numbered]
+    extents: Mapping[str, Mapping[int, Dim]]
     starts: Mapping[str, tuple[tuple[Dim, Tensor], ...]]
 
     def layer(self, name: str) -> Layer | None:
@@ -152,6 +166,7 @@ class _Layers:
             opened.sizes,
             names,
             self._families(),
+            {n: found.members for n, found in opened.file.bindings.items() if isinstance(found, SizeFamily)},
             dict(self.starts),
         )
 
@@ -326,7 +341,7 @@ class _Layers:
                 if not problems.diagnostics:
                     self.found.append(layer)
                     return
-        raise UnsupportedError(f"a derivation through the steps of {name}")
+        raise UnsupportedError(f"no derivation through the steps of {name}")
 
     def _step(self, name: str, found: Steps, statement: syntax.Definition, file: Scope) -> Layer:
         counted = step_range(statement)
@@ -404,7 +419,7 @@ def _slice_of(source: Node, step: Step, letter: str) -> tuple[Tensor, int]:
         offset, sliced = source.offset, source.arg
     distance = (offset + 1 - step.first).constant
     if not isinstance(sliced, Tensor) or distance is None:
-        raise UnsupportedError(f"a derivation through a step that uses other slices than {letter} plus a number")
+        raise UnsupportedError(f"no derivation through a step that uses other slices than {letter} plus a number")
     return sliced, distance
 
 

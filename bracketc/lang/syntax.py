@@ -428,6 +428,12 @@ class Sum:
     span: Span = _place()
 
 
+def integer(number: int, span: Span) -> Expr:
+    """The expression whose value is ``number``."""
+    size = Number(str(abs(number)), span)
+    return Sum(True, (size,), (), span) if number < 0 else size
+
+
 # ---------------------------------------------------------------------------------------------- application
 
 

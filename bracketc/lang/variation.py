@@ -240,7 +240,7 @@ class Variation:
         span = self.run.declarations.names.get(name, syntax.NOWHERE)
         body: syntax.Expr = syntax.Name(name, span)
         if number is not None:
-            body = syntax.Index(body, (syntax.Number(str(number), span),), span)
+            body = syntax.Index(body, (syntax.integer(number, span),), span)
         return self._vary(body, self.variables, scope, span)
 
     def _of_start(self, start: Value) -> Value:
@@ -293,7 +293,7 @@ class Variation:
             name = syntax.Name(f"d{key[0]}", reference.span)
             body: syntax.Expr = name
             if key[1] is not None:
-                body = syntax.Index(name, (syntax.Number(str(key[1]), reference.span),), reference.span)
+                body = syntax.Index(name, (syntax.integer(key[1], reference.span),), reference.span)
             tangent = self.run.evaluate(body, scope)
             found.append(Variable(key, value, tangent.node, key[0] in self.run.declarations.arguments))
         return found

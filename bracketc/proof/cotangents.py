@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from bracketc.errors import UnsupportedError
@@ -13,7 +13,7 @@ from bracketc.proof.definitions import Definitions
 from bracketc.proof.forms import LARGE
 from bracketc.proof.phrases import weight
 from bracketc.proof.presentation import Abbreviation, Equation, Heading, Over, Term
-from bracketc.proof.ranges import Ranged, is_general, offsets, placed, shifted, split_name
+from bracketc.proof.ranges import Ranged, UnlikeError, is_general, number_of, offsets, placed, shifted, split_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Cotangents:
                     ranged = self.found.range_of(other)
                     assert ranged is not None
                     for part in self.given.get(other, ()):
-                        self.give(name, placed(part.node, ranged.letter, position))
+                        self.give(name, self._at(part.node, ranged, position))
 
     def result(self, name: str) -> list[tuple[Equation, int]]:
         """The equation of ``∇[W](J)``; of a family one for every member that gets something of its own."""
@@ -72,7 +72,7 @@ class Cotangents:
         if ranged.argument:
             slices = [other for other in self.given if ranged.offset(other) is not None]
             if len(slices) != 1 or given:
-                raise UnsupportedError(f"the steps of a derivation by {name}, of which steps use several slices or all")
+                raise UnsupportedError(f"no steps of a derivation by {name}, of which steps use several slices or all")
             parts = self.given[slices[0]]
             equation = self._equation(name, parts)
             entry = split_name(slices[0])[1] or ""
@@ -83,7 +83,7 @@ class Cotangents:
         found = []
         for number in ranged.numbers:
             member = f"{ranged.base}[{number}]"
-            mine = [Given(placed(part.node, ranged.letter, str(number))) for part in given] + self.given.get(member, [])
+            mine = [Given(self._at(part.node, ranged, str(number))) for part in given] + self.given.get(member, [])
             found.append((self._equation(member, mine), len(mine)))
         return found
 
@@ -112,8 +112,8 @@ class Cotangents:
         if moved and all(offset > 0 for offset, _ in moved):
             last = str(ranged.numbers[0]) if ranged.numbers else ranged.first
         if any(position != last for position in fixed):
-            raise UnsupportedError(f"the steps of a derivation where {ranged.base} is used at a step inside its range")
-        ends = [Given(placed(part.node, ranged.letter, last)) for part in same] + fixed.get(last, [])
+            raise UnsupportedError(f"no steps of a derivation where {ranged.base} is used at a step inside its range")
+        ends = [Given(self._at(part.node, ranged, last)) for part in same] + fixed.get(last, [])
         equations.append(self._equation(f"{ranged.base}[{last}]", ends))
         for distance in range(1, max((abs(offset) for offset, _ in moved), default=1)):
             equations.append(self._near_the_end(ranged, last, distance, same, moved))
@@ -125,9 +125,15 @@ class Cotangents:
             equations.append(self._equation(f"{ranged.base}[{entry}]", [part for _, part in moved]))
         elif moved:
             parts = [*same, *(Given(shifted(part.node, ranged.letter, -offset)) for offset, part in moved)]
+            if same and self._applies_to_a_start(ranged, [*((0, part) for part in same), *moved]):
+                raise UnlikeError
             equations.append(self._equation(ranged.name, parts))
         first, *others = equations
         return [(first, ""), *((equation, "adding what later steps need" if same else "") for equation in others)]
+
+    def _at(self, node: Node, ranged: Ranged, position: str) -> Node:
+        """``node`` for the number ``position`` of a range."""
+        return placed(node, ranged.letter, position, self.found.extents)
 
     def _near_the_end(
         self, ranged: Ranged, last: str, distance: int, same: Sequence[Given], moved: Sequence[tuple[int, Given]]
@@ -136,12 +142,37 @@ class Cotangents:
         backwards = -1 if all(offset < 0 for offset, _ in moved) else 1
         parts = [*same, *(Given(shifted(p.node, ranged.letter, -o)) for o, p in moved if abs(o) <= distance)]
         step = backwards * distance
-        position = str(int(last) + step) if last.isdecimal() else f"{last}{step:+d}"
-        there = [Given(placed(shifted(part.node, ranged.letter, step), ranged.letter, last)) for part in parts]
+        number = number_of(last)
+        position = f"{last}{step:+d}" if number is None else str(number + step)
+        there = [Given(self._at(shifted(part.node, ranged.letter, step), ranged, last)) for part in parts]
         return self._equation(f"{ranged.base}[{position}]", there)
+
+    def _applies_to_a_start(self, ranged: Ranged, given: Iterable[tuple[int, Given]]) -> bool:
+        """Whether all of ``given``, with the numbers after it, is there for a start value too: Z[0] of Z[1], Z[2], …"""
+        starts = {ranged.member(name) for name in self.found.layers} if ranged.numbers else set()
+        used = [(tensor, -offset) for offset, part in given for tensor in self._names(part.node)]
+        return any(
+            all(self._is_there(tensor, start + shift) for tensor, shift in used)
+            for start in starts
+            if start is not None and start not in ranged.numbers
+        )
+
+    def _is_there(self, tensor: Tensor, number: int) -> bool:
+        """Whether ``number`` has what a general name stands for."""
+        base, _ = split_name(tensor.name)
+        ranged = self.found.ranges.get(base)
+        offset = None if ranged is None else ranged.offset(tensor.name)
+        if ranged is None or offset is None:
+            return True
+        return number + offset in ranged.numbers or f"{base}[{number + offset}]" in self.found.layers
 
     def _ends(self, node: Node, letter: str, forward: bool) -> bool:
         """Whether ``node`` holds something that is not there behind the last step: no mere gradient."""
+        found = (offset for tensor in self._names(node) for offset in offsets(tensor, letter))
+        return any(offset >= 0 if forward else offset <= 0 for offset in found)
+
+    def _names(self, node: Node) -> Iterator[Tensor]:
+        """The tensors in ``node`` and in what it abbreviates, without gradients."""
         abbreviations = {tensor: body for body, tensor in self.found.forms.known.items()}
         pending = [node]
         while pending:
@@ -150,9 +181,8 @@ class Cotangents:
                     continue
                 if tensor in abbreviations and self.found.base(tensor.name) == tensor.name:
                     pending.append(abbreviations[tensor])
-                elif any(offset >= 0 if forward else offset <= 0 for offset in offsets(tensor, letter)):
-                    return True
-        return False
+                else:
+                    yield tensor
 
 
 def summand(node: Node, over: Over | None) -> Term:

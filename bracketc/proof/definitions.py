@@ -14,7 +14,7 @@ from bracketc.lang.layers import Layer, Layered
 from bracketc.proof.forms import Forms
 from bracketc.proof.phrases import functions, tidy
 from bracketc.proof.pieces import buried
-from bracketc.proof.ranges import Names, Ranged, general_names, split_name
+from bracketc.proof.ranges import Extents, Names, Ranged, UnlikeError, alike, general_names, split_name
 from bracketc.simplify import simplify, stabilise
 from bracketc.simplify.stable import logarithm
 
@@ -27,6 +27,7 @@ class Definitions:
     ``order`` are the definitions to visit, users first. ``noted`` are general names to which other steps add, ``stacks``
     the names of all steps of a recurrence at once. ``results`` are what gradients are concluded for, ``shown`` the same
     behind ``wrt``; ``starts`` are start values that vary, with the general names and the numbers of the steps that use them.
+    ``extents`` are the sizes with numbers.
     """
 
     layers: Mapping[str, Layer]
@@ -39,6 +40,7 @@ class Definitions:
     results: tuple[str, ...]
     shown: tuple[str, ...]
     starts: Mapping[str, tuple[tuple[str, str], ...]]
+    extents: Extents
     rules: Mapping[str, str]
     forms: Forms
 
@@ -62,12 +64,14 @@ class Definitions:
         return known if known is not None else found
 
 
-def definitions(layered: Layered, target: str, wrt: Sequence[str]) -> Definitions:
-    """The definitions that lead from ``target`` down to ``wrt``."""
-    names = general_names(layered, wrt)
-    found = _read(layered, target, wrt, names)
-    if any(ranged.numbers for ranged in names.ranges.values()) and not _is_regular(found, layered):
-        found = _read(layered, target, wrt, general_names(layered, wrt, families=False))
+def definitions(layered: Layered, target: str, wrt: Sequence[str], families: bool = True) -> Definitions:
+    """The definitions that lead from ``target`` down to ``wrt``; with ``families``, one general member stands for all.
+
+    Raises :class:`~bracketc.proof.ranges.UnlikeError` where they are not alike.
+    """
+    found = _read(layered, target, wrt, general_names(layered, wrt, families))
+    if not _is_regular(found):
+        raise UnlikeError
     return found
 
 
@@ -76,18 +80,16 @@ def plain_definitions(layered: Layered, target: str, wrt: Sequence[str]) -> Defi
     return _read(layered, target, wrt, general_names(layered, wrt, families=False), scalar=False)
 
 
-def _is_regular(found: Definitions, layered: Layered) -> bool:
+def _is_regular(found: Definitions) -> bool:
     """Whether what is said of a general member holds for all: no start varies, and only the last is used from outside."""
     for ranged in found.ranges.values():
         if not ranged.numbers:
             continue
         for name in found.moving:
-            base, entry = split_name(name)
-            if base != ranged.base or entry is None or not entry.isdecimal():
+            number = ranged.member(name)
+            if number is None:
                 continue
-            if int(entry) not in ranged.numbers:
-                return False
-            if ranged.name in found.layers and int(entry) != ranged.numbers[-1]:
+            if number not in ranged.numbers or (ranged.name in found.layers and number != ranged.numbers[-1]):
                 return False
     return True
 
@@ -95,11 +97,11 @@ def _is_regular(found: Definitions, layered: Layered) -> bool:
 def _read(layered: Layered, target: str, wrt: Sequence[str], names: Names, scalar: bool = True) -> Definitions:
     layers = names.layers
     if target in names.ranges:
-        raise UnsupportedError(f"the steps of a derivation of {target}, which stands for all steps of a recurrence or all members")
+        raise UnsupportedError(f"no steps of a derivation of {target}, which stands for all steps of a recurrence or all members")
     if target not in layers:
-        raise UnsupportedError(f"the steps of a derivation of {target}, which is no definition")
+        raise UnsupportedError(f"no steps of a derivation of {target}, which is no definition")
     if scalar and layers[target].variable.rank:
-        raise UnsupportedError(f"the steps of a derivation of {target}, which is no scalar")
+        raise UnsupportedError(f"no steps of a derivation of {target}, which is no scalar")
     used = set(layered.names) | {tensor.name for tensor in layered.arguments} | {spec.name for spec in layered.sizes}
     letters = dict.fromkeys(ranged.letter for ranged in names.ranges.values())
     forms = Forms(used | set(letters), tuple(letters))
@@ -114,6 +116,8 @@ def _read(layered: Layered, target: str, wrt: Sequence[str], names: Names, scala
     layers = _with_arguments_named(layers, bodies, graph, target, forms)
     graph = _Graph(layers, bodies, names.ranges, stacks, layered, wrt)
     moving = {name: _differential(tensor, used) for name, tensor in graph.moving().items()}
+    if target not in moving:
+        raise UnsupportedError(f"no steps of a derivation of {target}, which does not depend on {' or '.join(wrt)}")
     order = tuple(name for name in graph.order(target) if name in moving and name not in wrt)
     general = [names.ranges[split_name(name)[0]] for name in order if split_name(name)[0] in names.ranges]
     noted = tuple(ranged.name for ranged in general if graph.is_noted(ranged, order))
@@ -124,9 +128,20 @@ def _read(layered: Layered, target: str, wrt: Sequence[str], names: Names, scala
         ranged = names.ranges.get(base) if entry is not None else None
         results.setdefault(name if ranged is None else ranged.name)
         shown.setdefault(name if ranged is None else base)
-    starts = graph.starts(order)
     return Definitions(
-        layers, bodies, moving, order, noted, names.ranges, stacks, tuple(results), tuple(shown), starts, rules, forms
+        layers,
+        bodies,
+        moving,
+        order,
+        noted,
+        names.ranges,
+        stacks,
+        tuple(results),
+        tuple(shown),
+        graph.starts(order),
+        layered.extents,
+        rules,
+        forms,
     )
 
 
@@ -199,7 +214,7 @@ def _differential(tensor: Tensor, used: set[str]) -> Tensor:
     text = f"d{tensor.name}"
     if text.partition("[")[0] in used:
         if "d" in used:
-            raise UnsupportedError(f"the steps of a derivation where {text} and d are names of the file")
+            raise UnsupportedError(f"no steps of a derivation where {text} and d are names of the file")
         text = f"d({tensor.name})"
     return Tensor(text, tensor.shape)
 
@@ -221,6 +236,7 @@ class _Graph:
         self.arguments = {tensor.name: tensor for tensor in layered.arguments}
         self.wrt = wrt
         self.first_values = layered.starts
+        self.extents = layered.extents
         self.varying = self._varying()
 
     def _key(self, name: str) -> str:
@@ -229,7 +245,8 @@ class _Graph:
         ranged = self.ranges.get(base)
         if ranged is None or entry is None:
             return name
-        if ranged.numbers and entry.isdecimal() and int(entry) not in ranged.numbers:
+        number = ranged.member(name)
+        if ranged.numbers and number is not None and number not in ranged.numbers:
             return name
         if name in self.layers and ranged.offset(name) is None:
             return name
@@ -264,7 +281,15 @@ class _Graph:
             ranged = self.ranges.get(base) if entry is not None else None
             found.setdefault(name, self.arguments.get(name) or self.layers[name].variable)
             if ranged is not None:
-                found.setdefault(ranged.name, replace(self.arguments[ranged.model], name=ranged.name))
+                found.setdefault(ranged.name, self._general(ranged))
+        return found
+
+    def _general(self, ranged: Ranged) -> Tensor:
+        """The general member of a family of arguments."""
+        members = {number: self.arguments[f"{ranged.base}[{number}]"] for number in ranged.numbers}
+        found = alike(members, ranged.letter, self.ranges, self.extents)
+        if not isinstance(found, Tensor):
+            raise UnlikeError
         return found
 
     def _below(self, name: str) -> list[str]:

@@ -130,13 +130,13 @@ class Forms:
                 if name not in self.used and f"d{name}" not in self.used:
                     self.used.add(name)
                     return name
-        raise UnsupportedError("a derivation with more abbreviations than there are letters")
+        raise UnsupportedError("no derivation with more abbreviations than there are letters")
 
 
 def check_written(nodes: Iterable[Node]) -> None:
     """Raise :class:`UnsupportedError` for what the language has no word for."""
     for node in topological(nodes):
         if isinstance(node, Overlap | Scatter):
-            raise UnsupportedError("the steps of a derivation through this index: the language has no word for its adjoint")
+            raise UnsupportedError("no steps of a derivation through this index: the language has no word for its adjoint")
         if isinstance(node, Recurrence | Project):
-            raise UnsupportedError("the steps of a derivation through a recurrence inside a definition")
+            raise UnsupportedError("no steps of a derivation through a recurrence inside a definition")

@@ -32,7 +32,7 @@ def present_jacobian(
     found = plain_definitions(layered, target, wrt)
     general = next((name for name in found.order if found.range_of(name) is not None), None)
     if general is not None:
-        raise UnsupportedError(f"the steps of a Jacobian through the recurrence of {general}")
+        raise UnsupportedError(f"no steps of a Jacobian through the recurrence of {general}")
     bound: set[str] = set()
     nodes = _differentials(found, target)
     members = [_member(found, nodes, target, bound)]

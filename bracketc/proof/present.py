@@ -10,7 +10,7 @@ visited at a general step: what later steps add to ``Z[t]`` is in ``∇[Z[t]](J)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bracketc.ir.build import add, einsum, literal
@@ -34,7 +34,7 @@ from bracketc.proof.presentation import (
     Presentation,
     Term,
 )
-from bracketc.proof.ranges import Ranged, generalised, signature, split_name
+from bracketc.proof.ranges import Ranged, UnlikeError, alike, split_name
 from bracketc.proof.rules import rule_of
 
 
@@ -43,7 +43,13 @@ def present(layered: Layered, target: str, wrt: Sequence[str]) -> Presentation:
 
     Raises :class:`~bracketc.errors.UnsupportedError` for what has no presentation.
     """
-    found = definitions(layered, target, wrt)
+    try:
+        return _presented(definitions(layered, target, wrt), target)
+    except UnlikeError:
+        return _presented(definitions(layered, target, wrt, families=False), target)
+
+
+def _presented(found: Definitions, target: str) -> Presentation:
     presenter = _Presenter(found, target, Cotangents(found, target))
     presenter.work()
     nodes = [term.node for paragraph in presenter.paragraphs for term in _terms(paragraph)]
@@ -120,6 +126,7 @@ class _Presenter:
             used = {tensor.name for name in waiting for tensor in tensors([found.bodies[name]])}
             self.reached.give_starts(used)
             self._conclude(used)
+        self._conclude_the_rest()
 
     def _start(self, name: str, members: list[Member]) -> _Taken:
         """The first member of ``d[Z](J)``: the cotangent that has reached Z, or a name for it where more will reach it."""
@@ -213,22 +220,22 @@ class _Presenter:
 
     def _gathered(self, parts: Sequence[Part]) -> list[tuple[Part, Over | None]]:
         """Parts for all members of a family that are alike but for the number, as one part for a general member."""
-        groups: dict[str, list[int]] = {}
+        groups: dict[str, dict[int, int]] = {}
         for place, part in enumerate(parts):
-            base, number = split_name(part.name)
-            ranged = self.found.ranges.get(base)
-            if ranged is not None and number is not None and number.isdecimal():
-                groups.setdefault(base, []).append(place)
+            ranged = self.found.ranges.get(split_name(part.name)[0])
+            number = None if ranged is None else ranged.member(part.name)
+            if ranged is not None and number is not None:
+                groups.setdefault(ranged.base, {})[place] = number
         left: dict[int, Part | None] = {}
         for base, places in groups.items():
             ranged = self.found.ranges[base]
-            numbers = [int(split_name(parts[place].name)[1] or 0) for place in places]
+            numbers = list(places.values())
             if sorted(numbers) != list(ranged.numbers) or len(numbers) < 2:
                 continue
-            general = [self._general(parts[place], number, ranged) for place, number in zip(places, numbers, strict=True)]
-            if len({(signature(part.cotangent), signature(part.tangent)) for part in general}) == 1:
+            general = self._general({number: parts[place] for place, number in places.items()}, ranged)
+            if general is not None:
                 left.update(dict.fromkeys(places))
-                left[places[0]] = general[numbers.index(ranged.numbers[len(numbers) // 2])]
+                left[min(places)] = general
         found: list[tuple[Part, Over | None]] = []
         for place, part in enumerate(parts):
             replaced = left.get(place)
@@ -238,9 +245,13 @@ class _Presenter:
                 found.append((part, None))
         return found
 
-    def _general(self, part: Part, number: int, ranged: Ranged) -> Part:
-        cotangent, tangent = (generalised(n, number, ranged.letter, self.found.ranges) for n in (part.cotangent, part.tangent))
-        return Part(cotangent, tangent, ranged.name)
+    def _general(self, parts: Mapping[int, Part], ranged: Ranged) -> Part | None:
+        """One part for a general member, where all are alike."""
+        cotangent, tangent = (
+            alike(nodes, ranged.letter, self.found.ranges, self.found.extents)
+            for nodes in ({n: p.cotangent for n, p in parts.items()}, {n: p.tangent for n, p in parts.items()})
+        )
+        return None if cotangent is None or tangent is None else Part(cotangent, tangent, ranged.name)
 
     def _collected(self, terms: Sequence[_Taken], members: list[Member]) -> list[_Taken]:
         """Cotangents of all steps of a recurrence at once, by a name whose slices are those of the steps."""
@@ -313,6 +324,14 @@ class _Presenter:
                 added = added or count > 1
         if equations:
             self._write(equations, "adding the terms of each differential" if added else "")
+
+    def _conclude_the_rest(self) -> None:
+        """Zero for what no differential has reached."""
+        zero = (Term(literal(0)),)
+        left = (name for name in self.found.results if name not in self.bound)
+        equations = [Equation(Heading("gradient", self.target, name), zero) for name in left]
+        if equations:
+            self._write(equations, "independence")
 
     def _write(self, equations: Sequence[Equation], rule: str) -> None:
         nodes = [term.node for equation in equations for term in equation.terms]

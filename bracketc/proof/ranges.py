@@ -11,16 +11,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any, TypeAlias
 
 from bracketc.ir.dims import Dim
 from bracketc.ir.nodes import Node, Tensor, Window
 from bracketc.ir.rewrite import Roots, map_nodes, substitute, tensors, topological
+from bracketc.ir.sizes import substitute_dims
 from bracketc.lang.layers import Layer, Layered, Recurring
 from bracketc.proof.presentation import Over
 
 _INDEX = re.compile(r"\[([^\[\]]*)\]")
+_NUMBER = re.compile(r"-?[0-9]+")
 
 LETTERS = "jkitmn"
+
+Extents: TypeAlias = Mapping[str, Mapping[int, Dim]]
+"""Sizes with numbers: {"D": {0: 784, 1: 256}}."""
+
+
+class UnlikeError(Exception):
+    """What would be said of a general member of a family does not hold for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +53,6 @@ class Ranged:
         return f"{self.base}[{self.letter}]"
 
     @property
-    def model(self) -> str:
-        """The member after which a general one has its sizes."""
-        return f"{self.base}[{self.numbers[len(self.numbers) // 2]}]"
-
-    @property
     def over(self) -> Over:
         return Over(self.letter, self.first, self.last)
 
@@ -59,6 +64,11 @@ class Ranged:
         found = re.fullmatch(rf"{re.escape(self.letter)}([+-]\d+)?", entry)
         return None if found is None else int(found[1] or 0)
 
+    def member(self, name: str) -> int | None:
+        """The number of a member: ``Z[-1]`` -> -1; None for any other name."""
+        base, entry = split_name(name)
+        return number_of(entry) if base == self.base else None
+
 
 def split_name(name: str) -> tuple[str, str | None]:
     """``Z[t-1]`` -> ("Z", "t-1");  ``W`` -> ("W", None)."""
@@ -66,18 +76,25 @@ def split_name(name: str) -> tuple[str, str | None]:
     return (name, None) if found is None else (found[1], found[2])
 
 
+def number_of(entry: str | None) -> int | None:
+    """"-1" -> -1;  "t-1" -> None."""
+    return None if entry is None or not _NUMBER.fullmatch(entry) else int(entry)
+
+
 def entry(letter: str, offset: int) -> str:
     return letter if offset == 0 else f"{letter}{offset:+d}"
 
 
 def renamed(node: Node, change: Callable[[str], str]) -> Node:
-    """``node`` with every index in the name of a tensor changed."""
-    values: dict[Node, Node] = {}
-    for tensor in tensors([node]):
-        name = _INDEX.sub(lambda found: f"[{change(found[1])}]", tensor.name)
-        if name != tensor.name:
-            values[tensor] = replace(tensor, name=name)
-    return substitute((node,), values)[0]
+    """``node`` with every index in the name of a tensor or of a size changed."""
+
+    def new(name: str) -> str:
+        return _INDEX.sub(lambda found: f"[{change(found[1])}]", name)
+
+    sizes = {name for inner in topological([node]) for extent in inner.shape for name in extent.names if "[" in name}
+    (sized,) = substitute_dims(Roots((node,)), {name: Dim.named(new(name)) for name in sizes})[0].nodes if sizes else (node,)
+    values: dict[Node, Node] = {t: replace(t, name=new(t.name)) for t in tensors([sized]) if new(t.name) != t.name}
+    return substitute((sized,), values)[0]
 
 
 def shifted(node: Node, letter: str, by: int) -> Node:
@@ -90,7 +107,7 @@ def _moved(text: str, letter: str, by: int) -> str:
     return text if found is None else entry(letter, int(found[1] or 0) + by)
 
 
-def placed(node: Node, letter: str, at: str) -> Node:
+def placed(node: Node, letter: str, at: str, extents: Extents) -> Node:
     """``node`` for one number: X[t-1], T -> X[T-1]."""
 
     def change(text: str) -> str:
@@ -98,11 +115,13 @@ def placed(node: Node, letter: str, at: str) -> Node:
         if found is None:
             return text
         offset = int(found[1] or 0)
-        if re.fullmatch(r"\d+", at):
-            return str(int(at) + offset)
+        number = number_of(at)
+        if number is not None:
+            return str(number + offset)
         return at if offset == 0 else f"{at}{offset:+d}"
 
-    return renamed(node, change)
+    sizes = {f"{base}[{number}]": size for base, known in extents.items() for number, size in known.items()}
+    return substitute_dims(Roots((renamed(node, change),)), sizes)[0].nodes[0]
 
 
 def is_general(node: Node, letters: Iterable[str]) -> str | None:
@@ -127,13 +146,57 @@ def generalised(node: Node, number: int, letter: str, families: Iterable[str]) -
     known = set(families)
     for tensor in tensors([node]):
         base, text = split_name(tensor.name)
-        if text is not None and text.isdecimal() and _is_member(base, known):
-            values[tensor] = replace(tensor, name=f"{base}[{entry(letter, int(text) - number)}]")
+        own = number_of(text)
+        if own is not None and _is_member(base, known):
+            values[tensor] = replace(tensor, name=f"{base}[{entry(letter, own - number)}]")
     return substitute((node,), values)[0]
 
 
 def _is_member(base: str, families: set[str]) -> bool:
     return base in families or (base.startswith("d") and base[1:] in families)
+
+
+def alike(members: Mapping[int, Node], letter: str, families: Iterable[str], extents: Extents) -> Node | None:
+    """The node for a general number, where ``members`` differ in numbers and sizes alone; None where they do not.
+
+        {1: Z[0] @ W[1], 2: Z[1] @ W[2]}   ->   Z[j-1] @ W[j]
+    """
+    if any(node.loops for node in members.values()):
+        return None
+    written = [generalised(node, number, letter, families) for number, node in members.items()]
+    orders = [topological([node]) for node in written]
+    if len({signature(node) for node in written}) > 1 or len({len(order) for order in orders}) > 1:
+        return None
+    found: dict[Node, Node] = {}
+
+    def general(values: tuple[Any, ...]) -> Any:
+        first = values[0]
+        if isinstance(first, Node):
+            return found[first]
+        if isinstance(first, Dim):
+            return size_of(dict(zip(members, values, strict=True)), letter, extents)
+        if isinstance(first, tuple):
+            return tuple(map(general, zip(*values, strict=True)))
+        return first
+
+    try:
+        for nodes in zip(*orders, strict=True):
+            parts = [general(tuple(getattr(node, item.name) for node in nodes)) for item in fields(nodes[0])]
+            found[nodes[0]] = type(nodes[0])(*parts)
+    except UnlikeError:
+        return None
+    return found[written[0]]
+
+
+def size_of(members: Mapping[int, Dim], letter: str, extents: Extents) -> Dim:
+    """The size that is called alike for all ``members``: {1: 784, 2: 256} -> D[j-1] of dim D[0..2] = 784, 256, 10."""
+    if len(set(members.values())) == 1:
+        return next(iter(members.values()))
+    for base, known in extents.items():
+        for offset in sorted({own - number for own in known for number in members}, key=abs):
+            if all(known.get(number + offset) is size for number, size in members.items()):
+                return Dim.named(f"{base}[{entry(letter, offset)}]")
+    raise UnlikeError
 
 
 def signature(node: Node) -> Hashable:
@@ -220,11 +283,11 @@ def _with_families(layered: Layered, layers: dict[str, Layer], ranges: dict[str,
     general: dict[str, Layer] = {}
     for base in defined:
         found = families[base]
-        bodies = [generalised(layers[f"{base}[{number}]"].body, number, letter, families) for number in found.numbers]
-        if len(bodies) < 2 or len({signature(body) for body in bodies}) > 1:
+        bodies = {number: layers[f"{base}[{number}]"].body for number in found.numbers}
+        body = alike(bodies, letter, families, layered.extents) if len(bodies) > 1 else None
+        if body is None:
             return Names(layers, ranges)
-        model = bodies[len(bodies) // 2]
-        general[base] = Layer(f"{base}[{letter}]", Tensor(f"{base}[{letter}]", model.shape), model)
+        general[base] = Layer(f"{base}[{letter}]", Tensor(f"{base}[{letter}]", body.shape), body)
     made = dict(ranges)
     for base in (*defined, *varied):
         found = families[base]
@@ -232,7 +295,7 @@ def _with_families(layered: Layered, layers: dict[str, Layer], ranges: dict[str,
     kept: dict[str, Layer] = {}
     for name, layer in layers.items():
         base, text = split_name(name)
-        if base in general and text is not None and text.isdecimal() and int(text) in families[base].numbers:
+        if base in general and number_of(text) in families[base].numbers:
             kept.setdefault(general[base].name, general[base])
         else:
             kept[name] = layer

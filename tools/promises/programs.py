@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ LARGEST = 1e6
 """Answers beyond it say little: they may be the difference of larger ones."""
 NEAREST = 1e-10
 """Numbers that differ by less would be equal without rounding, or are so by chance: which of them is larger says nothing."""
+MOST_PRODUCTS = 10**8
+"""Of one contraction as the interpreter writes it out: a second derivative by matrices over a batch has rows of them."""
 UNLIMITED: dict[str, Any] = {"max_flops": 10**40, "max_bytes": 10**40}
 """Programs of names without a hint are planned for sizes at which some derivatives would take more than a machine has."""
 
@@ -99,7 +102,7 @@ def settle(program: Program, seed: int, sizes: Sizes | None = None) -> Case:
     for attempt in range(ATTEMPTS):
         at: Sizes = sizes or draw_sizes(seed, attempt)
         arrays = draw_arrays(tensors, at, seed, attempt)
-        if arrays is None:
+        if arrays is None or products(roots, at) > MOST_PRODUCTS:
             continue
         with np.errstate(all="ignore"):
             values = _run(roots, {node: np.asarray(arrays[node.name]) for node in tensors}, at)
@@ -117,6 +120,12 @@ def settle(program: Program, seed: int, sizes: Sizes | None = None) -> Case:
         raise Skip("no finite answer")
     _, found, given, answers = best
     return Case(program, found, given, tuple(entry for entry in functions if entry.name in answers), answers)
+
+
+def products(roots: Iterable[Node], sizes: Sizes) -> int:
+    """The products of the largest contraction, and so a bound on the numbers that any step of it holds."""
+    spaces = (node.extents for node in topological(roots) if isinstance(node, Einsum))
+    return max((prod(extent.evaluate(sizes) for extent in space) for space in spaces), default=0)
 
 
 def spoiled(roots: Iterable[Node], values: Mapping[Node, Any]) -> set[Node]:
