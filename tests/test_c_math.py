@@ -128,11 +128,11 @@ def test_within_four_units_in_the_last_place(functions: Functions, name: str) ->
 
 def test_erf_against_libm(functions: Functions) -> None:
     erf = np.vectorize(math.erf)
-    special = [0.0, -0.0, np.inf, -np.inf]
+    special = [0.0, -0.0, np.inf, -np.inf, 0.0034475072752684355, 0.9907498955726624]
     x = np.concatenate([np.linspace(-7, 7, 20001), 10.0 ** np.linspace(-40, 0, 500), special]).astype(functions.dtype)
     got, want = functions("erf", x), erf(x.astype(np.float64))
     units = np.abs(got - want) / np.spacing(np.abs(want.astype(functions.dtype)))
-    assert np.max(units) <= 4
+    assert np.max(units) <= 2
     assert np.array_equal(np.signbit(got), np.signbit(x))
     assert np.isnan(functions("erf", np.array([np.nan], functions.dtype))[0])
 

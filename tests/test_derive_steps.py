@@ -273,6 +273,7 @@ FAMILY = "dim N, D\ndim L = 4\ninput X : N, D\nparam W[j] : D, D for j = 1..L\nZ
 
 SIZES = "dim H\ndim D[0..3] = 4, 5, 6, 7\ninput X : H, D[0]\nparam W[j] : D[j-1], D[j] for j = 1..3\nZ[0] = X\n"
 LAYERS = SIZES + "Z[j] = tanh(Z[j-1] @ W[j]) for j = 1..3\n"
+PROJECTED = "dim T, N, K\ninput X : T, K\ninput a : N\nparam U : K, N\nparam W : N, N\nP = X @ U\nZ[0] = a\n"
 
 PROGRAMS = {
     "rows by number": "dim N, V, D\ninput c : N integer in V\ninput Y : N, D\nparam E : V, D\nJ = 0.5 norm2(E[c] - Y)\n",
@@ -319,6 +320,12 @@ PROGRAMS = {
     "norms of weights": LAYERS + "V[0] = 0\nV[j] = V[j-1] + norm2(W[j]) for j = 1..3\nJ = V[3] + norm2(Z[3])\n",
     "what nothing uses": "dim N, T\nparam x : N\nparam y : N\nparam s : scalar\nparam X : T, N\n"
     "param Q[j] : N, N for j = 1..3\nZ[0] = x\nZ[t] = tanh(Z[t-1]) for t = 1..T\nJ = norm2(Z[T])\n",
+    "slices of a definition": PROJECTED + "Z[t] = tanh(W @ Z[t-1] + P[t]) for t = 1..T\nJ = norm2(Z[T])\n",
+    "slices and all of a definition": PROJECTED + "Z[t] = tanh(W @ Z[t-1] + P[t]) for t = 1..T\nJ = norm2(Z[T]) + norm2(P)\n",
+    "slices of a longer definition": PROJECTED.replace("X : T", "X : T+1")
+    + "Z[t] = tanh(W @ Z[t-1] + P[t+1]) for t = 1..T\nJ = norm2(Z[T])\n",
+    "a definition that does not vary": "dim N\nparam x : N\nparam y : N\nu = stop(x ⊙ y)\nv = where(x > 0, 1, 2)\n"
+    "J = x · u + sum(v)\n",
     "stack": "dim N\nparam x : N\nparam y : N\nS = stack(x, y)\nJ = norm2(S) + S[1,1]\n",
 }
 
@@ -393,6 +400,19 @@ def test_steps_near_the_end_have_conclusions_of_their_own() -> None:
         "⟹ ∇[Z[T-1]](J)",
         "⟹ ∇[Z[t]](J)",
     ]
+
+
+def test_all_of_a_tensor_in_every_step_is_not_supported() -> None:
+    text = "dim T\nparam A : T, T\ninput a : T\nZ[0] = a\nZ[t] = tanh(A @ Z[t-1] + A[t]) for t = 1..T\nJ = norm2(Z[T])\n"
+    with pytest.raises(UnsupportedError, match="every step uses all of A"):
+        presented(text, "J")
+
+
+def test_a_derivative_in_a_definition_is_not_supported() -> None:
+    text = "dim N\nparam x : N\nparam y : N\nG = ∇[x](x) @ y\nJ = norm2(G)\n"
+    for name in "xy":
+        with pytest.raises(UnsupportedError, match="a derivative inside a definition"):
+            presented(text, "J", name)
 
 
 def test_a_step_inside_the_range_is_not_supported() -> None:

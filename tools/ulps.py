@@ -40,7 +40,7 @@ FUNCTIONS = (*OWN, *LIBRARY)
 
 BOUNDS: dict[str, float] = {
     "exp": 1, "expm1": 2.5, "log": 1, "log1p": 1, "tanh": 3, "sigmoid": 3, "softplus": 2, "sin": 2, "cos": 2, "erf": 2, "sqrt": 0.501,
-    "digamma": 64, "trigamma": 8, **dict.fromkeys(LIBRARY, 2.0), "lgamma": 8,
+    "digamma": 64, "trigamma": 8, **dict.fromkeys(LIBRARY, 2.0), "log10": 2.5, "lgamma": 8,
 }  # fmt: skip
 """Units in the last place that no level exceeds, in either type; of digamma, which has a zero between any two whole numbers below 0
 and one above, units of the larger of 1 and the answer."""

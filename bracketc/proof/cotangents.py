@@ -49,8 +49,8 @@ class Cotangents:
         return plain[0] if len(plain) == 1 else self.found.forms.simple(add(plain))
 
     def has(self, name: str) -> bool:
-        ranged = self.found.ranges.get(name)
-        return name in self.given or (ranged is not None and any(ranged.offset(other) is not None for other in self.given))
+        """Whether anything has reached ``name``, or slices of it."""
+        return name in self.given or (name in self.found.ranges and any(split_name(other)[0] == name for other in self.given))
 
     def give_starts(self, used: Collection[str]) -> None:
         """Passes on to start values what the first steps need of them, where nothing that is left adds to it: it uses ``used``."""
@@ -69,9 +69,9 @@ class Cotangents:
         ranged = self.found.ranges.get(self.found.base(name))
         if ranged is None:
             return [(self._equation(name, given), len(given))]
-        if ranged.argument:
-            slices = [other for other in self.given if ranged.offset(other) is not None]
-            if len(slices) != 1 or given:
+        if ranged.sliced:
+            slices = [other for other in self.given if split_name(other)[0] == ranged.base]
+            if len(slices) != 1 or given or ranged.offset(slices[0]) is None:
                 raise UnsupportedError(f"no steps of a derivation by {name}, of which steps use several slices or all")
             parts = self.given[slices[0]]
             equation = self._equation(name, parts)

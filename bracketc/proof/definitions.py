@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
+from bracketc.calculus.elementwise import DERIVATIVES
 from bracketc.errors import UnsupportedError
-from bracketc.ir.nodes import Einsum, Node, Pointwise, Tensor
+from bracketc.ir.nodes import Derivative, Einsum, Node, Pointwise, Tensor
 from bracketc.ir.rewrite import Roots, substitute, tensors, topological
 from bracketc.lang.layers import Layer, Layered
-from bracketc.proof.forms import Forms
+from bracketc.proof.forms import Forms, check_written
 from bracketc.proof.phrases import functions, tidy
 from bracketc.proof.pieces import buried
 from bracketc.proof.ranges import Extents, Names, Ranged, UnlikeError, alike, general_names, split_name
@@ -96,7 +97,7 @@ def _is_regular(found: Definitions) -> bool:
 
 def _read(layered: Layered, target: str, wrt: Sequence[str], names: Names, scalar: bool = True) -> Definitions:
     layers = names.layers
-    if target in names.ranges:
+    if target in names.ranges and not names.ranges[target].sliced:
         raise UnsupportedError(f"no steps of a derivation of {target}, which stands for all steps of a recurrence or all members")
     if target not in layers:
         raise UnsupportedError(f"no steps of a derivation of {target}, which is no definition")
@@ -105,11 +106,12 @@ def _read(layered: Layered, target: str, wrt: Sequence[str], names: Names, scala
     used = set(layered.names) | {tensor.name for tensor in layered.arguments} | {spec.name for spec in layered.sizes}
     letters = dict.fromkeys(ranged.letter for ranged in names.ranges.values())
     forms = Forms(used | set(letters), tuple(letters))
-    lengths = {tensor.name: str(tensor.shape[0]) for tensor in layered.arguments if tensor.rank}
+    wholes = [*layered.arguments, *(layer.variable for layer in layers.values())]
+    lengths = {tensor.name: str(tensor.shape[0]) for tensor in wholes if tensor.rank}
     stacks = {
         base: ranged
         for base, ranged in names.ranges.items()
-        if not ranged.numbers and (not ranged.argument or (ranged.first, ranged.last) == ("1", lengths[base]))
+        if not ranged.numbers and (not ranged.sliced or (ranged.first, ranged.last) == ("1", lengths[base]))
     }
     bodies, rules = _bodies(layers, wrt, forms)
     graph = _Graph(layers, bodies, names.ranges, stacks, layered, wrt)
@@ -119,7 +121,8 @@ def _read(layered: Layered, target: str, wrt: Sequence[str], names: Names, scala
     if target not in moving:
         raise UnsupportedError(f"no steps of a derivation of {target}, which does not depend on {' or '.join(wrt)}")
     order = tuple(name for name in graph.order(target) if name in moving and name not in wrt)
-    general = [names.ranges[split_name(name)[0]] for name in order if split_name(name)[0] in names.ranges]
+    check_written(node for name in order for node in topological([bodies[name]]) if isinstance(node, Derivative))
+    general = [names.ranges[base] for base, entry in map(split_name, order) if entry is not None and base in names.ranges]
     noted = tuple(ranged.name for ranged in general if graph.is_noted(ranged, order))
     results: dict[str, None] = {}
     shown: dict[str, None] = {}
@@ -219,6 +222,21 @@ def _differential(tensor: Tensor, used: set[str]) -> Tensor:
     return Tensor(text, tensor.shape)
 
 
+def _differentiable(body: Node) -> list[Tensor]:
+    """The tensors in ``body`` on which its differential can depend: not those in conditions, signs and what stops."""
+    found: dict[Node, None] = {body: None}
+    pending = [body]
+    while pending:
+        node = pending.pop()
+        rule = DERIVATIVES.get(node.function) if isinstance(node, Pointwise) and len(node.args) == 1 else None
+        if rule is not None and isinstance(node, Pointwise) and rule(node) is None:
+            continue
+        inner = [operand for operand in node.operands if operand.dtype == "real" and operand not in found]
+        found.update(dict.fromkeys(inner))
+        pending += inner
+    return [node for node in found if isinstance(node, Tensor)]
+
+
 class _Graph:
     """Which names use which, and which vary."""
 
@@ -233,6 +251,7 @@ class _Graph:
     ) -> None:
         self.layers, self.bodies, self.ranges, self.stacks = layers, bodies, ranges, stacks
         self.uses = {name: tensors([body]) for name, body in bodies.items()}
+        self.moves = {name: _differentiable(body) for name, body in bodies.items()}
         self.arguments = {tensor.name: tensor for tensor in layered.arguments}
         self.wrt = wrt
         self.first_values = layered.starts
@@ -257,7 +276,7 @@ class _Graph:
         while True:
             grown = set(found)
             for name in self.bodies:
-                if any(self._key(tensor.name) in grown for tensor in self.uses[name]):
+                if any(self._key(tensor.name) in grown for tensor in self.moves[name]):
                     grown.add(self._key(name))
             for base, starts in self.first_values.items():
                 if any(self._key(tensor.name) in grown for _, tensor in starts):
@@ -298,7 +317,8 @@ class _Graph:
         found: dict[str, None] = {}
         for tensor in self.uses[name]:
             ranged = self.ranges.get(split_name(tensor.name)[0])
-            if tensor.name not in self.layers and own is not None and ranged is not None and ranged.offset(tensor.name):
+            is_step = ranged is not None and not ranged.sliced and tensor.name not in self.layers
+            if is_step and own is not None and ranged is not None and ranged.offset(tensor.name):
                 found.update(dict.fromkeys(self._definition(start) for _, start in self.first_values.get(ranged.base, ())))
             else:
                 found.setdefault(self._definition(tensor))
@@ -309,7 +329,9 @@ class _Graph:
         if tensor.name in self.layers:
             return tensor.name
         ranged = self.ranges.get(split_name(tensor.name)[0]) or self.stacks.get(tensor.name)
-        return tensor.name if ranged is None else ranged.name
+        if ranged is None:
+            return tensor.name
+        return ranged.base if ranged.sliced else ranged.name
 
     def order(self, target: str) -> list[str]:
         """What ``target`` needs, users before what they use at the same step, and the steps of a recurrence before its start.

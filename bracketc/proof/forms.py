@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bracketc.errors import UnsupportedError
 from bracketc.ir.build import delta, einsum, fill_value, window
-from bracketc.ir.nodes import Add, Einsum, Gather, Labels, Linalg, Node, Overlap, Project, Recurrence, Scatter, Tensor
+from bracketc.ir.nodes import Add, Derivative, Einsum, Gather, Labels, Linalg, Node, Overlap, Project, Recurrence, Scatter, Tensor
 from bracketc.ir.rewrite import Roots, depends_on, map_nodes, substitute, topological
 from bracketc.lang.layers import Layer
 from bracketc.proof.phrases import tidy, weight
@@ -140,3 +140,5 @@ def check_written(nodes: Iterable[Node]) -> None:
             raise UnsupportedError("no steps of a derivation through this index: the language has no word for its adjoint")
         if isinstance(node, Recurrence | Project):
             raise UnsupportedError("no steps of a derivation through a recurrence inside a definition")
+        if isinstance(node, Derivative):
+            raise UnsupportedError("no steps of a derivation through a derivative inside a definition")

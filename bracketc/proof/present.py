@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bracketc.errors import UnsupportedError
 from bracketc.ir.build import add, einsum, literal
 from bracketc.ir.nodes import Node, Reduce, Tensor
 from bracketc.ir.rewrite import tensors, topological
@@ -34,7 +35,7 @@ from bracketc.proof.presentation import (
     Presentation,
     Term,
 )
-from bracketc.proof.ranges import Ranged, UnlikeError, alike, split_name
+from bracketc.proof.ranges import Ranged, UnlikeError, alike, is_general, split_name
 from bracketc.proof.rules import rule_of
 
 
@@ -102,8 +103,10 @@ class _Presenter:
         while waiting:
             name = waiting.pop(0)
             if not members and name != self.target:
-                if name not in self.reached.given and name not in found.noted:
+                if not self.reached.has(name) and name not in found.noted:
                     continue
+                if name not in self.reached.given and name not in found.noted:
+                    self._write([equation for equation, _ in self.reached.result(name)], "")
                 # a start value without a name of its own is nothing that one can differentiate by
                 is_start = name in found.starts and split_name(name)[1] is not None
                 heading = None if is_start else Heading("restricted", self.target, name)
@@ -133,10 +136,10 @@ class _Presenter:
         moving = self.found.moving[name]
         where: list[Abbreviation] = []
         rule = ""
-        if name in self.found.noted:
+        if name in self.found.noted or name not in self.reached.given:
             letter = split_name(name)[1]
             gradient = Tensor(f"∇[{name}]({self.target})", moving.shape)
-            abbreviation = f"{self.forms.fresh(moving.rank)}[{letter}]"
+            abbreviation = self.forms.fresh(moving.rank) + ("" if letter is None else f"[{letter}]")
             self.reached.gradients.add(abbreviation)
             where.append(Abbreviation(abbreviation, (Term(gradient),)))
             cotangent: Node = Tensor(abbreviation, moving.shape)
@@ -157,7 +160,7 @@ class _Presenter:
         local = next((name for name in waiting if name in reached and found.is_local(name)), None)
         if local is not None:
             return local
-        following = next((name for name in waiting if name in reached or name in self.reached.given or name in found.noted), None)
+        following = next((name for name in waiting if name in reached or self.reached.has(name) or name in found.noted), None)
         if len(terms) == 1 and following in reached and following not in self.reached.given and following not in found.noted:
             return following
         return None
@@ -266,6 +269,8 @@ class _Presenter:
                 found.append(term)
                 shown.append(term)
                 continue
+            if is_general(term.cotangent, self.forms.letters) is not None:
+                raise UnsupportedError(f"no steps of a derivation where every step uses all of {term.name}")
             (number, scalars), rest = split_front(term.cotangent)
             if not isinstance(rest, Tensor):
                 number, scalars, rest = literal(1).value, [], self.forms.named(term.cotangent, where)

@@ -37,7 +37,7 @@ class UnlikeError(Exception):
 class Ranged:
     """A base name with its general number: ``numbers`` of a family, or the steps of a recurrence ``first..last``.
 
-    An ``argument`` is one whose slices a recurrence takes step by step.
+    What is ``sliced`` is whole itself, an argument or a definition, and steps of a recurrence take slices of it.
     """
 
     base: str
@@ -45,7 +45,7 @@ class Ranged:
     first: str
     last: str
     numbers: tuple[int, ...] = ()
-    argument: bool = False
+    sliced: bool = False
 
     @property
     def name(self) -> str:
@@ -234,6 +234,7 @@ def general_names(layered: Layered, wrt: Sequence[str], families: bool = True) -
     """The layers with general ones for recurrences, and for ``families`` where these are alike."""
     layers: dict[str, Layer] = {}
     ranges: dict[str, Ranged] = {}
+    whole = {layer.name for layer in layered.layers if layer.recurring is None}
     for layer in layered.layers:
         recurring = layer.recurring
         if recurring is None:
@@ -243,8 +244,8 @@ def general_names(layered: Layered, wrt: Sequence[str], families: bool = True) -
         ranges[layer.name] = ranged
         layers[ranged.name] = Layer(ranged.name, Tensor(ranged.name, layer.body.shape), layer.body, recurring=recurring)
         for slice in recurring.slices.values():
-            if slice.name in wrt:
-                ranges.setdefault(slice.name, replace(ranged, base=slice.name, argument=True))
+            if slice.name in wrt or slice.name in whole:
+                ranges.setdefault(slice.name, replace(ranged, base=slice.name, sliced=True))
     stacks = {layer.name: layer.recurring for layer in layered.layers}
     layers = {name: replace(layer, body=_picked(layer.body, stacks)) for name, layer in layers.items()}
     return _with_families(layered, layers, ranges, wrt) if families else Names(layers, ranges)
