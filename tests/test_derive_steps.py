@@ -9,20 +9,16 @@ from typing import Literal
 
 import pytest
 from modelcases import MODELS
+from readback import disagreeing, wrong
 
-from bracketc.calculus.derivatives import expand_derivatives
 from bracketc.emit.notation import FormName, StyleName
 from bracketc.emit.steps import derivation_block, step_texts
 from bracketc.errors import Source, UnsupportedError
-from bracketc.ir.rewrite import Roots
-from bracketc.lang.claims import Claim, Derivations, elaborate_derivations
 from bracketc.lang.layers import Layered, layered
 from bracketc.lang.parser import parse_file
 from bracketc.proof.jacobian import present_jacobian
 from bracketc.proof.present import present
 from bracketc.proof.presentation import Presentation
-from bracketc.proof.trial import trial
-from bracketc.proof.verify import verify_derivations
 
 SHORT = 24
 """Characters of a formula that needs no comparison."""
@@ -38,34 +34,6 @@ def presented(text: str, target: str, *wrt: str) -> Presentation:
     """The derivation by ``wrt``, or by every parameter."""
     found = layers(text)
     return present(found, target, wrt or [t.name for t in found.arguments if found.kinds[t.name] == "param"])
-
-
-def read_back(text: str, block: str) -> Derivations:
-    """A block under the program ``text``, read again."""
-    return elaborate_derivations(parse_file(Source(f"{text}\n{block}\n", "model.brk")))
-
-
-def wrong(text: str, block: str) -> list[str]:
-    """The steps that `verify` does not accept."""
-    steps = [step for proof in verify_derivations(read_back(text, block)) for step in proof.judgements]
-    assert steps
-    return [f"{step.verdict}: {step.claim.text}: {step.reason}" for step in steps if not step.accepted]
-
-
-def disagreeing(text: str, block: str) -> list[str]:
-    """The steps whose sides differ at random points: what `verify` asks first, and quick for large models."""
-    found = read_back(text, block)
-    claims = [claim for one in found.blocks for claim in one.claims]
-    assert claims
-    return [claim.text for claim in claims if not agrees(claim, found)]
-
-
-def agrees(claim: Claim, found: Derivations) -> bool:
-    sides = (claim.left, claim.right) if not claim.cases else (claim.cases[-1].left, claim.cases[-1].right)
-    if sides[0] is None or sides[1] is None:
-        return False
-    left, right = expand_derivatives(Roots((sides[0], sides[1]))).nodes
-    return left is right or trial(left, right, found.program).outcome == "agree"
 
 
 # ------------------------------------------------------------------------------------------------ models
@@ -308,6 +276,9 @@ PROGRAMS = {
     "A[t] = tanh(W @ A[t-1] + X[t]) for t = 1..T\nB[t] = tanh(V @ B[t-1] + A[t]) for t = 1..T\n"
     "J = 0.5 norm2(B[T]) + 0.5 sum[t=1..T](norm2(A[t]))\n",
     "local names twice": "dim N\nparam x : N\na = sum(h) where h = exp(x)\nb = sum(h) where h = sin(x)\nJ = a b\n",
+    "a name in a condition and elsewhere": "dim N\nparam x : N\nparam v : N\nu = v ⊘ (x ⊙ x ⊕ 2)\n"
+    "D = step(u) ⊙ v\nJ = sum(sin(x ⊙ v)) + sum(D)\n",
+    "factor": "dim H, N\ninput X : H, H\nparam Y : H, N\nJ = X · chol(Y @ Y^T + 3 eye(H))\n",
     "attention": "dim N, D\nparam Q : N, D\nparam K : N, D\nparam V : N, D\n"
     "A = softmax^1((1/sqrt(D)) Q @ K^T)\nJ = 0.5 norm2(A @ V)\n",
     "layers from a member below zero": "input X : 4, 3\nparam W[j] : 3, 3 for j = 0..2\nZ[-1] = X\n"
@@ -372,6 +343,13 @@ RECURRENCES = {
     "Z[j] = tanh(Z[j+1] @ W[j]) for j = L..1\nJ = 0.5 norm2(Z[1])\n",
 }
 """Start values, and what recurrences and layers need of one another."""
+
+
+@pytest.mark.parametrize("form", ["index", "bracket"])
+@pytest.mark.parametrize("name", [*PROGRAMS, *RECURRENCES])
+def test_programs_of_every_kind_are_derived_in_other_notations(name: str, form: FormName) -> None:
+    text = (PROGRAMS | RECURRENCES)[name]
+    assert disagreeing(text, derivation_block(presented(text, "J"), form=form)) == []
 
 
 @pytest.mark.parametrize("name", [*PROGRAMS, *RECURRENCES])

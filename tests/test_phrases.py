@@ -256,6 +256,7 @@ def test_names_move_along_their_range() -> None:
 def test_the_letter_of_a_general_number_is_found() -> None:
     assert is_general(multiply(x, named("Z[j-1]")), "tj") == "j"
     assert is_general(multiply(x, named("Z[1]"), named("Z[T]")), "tj") is None
+    assert is_general(ones((Dim.named("D[j-1]"),)), "tj") == "j" and is_general(ones((Dim.named("D[1]"),)), "tj") is None
 
 
 def test_members_become_general_members() -> None:

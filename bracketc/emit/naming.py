@@ -152,7 +152,7 @@ class Naming:
         return self.order(roots, expanded) if self.chosen else order
 
     def _name_portions(self, roots: Sequence[Node], expanded: Set[Node]) -> None:
-        """Name what must be cut into portions, until every product can be written."""
+        """Name what must be cut into portions, until every product can be written or what is left may have no name."""
         while True:
             shown = [n for n in self.order(roots, expanded) if not self.is_named(n) or n in expanded or n in self.chosen]
             inside = {o for n in shown if isinstance(n, Einsum) for o in parts(n) if is_nested(o, self.is_named)}
@@ -161,7 +161,7 @@ class Naming:
             wanted = to_be_named(heads, self.is_named)
             for node in wanted:
                 self.name(node)
-            if not wanted:
+            if not any(map(self.is_named, wanted)):
                 return
 
     def _lighten(self, node: Node, weights: dict[Node, int]) -> int:
@@ -188,7 +188,7 @@ class Naming:
         return isinstance(node, Tensor | Project) or self.is_named(node)
 
     def name(self, node: Node) -> None:
-        """Give ``node`` a name and an equation of its own."""
+        """Give ``node`` a name and an equation of its own, if it may have one."""
         if not self.is_named(node):
             self.names[node] = self.fresh(node.rank, "I" if isinstance(node, Delta) else "")
             self.chosen.setdefault(node)

@@ -129,6 +129,7 @@ class _Presenter:
             used = {tensor.name for name in waiting for tensor in tensors([found.bodies[name]])}
             self.reached.give_starts(used)
             self._conclude(used)
+        self._conclude(())  # what was passed over stands in conditions and the like alone
         self._conclude_the_rest()
 
     def _start(self, name: str, members: list[Member]) -> _Taken:

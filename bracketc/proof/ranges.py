@@ -125,10 +125,13 @@ def placed(node: Node, letter: str, at: str, extents: Extents) -> Node:
 
 
 def is_general(node: Node, letters: Iterable[str]) -> str | None:
-    """The letter of the general number that ``node`` holds, if it holds one."""
-    for tensor in tensors([node]):
-        for text in _INDEX.findall(tensor.name):
-            for letter in letters:
+    """The letter of the general number that a name or a size in ``node`` holds, if one does."""
+    known = tuple(letters)
+    for inner in topological([node]) if known else ():
+        names = [inner.name] if isinstance(inner, Tensor) else []
+        names += [name for extent in inner.shape for name in extent.names]
+        for text in (text for name in names for text in _INDEX.findall(name)):
+            for letter in known:
                 if re.fullmatch(rf"{re.escape(letter)}([+-]\d+)?", text):
                     return letter
     return None

@@ -17,6 +17,7 @@ from promises import (
     arrays,
     bad_input,
     cache,
+    derivations,
     exhaust,
     gradients,
     injection,
@@ -31,7 +32,7 @@ from promises.promise import ROOT, Breach, Counted, Promise, Skip
 
 __all__ = ["PROMISES", "ROOT", "SUBJECTS", "Breach", "Counted", "Promise", "Skip"]
 
-_MEANING = (answers, passes, gradients, kernels, arrays)
+_MEANING = (answers, passes, gradients, derivations, kernels, arrays)
 SUBJECTS = (*_MEANING, bad_input, exhaust, injection, cache, reproducible, numerics, state, mutants)
 
 PROMISES: tuple[Promise, ...] = tuple(promise for subject in SUBJECTS for promise in subject.PROMISES)
