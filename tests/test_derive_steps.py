@@ -291,6 +291,11 @@ PROGRAMS = {
     "norms of weights": LAYERS + "V[0] = 0\nV[j] = V[j-1] + norm2(W[j]) for j = 1..3\nJ = V[3] + norm2(Z[3])\n",
     "what nothing uses": "dim N, T\nparam x : N\nparam y : N\nparam s : scalar\nparam X : T, N\n"
     "param Q[j] : N, N for j = 1..3\nZ[0] = x\nZ[t] = tanh(Z[t-1]) for t = 1..T\nJ = norm2(Z[T])\n",
+    "a linear recurrence": STEPWISE + "Z[0] = a\nZ[t] = W @ Z[t-1] for t = 1..T\nJ = norm2(Z[T])\n",
+    "a linear recurrence, backwards": STEPWISE + "Z[T+1] = a\nZ[t] = W @ Z[t+1] for t = T..1\nJ = norm2(Z[1])\n",
+    "sums of sums": STEPWISE + "A[0] = a\nZ[0] = b\nA[t] = W @ X[t] + A[t-1] for t = 1..T\n"
+    "Z[t] = Z[t-1] + A[t-1] for t = 1..T\nJ = norm2(Z[T])\n",
+    "two linear steps back": STEPWISE + "Z[-1] = a\nZ[0] = b\nZ[t] = W @ Z[t-1] + Z[t-2] for t = 1..T\nJ = norm2(Z[T])\n",
     "slices of a definition": PROJECTED + "Z[t] = tanh(W @ Z[t-1] + P[t]) for t = 1..T\nJ = norm2(Z[T])\n",
     "slices and all of a definition": PROJECTED + "Z[t] = tanh(W @ Z[t-1] + P[t]) for t = 1..T\nJ = norm2(Z[T]) + norm2(P)\n",
     "slices of a longer definition": PROJECTED.replace("X : T", "X : T+1")

@@ -107,10 +107,7 @@ def general(found: dict[str, list[Use]], span: Span, scope: Scope) -> General | 
             kept = far if use.open_ended and is_high == goes_up else ends
             kept[is_high].append((end - offset, use.entry.span))
     low, high = (
-        _furthest(ends[is_high], -1 if is_high else 1, name, problems)
-        if ends[is_high]
-        else _furthest(far[is_high], 1 if is_high else -1, name, problems)
-        for is_high in (False, True)
+        _furthest(ends[is_high] or far[is_high], -1 if is_high else 1, name, problems) for is_high in (False, True)
     )
     return General(name, None, low, high)
 

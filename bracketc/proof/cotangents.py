@@ -117,9 +117,8 @@ class Cotangents:
         equations.append(self._equation(f"{ranged.base}[{last}]", ends))
         for distance in range(1, max((abs(offset) for offset, _ in moved), default=1)):
             equations.append(self._near_the_end(ranged, last, distance, same, moved))
-        if not same and len({offset for offset, _ in moved}) == 1:
-            if not any(self._ends(part.node, ranged.letter, offset < 0) for offset, part in moved):
-                moved = []  # nothing in the equation would end the range before the last step
+        if not same and len({offset for offset, _ in moved}) == 1 and not self._ends(ranged, moved):
+            moved = []
         if moved and not same and len({offset for offset, _ in moved}) == 1:
             entry = f"{ranged.letter}{moved[0][0]:+d}"
             equations.append(self._equation(f"{ranged.base}[{entry}]", [part for _, part in moved]))
@@ -166,10 +165,13 @@ class Cotangents:
             return True
         return number + offset in ranged.numbers or f"{base}[{number + offset}]" in self.found.layers
 
-    def _ends(self, node: Node, letter: str, forward: bool) -> bool:
-        """Whether ``node`` holds something that is not there behind the last step: no mere gradient."""
-        found = (offset for tensor in self._names(node) for offset in offsets(tensor, letter))
-        return any(offset >= 0 if forward else offset <= 0 for offset in found)
+    def _ends(self, ranged: Ranged, moved: Sequence[tuple[int, Given]]) -> bool:
+        """Whether an equation of steps before, without one for the own step, ends its range where it holds no more.
+
+        Behind the last step gradients are 0, and that of the last step is not: a name must not be there, or no name at all.
+        """
+        found = [(o, at) for o, part in moved for tensor in self._names(part.node) for at in offsets(tensor, ranged.letter)]
+        return not found or any(at >= 0 if offset < 0 else at <= 0 for offset, at in found)
 
     def _names(self, node: Node) -> Iterator[Tensor]:
         """The tensors in ``node`` and in what it abbreviates, without gradients."""
