@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from ckernels import COMPILER, needs_compiler, needs_openmp
 from cmodules import CModule, compiled, together
+from handbuilt import EXTENTS, HAND_BUILT, example
 from modelcases import MODELS, stages_of
 from random_ir import SIZES
-from test_c_backend import EXTENTS, FLAGS, HAND_BUILT, SEEDS, close, example, graph
+from test_c_backend import FLAGS, SEEDS, close, graph
 from test_plan_random import entry_of
 from test_split import CUTS
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from handbuilt import EXTENTS, HAND_BUILT, example
 from modelcases import MODELS
 from random_ir import SIZES as RANDOM_SIZES
 from random_ir import random_graph
@@ -268,26 +268,24 @@ def test_slots_are_shared_by_buffers_that_do_not_meet() -> None:
 
 @pytest.mark.parametrize("name", ["summed", "summed_alone", "masked_rows"])
 def test_sums_and_labels_of_an_epilogue_take_no_pass_of_their_own(name: str) -> None:
-    backend = importlib.import_module("test_c_backend")
-    alone = backend.HAND_BUILT[name]
+    alone = HAND_BUILT[name]
     kernel = lower(alone)
     verify(kernel)
     assert {type(statement) for statement in kernel.body} <= {Contraction, Collect}
-    for sizes in backend.EXTENTS:
-        given = backend.example(alone, sizes, "float64")
+    for sizes in EXTENTS:
+        given = example(alone, sizes, "float64")
         wanted = run_plan(alone, given, sizes).results
         for result, array in interpret(kernel, given, sizes)[0].items():
             np.testing.assert_allclose(array, wanted[result], rtol=1e-9, atol=1e-9, err_msg=f"{result} {sizes}")
 
 
 def test_a_softmax_runs_on_some_rows_at_a_time() -> None:
-    backend = importlib.import_module("test_c_backend")
-    alone = backend.HAND_BUILT["softmax"]
+    alone = HAND_BUILT["softmax"]
     kernel = lower(alone)
     verify(kernel)
     assert any(isinstance(statement, Rows) and len(statement.body) == 4 for statement in kernel.body)
-    for sizes in backend.EXTENTS:
-        given = backend.example(alone, sizes, "float64")
+    for sizes in EXTENTS:
+        given = example(alone, sizes, "float64")
         wanted = run_plan(alone, given, sizes).results
         for result, array in interpret(kernel, given, sizes)[0].items():
             np.testing.assert_allclose(array, wanted[result], rtol=1e-9, atol=1e-9, err_msg=f"{result} {sizes}")
