@@ -79,6 +79,14 @@ def test_nothing_is_made_that_others_read() -> None:
     assert not makes(prologues_plan(planned(twice), always=True))
 
 
+def test_nothing_is_made_that_the_product_itself_reads_again() -> None:
+    again = "T ⊙ (T_ij (exp(B @ C))_jk | ik) where T = ln(G ⊙ A)"
+    assert not makes(prologues_plan(planned(again), always=True))
+    plan = native_plan(planned(again, 20_000, 500, 500))
+    assert not makes(plan)
+    verify_loops(lower(plan.schedule("evaluate")))
+
+
 COSTS = {
     "large, read once": ("((G ⊙ A)_ij B_jk | ik)", (4000, 1000, 200), True),
     "stays in a cache": ("((G ⊙ A)_ij B_jk | ik)", (300, 300, 300), False),

@@ -54,12 +54,14 @@ def _makes(before: Map, step: Contract) -> bool:
 
 def side_made(before: Map, step: Contract) -> Access | None:
     """The factor of the one product of ``step`` that ``before`` makes and nothing else: entry by entry of real numbers, a matrix of
-    the one label of the sum and of one that the other factor does not carry."""
+    the one label of the sum and of one that the other factor does not carry. The epilogue may not read it again."""
     if len(step.products) != 1 or len(before.stores) != 1:
         return None
     (store,), (product,) = before.stores, step.products
     sides = [side for side in (product.left, product.right) if side.buffer is store.target]
-    if len(sides) != 1 or store.mode != "store" or store.target.dtype != REAL or store.labels != before.labels:
+    if len(sides) != 1 or any(access.buffer is store.target for access in step.operands):
+        return None
+    if store.mode != "store" or store.target.dtype != REAL or store.labels != before.labels:
         return None
     (side,) = sides
     other = product.right if side is product.left else product.left
