@@ -278,6 +278,12 @@ PROGRAMS = {
     "local names twice": "dim N\nparam x : N\na = sum(h) where h = exp(x)\nb = sum(h) where h = sin(x)\nJ = a b\n",
     "a name in a condition and elsewhere": "dim N\nparam x : N\nparam v : N\nu = v ⊘ (x ⊙ x ⊕ 2)\n"
     "D = step(u) ⊙ v\nJ = sum(sin(x ⊙ v)) + sum(D)\n",
+    "vectors of matrices": "dim N, T\ninput Y : N, T\nparam A : N, T\nparam B : T, T\n"
+    "D = (vec(Y) · vec(A)) (atan(2 B))\nJ = sum(sin(D))\n",
+    "a scalar in a product of entries": "dim N\ninput s : scalar\nparam Y : N, N\n"
+    "D = (s Y) ⊙ tanh(Y)\nJ = sum(sin(D))\n",
+    "factor of a symmetric matrix": "dim N\nparam A : N, N symmetric\nJ = tr(A @ chol(A @ A + 3 eye(N)))\n",
+    "determinant of a diagonal matrix": "dim N, M\nparam D : N, N diagonal\ninput B : N, M\nJ = det(D @ B @ B^T @ D^T + eye(N))\n",
     "factor": "dim H, N\ninput X : H, H\nparam Y : H, N\nJ = X · chol(Y @ Y^T + 3 eye(H))\n",
     "attention": "dim N, D\nparam Q : N, D\nparam K : N, D\nparam V : N, D\n"
     "A = softmax^1((1/sqrt(D)) Q @ K^T)\nJ = 0.5 norm2(A @ V)\n",
@@ -389,6 +395,11 @@ def test_all_of_a_tensor_in_every_step_is_not_supported() -> None:
     text = "dim T\nparam A : T, T\ninput a : T\nZ[0] = a\nZ[t] = tanh(A @ Z[t-1] + A[t]) for t = 1..T\nJ = norm2(Z[T])\n"
     with pytest.raises(UnsupportedError, match="every step uses all of A"):
         presented(text, "J")
+
+
+def test_steps_by_another_name_of_an_argument_are_not_supported() -> None:
+    with pytest.raises(UnsupportedError, match="no steps of a derivation by D, which is no argument"):
+        presented("dim N\nparam y : N\nD = y\nJ = sum(sin(D))\n", "J", "D")
 
 
 def test_a_derivative_in_a_definition_is_not_supported() -> None:

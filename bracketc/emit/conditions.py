@@ -49,7 +49,7 @@ def _bracketed(d: Display, node: Node, yes: Node | None, no: Node | None) -> Tex
 
 def by_entries(d: Display, node: Node) -> bool:
     """Whether a condition needs labels: it compares labels themselves, or is spread over more than it depends on."""
-    if d.naming.is_named(node):
+    if d.is_called(node):
         return False
     if isinstance(node, Compare):
         return _mask(node) is not None or any(_counts(side) for side in (node.left, node.right))
@@ -75,17 +75,17 @@ def _counts(node: Node) -> bool:
 
 def whole(d: Display, node: Node) -> Text:
     """A condition between whole tensors."""
-    if isinstance(node, Compare) and not d.naming.is_named(node):
+    if isinstance(node, Compare) and not d.is_called(node):
         return d.notation.condition(node.operator, d.scalar_or_text(node.left), d.scalar_or_text(node.right))
     return d.notation.condition("!=", d.text(node), Text("0"))
 
 
 def in_labels(d: Display, node: Node, labels: Labels, sized: set[int]) -> Text:
     """A condition between entries; ``labels`` are those of its axes, ``sized`` collects the labels that something gives a size."""
-    if isinstance(node, Einsum) and not d.naming.is_named(node) and _spreads(node):
+    if isinstance(node, Einsum) and not d.is_called(node) and _spreads(node):
         ((inner, own),) = node.factors
         return in_labels(d, inner, tuple(labels[node.output.index(label)] for label in own), sized)
-    if isinstance(node, Compare) and not d.naming.is_named(node):
+    if isinstance(node, Compare) and not d.is_called(node):
         mask = _mask(node)
         if mask is not None:
             return in_labels(d, mask, labels, sized)
@@ -102,7 +102,7 @@ def _spreads(node: Einsum) -> bool:
 
 
 def _entry(d: Display, node: Node, labels: Labels, sized: set[int]) -> Text:
-    if d.naming.is_named(node) or not node.rank:
+    if d.is_called(node) or not node.rank:
         return _labelled(d, node, labels, sized)
     if isinstance(node, Range):
         return Text(_letters(d, labels)[0])

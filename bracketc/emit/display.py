@@ -88,6 +88,7 @@ class Display:
         self._texts: dict[tuple[Node, bool], Text] = {}
         self.wanted: list[tuple[str, Node]] = []
         self.brackets: list[Bracket] = []  # as they were written, in loops, too, and those of texts that were given up
+        self._defined_now: Node | None = None  # whose right side is written: what it is called by is its left side
         self._sized = True  # whether ones at the outside must say their size, because nothing beside them does
 
     # ------------------------------------------------------------------------------------------ equations
@@ -124,7 +125,14 @@ class Display:
 
     def _defined(self, node: Node) -> str:
         """The right side for a node, which itself may have a name."""
-        return self._compute(node).text
+        outer, self._defined_now = self._defined_now, node
+        text = self._compute(node).text
+        self._defined_now = outer
+        return text
+
+    def is_called(self, node: Node) -> bool:
+        """Whether ``node`` is called by a name here."""
+        return self.naming.is_named(node) and node is not self._defined_now
 
     # ------------------------------------------------------------------------------------------ texts
     def text(self, node: Node, sized: bool = True) -> Text:

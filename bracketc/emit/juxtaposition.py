@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from bracketc.emit.forms import form_of
-from bracketc.emit.notation import FORMAL, Notation, Text
+from bracketc.emit.notation import FORMAL, POWER, Notation, Text
 from bracketc.emit.portions import Fusion, Group, Item, Layout, OnesPortion, Portion, layout, portions
 from bracketc.ir.build import product
 from bracketc.ir.dims import Dim
@@ -109,9 +109,15 @@ def formal_text(
                 ones = notation.ones((node.extents[item.label],), sized and item.alone)
                 return notation.bar(ones) if item.barred else ones
             case Fusion():
-                return notation.fusion([shown(member) for member in item.members])
+                return notation.fusion([fused(member) for member in item.members])
             case Group():
                 return Text(notation.group(notation.side_by_side([shown(i) for i in item.items])))
+
+    def fused(item: Item) -> Text:
+        """A member of [ ], where a product side by side would be several members."""
+        text = shown(item)
+        is_barred = isinstance(item, Portion | OnesPortion) and item.barred
+        return text if is_barred else Text(notation.at(text, POWER), POWER)
 
     match found.items:
         case (Portion(place, (first, second), barred=False),) if (first.positions, second.positions) == ((2,), (1,)):

@@ -103,6 +103,10 @@ def _read(layered: Layered, target: str, wrt: Sequence[str], names: Names, scala
         raise UnsupportedError(f"no steps of a derivation of {target}, which is no definition")
     if scalar and layers[target].variable.rank:
         raise UnsupportedError(f"no steps of a derivation of {target}, which is no scalar")
+    known = {*layers, *(tensor.name for tensor in layered.arguments)}
+    for name in wrt:
+        if name not in known:
+            raise UnsupportedError(f"no steps of a derivation by {name}, which is no argument and has no definition of its own")
     used = set(layered.names) | {tensor.name for tensor in layered.arguments} | {spec.name for spec in layered.sizes}
     letters = dict.fromkeys(ranged.letter for ranged in names.ranges.values())
     forms = Forms(used | set(letters), tuple(letters))

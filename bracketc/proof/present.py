@@ -11,12 +11,12 @@ visited at a general step: what later steps add to ``Z[t]`` is in ``∇[Z[t]](J)
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bracketc.errors import UnsupportedError
 from bracketc.ir.build import add, einsum, literal
 from bracketc.ir.nodes import Node, Reduce, Tensor
-from bracketc.ir.rewrite import tensors, topological
+from bracketc.ir.rewrite import substitute, tensors, topological
 from bracketc.lang.layers import Layered
 from bracketc.proof.cotangents import Cotangents, summand
 from bracketc.proof.definitions import Definitions, definitions
@@ -304,9 +304,14 @@ class _Presenter:
                 if self.found.is_local(name) and name not in self.bound:
                     self.bound.add(name)
                     body = self.found.bodies[name]
-                    added.append(Abbreviation(name, (Term(body),)))
+                    added.append(Abbreviation(name, (Term(self._without_traits(body)),)))
                     pending.append(body)
         return (*reversed(added), *given)
+
+    def _without_traits(self, body: Node) -> Node:
+        """``body`` where what varies is any tensor: the differential of a symmetric one is none, and A^T may not be shown as A."""
+        free: dict[Node, Node] = {t: replace(t, traits=()) for t in tensors([body]) if t.traits and t.name in self.found.moving}
+        return substitute((body,), free)[0]
 
     # ------------------------------------------------------------------------------------------- conclusions
 
