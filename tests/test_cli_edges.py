@@ -175,3 +175,42 @@ def test_steps_are_shown_where_there_are_some_and_the_rest_is_noted(capsys: pyte
     assert main(["derive", "hessian.brk", "--steps", "--format", "html"]) == 0
     printed = capsys.readouterr()
     assert "no steps for the hessian of J" in printed.err and "</html>" in printed.out
+
+
+# ------------------------------------------------------------------------------------------------ names in Python
+SPELT = """\
+dim N = 3
+param W' : N
+input lambda : N
+input out : N
+J = W' · (lambda ⊙ out)
+gradient J wrt W'
+gradient J wrt W', lambda as np
+hvp J wrt W' as None
+"""
+
+
+@pytest.mark.parametrize("function", ["value_and_grad", "np", "None"])
+def test_names_that_python_spells_otherwise_are_timed(function: str) -> None:
+    Path("spelt.brk").write_text(SPELT, encoding="utf-8")
+    assert main(["bench", "spelt.brk", "--backend", "numpy", "--rounds", "1", "--function", function]) == 0
+
+
+def test_names_that_python_spells_otherwise_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("spelt.brk").write_text(SPELT, encoding="utf-8")
+    assert main(["check", "spelt.brk", "--backend", "numpy", "--json"]) == 0
+    assert [line["function"] for line in json.loads(capsys.readouterr().out)["checks"]] == ["value_and_grad", "np", "np", "None"]
+
+
+def test_data_has_the_names_of_the_source(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("spelt.brk").write_text(SPELT.replace("hvp J wrt W' as None\n", ""), encoding="utf-8")
+    arrays = {"W'": np.array([1.0, 2.0, 3.0]), "lambda": np.full(3, 2.0), "out": np.ones(3)}
+    np.savez("in.npz", **arrays)  # type: ignore[arg-type]
+    command = ["run", "spelt.brk", "--data", "in.npz", "-o", "out.npz", "--backend", "numpy"]
+    assert main(command) == 0
+    with np.load("out.npz") as found:
+        assert found["J"] == 12 and found["gradient_J_W_prime"].tolist() == [2, 2, 2]
+    capsys.readouterr()
+    np.savez("in.npz", **{name: arrays[name] for name in arrays if name != "W'"})  # type: ignore[arg-type]
+    assert main(command) == 1
+    assert "W' is missing in the data" in capsys.readouterr().err

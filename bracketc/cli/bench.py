@@ -27,6 +27,8 @@ from bracketc.cli.differences import disagreement
 from bracketc.cli.figures import bytes_text, flops_text
 from bracketc.cli.sources import file_argument, march_option, options, positive, seed_option, settings, size_options
 from bracketc.cli.terminal import Terminal, aligned
+from bracketc.emit.module_functions import function_name
+from bracketc.emit.names import by_python_names
 from bracketc.errors import BracketError, SourceError, ToolchainError
 from bracketc.ir.program import Entry, Program
 from bracketc.options import BACKENDS, DTYPES
@@ -205,8 +207,9 @@ def _contenders(
         start = time.perf_counter()
         module = compiler.compile(program, **given)
         found.builds[label] = time.perf_counter() - start
-        wanted = module.SIGNATURE["functions"][entry.name]["arguments"]
-        function, named = getattr(module, entry.name), {name: arrays[name] for name in wanted}
+        wanted = module.SIGNATURE["functions"][function_name(entry.name)]["arguments"]
+        function, values = getattr(module, function_name(entry.name)), by_python_names(arrays)
+        named = {name: values[name] for name in wanted}
         bound = function.bind(**named)
         found.contenders.append(Contender(label, bound, lambda: flat(bound())))
         if backend == "c" and found.called is None:

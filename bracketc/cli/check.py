@@ -28,6 +28,8 @@ from bracketc.cli.run import read_arrays
 from bracketc.cli.sources import file_argument, load, seed_option, settings, size_options
 from bracketc.cli.terminal import Terminal, aligned
 from bracketc.emit.formulas import heading
+from bracketc.emit.module_functions import function_name
+from bracketc.emit.names import by_python_names
 from bracketc.errors import SourceError
 from bracketc.ir.build import add, broadcast, einsum, multiply
 from bracketc.ir.nodes import Node, Tensor
@@ -227,9 +229,10 @@ def _call(module: ModuleType, entry: Entry, sample: Sample, extras: Mapping[str,
     """What the module gives for each result: of a gradient, by ``value_and_grad`` and by ``backward``."""
     request = entry.request
     assert request is not None
-    function = module.SIGNATURE["functions"][entry.name]
-    values = {**sample.arrays, **extras}
-    answer = getattr(module, entry.name)(**{name: values[name] for name in function["arguments"]})
+    name = function_name(entry.name)
+    function = module.SIGNATURE["functions"][name]
+    values = by_python_names({**sample.arrays, **extras})
+    answer = getattr(module, name)(**{name: values[name] for name in function["arguments"]})
     if request.kind == "gradient":
         found = {name: [np.asarray(array)] for name, array in zip(request.wrt, answer.gradients, strict=True)}
         if request.name is None:

@@ -15,6 +15,7 @@ from bracketc import compiler
 from bracketc.cli.build import chosen_backend
 from bracketc.cli.sources import file_argument, kernel_options, load, settings
 from bracketc.cli.terminal import Terminal, aligned
+from bracketc.emit.names import python_name
 from bracketc.errors import ArgumentError, Diagnostic, SourceError
 from bracketc.ir.program import Program
 from bracketc.runtime.directory import folder_error, staging
@@ -64,11 +65,13 @@ def evaluate_all(program: Program, module: ModuleType, arrays: Mapping[str, Any]
     functions: Mapping[str, Mapping[str, Any]] = module.SIGNATURE["functions"]
     wanted = [name for name in functions if name not in ("forward", "backward", "value_and_grad")]
     unnamed = {r.output: r for r in program.requests if r.kind == "gradient" and r.name is None}
+    spelt = {python_name(tensor.name): tensor.name for tensor in program.arguments}
+    arrays = {**{called: arrays[name] for called, name in spelt.items() if name in arrays}, **arrays}
     missing: dict[str, str] = {}
     for function in wanted:
         for name in functions[function]["arguments"]:
             if name not in arrays:
-                missing.setdefault(name, function)
+                missing.setdefault(spelt.get(name, name), function)
     if missing:
         raise ArgumentError([Diagnostic(f"{name} is missing in the data; {f} needs it") for name, f in missing.items()])
     results: dict[str, np.ndarray[Any, Any]] = {}

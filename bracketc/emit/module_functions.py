@@ -69,7 +69,7 @@ class FunctionWriter:
         self.module = head.name
         self.dtype = head.dtype
         self.real = 4 if head.dtype == "float32" else 8
-        self.name = python_name(entry.name, RESERVED) if entry.name not in _OWN else entry.name
+        self.name = function_name(entry.name)
         self.label = self.name
         if twin_of is not None:
             self.name, self.label = f"_{self.name}", python_name(twin_of.name, RESERVED)
@@ -564,6 +564,11 @@ RESERVED = MODULE_NAMES | {"bind", *NAMES}
 """Names that a function of a module cannot have."""
 
 _OWN = ("evaluate", "forward", "backward", "value_and_grad")
+
+
+def function_name(entry: str) -> str:
+    """What the function of an entry is called in a module: ``np`` is ``np_``."""
+    return entry if entry in _OWN else python_name(entry, RESERVED)
 
 
 def _extra_name(name: str, backward: bool) -> str:

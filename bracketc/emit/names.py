@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import keyword
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from bracketc.errors import SourceError
+
+Value = TypeVar("Value")
 
 OPTIONS = frozenset({"out", "strict", "residuals", "dense"})
 """Parameters that the functions of a module have beside the arguments of the source."""
@@ -50,6 +53,11 @@ def python_names(names: Iterable[str], reserved: Iterable[str] = OPTIONS) -> dic
             raise SourceError(f"{owners[text]!r} and {name!r} are both called {text!r} in Python; rename one of them")
         found[name] = text
     return found
+
+
+def by_python_names(values: Mapping[str, Value]) -> dict[str, Value]:
+    """``values`` under the names by which functions of a module take them."""
+    return {python_name(name): value for name, value in values.items()}
 
 
 def module_name(name: str) -> str:
