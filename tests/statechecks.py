@@ -181,7 +181,9 @@ else:
 
 def _run(text: str, cache_folder: str | None, delay: float | None) -> tuple[str, str]:
     """What a process of its own prints after "ready", and its errors; after ``delay`` seconds it gets Ctrl-C as from a terminal."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # Coverage has locks of its own.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    environment |= {"PYTHONPATH": str(ROOT)}
     if cache_folder is not None:
         environment |= {"BRACKETC_CACHE_DIR": cache_folder, "BRACKETC_CFLAGS": "-O1"}
     with subprocess.Popen(

@@ -332,7 +332,7 @@ PROMISES = (
         "kernels", "the emitted C is clean",
         f"{COUNT} random programs in one compilation under the address and undefined-behaviour sanitizers, every fourth time under"
         " the thread sanitizer, 1, 2 and 3 threads; a warning of the compiler is an error",
-        sanitized, _text, 2_000 // COUNT, "kernels", 900.0,
+        sanitized, _text, 2_100 // COUNT, "kernels", 900.0,  # some of 20 programs have no finite answer
     ),
     Promise(
         "valgrind", "the models touch no memory but their arrays, write all of every result, and lose none",
