@@ -32,7 +32,7 @@ KEPT = 500
 """Failing seeds that are remembered; all are counted."""
 SHOWN = 20
 """Of them the table names as many."""
-MENDED = "seeds failed, and hold since something was mended"
+MENDED = "of them had failed until something was mended"
 
 
 @dataclass
